@@ -1,0 +1,130 @@
+"""How a run looks on a terminal, and in a log file."""
+
+import sys
+import time
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+# the columns of the table: metric -> (heading, decimals)
+COLUMNS = {
+    "fd": ("FD", 2),
+    "precision": ("precision", 3),
+    "recall": ("recall", 3),
+    "coverage": ("coverage", 3),
+    "classes_alive": ("classes alive", 0),
+    "effective_classes": ("effective classes", 2),
+}
+
+
+def duration(seconds: float) -> str:
+    """`48 s`, `6 min 10 s`, `2 h 5 min`."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60} s"
+    return f"{whole // 3600} h {whole % 3600 // 60} min"
+
+
+class Plain:
+    """A line per finished generation: for log files and pipes."""
+
+    def __init__(self, gens: int) -> None:
+        self.gens, self.done = gens, 0
+        self.began = self.last = time.monotonic()
+
+    def __enter__(self) -> "Plain":
+        return self
+
+    def __exit__(self, *error: object) -> None: ...
+
+    def begin(self, what: str, total: int) -> None: ...
+    def advance(self, amount: int = 1) -> None: ...
+    def end(self) -> None: ...
+
+    def say(self, line: str) -> None:
+        """Prints the line."""
+        print(line, file=sys.stderr, flush=True)
+
+    def landed(self, generation: int, scores: dict[str, Any]) -> None:
+        """Prints the generation's line: its scores, the time it took, the time left."""
+        now = time.monotonic()
+        self.done += 1
+        left = (self.gens - generation - 1) * (now - self.began) / self.done
+        self.say(f"generation {generation}  {_summary(scores)}  ({duration(now - self.last)}, {duration(left)} left)")
+        self.last = now
+
+
+class Bars(Plain):
+    """The same with two bars below: generations, and the work in progress."""
+
+    def __init__(self, gens: int) -> None:
+        super().__init__(gens)
+        self.console = Console(stderr=True)
+        columns = (TextColumn("{task.description:<12}"), BarColumn(), MofNCompleteColumn(), TextColumn("time left"), TimeRemainingColumn())
+        self.bars = Progress(*columns, console=self.console, transient=True)
+        self.whole = self.bars.add_task("generations", total=gens)
+        self.inner: list[TaskID] = []
+
+    def __enter__(self) -> "Bars":
+        self.bars.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.bars.stop()
+
+    def begin(self, what: str, total: int) -> None:
+        """A bar of its own."""
+        self.inner.append(self.bars.add_task(f"  {what}", total=total))
+
+    def advance(self, amount: int = 1) -> None:
+        """Moves the bar."""
+        self.bars.advance(self.inner[-1], amount)
+
+    def end(self) -> None:
+        """Takes the bar away."""
+        self.bars.remove_task(self.inner.pop())
+
+    def say(self, line: str) -> None:
+        """Prints the line above the bars."""
+        self.console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+    def landed(self, generation: int, scores: dict[str, Any]) -> None:
+        """Prints the generation's line and moves the outer bar."""
+        super().landed(generation, scores)
+        self.bars.update(self.whole, completed=generation + 1)
+
+
+def watcher(gens: int) -> Plain:
+    """Bars on a terminal, plain lines elsewhere."""
+    return Bars(gens) if sys.stderr.isatty() else Plain(gens)
+
+
+def tables(scores: list[dict[str, Any]]) -> list[Table]:
+    """Generations by metrics, the floor as the first row: one table an extractor."""
+    found = []
+    for extractor, first in scores[0]["extractors"].items():
+        shown = [name for name in COLUMNS if name in first["metrics"]]
+        n, k = scores[0]["n"], scores[0]["k"]
+        table = Table(title=f"features: {extractor}, N = {n:,} against held-out real pictures, k = {k}", title_justify="left")
+        for heading in ("generation", *(COLUMNS[name][0] for name in shown)):
+            table.add_column(heading, justify="right")
+        table.add_row("floor (real)", *_cells(first["floor"], shown), end_section=True)
+        for one in scores:
+            table.add_row(str(one["generation"]), *_cells(one["extractors"][extractor]["metrics"], shown))
+        found.append(table)
+    return found
+
+
+def _cells(metrics: dict[str, float], shown: list[str]) -> list[str]:
+    return [f"{metrics[name]:.{COLUMNS[name][1]}f}" for name in shown]
+
+
+def _summary(scores: dict[str, Any]) -> str:
+    for one in scores["extractors"].values():
+        shown = [name for name in COLUMNS if name in one["metrics"]]
+        return "  ".join(f"{COLUMNS[name][0]} {cell}" for name, cell in zip(shown, _cells(one["metrics"], shown), strict=True))
+    return "not judged"

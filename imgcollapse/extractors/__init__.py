@@ -1,0 +1,49 @@
+"""Extractors: what turns pictures into features. To add one, write a class with `fit` and add its line to the table."""
+
+from typing import TYPE_CHECKING, Protocol
+
+from torch import Tensor
+
+from imgcollapse.extractors.classifier import Classifier
+from imgcollapse.extractors.pixels import Pixels
+from imgcollapse.images import World
+from imgcollapse.settings import one_of
+
+
+class FittedExtractor(Protocol):
+    """An extractor that is ready: fixed before generation 0, never changed after."""
+
+    @property
+    def name(self) -> str:
+        """Its kind."""
+
+    def features(self, pixels: Tensor) -> Tensor:
+        """uint8 [N, C, H, W] (or the float32 points of a toy world) -> float32 [N, D] on the CPU."""
+
+    def probabilities(self, features_ND: Tensor) -> Tensor | None:
+        """float32 [N, D] -> float32 [N, classes], or None where it knows no classes."""
+
+    def record(self) -> dict[str, object]:
+        """What names this ruler: `digest` of its weights, `dim`, and what else a reader should know."""
+
+
+class Extractor(Protocol):
+    """An extractor's options."""
+
+    @property
+    def kind(self) -> str:
+        """Its name in the table."""
+
+    def fit(self, world: World) -> FittedExtractor:
+        """The extractor, ready for this world."""
+
+
+EXTRACTORS: dict[str, type[Extractor]] = {
+    "classifier": Classifier,
+    "pixels": Pixels,
+}
+
+if TYPE_CHECKING:
+    AnyExtractor = Extractor
+else:
+    AnyExtractor = one_of(EXTRACTORS)  # built from the table, which a type checker cannot follow

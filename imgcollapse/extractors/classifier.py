@@ -1,0 +1,163 @@
+"""A small convolutional classifier of the real classes; its penultimate layer gives the features."""
+
+import json
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+from typing import Literal
+
+import torch
+from filelock import FileLock
+from pydantic import Field, PositiveInt
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Generator, Tensor, nn
+from torch.nn import functional
+
+from imgcollapse import machine, progress, seeds
+from imgcollapse.errors import DataProblem
+from imgcollapse.images import ImageSet, World, to_signed
+from imgcollapse.training import Training, fit_network
+
+BLOCK = 1024  # pictures that go through the network at once
+LAYOUT = 1  # part of the cache key: raise it when the network or its training changes
+
+
+class Classifier(Training):
+    """Features of a small CNN trained once on the real training part; it also tells the class of a picture."""
+
+    kind: Literal["classifier"] = "classifier"
+    steps: PositiveInt = Field(800, description="optimisation steps")
+    learning_rate: float = Field(2e-3, gt=0, description="the peak learning rate of AdamW")
+    weight_decay: float = Field(0.5, ge=0, description="AdamW's decoupled weight decay")
+    dim: PositiveInt = Field(64, description="number of features D")
+    width: PositiveInt = Field(32, description="channels of the first convolution")
+
+    def fit(self, world: World) -> "FittedClassifier":
+        """The trained classifier of this world, from the cache where it is there. Raises DataProblem for points or a single class."""
+        if world.train.are_points or len(world.classes) < 2:
+            raise DataProblem(f"{world.name}: the extractor 'classifier' needs pictures of at least 2 classes; use 'pixels'")
+        key = sha256(f"{LAYOUT}{world.train.digest()}{world.held_out.digest()}{self.model_dump_json()}".encode()).hexdigest()
+        path = machine.current().data_dir / "classifiers" / f"{world.name}-{key[:16]}.safetensors"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        net = _Network(world.train.shape, self.width, self.dim, len(world.classes))
+        with FileLock(path.with_suffix(".lock")):
+            if path.exists() and _load(net, path):
+                return FittedClassifier(net, _accuracy(net, world.held_out))
+            net = self._train(net, world)
+            _save(net, path)
+        return FittedClassifier(net, _accuracy(net, world.held_out))
+
+    def _train(self, net: "_Network", world: World) -> "_Network":
+        seed = seeds.derive(0, "classifier")
+        with seeds.global_torch_seed(seeds.derive(seed, "weights")):
+            net = _Network(world.train.shape, self.width, self.dim, len(world.classes))
+        reach = max(1, world.train.shape[1] // 10)
+
+        def loss(network: nn.Module, rows: Sequence[Tensor], generator: Generator) -> Tensor:
+            pixels, labels = rows
+            logits: Tensor = network(_shift(to_signed(pixels), reach, generator))
+            return functional.cross_entropy(logits.float(), labels)
+
+        data = (world.train.pixels, world.train.labels)
+        return fit_network(net, loss, data, self, seeds.derive(seed, "fit"), what="classifier")
+
+
+@dataclass(frozen=True)
+class FittedClassifier:
+    """A trained classifier as an extractor."""
+
+    net: "_Network"
+    accuracy: float
+    name: str = "classifier"
+
+    def features(self, pixels: Tensor) -> Tensor:
+        """uint8 [N, C, H, W] -> float32 [N, D] on the CPU."""
+        net = self.net.to(machine.current().torch_device())
+        device = next(net.parameters()).device
+        with torch.inference_mode():
+            return torch.cat([net.features(to_signed(block.to(device))).float().cpu() for block in pixels.split(BLOCK)])
+
+    def probabilities(self, features_ND: Tensor) -> Tensor:
+        """float32 [N, D] -> float32 [N, classes]: the classifier's softmax."""
+        head = self.net.head
+        with torch.inference_mode():
+            return functional.linear(features_ND, head.weight.cpu(), head.bias.cpu()).softmax(1)
+
+    def record(self) -> dict[str, object]:
+        """What names this ruler: digest of the weights, number of features, held-out accuracy."""
+        return {"digest": _digest(self.net), "dim": self.net.head.in_features, "held_out_accuracy": self.accuracy}
+
+
+class _Network(nn.Module):
+    """Convolutions, halving the picture until it is at most 4 wide; then a layer of `dim` features and the head."""
+
+    def __init__(self, shape: tuple[int, int, int], width: int, dim: int, classes: int) -> None:
+        super().__init__()
+        channels, height, side = shape
+        self.halvings = max(1, (max(height, side) - 1).bit_length() - 2)
+        self.side = 4 << self.halvings
+        body: list[nn.Module] = []
+        for level in range(self.halvings + 1):
+            out = min(width << level, 4 * width)
+            body += [nn.Conv2d(channels, out, 3, padding=1), nn.GroupNorm(8, out), nn.GELU()]
+            body += [nn.MaxPool2d(2)] if level < self.halvings else []
+            channels = out
+        self.body = nn.Sequential(*body, nn.Flatten(), nn.Linear(channels * 16, dim), nn.GELU())
+        self.head = nn.Linear(dim, classes)
+
+    def features(self, signed: Tensor) -> Tensor:
+        """float [N, C, H, W] in -1..1 -> [N, D]; pads the picture with its darkest value up to a power of two."""
+        down, right = self.side - signed.shape[2], self.side - signed.shape[3]
+        return self.body(functional.pad(signed, (right // 2, right - right // 2, down // 2, down - down // 2), value=-1.0))
+
+    def forward(self, signed: Tensor) -> Tensor:
+        return self.head(self.features(signed))
+
+
+def _shift(signed: Tensor, reach: int, generator: Generator) -> Tensor:
+    """Moves each picture by its own offset of up to `reach` pixels both ways, filling with the darkest value."""
+    n, _, height, width = signed.shape
+    padded = functional.pad(signed, (reach,) * 4, value=-1.0)
+    by = torch.randint(0, 2 * reach + 1, (2, n), generator=generator, device=signed.device)
+    rows = by[0, :, None] + torch.arange(height, device=signed.device)
+    columns = by[1, :, None] + torch.arange(width, device=signed.device)
+    every = torch.arange(n, device=signed.device)[:, None, None]
+    return padded[every, :, rows[:, :, None], columns[:, None, :]].permute(0, 3, 1, 2)
+
+
+def _accuracy(net: _Network, held_out: ImageSet) -> float:
+    fitted = FittedClassifier(net, 0.0)
+    found = fitted.probabilities(fitted.features(held_out.pixels)).argmax(1)
+    return float((found == held_out.labels).double().mean())
+
+
+def _digest(net: _Network) -> str:
+    digest = sha256()
+    for name, weight in sorted(net.state_dict().items()):
+        digest.update(name.encode())
+        digest.update(weight.detach().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()
+
+
+def _save(net: _Network, path: Path) -> None:
+    part = path.with_suffix(f".part-{os.getpid()}")
+    weights = {name: weight.detach().cpu().contiguous() for name, weight in net.state_dict().items()}
+    save_file(weights, part, metadata={"about": json.dumps({"digest": _digest(net)})})
+    os.replace(part, path)
+
+
+def _load(net: _Network, path: Path) -> bool:
+    """Whether the file held these weights whole; safetensors itself would load a flipped bit without a word."""
+    try:
+        with safe_open(path, "pt") as file:
+            net.load_state_dict({name: file.get_tensor(name) for name in file.keys()})
+            digest = json.loads((file.metadata() or {})["about"])["digest"]
+    except (SafetensorError, RuntimeError, KeyError, json.JSONDecodeError, OSError):
+        digest = ""
+    if digest == _digest(net.eval().requires_grad_(False)):
+        return True
+    progress.say(f"{path}: the cached classifier is damaged; training it anew")
+    return False

@@ -1,0 +1,88 @@
+"""Sample grids: labelled pictures of pictures, in one layout for every generation so that they can be laid side by side."""
+
+from collections.abc import Sequence
+
+import torch
+from PIL import Image, ImageDraw, ImageFont
+from torch import Tensor
+
+from imgcollapse.images import ImageSet
+
+COLUMNS = 20  # pictures in a row
+PAPER, INK, FAINT = (255, 255, 255), (20, 20, 20), (110, 110, 110)
+TEXT = 13  # pixels
+CELL = 32  # the least size of a picture on the sheet, in pixels: smaller ones are enlarged by a whole factor
+
+
+def sheet(title: str, rows: Sequence[tuple[str, Tensor]], note: str = "") -> Image.Image:
+    """A grid with a title line, a label at the left of each row, and a note below.
+
+    rows: (label, uint8 [n, C, H, W]) each, n <= COLUMNS; missing pictures leave their place empty.
+    """
+    font = ImageFont.load_default(TEXT)
+    _, channels, height, width = next(pixels for _, pixels in rows if pixels.ndim == 4).shape
+    factor = max(1, -(-CELL // max(height, width)))
+    gap, line = 2, TEXT + 8
+    cell_h, cell_w = height * factor + gap, width * factor + gap
+    margin = 12 + max(int(font.getlength(label)) for label, _ in rows)
+    columns = max(len(pixels) for _, pixels in rows)
+    size_w = max(margin + columns * cell_w + 8, int(font.getlength(title)) + 16, int(font.getlength(note)) + 16)
+    size_h = line + len(rows) * cell_h + (line if note else 4)
+    page = Image.new("RGB", (size_w, size_h), PAPER)
+    pen = ImageDraw.Draw(page)
+    pen.text((8, 4), title, INK, font)
+    for r, (label, pixels) in enumerate(rows):
+        top = line + r * cell_h
+        pen.text((margin - 6, top + cell_h // 2), label, INK, font, anchor="rm")
+        if not len(pixels):
+            pen.line((margin, top + cell_h // 2, margin + columns * cell_w, top + cell_h // 2), (205, 205, 205))
+            continue
+        # the row as one strip: [C, H, n, W + gap] -> an array that PIL takes, without a loop over pictures
+        strip = torch.nn.functional.pad(pixels.repeat_interleave(factor, 2).repeat_interleave(factor, 3), (0, gap), value=255)
+        joined = strip.permute(1, 2, 0, 3).reshape(channels, height * factor, -1)
+        joined = joined.expand(3, -1, -1) if channels == 1 else joined[:3]
+        page.paste(Image.fromarray(joined.permute(1, 2, 0).contiguous().numpy()), (margin, top))
+    if note:
+        pen.text((8, size_h - line + 4), note, FAINT, font)
+    return page
+
+
+def by_class(title: str, drawn: ImageSet, found: Tensor | None, classes: Sequence[str]) -> Image.Image:
+    """The first samples of each class in a row of its own, with the class's share: a lost class leaves its row empty.
+
+    `found` are the classes that the judge found (int64 [N], negative where it is not confident), or None where it knows none: then the
+    first samples are shown as they come. Points are drawn in the plane of their first two coordinates.
+    """
+    if drawn.are_points:
+        return scatter(title, drawn)
+    if found is None:
+        blocks = drawn.pixels[: 10 * COLUMNS].split(COLUMNS)
+        return sheet(title, [(f"{i * COLUMNS}", block) for i, block in enumerate(blocks)])
+    n = len(drawn)
+    places = [(name, found == c) for c, name in enumerate(classes)] + [("none", found < 0)]
+    rows = [(f"{name}  {100 * float(there.sum()) / n:.1f} %", drawn.pixels[there][:COLUMNS]) for name, there in places]
+    return sheet(title, rows, f"row: class found by the judge and its share of {n:,} samples; none: not confident of any class")
+
+
+def scatter(title: str, drawn: ImageSet, side: int = 480, reach: float = 6.0) -> Image.Image:
+    """Points as dots in the plane of their first two coordinates (a single coordinate as a histogram), the window fixed at +-reach."""
+    page = Image.new("L", (side, side), 255)
+    points = drawn.pixels.flatten(1)
+    place = ((points[:, :2] + reach) / (2 * reach) * side).long()
+    if points.shape[1] == 1:
+        heights = torch.bincount(place[:, 0].clamp(0, side - 1), minlength=side).float()
+        heights = torch.nn.functional.avg_pool1d(heights[None, None], 9, 1, 4)[0, 0]
+        tall = (heights / heights.max().clamp(min=1e-9) * (side - 1)).long()
+        dark = torch.arange(side - 1, -1, -1)[:, None] < tall
+        page = Image.fromarray((255 - 175 * dark.to(torch.uint8)).numpy())
+    else:
+        inside = place[((place >= 0) & (place < side)).all(1)]
+        hits = torch.bincount((side - 1 - inside[:, 1]) * side + inside[:, 0], minlength=side * side).view(1, 1, side, side).float()
+        spread = torch.nn.functional.max_pool2d(hits, 3, 1, 1)[0, 0]
+        page = Image.fromarray((255 - (spread.clamp(max=4) / 4).sqrt() * 235).to(torch.uint8).numpy())
+    framed = Image.new("RGB", (side + 16, side + TEXT + 16), PAPER)
+    pen = ImageDraw.Draw(framed)
+    pen.text((8, 4), title, INK, ImageFont.load_default(TEXT))
+    framed.paste(page.convert("RGB"), (8, TEXT + 10))
+    pen.rectangle((7, TEXT + 9, side + 8, side + TEXT + 10), outline=(205, 205, 205))
+    return framed

@@ -1,0 +1,91 @@
+"""What the machine offers and where things lie on it: all that a run needs and that must not decide what it finds.
+
+Ambient (a context variable), so that a model's `fit(images, seed)` does not have to carry it: `with use(Machine(device="cuda")): ...`.
+"""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+
+from imgcollapse.errors import SettingsProblem
+
+PRECISIONS = ("auto", "float32", "bfloat16")
+
+
+def default_data_dir() -> Path:
+    """`IMGCOLLAPSE_DATA`, or `imgcollapse` in the user's cache folder."""
+    named = os.environ.get("IMGCOLLAPSE_DATA")
+    cache = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+    return Path(named or Path(cache) / "imgcollapse").expanduser()
+
+
+@dataclass(frozen=True)
+class Machine:
+    """The hardware and folders of this process.
+
+    device:    `auto`, `cpu`, `cuda`, `cuda:1`, `mps`
+    precision: `auto`, `float32` or `bfloat16`, of the networks' matrix work
+    data_dir:  where data sets and classifiers are kept
+    """
+
+    device: str = "auto"
+    precision: str = "auto"
+    data_dir: Path = field(default_factory=default_data_dir)
+
+    def torch_device(self) -> torch.device:
+        """The device itself. Raises SettingsProblem for one that this machine does not have."""
+        if self.device == "auto":
+            if torch.cuda.is_available():
+                return torch.device("cuda")
+            return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+        try:
+            device = torch.device(self.device)
+        except RuntimeError:
+            raise SettingsProblem(f"--device: '{self.device}' is no device; use auto, cpu, cuda, cuda:N or mps") from None
+        there = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+        if not there.get(device.type, False):
+            raise SettingsProblem(f"--device: this machine has no '{self.device}' that torch can use; use --device cpu")
+        if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+            raise SettingsProblem(f"--device: '{self.device}' is not one of this machine's {torch.cuda.device_count()} GPUs")
+        return device
+
+    def mixed_precision(self) -> str:
+        """Accelerate's word for the precision of matrix work: `bf16` where the processor computes it in hardware, else `no`."""
+        if self.precision not in PRECISIONS:
+            raise SettingsProblem(f"--precision: '{self.precision}' is none of {', '.join(PRECISIONS)}")
+        if self.precision == "auto":
+            return "bf16" if has_bfloat16(self.torch_device()) else "no"
+        return "bf16" if self.precision == "bfloat16" else "no"
+
+
+def has_bfloat16(device: torch.device) -> bool:
+    """Whether bfloat16 products are done in hardware there (avx512_bf16 or AMX on a CPU, Ampere or later on a GPU)."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_capability(device)[0] >= 8
+    if device.type != "cpu":
+        return False
+    known = (getattr(torch.cpu, name, None) for name in ("_is_avx512_bf16_supported", "_is_amx_tile_supported"))
+    return any(bool(asked()) for asked in known if asked is not None)
+
+
+_machine: ContextVar[Machine | None] = ContextVar("machine", default=None)
+
+
+def current() -> Machine:
+    """The machine in use; the automatic one where none was named."""
+    return _machine.get() or Machine()
+
+
+@contextmanager
+def use(machine: Machine) -> Iterator[Machine]:
+    """Makes `machine` the current one inside the block."""
+    token = _machine.set(machine)
+    try:
+        yield machine
+    finally:
+        _machine.reset(token)

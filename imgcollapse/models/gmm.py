@@ -1,0 +1,119 @@
+"""A mixture of Gaussians (scikit-learn), on pictures after a principal component analysis."""
+
+import warnings
+from pathlib import Path
+from typing import Any, Literal, Self
+
+import numpy as np
+import torch
+from pydantic import Field, PositiveFloat, PositiveInt, PrivateAttr
+from torch import Tensor
+
+from imgcollapse import progress, seeds
+from imgcollapse.errors import DataProblem
+from imgcollapse.images import ImageSet, from_unit, to_unit
+from imgcollapse.models.weights import read_about, read_tensors, write_about, write_tensors
+from imgcollapse.settings import Settings
+
+
+class GMM(Settings):
+    """A Gaussian mixture fitted by expectation maximisation; pictures are reduced by a PCA first."""
+
+    kind: Literal["gmm"] = "gmm"
+    components: PositiveInt = Field(50, description="number of Gaussians")
+    covariance: Literal["full", "tied", "diag", "spherical"] = Field(
+        "full", description="shape of the covariances, as scikit-learn names it"
+    )
+    pca: PositiveInt = Field(24, description="principal components kept of a picture; points are not reduced")
+    regularisation: PositiveFloat = Field(1e-3, description="added to every variance, as a share of the mean variance per kept component")
+    iterations: PositiveInt = Field(100, description="the most steps of expectation maximisation")
+    temperature: PositiveFloat = Field(1.0, description="scales the standard deviation of every draw: below 1 buys quality with diversity")
+
+    _mixture: Any = PrivateAttr(None)
+    _centre: Tensor = PrivateAttr(torch.empty(0))
+    _axes: Tensor = PrivateAttr(torch.empty(0))
+    _shape: tuple[int, int, int] = PrivateAttr((0, 0, 0))
+    _points: bool = PrivateAttr(False)
+
+    def fit(self, images: ImageSet, seed: int) -> Self:
+        """A fitted copy. Raises DataProblem for fewer pictures than components."""
+        from sklearn.exceptions import ConvergenceWarning
+
+        if len(images) < max(2, self.components):
+            raise DataProblem(f"model.components: {self.components} Gaussians need as many pictures, there are {len(images)}; set fewer")
+        values = to_unit(images.pixels).flatten(1).double()  # [N, D]
+        centre = values.mean(0)
+        axes = torch.eye(values.shape[1], dtype=torch.float64)
+        if not images.are_points:
+            kept = min(self.pca, values.shape[1], len(images) - 1)
+            moments = (values - centre).T @ (values - centre)
+            axes = torch.linalg.eigh(moments).eigenvectors[:, -kept:].flip(1)
+        reduced = ((values - centre) @ axes).numpy()
+        mixture = self._blank(
+            random_state=seeds.derive(seed, "em") % 2**32, floor=self.regularisation * max(float(reduced.var(0).mean()), 1e-12)
+        )
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            mixture.fit(reduced)
+        if any(issubclass(one.category, ConvergenceWarning) for one in caught):
+            progress.say(f"gmm: not converged after {self.iterations} iterations; the fit is used as it is (raise model.iterations)")
+        return self._fitted(mixture, centre, axes, images.shape, images.are_points)
+
+    def sample(self, n: int, seed: int) -> ImageSet:
+        """n draws; of pictures, back from the principal components and rounded to 0..255. Unlabelled."""
+        generator = seeds.numpy_generator(seed)
+        chosen = generator.choice(len(self._mixture.weights_), n, p=self._mixture.weights_)
+        noise = generator.standard_normal((n, self._axes.shape[1]))
+        draws = np.empty_like(noise)
+        for component in np.unique(chosen):  # a loop over Gaussians, not over pictures
+            rows = chosen == component
+            root = np.linalg.cholesky(self._full_covariance(component))
+            draws[rows] = self._mixture.means_[component] + self.temperature * noise[rows] @ root.T
+        values = (self._centre + torch.from_numpy(draws) @ self._axes.T).view(n, *self._shape)
+        return ImageSet.of(values.float() if self._points else from_unit(values))
+
+    def log_likelihood(self, images: ImageSet) -> Tensor:
+        """float64 [N]: log density of each picture's principal components (pixels in 0..1), or of each point."""
+        values = to_unit(images.pixels).flatten(1).double()
+        return torch.from_numpy(self._mixture.score_samples(((values - self._centre) @ self._axes).numpy()))
+
+    def save(self, folder: Path) -> None:
+        """Writes the model's folder."""
+        write_about(folder, self, shape=self._shape, points=self._points)
+        learned = {name: torch.from_numpy(np.asarray(getattr(self._mixture, name + "_"))) for name in LEARNED}
+        write_tensors(folder, {"centre": self._centre, "axes": self._axes, **learned})
+
+    def load(self, folder: Path) -> Self:
+        """A fitted copy from a saved folder."""
+        tensors, state = read_tensors(folder), read_about(folder)["state"]
+        mixture = self._blank()
+        for name in LEARNED:
+            setattr(mixture, name + "_", tensors[name].numpy())
+        return self._fitted(mixture, tensors["centre"], tensors["axes"], tuple(state["shape"]), bool(state["points"]))
+
+    def _blank(self, random_state: int = 0, floor: float = 1e-6) -> Any:
+        from sklearn.mixture import GaussianMixture
+
+        return GaussianMixture(
+            self.components, covariance_type=self.covariance, reg_covar=floor, max_iter=self.iterations, random_state=random_state
+        )
+
+    def _full_covariance(self, component: int) -> Any:
+        covariances, dim = self._mixture.covariances_, self._axes.shape[1]
+        match self.covariance:
+            case "full":
+                return covariances[component]
+            case "tied":
+                return covariances
+            case "diag":
+                return np.diag(covariances[component])
+            case "spherical":
+                return covariances[component] * np.eye(dim)
+
+    def _fitted(self, mixture: Any, centre: Tensor, axes: Tensor, shape: tuple[int, int, int], points: bool) -> Self:
+        fitted = self.model_copy()
+        fitted._mixture, fitted._centre, fitted._axes, fitted._shape, fitted._points = mixture, centre, axes, shape, points
+        return fitted
+
+
+LEARNED = ("weights", "means", "covariances", "precisions_cholesky")

@@ -1,0 +1,89 @@
+"""Null models: what finite sampling alone does to a chain of generations, without a network's own errors."""
+
+from pathlib import Path
+from typing import Literal, Self
+
+import torch
+from pydantic import Field, PrivateAttr
+from torch import Tensor
+
+from imgcollapse import seeds
+from imgcollapse.images import ImageSet, from_unit, to_unit
+from imgcollapse.models.weights import read_about, read_tensors, write_about, write_tensors
+from imgcollapse.settings import Settings
+
+
+class Gaussian(Settings):
+    """An independent Gaussian per pixel or coordinate: the textbook chain of repeated estimation."""
+
+    kind: Literal["gaussian"] = "gaussian"
+    ddof: Literal[0, 1] = Field(0, description="variance divided by n (0: maximum likelihood) or by n - 1 (1: unbiased)")
+
+    _mean: Tensor = PrivateAttr(torch.empty(0, dtype=torch.float64))
+    _deviation: Tensor = PrivateAttr(torch.empty(0, dtype=torch.float64))
+    _points: bool = PrivateAttr(False)
+
+    def fit(self, images: ImageSet, seed: int) -> Self:
+        """A fitted copy: mean and standard deviation of every coordinate, in float64. The seed is not needed."""
+        values = to_unit(images.pixels).double()
+        deviation = values.var(0, correction=min(self.ddof, len(values) - 1)).sqrt()
+        return self._fitted(values.mean(0), deviation, images.are_points)
+
+    def sample(self, n: int, seed: int) -> ImageSet:
+        """n draws; of pictures, rounded to 0..255. Unlabelled."""
+        noise = torch.randn((n, *self._mean.shape), generator=seeds.torch_generator(seed), dtype=torch.float64)
+        values = self._mean + self._deviation * noise
+        return ImageSet.of(values.float() if self._points else from_unit(values))
+
+    def log_likelihood(self, images: ImageSet) -> Tensor:
+        """float64 [N]: log density of each picture, pixels in 0..1 (-inf where a coordinate that never varied differs)."""
+        values = to_unit(images.pixels).double()
+        law = torch.distributions.Normal(self._mean, self._deviation.clamp(min=1e-300), validate_args=False)
+        return law.log_prob(values).flatten(1).sum(1)
+
+    def save(self, folder: Path) -> None:
+        """Writes the model's folder."""
+        write_about(folder, self, points=self._points)
+        write_tensors(folder, {"mean": self._mean, "deviation": self._deviation})
+
+    def load(self, folder: Path) -> Self:
+        """A fitted copy from a saved folder."""
+        tensors = read_tensors(folder)
+        return self._fitted(tensors["mean"], tensors["deviation"], bool(read_about(folder)["state"]["points"]))
+
+    def _fitted(self, mean: Tensor, deviation: Tensor, points: bool) -> Self:
+        fitted = self.model_copy()
+        fitted._mean, fitted._deviation, fitted._points = mean, deviation, points
+        return fitted
+
+
+class Bootstrap(Settings):
+    """Draws its training pictures again, with replacement: genetic drift, and nothing else."""
+
+    kind: Literal["bootstrap"] = "bootstrap"
+
+    _images: ImageSet | None = PrivateAttr(None)
+
+    def fit(self, images: ImageSet, seed: int) -> Self:
+        """A fitted copy that remembers the pictures. The seed is not needed."""
+        fitted = self.model_copy()
+        fitted._images = images
+        return fitted
+
+    def sample(self, n: int, seed: int) -> ImageSet:
+        """n training pictures with their labels, drawn with replacement."""
+        assert self._images is not None, "fit or load the model first"
+        rows = torch.randint(len(self._images), (n,), generator=seeds.torch_generator(seed))
+        return self._images[rows]
+
+    def save(self, folder: Path) -> None:
+        """Writes the model's folder: the pictures themselves."""
+        assert self._images is not None, "fit or load the model first"
+        write_about(folder, self)
+        write_tensors(folder, {name: getattr(self._images, name) for name in ("pixels", "labels", "born")})
+
+    def load(self, folder: Path) -> Self:
+        """A fitted copy from a saved folder."""
+        fitted = self.model_copy()
+        fitted._images = ImageSet(**read_tensors(folder))
+        return fitted

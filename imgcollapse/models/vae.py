@@ -1,0 +1,97 @@
+"""A convolutional variational autoencoder (Kingma & Welling 2014)."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal, Self
+
+import torch
+from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt, PrivateAttr
+from torch import Generator, Tensor, nn
+from torch.nn import functional
+
+from imgcollapse import machine, seeds
+from imgcollapse.errors import DataProblem
+from imgcollapse.images import ImageSet, from_unit, to_unit
+from imgcollapse.models.weights import read_about, write_about
+from imgcollapse.training import Training, fit_network
+
+BLOCK = 1024  # pictures that are decoded at once
+
+
+class VAE(Training):
+    """A convolutional variational autoencoder."""
+
+    kind: Literal["vae"] = "vae"
+    steps: PositiveInt = Field(2000, description="optimisation steps")
+    learning_rate: PositiveFloat = Field(2e-3, description="the peak learning rate of AdamW")
+    latent: PositiveInt = Field(16, description="size of the latent code")
+    width: PositiveInt = Field(32, multiple_of=8, description="channels of the first convolution")
+    beta: NonNegativeFloat = Field(1.0, description="weight of the Kullback-Leibler term (Higgins et al. 2017)")
+    observation: Literal["bernoulli", "gaussian"] = Field(
+        "bernoulli", description="law of a pixel given the decoder; gaussian learns one deviation"
+    )
+    draw: Literal["mean", "sample"] = Field(
+        "mean", description="a picture is the decoder's mean (as in the Nature study), or a draw from its law"
+    )
+    temperature: PositiveFloat = Field(1.0, description="scales the latent noise: below 1 buys quality with diversity")
+
+    _net: Any = PrivateAttr(None)
+
+    def fit(self, images: ImageSet, seed: int) -> Self:
+        """A fitted copy. Raises DataProblem for points."""
+        if images.are_points:
+            raise DataProblem("model 'vae' learns pictures; for a world of points use gaussian, gmm or bootstrap")
+        from imgcollapse.models.vae_network import VAENetwork
+
+        with seeds.global_torch_seed(seeds.derive(seed, "weights")):
+            net = VAENetwork(images.shape, self.latent, self.width)
+
+        def loss(network: nn.Module, rows: Sequence[Tensor], generator: Generator) -> Tensor:
+            unit = to_unit(rows[0])
+            noise = torch.randn((len(unit), self.latent), generator=generator, device=unit.device)
+            decoded, mean, log_variance, log_deviation = (part.float() for part in network(unit, noise))
+            if self.observation == "bernoulli":
+                misfit = functional.binary_cross_entropy_with_logits(decoded, unit, reduction="none") + 0 * log_deviation
+            else:
+                misfit = 0.5 * ((decoded - unit) / log_deviation.exp()).square() + log_deviation
+            divergence = 0.5 * (mean.square() + log_variance.exp() - 1 - log_variance)
+            # the negative evidence lower bound per pixel, so that one learning rate serves every picture size
+            return (misfit.sum() + self.beta * divergence.sum()) / unit.numel()
+
+        return self._fitted(fit_network(net, loss, (images.pixels,), self, seeds.derive(seed, "fit"), what="vae"))
+
+    def sample(self, n: int, seed: int) -> ImageSet:
+        """n new pictures, unlabelled; the same seed gives the same latent codes to any generation."""
+        assert self._net is not None, "fit or load the model first"
+        device = machine.current().torch_device()
+        net = self._net.to(device)
+        latents = self.temperature * torch.randn((n, self.latent), generator=seeds.torch_generator(seeds.derive(seed, "latents")))
+        noise = seeds.torch_generator(seeds.derive(seed, "noise"))
+        drawn = []
+        with torch.inference_mode():
+            for block in latents.split(BLOCK):
+                decoded = net.decode(block.to(device)).float().cpu()
+                means = decoded.sigmoid() if self.observation == "bernoulli" else decoded
+                if self.draw == "sample" and self.observation == "bernoulli":
+                    means = (torch.rand(means.shape, generator=noise) < means).float()
+                elif self.draw == "sample":
+                    means = means + net.log_deviation.exp().cpu() * torch.randn(means.shape, generator=noise)
+                drawn.append(from_unit(means))
+        return ImageSet.of(torch.cat(drawn))
+
+    def save(self, folder: Path) -> None:
+        """Writes the model's folder, in the `save_pretrained` layout of diffusers."""
+        self._net.save_pretrained(folder)
+        write_about(folder, self)
+
+    def load(self, folder: Path) -> Self:
+        """A fitted copy from a saved folder."""
+        from imgcollapse.models.vae_network import VAENetwork
+
+        read_about(folder)
+        return self._fitted(VAENetwork.from_pretrained(folder, use_safetensors=True).eval())
+
+    def _fitted(self, net: nn.Module) -> Self:
+        fitted = self.model_copy()
+        fitted._net = net
+        return fitted

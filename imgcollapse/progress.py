@@ -1,0 +1,54 @@
+"""How long work tells whoever watches, without knowing who that is: `for step in progress.steps(1500, "fit"): ...`."""
+
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Protocol
+
+
+class Watcher(Protocol):
+    """Is told of work that begins, advances and ends, and of what a user should hear."""
+
+    def begin(self, what: str, total: int) -> None: ...
+    def advance(self, amount: int = 1) -> None: ...
+    def end(self) -> None: ...
+    def say(self, line: str) -> None: ...
+
+
+class Silent:
+    """The watcher when nobody watches."""
+
+    def begin(self, what: str, total: int) -> None: ...
+    def advance(self, amount: int = 1) -> None: ...
+    def end(self) -> None: ...
+    def say(self, line: str) -> None: ...
+
+
+_watcher: ContextVar[Watcher] = ContextVar("watcher", default=Silent())  # noqa: B039 (it holds no state)
+
+
+@contextmanager
+def watched_by(watcher: Watcher) -> Iterator[None]:
+    """Makes `watcher` hear of all work inside the block."""
+    token = _watcher.set(watcher)
+    try:
+        yield
+    finally:
+        _watcher.reset(token)
+
+
+def steps(total: int, what: str) -> Generator[int]:
+    """0, 1, ..., total - 1, telling the watcher of each step."""
+    watcher = _watcher.get()
+    watcher.begin(what, total)
+    try:
+        for step in range(total):
+            yield step
+            watcher.advance()
+    finally:
+        watcher.end()
+
+
+def say(line: str) -> None:
+    """One line a user should hear."""
+    _watcher.get().say(line)

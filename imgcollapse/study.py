@@ -1,0 +1,97 @@
+"""A study: everything that decides the outcome, and the loop that carries it out."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field, NonNegativeInt, PositiveInt
+
+from imgcollapse import datasets, environment, grids, store
+from imgcollapse.datasets import AnyDataset
+from imgcollapse.datasets.digits import Digits
+from imgcollapse.errors import SettingsProblem
+from imgcollapse.images import World, provenance
+from imgcollapse.judge import Judge
+from imgcollapse.models import AnyModel
+from imgcollapse.models.ddpm import DDPM
+from imgcollapse.regimes import AnyRegime, Real, Replace
+from imgcollapse.seeds import derive
+from imgcollapse.settings import Settings, to_yaml
+
+Landed = Callable[[int, dict[str, Any]], None]
+
+
+class Study(Settings):
+    """Everything that decides the outcome of a chain of generations."""
+
+    dataset: AnyDataset = Field(Digits(), description="the real pictures")
+    model: AnyModel = Field(DDPM(), description="what learns and draws")
+    regime: AnyRegime = Field(Replace(), description="of what a training set is made")
+    judge: Judge = Field(Judge(), description="how generations are judged")
+    gens: PositiveInt = Field(10, description="number of models trained, generations 0 to gens - 1")
+    samples: PositiveInt | None = Field(
+        None, description="pictures a generation draws and learns from; none: as many as there are real ones"
+    )
+    seed: NonNegativeInt = Field(0, description="of everything random")
+
+    def title(self) -> str:
+        """The study in a few words."""
+        return f"{self.model.kind} on {self.dataset.kind}, {self.regime.title()}, seed {self.seed}"
+
+
+def run(study: Study, folder: Path, landed: Landed = lambda generation, scores: None) -> None:
+    """Carries the study out in its run folder; what is finished there is not done again.
+
+    `landed(generation, scores)` is called for every generation that was made, once it is kept. Raises the Problems of `imgcollapse.errors`.
+    """
+    study, world, n = prepare(study)
+    with store.opened(folder, to_yaml(study)) as kept:
+        kept.note_environment(environment.describe())
+        ruler = study.judge.open(world)
+        kept.fix(store.REFERENCE, {"data": world.record(), "judge": ruler.record()})
+        real = Real(seen=world.train[:n], unseen=world.train[n:])
+
+        for generation in range(study.gens):
+            # choose what this generation may learn from
+            training_set = study.regime(real, kept.samples(generation), derive(study.seed, generation, "regime"))
+            if kept.has(generation, training_set):
+                continue
+            # learn
+            model = study.model.fit(training_set, derive(study.seed, generation, "fit"))
+            # draw: the next generation's training pictures, and a few from noise that is the same in every generation
+            drawn = model.sample(n, derive(study.seed, generation, "sample")).born_in(generation)
+            same = model.sample(grids.COLUMNS, derive(study.seed, "latents")).born_in(generation)
+            # judge
+            scores = {"generation": generation, **ruler(drawn)}
+            # keep
+            kept.keep(
+                generation,
+                samples=drawn,
+                latents=same,
+                scores=scores,
+                provenance={"generation": generation, **provenance(training_set, world.classes)},
+                grid=grids.by_class(f"generation {generation}: {study.title()}", drawn, ruler.classes(drawn), world.classes),
+                save_model=model.save,
+            )
+            landed(generation, scores)
+
+
+def prepare(study: Study) -> tuple[Study, World, int]:
+    """The study with every automatic choice made, its real world, and how many pictures a generation draws. Raises SettingsProblem for what cannot be carried out."""
+    world = datasets.load(study.dataset, study.seed)
+    n = study.samples or len(world.train)
+    seen, unseen = study.regime.needs(n, study.gens)
+    if unseen > len(world.train) - n:
+        world = datasets.load(study.dataset, study.seed, extra=unseen)  # toy worlds make more; pictures are as many as they are
+    if unseen > len(world.train) - n:
+        most = next((m for m in range(n, 0, -1) if m + study.regime.needs(m, study.gens)[1] <= len(world.train)), 0)
+        raise SettingsProblem(
+            f"regime.pool: fresh real pictures will not last: generation 0 takes {n}, the {study.gens - 1} after it {unseen} more, "
+            f"{world.name} has {len(world.train)}; set --samples to at most {most}, or use --pool resample"
+        )
+    if seen > len(world.train):
+        raise SettingsProblem(
+            f"regime.real_fraction: {seen} real pictures are wanted in every training set of {n}, {world.name} has {len(world.train)}; "
+            "take fewer --samples or a smaller fraction"
+        )
+    return study.model_copy(update={"samples": n, "judge": study.judge.resolved(world, n)}), world, n

@@ -1,0 +1,21 @@
+"""What all tests share: no test reads or writes the user's own folders, and none needs a network."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _own_folders(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """One data folder for the whole session, so that a classifier is trained once."""
+    for name in [name for name in os.environ if name.startswith("IMGCOLLAPSE_")]:
+        del os.environ[name]
+    os.environ["IMGCOLLAPSE_DATA"] = str(tmp_path_factory.mktemp("data"))
+    os.environ["HF_HUB_OFFLINE"] = "1"
+
+
+@pytest.fixture(autouse=True)
+def _own_working_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`runs/` is made in a test's own folder."""
+    monkeypatch.chdir(tmp_path)

@@ -1,0 +1,73 @@
+"""The architecture: imports go down only."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+import imgcollapse
+
+FLOORS = [
+    {"errors", "progress"},
+    {"seeds", "settings", "machine", "files", "torchvision_guard"},
+    {"images", "training", "environment", "console"},
+    {"datasets", "models", "regimes", "extractors", "metrics", "store", "grids"},
+    {"judge"},
+    {"study"},
+    {"report"},
+    {"commands"},
+    {"cli"},
+]
+PACKAGE = Path(imgcollapse.__file__).parent
+FILES = sorted(path.relative_to(PACKAGE) for path in PACKAGE.rglob("*.py") if path.name != "__init__.py" or path.parent != PACKAGE)
+
+
+def room(path: Path) -> str:
+    return path.parts[0].removesuffix(".py")
+
+
+def floor(name: str) -> int:
+    return next(number for number, rooms in enumerate(FLOORS) if name in rooms)
+
+
+def imported(source: str) -> set[str]:
+    """The rooms of the package that a file imports, wherever in the file it does so."""
+    rooms = set()
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            rooms |= {alias.name.split(".")[1] for alias in node.names if alias.name.startswith("imgcollapse.")}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, "imports are absolute"
+            if node.module == "imgcollapse":
+                rooms |= {alias.name for alias in node.names if alias.name != "__version__"}
+            elif (node.module or "").startswith("imgcollapse."):
+                rooms.add(str(node.module).split(".")[1])
+    return rooms
+
+
+@pytest.mark.parametrize("path", FILES, ids=str)
+def test_imports_go_down_only(path: Path) -> None:
+    own = room(path)
+    for other in imported((PACKAGE / path).read_text()) - {own}:
+        assert floor(other) < floor(own), f"{path} (floor {floor(own)}) imports {other} (floor {floor(other)})"
+
+
+def test_every_room_has_a_floor() -> None:
+    assert {room(path) for path in FILES} == set().union(*FLOORS)
+
+
+def test_the_reader_of_imports_sees_all_forms() -> None:
+    source = "import imgcollapse.store\nfrom imgcollapse import seeds, __version__\ndef f():\n    from imgcollapse.models.ddpm import DDPM"
+    assert imported(source) == {"store", "seeds", "models"}
+
+
+@pytest.mark.parametrize("path", FILES, ids=str)
+def test_rooms_stay_small(path: Path) -> None:
+    assert len((PACKAGE / path).read_text().splitlines()) <= 250, "split the file where its seams are"
+
+
+def test_the_command_line_imports_nothing_heavy() -> None:
+    tree = ast.parse((PACKAGE / "cli.py").read_text())
+    top = {alias.name for node in tree.body if isinstance(node, ast.Import) for alias in node.names}
+    top |= {str(node.module) for node in tree.body if isinstance(node, ast.ImportFrom)}
+    assert top <= {"sys", "collections.abc", "pathlib", "typing", "click", "imgcollapse"}
