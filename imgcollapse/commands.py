@@ -64,7 +64,7 @@ def run(given: dict[str, Any], assignments: tuple[str, ...], *, dry_run: bool, a
         )
         sys.exit(stopped[0])
     pictures = report.draw(folder)
-    scores = [store.read_json(store.generation_folder(folder, g) / store.SCORES) for g in range(chosen.gens)]
+    scores = store.scores(folder)
     if as_json:
         click.echo(json.dumps({"run": str(folder), "scores": scores, "pictures": [str(path) for path in pictures]}))
         return
@@ -172,10 +172,9 @@ def doctor(data_dir: Path | None) -> int:
         "data folder": f"{folder} ({shutil.disk_usage(existing).free / 2**30:.0f} GiB free)",
     }
     for kind, dataset in DATASETS.items():
-        files = getattr(dataset, "files", None)
-        if files:
-            there = (folder / files).is_dir()
-            rows[f"data: {kind}"] = "there" if there else f"not there: the first use downloads it, or put it into {folder / files}"
+        if dataset.files:
+            there = (folder / dataset.files).is_dir()
+            rows[f"data: {kind}"] = "there" if there else f"not there: the first use downloads it, or put it into {folder / dataset.files}"
     rows["data: digits"] = "there (bundled with scikit-learn)"
     out = Console(width=None if sys.stdout.isatty() else 140)
     out.print(_two_columns("doctor", rows))

@@ -38,6 +38,10 @@ class Judge(Settings):
                 f"{samples} are drawn; set it to at most {there}"
             )
         chosen = ((Pixels() if world.train.are_points else Classifier()),) if self.extractors is None else self.extractors
+        kinds = [extractor.kind for extractor in chosen]
+        for kind in kinds:
+            if kinds.count(kind) > 1:
+                raise SettingsProblem(f"judge.extractors: '{kind}' is named {kinds.count(kind)} times; name each extractor once")
         if chosen and n <= self.k:
             raise SettingsProblem(
                 f"judge.k: {self.k} neighbours need more than {self.k} pictures, {n} are compared; set a smaller k or more --samples"

@@ -73,7 +73,11 @@ def merge(under: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
     """`under` with `over` on top, level by level; where `over` names another `kind`, the options of the old one go."""
     merged = dict(under)
     for key, value in over.items():
-        old, new = expand(merged.get(key)), expand(value) if isinstance(merged.get(key), (str, dict)) else value
+        old, new = merged.get(key), value
+        if isinstance(old, dict) and "kind" in old:
+            new = expand(new)
+        if isinstance(new, dict):
+            old = expand(old)
         if isinstance(old, dict) and isinstance(new, dict):
             new = dict(new) if new.get("kind", old.get("kind")) != old.get("kind") else merge(old, new)
         merged[key] = new
@@ -123,21 +127,21 @@ def _explain(settings: type[BaseModel], error: ValidationError) -> str:
 
 
 def _place(settings: type[BaseModel], loc: tuple[int | str, ...]) -> tuple[str, type[BaseModel] | None]:
-    """The dotted path as a user writes it (without pydantic's union tags), and the settings class it lies in."""
+    """The dotted path as a user writes it, without the `kind`s that pydantic puts in, and the class that its last name is a field of."""
     names: list[str] = []
-    inside: type[BaseModel] | None = settings
-    kinds: dict[str, type[BaseModel]] = {}
+    inside: type[BaseModel] | None = None
+    here: Any = settings
     for part in loc:
-        if part in kinds:
-            inside, kinds = kinds[str(part)], {}
+        classes = _classes(here)
+        kinds = {one.model_fields["kind"].default: one for one in classes if "kind" in one.model_fields}
+        if len(classes) > 1 and part in kinds:
+            here = kinds[part]
             continue
         names.append(str(part))
-        if len(names) == len([p for p in loc if p not in kinds]) and part is loc[-1]:
-            break
-        found = inside.model_fields.get(str(part)) if inside else None
-        classes = _classes(found.annotation) if found else []
-        kinds = {one.model_fields["kind"].default: one for one in classes if "kind" in one.model_fields}
-        inside = classes[0] if len(classes) == 1 else None
+        if isinstance(part, str):  # a number is a place in a list, whose entries have the list's classes
+            inside = classes[0] if len(classes) == 1 else None
+            field = inside.model_fields.get(part) if inside else None
+            here = field.annotation if field else None
     return ".".join(names), inside
 
 

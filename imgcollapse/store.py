@@ -40,7 +40,7 @@ def opened(run: Path, study: str) -> Iterator["Kept"]:
     try:
         lock.acquire(timeout=0)
     except Timeout:
-        raise InUseProblem(f"{run}: another process is writing this run; wait until it has ended, or choose another --out") from None
+        raise InUseProblem(f"{run}: another process is writing this run; wait for its end, or choose another --out") from None
     try:
         if not (run / STUDY).exists():
             write_text(run / STUDY, study)
@@ -75,10 +75,6 @@ class Kept:
     def samples(self, before: int) -> Sequence[ImageSet]:
         """The samples of generations 0 to `before` - 1, each read when it is asked for."""
         return _Samples(self.run, before)
-
-    def scores(self, generation: int) -> dict[str, Any]:
-        """The scores of a finished generation."""
-        return read_json(generation_folder(self.run, generation) / SCORES)
 
     def keep(
         self,
@@ -144,10 +140,15 @@ def finished(run: Path) -> list[int]:
     return sorted(int(path.parent.name[4:]) for path in run.glob("gen_[0-9]*/" + MANIFEST) if path.parent.name[4:].isdigit())
 
 
+def scores(run: Path) -> list[dict[str, Any]]:
+    """The scores of all finished generations, in order."""
+    return [read_json(generation_folder(run, generation) / SCORES) for generation in finished(run)]
+
+
 def read_images(path: Path) -> ImageSet:
     """The pictures in an `.npz` that this package wrote. Raises DataProblem where it cannot be read."""
     try:
-        with np.load(path, allow_pickle=False) as arrays:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
             return ImageSet(*(torch.from_numpy(arrays[name]) for name in ("pixels", "labels", "born")))
     except Exception as error:  # zipfile, zlib, numpy and the checks of ImageSet each raise their own
         raise DataProblem(f"{path}: cannot be read ({error}); run the same command again, which mends damaged generations") from None

@@ -44,12 +44,12 @@ def run(study: Study, folder: Path, landed: Landed = lambda generation, scores: 
 
     `landed(generation, scores)` is called for every generation that was made, once it is kept. Raises the Problems of `imgcollapse.errors`.
     """
-    study, world, n = prepare(study)
+    study, world, real = prepare(study)
+    n = study.samples or len(real.seen)
     with store.opened(folder, to_yaml(study)) as kept:
         kept.note_environment(environment.describe())
         ruler = study.judge.open(world)
         kept.fix(store.REFERENCE, {"data": world.record(), "judge": ruler.record()})
-        real = Real(seen=world.train[:n], unseen=world.train[n:])
 
         for generation in range(study.gens):
             # choose what this generation may learn from
@@ -76,22 +76,27 @@ def run(study: Study, folder: Path, landed: Landed = lambda generation, scores: 
             landed(generation, scores)
 
 
-def prepare(study: Study) -> tuple[Study, World, int]:
-    """The study with every automatic choice made, its real world, and how many pictures a generation draws. Raises SettingsProblem for what cannot be carried out."""
+def prepare(study: Study) -> tuple[Study, World, Real]:
+    """The study with every automatic choice made, its real world, and what of it generation 0 sees and does not see.
+
+    Raises SettingsProblem for what cannot be carried out.
+    """
     world = datasets.load(study.dataset, study.seed)
     n = study.samples or len(world.train)
+    first = min(n, len(world.train))
     seen, unseen = study.regime.needs(n, study.gens)
-    if unseen > len(world.train) - n:
-        world = datasets.load(study.dataset, study.seed, extra=unseen)  # toy worlds make more; pictures are as many as they are
-    if unseen > len(world.train) - n:
-        most = next((m for m in range(n, 0, -1) if m + study.regime.needs(m, study.gens)[1] <= len(world.train)), 0)
+    if first + unseen > len(world.train) and world.train.are_points:
+        world = datasets.load(study.dataset, study.seed, extra=first + unseen - len(world.train))  # a toy world makes more
+    if seen > first:
         raise SettingsProblem(
-            f"regime.pool: fresh real pictures will not last: generation 0 takes {n}, the {study.gens - 1} after it {unseen} more, "
-            f"{world.name} has {len(world.train)}; set --samples to at most {most}, or use --pool resample"
-        )
-    if seen > len(world.train):
-        raise SettingsProblem(
-            f"regime.real_fraction: {seen} real pictures are wanted in every training set of {n}, {world.name} has {len(world.train)}; "
+            f"regime.real_fraction: {seen} real pictures are wanted in every training set of {n}, {world.name} has {first}; "
             "take fewer --samples or a smaller fraction"
         )
-    return study.model_copy(update={"samples": n, "judge": study.judge.resolved(world, n)}), world, n
+    if first + unseen > len(world.train):
+        most = next((m for m in range(first, 0, -1) if m + study.regime.needs(m, study.gens)[1] <= len(world.train)), 0)
+        raise SettingsProblem(
+            f"regime.pool: fresh real pictures will not last: generation 0 takes {first}, the {study.gens - 1} after it {unseen} more, "
+            f"{world.name} has {len(world.train)}; set --samples to at most {most}, or use --pool resample"
+        )
+    resolved = study.model_copy(update={"samples": n, "judge": study.judge.resolved(world, n)})
+    return resolved, world, Real(seen=world.train[:first], unseen=world.train[first:])

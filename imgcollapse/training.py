@@ -80,6 +80,7 @@ def fit_network(net: Net, loss: Loss, data: Sequence[Tensor], options: Training,
                     f"{what}: the loss was no finite number within step {step + 1} of {options.steps}; "
                     f"try a smaller learning rate (now {options.learning_rate:g}) or --precision float32"
                 )
+    accelerator.unwrap_model(trained, keep_fp32_wrapper=False)  # takes accelerate's wrappers off `net` again
     if averaged:
         with torch.no_grad():
             torch._foreach_copy_(list[Tensor](weights), averaged)

@@ -17,6 +17,7 @@ FLOORS = [
     {"report"},
     {"commands"},
     {"cli"},
+    {"__main__"},
 ]
 PACKAGE = Path(imgcollapse.__file__).parent
 FILES = sorted(path.relative_to(PACKAGE) for path in PACKAGE.rglob("*.py") if path.name != "__init__.py" or path.parent != PACKAGE)

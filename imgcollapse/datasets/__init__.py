@@ -14,6 +14,8 @@ from imgcollapse.errors import DataProblem
 from imgcollapse.images import ImageSet, World
 from imgcollapse.settings import one_of
 
+__all__ = ["DATASETS", "AnyDataset", "Dataset", "load"]
+
 
 def load(dataset: Dataset, seed: int, extra: int = 0) -> World:
     """The data set, checked, with `subset` and `imbalance` applied; in random order: its first n are a sample.

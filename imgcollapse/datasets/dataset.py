@@ -4,6 +4,7 @@ from abc import abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import ClassVar
 
 import torch
 from pydantic import Field, PositiveInt
@@ -19,6 +20,7 @@ class Dataset(Settings):
     """The options that every data set has; `load` applies them."""
 
     kind: str
+    files: ClassVar[str] = ""  # of a set that is downloaded: its folder in the data folder
     subset: PositiveInt | None = Field(None, description="training pictures, equally many of each class; none: all")
     imbalance: float = Field(1.0, ge=1, description="long tail: pictures of the first class for one of the last")
 

@@ -7,7 +7,7 @@ import struct
 import warnings
 from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import torch
 from filelock import FileLock
@@ -24,32 +24,35 @@ class Mnist(Dataset):
     """MNIST: 60,000 + 10,000 handwritten digits of 28x28 pixels, grey (LeCun et al. 1998); downloaded at first use."""
 
     kind: Literal["mnist"] = "mnist"
+    files: ClassVar[str] = "MNIST"
 
     def read(self, seed: int, extra: int) -> World:
         """uint8 [N, 1, 28, 28]; the original training and test parts."""
-        return _read_idx("MNIST", self.kind)
+        return _read_idx(self.files, self.kind)
 
 
 class FashionMnist(Dataset):
     """Fashion-MNIST: 60,000 + 10,000 clothes of 28x28 pixels, grey (Xiao et al. 2017); downloaded at first use."""
 
     kind: Literal["fashion-mnist"] = "fashion-mnist"
+    files: ClassVar[str] = "FashionMNIST"
 
     def read(self, seed: int, extra: int) -> World:
         """uint8 [N, 1, 28, 28]; the original training and test parts."""
-        return _read_idx("FashionMNIST", self.kind)
+        return _read_idx(self.files, self.kind)
 
 
 class Cifar10(Dataset):
     """CIFAR-10: 50,000 + 10,000 photographs of 32x32 pixels (Krizhevsky 2009); downloaded at first use."""
 
     kind: Literal["cifar10"] = "cifar10"
+    files: ClassVar[str] = "cifar-10-batches-py"
 
     def read(self, seed: int, extra: int) -> World:
         """uint8 [N, 3, 32, 32]; the original training and test parts."""
         source = _source("CIFAR10")
         batches = [name for name, _ in source.train_list + source.test_list]
-        folder = _find(source, source.base_folder, self.kind, f"{', '.join(batches)} and {source.meta['filename']}", "")
+        folder = _find(source, self.files, self.kind, f"{', '.join(batches)} and {source.meta['filename']}", "")
         return _world(source, folder, self.kind)
 
 

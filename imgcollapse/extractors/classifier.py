@@ -22,6 +22,7 @@ from imgcollapse.images import ImageSet, World, to_signed
 from imgcollapse.training import Training, fit_network
 
 BLOCK = 1024  # pictures that go through the network at once
+SEED = seeds.derive(0, "classifier")  # the ruler is the same in every study
 LAYOUT = 1  # part of the cache key: raise it when the network or its training changes
 
 
@@ -42,18 +43,18 @@ class Classifier(Training):
         key = sha256(f"{LAYOUT}{world.train.digest()}{world.held_out.digest()}{self.model_dump_json()}".encode()).hexdigest()
         path = machine.current().data_dir / "classifiers" / f"{world.name}-{key[:16]}.safetensors"
         path.parent.mkdir(parents=True, exist_ok=True)
-        net = _Network(world.train.shape, self.width, self.dim, len(world.classes))
+        net = self._untrained(world)
         with FileLock(path.with_suffix(".lock")):
-            if path.exists() and _load(net, path):
-                return FittedClassifier(net, _accuracy(net, world.held_out))
-            net = self._train(net, world)
-            _save(net, path)
+            if not (path.exists() and _load(net, path)):
+                net = self._train(world)
+                _save(net, path)
         return FittedClassifier(net, _accuracy(net, world.held_out))
 
-    def _train(self, net: "_Network", world: World) -> "_Network":
-        seed = seeds.derive(0, "classifier")
-        with seeds.global_torch_seed(seeds.derive(seed, "weights")):
-            net = _Network(world.train.shape, self.width, self.dim, len(world.classes))
+    def _untrained(self, world: World) -> "_Network":
+        with seeds.global_torch_seed(seeds.derive(SEED, "weights")):
+            return _Network(world.train.shape, self.width, self.dim, len(world.classes))
+
+    def _train(self, world: World) -> "_Network":
         reach = max(1, world.train.shape[1] // 10)
 
         def loss(network: nn.Module, rows: Sequence[Tensor], generator: Generator) -> Tensor:
@@ -62,7 +63,7 @@ class Classifier(Training):
             return functional.cross_entropy(logits.float(), labels)
 
         data = (world.train.pixels, world.train.labels)
-        return fit_network(net, loss, data, self, seeds.derive(seed, "fit"), what="classifier")
+        return fit_network(self._untrained(world), loss, data, self, seeds.derive(SEED, "fit"), what="classifier")
 
 
 @dataclass(frozen=True)

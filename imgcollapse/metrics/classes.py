@@ -28,17 +28,18 @@ def lower_bound(hits: int, n: int, level: float = LEVEL) -> float:
 
 
 def false_hit_rates(classes_N: Tensor, labels_N: Tensor, count: int) -> Tensor:
-    """float64 [count]: how often the classifier confidently finds class c in real pictures of other classes.
+    """float64 [count]: an upper bound for the share of class c among confident pictures when all of them are of other classes.
 
-    The posterior mean (k + 1/2) / (n + 1) under Jeffreys' prior: a rate that happened to be 0 in n pictures is not taken to be 0, for then
-    a single confused sample would keep a dead class alive.
+    The 95 % quantile of Beta(k + 1/2, n - k + 1/2), the posterior under Jeffreys' prior after k of n confident real pictures of other
+    classes were taken for c. A bound, for an estimate would often be too low by chance, and k = 0 would let a single confused sample
+    keep a dead class alive. It averages over the other classes as they are in the real world.
     """
-    rates = torch.empty(count, dtype=torch.float64)
+    bounds = []
     for c in range(count):
-        others = labels_N != c
-        hits = (classes_N[others] == c).sum()
-        rates[c] = (hits + 0.5) / (others.sum() + 1)
-    return rates
+        others = (labels_N != c) & (classes_N != NO_CLASS)
+        hits, n = int((classes_N[others] == c).sum()), int(others.sum())
+        bounds.append(stats.beta.ppf(LEVEL, hits + 0.5, n - hits + 0.5))
+    return torch.tensor(bounds, dtype=torch.float64)
 
 
 def class_variety(evidence: Evidence) -> dict[str, float]:
@@ -46,7 +47,7 @@ def class_variety(evidence: Evidence) -> dict[str, float]:
 
         share_c            share of class c, with its 95 % Wilson interval share_low_c, share_high_c
         confident          share of all samples in which the classifier is confident of some class
-        classes_alive      number of classes whose share has a one-sided 95 % lower bound above the classifier's false-hit rate
+        classes_alive      number of classes whose share has a one-sided 95 % lower bound above its false-hit rate (`false_hit_rates`)
         effective_classes  exp(H) of the shares, H = -sum p ln p: 1 (one class) to the number of classes (all equally often)
         total_variation    1/2 sum |p_c - real_c|: 0 (the real shares) to 1 (nothing in common)
 

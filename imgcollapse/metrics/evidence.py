@@ -6,6 +6,7 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
+from imgcollapse.metrics.kernel import mean_within
 from imgcollapse.metrics.nearest import kth_distance
 
 
@@ -34,16 +35,15 @@ class Seen:
         return self.features.mean(0)
 
     @cached_property
-    def covariance(self) -> Tensor:
-        """float64 [D, D], unbiased."""
-        x_ND = self.features - self.mean
-        return x_ND.T @ x_ND / max(1, len(self) - 1)
+    def factor(self) -> Tensor:
+        """float64 [min(N, D), D], R with R^T R = the unbiased covariance; from the features themselves, as squaring halves the digits."""
+        x_ND = (self.features - self.mean) / max(1, len(self) - 1) ** 0.5
+        return torch.linalg.qr(x_ND, mode="r").R
 
     @cached_property
-    def root_covariance(self) -> Tensor:
-        """float64 [D, D]: the symmetric square root of the covariance."""
-        values, vectors = torch.linalg.eigh(self.covariance)
-        return (vectors * values.clamp(min=0).sqrt()) @ vectors.T
+    def kernel_within(self) -> float:
+        """Mean of KID's kernel over all pairs of different pictures."""
+        return mean_within(self.features)
 
     def radii(self, k: int) -> Tensor:
         """float64 [N]: distance of each picture to its k-th nearest neighbour among the others."""
@@ -60,7 +60,7 @@ class Evidence:
     held_out:    real pictures that no model has learned from: the reference
     generated:   the generation's samples (for the floor: other real pictures, from the training part)
     real_shares: float64 [classes], share of each class among all real training pictures, by their true labels; None without classes
-    false_hits:  float64 [classes], rate at which the classifier confidently finds a class in held-out pictures of other classes
+    false_hits:  float64 [classes], bound for the rate at which the classifier takes confident pictures of other classes for this one
     k:           number of nearest neighbours for precision, recall, density and coverage
     """
 

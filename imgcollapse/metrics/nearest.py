@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-BLOCK = 1024  # rows of the distance matrix that are in memory at once
+BLOCK = 128  # rows of the distance matrix that are in memory at once: few enough to stay in the processor's cache
 SLACK = 1e-12  # of the squared norms: the rounding error of a squared distance
 
 

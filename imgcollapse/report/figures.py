@@ -50,7 +50,7 @@ def _curves(run: Path, there: list[int]) -> Path | None:
     from matplotlib.figure import Figure
     from matplotlib.ticker import MaxNLocator
 
-    scores = [store.read_json(store.generation_folder(run, g) / store.SCORES) for g in there]
+    scores = store.scores(run)
     if not scores[0]["extractors"]:
         return None
     extractor, first = next(iter(scores[0]["extractors"].items()))

@@ -1,0 +1,257 @@
+"""The command line as a user meets it: its words, its exit codes, and that README and help say what the code does."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import click
+import pytest
+from click.testing import CliRunner, Result
+from PIL import Image
+
+import imgcollapse
+from imgcollapse import cli, commands, errors
+from imgcollapse.study import Study
+
+ROOT = Path(imgcollapse.__file__).parent.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+TOY = ["--dataset", "grid25", "--model", "gmm", "--set", "dataset.size=400", "--set", "model.components=5"]
+
+
+def call(*arguments: str, env: dict[str, str] | None = None) -> Result:
+    return CliRunner().invoke(cli.main, [*arguments], env=env, prog_name="imgcollapse")
+
+
+def dry(*arguments: str, env: dict[str, str] | None = None) -> dict[str, object]:
+    result = call("run", "--dry-run", "--json", *arguments, env=env)
+    assert result.exit_code == 0, result.output
+    return dict(json.loads(result.stdout)["study"])
+
+
+def test_help_imports_neither_torch_nor_anything_else_heavy() -> None:
+    code = (
+        "import sys; from imgcollapse.cli import main\n"
+        "try: main(['run', '--help'])\n"
+        "except SystemExit: pass\n"
+        "heavy = {'torch', 'numpy', 'diffusers', 'pydantic', 'rich', 'sklearn', 'matplotlib', 'yaml'} & set(sys.modules)\n"
+        "print('heavy:', heavy)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert done.stdout.rstrip().endswith("heavy: set()"), done.stdout[-300:] + done.stderr
+
+
+def test_a_run_prints_lines_then_a_table_with_the_floor_first_and_where_the_pictures_are(tmp_path: Path) -> None:
+    result = call("run", *TOY, "--gens", "2", "--out", "here")
+    assert result.exit_code == 0, result.output
+    lines = result.stderr.splitlines()
+    assert [line.split()[1] for line in lines] == ["0", "1"]
+    assert all(line.startswith("generation ") and " left)" in line and "classes alive" in line for line in lines)
+    rows = [line for line in result.stdout.splitlines() if line.startswith("│")]
+    assert rows[0].split("│")[1].strip() == "floor (real)" and len(rows) == 3
+    header = result.stdout.splitlines()[2]
+    assert [
+        word for word in ("FD", "precision", "recall", "coverage", "classes alive", "effective classes") if word in header
+    ].__len__() == 6
+    assert "here/curves.png" in result.stdout and Path("here/curves.png").is_file()
+    with Image.open("here/gen_001/grid.png") as grid, Image.open("here/gen_000/grid.png") as first:
+        assert grid.size == first.size
+    again = call("run", *TOY, "--gens", "2", "--out", "here")
+    assert again.stderr == "here: 2 of 2 generations are there; going on from here\n" and again.stdout == result.stdout
+
+
+def test_json_is_json_alone_on_stdout() -> None:
+    result = call("run", *TOY, "--gens", "1", "--json")
+    record = json.loads(result.stdout)
+    assert re.fullmatch(r"runs/grid25-gmm-replace-seed0-[0-9a-f]{6}", record["run"]) and Path(record["run"]).is_dir()
+    assert record["scores"][0]["extractors"]["pixels"]["metrics"]["fd"] > 0
+    assert [Path(path).name for path in record["pictures"]] == ["curves.png"]
+
+
+def test_pictures_of_a_run_on_digits() -> None:
+    judge = "judge.extractors=[{kind: classifier, steps: 20}]"
+    assert call("run", "--model", "bootstrap", "--gens", "2", "--out", "here", "--set", judge).exit_code == 0
+    with (
+        Image.open("here/gen_000/grid.png") as first,
+        Image.open("here/gen_001/grid.png") as second,
+        Image.open("here/grid_all.png") as page,
+    ):
+        assert first.size == second.size and first.width > 600 and page.width > 600
+
+
+def test_flag_over_environment_over_file_over_default() -> None:
+    Path("study.yaml").write_text("gens: 3\nseed: 3\nsamples: 3\n")
+    env = {"IMGCOLLAPSE_GENS": "2", "IMGCOLLAPSE_SEED": "2"}
+    study = dry("--config", "study.yaml", "--gens", "1", env=env)
+    assert (study["gens"], study["seed"], study["samples"]) == (1, 2, 3)
+    assert dry(env={"IMGCOLLAPSE_MODEL": "vae"})["model"]["kind"] == "vae"  # type: ignore[index]
+    assert dry("--set", "gens=7", "--gens", "5", env=env)["gens"] == 7
+
+
+def test_a_dry_run_writes_nothing_and_shows_every_default() -> None:
+    result = call("run", "--dry-run", "--real-fraction", "0.1", "--pool", "fixed")
+    assert result.exit_code == 0 and list(Path.cwd().iterdir()) == []
+    assert "  pool: fixed\n" in result.stdout and "  imbalance: 1.0\n" in result.stdout
+    Path("study.yaml").write_text(result.stdout)
+    assert dry("--config", "study.yaml") == dry("--real-fraction", "0.1", "--pool", "fixed")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "text"),
+    [
+        (["--model", "gan"], 2, "imgcollapse: model: 'gan' is unknown; there are: ddpm, vae, gmm, gaussian, bootstrap"),
+        (["--gens", "0"], 2, "imgcollapse: gens: 0 cannot be used; it should be greater than 0"),
+        (["--device", "gpu"], 2, "imgcollapse: --device: 'gpu' is no device; use auto, cpu, cuda, cuda:N or mps"),
+        (["--dataset", "folder:nowhere"], 3, "imgcollapse: nowhere: "),
+        (["--dataset", "grid25", "--model", "ddpm"], 3, "imgcollapse: model 'ddpm' learns pictures; for a world of points use "),
+        (["--config", "none.yaml"], 2, "imgcollapse: none.yaml: cannot be read (No such file or directory); give --config a YAML file"),
+        (["--out", "full"], 5, "imgcollapse: full: this folder holds other files"),
+        (["--model", "vae", "--set", "model.learning_rate=1e30", "--set", "judge.extractors=[]"], 6, "imgcollapse: vae: the loss was no "),
+    ],
+)
+def test_an_error_is_one_line_with_its_own_exit_code(arguments: list[str], code: int, text: str) -> None:
+    Path("full").mkdir()
+    Path("full/notes.txt").write_text("mine")
+    result = call("run", *arguments)
+    assert result.exit_code == code, result.output
+    (line,) = [line for line in result.stderr.splitlines() if line.startswith("imgcollapse: ")]
+    assert line.startswith(text), line
+    assert "Traceback" not in result.output
+
+
+def test_an_unexpected_error_is_one_line_too_and_debug_shows_where(monkeypatch: pytest.MonkeyPatch) -> None:
+    def breaks(*arguments: object) -> None:
+        raise KeyError("no\nluck")
+
+    monkeypatch.setattr(commands, "list_tables", breaks)
+    result = call("list")
+    assert result.exit_code == 1
+    assert result.stderr == "imgcollapse: 'no\\nluck' (KeyError; `imgcollapse --debug ...` shows where)\n"
+    assert isinstance(call("--debug", "list").exception, KeyError)
+
+
+def test_the_folder_in_use_has_its_own_exit_code() -> None:
+    from imgcollapse import store
+
+    with store.opened(Path("here"), "x: 1"):
+        (Path("here") / "study.yaml").unlink()
+        result = call("run", *TOY, "--out", "here")
+    assert result.exit_code == 4 and "another process is writing this run" in result.stderr
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_stops_the_run_cleanly_and_says_how_to_resume(number: int, code: int) -> None:
+    """A chain far too long to end by itself; it is stopped once its first generation is there."""
+    command = [sys.executable, "-m", "imgcollapse", "run", *TOY, "--gens", "9000", "--out", "here"]
+    started = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env={**os.environ, "PYTHONWARNINGS": "ignore"}
+    )
+    until = time.monotonic() + 120
+    while not Path("here/gen_001").exists() and time.monotonic() < until:
+        time.sleep(0.05)
+    started.send_signal(number)
+    _, said = started.communicate(timeout=60)
+    assert started.returncode == code, said
+    last = said.strip().splitlines()[-1]
+    assert re.fullmatch(r"stopped; \d+ of 9000 generations are finished and kept in here\. To go on, run the same command again\.", last), (
+        said
+    )
+    assert "Traceback" not in said
+    assert not list(Path("here").glob("*.draft")) and Path("here/curves.png").is_file()
+
+
+def test_list_names_every_entry_of_every_table_and_the_options_of_each() -> None:
+    shown = call("list").stdout
+    for table in commands.TABLES.values():
+        for name, entry in table.items():
+            assert re.search(rf"^ *{re.escape(name)}  +\S", shown, re.M), name
+            one = call("list", name)
+            assert one.exit_code == 0
+            for option, field in getattr(entry, "model_fields", {}).items():
+                assert option == "kind" or (option in one.stdout and field.description), (name, option)
+    wrong = call("list", "gan")
+    assert wrong.exit_code == 2 and wrong.stderr == "imgcollapse: list: there is no 'gan'; `imgcollapse list` shows all names\n"
+
+
+def test_doctor_says_what_is_there(tmp_path: Path) -> None:
+    result = call("doctor", "--data-dir", str(tmp_path / "data"))
+    assert result.exit_code == 0, result.output
+    for word in ("torchvision", "device", "precision", "threads", "data folder", "mnist", "not there", "GiB free", "nothing to mend"):
+        assert word in result.stdout, word
+    assert not (tmp_path / "data").exists()
+
+
+def test_every_flag_of_run_is_a_setting_or_known_not_to_be() -> None:
+    flags = {parameter.name for parameter in cli.run.params}
+    machine = {"device", "precision", "data_dir"}
+    assert (
+        flags
+        == (set(Study.model_fields) - {"judge"}) | {"real_fraction", "pool", "config", "assignments", "out", "dry_run", "as_json"} | machine
+    )
+
+
+def test_exit_codes_are_documented() -> None:
+    codes = {kind.exit_code for kind in vars(errors).values() if isinstance(kind, type)}
+    for text in (cli.EXIT_CODES, README):
+        for code in codes | {130, 143}:
+            assert re.search(rf"\b{code}\b", text), code
+
+
+def options(command: click.Command) -> set[str]:
+    return {name for parameter in command.params if isinstance(parameter, click.Option) for name in parameter.opts if name.startswith("--")}
+
+
+def test_the_readme_knows_every_command_and_option() -> None:
+    for name, command in cli.main.commands.items():
+        assert f"`imgcollapse {name}" in README, name
+        for option in options(command):
+            assert f"`{option}" in README, (name, option)
+
+
+def test_the_readme_names_every_entry_of_every_table() -> None:
+    for table in commands.TABLES.values():
+        for name in table:
+            assert f"`{name}" in README, name
+
+
+def commands_in_the_readme() -> list[str]:
+    blocks = re.findall(r"```(?:bash|sh)\n(.*?)```", README, re.S)
+    lines = "\n".join(blocks).replace("\\\n", " ").splitlines()
+    return [line.split("#")[0].strip() for line in lines if line.startswith("imgcollapse run")]
+
+
+@pytest.mark.parametrize("line", commands_in_the_readme())
+def test_every_run_in_the_readme_is_understood(line: str) -> None:
+    import shlex
+
+    arguments = shlex.split(line)[2:]
+    if "--config" in arguments:
+        at = arguments.index("--config") + 1
+        arguments[at] = str(ROOT / arguments[at])
+    dry(*arguments)
+
+
+def test_the_readme_shows_runs() -> None:
+    assert len(commands_in_the_readme()) >= 4
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "configs").glob("*.yaml")), ids=lambda path: path.name)
+def test_every_config_is_understood_and_opens_with_its_question(path: Path) -> None:
+    dry("--config", str(path))
+    head = path.read_text().splitlines()
+    assert (
+        head[0].startswith("# Question: ")
+        and any(line.startswith("# Cost: ") for line in head)
+        and any(line.startswith("# Expect: ") for line in head)
+    )
+
+
+@pytest.mark.parametrize("script", ["scripts/run", "scripts/test"])
+def test_the_two_commands_of_the_readme_are_there(script: str) -> None:
+    assert f"\n{script}" in README
+    assert os.access(ROOT / script, os.X_OK)
+    assert subprocess.run(["bash", "-n", str(ROOT / script)]).returncode == 0

@@ -1,0 +1,239 @@
+"""Models: the contract that every entry of the table keeps, and what is peculiar to each."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from imgcollapse import models, seeds
+from imgcollapse.errors import DataProblem
+from imgcollapse.images import REAL, UNLABELLED, ImageSet
+from imgcollapse.models import MODELS, Model
+from imgcollapse.models.ddpm import DDPM
+from imgcollapse.models.gmm import GMM
+from imgcollapse.models.nulls import Bootstrap, Gaussian
+from imgcollapse.models.vae import VAE
+from imgcollapse.settings import build
+
+QUICK = {"ddpm": {"steps": 6, "batch": 16, "sampler_steps": 3}, "vae": {"steps": 6, "batch": 16}, "gmm": {"components": 3, "pca": 4}}
+
+
+def pictures(n: int = 48, shape: tuple[int, ...] = (1, 8, 8), seed: int = 0) -> ImageSet:
+    """Bright squares on black in two places: two classes that every model can tell apart."""
+    generator = torch.Generator().manual_seed(seed)
+    labels = torch.randint(2, (n,), generator=generator)
+    pixels = torch.randint(0, 40, (n, *shape), generator=generator, dtype=torch.uint8)
+    height = shape[1]
+    pixels[labels == 0, :, : height // 2] += 200
+    pixels[labels == 1, :, height // 2 :] += 200
+    return ImageSet.of(pixels, labels)
+
+
+def points(n: int = 200) -> ImageSet:
+    return ImageSet.of(torch.randn(n, 1, 1, 3, generator=torch.Generator().manual_seed(1)) + 5)
+
+
+def quick(kind: str, **more: Any) -> Model:
+    return build(MODELS[kind], {"kind": kind, **QUICK.get(kind, {}), **more})
+
+
+@pytest.mark.parametrize("kind", MODELS)
+def test_a_model_draws_what_it_learned_from_and_is_the_same_after_saving(kind: str, tmp_path: Path) -> None:
+    images, before = pictures(), torch.random.get_rng_state()
+    blank = quick(kind)
+    fitted = blank.fit(images, 5)
+    drawn = fitted.sample(20, 9)
+    assert len(drawn) == 20 and drawn.shape == images.shape and drawn.pixels.dtype == torch.uint8
+    assert set(drawn.labels.tolist()) <= {UNLABELLED, 0, 1}
+    assert drawn.digest() == fitted.sample(20, 9).digest() != fitted.sample(20, 10).digest()
+    assert drawn.digest() == blank.fit(images, 5).sample(20, 9).digest(), "a fit is a function of pictures and seed"
+    assert torch.equal(before, torch.random.get_rng_state()), "the global generator is left alone"
+    fitted.save(tmp_path / "model")
+    opened = models.load(tmp_path / "model")
+    assert opened.kind == kind and build(MODELS[kind], blank.model_dump()) == build(MODELS[kind], opened.model_dump())  # type: ignore[attr-defined]
+    assert drawn.digest() == opened.sample(20, 9).digest()
+
+
+@pytest.mark.parametrize("kind", MODELS)
+@pytest.mark.parametrize("shape", [(1, 28, 28), (3, 13, 10)])
+def test_pictures_of_any_size_keep_it(kind: str, shape: tuple[int, int, int]) -> None:
+    fitted = quick(kind).fit(pictures(20, shape), 0)
+    assert fitted.sample(3, 0).shape == shape
+
+
+@pytest.mark.parametrize("kind", MODELS)
+def test_points_are_learned_or_refused_in_one_line(kind: str) -> None:
+    if kind in ("ddpm", "vae"):
+        with pytest.raises(DataProblem, match=f"^model '{kind}' learns pictures; for a world of points use gaussian, gmm or bootstrap$"):
+            quick(kind).fit(points(), 0)
+        return
+    drawn = quick(kind).fit(points(), 0).sample(500, 1)
+    assert drawn.pixels.dtype == torch.float32
+    assert drawn.pixels.mean().item() == pytest.approx(5, abs=0.4)
+
+
+@pytest.mark.parametrize("content", [None, "{", '{"options": {"kind": "gan"}, "state": {}}'])
+def test_a_folder_without_a_model_is_said(content: str | None, tmp_path: Path) -> None:
+    if content:
+        (tmp_path / "imgcollapse.json").write_text(content)
+    with pytest.raises(DataProblem, match=r"holds no saved model|holds a model of the unknown kind 'gan'; there are: ddpm, "):
+        models.load(tmp_path)
+
+
+def test_bootstrap_draws_training_pictures_with_their_labels() -> None:
+    images = pictures()
+    drawn = Bootstrap().fit(images, 0).sample(1000, 0)
+    known = {(row.numpy().tobytes(), int(label)) for row, label in zip(images.pixels, images.labels, strict=True)}
+    assert {(row.numpy().tobytes(), int(label)) for row, label in zip(drawn.pixels, drawn.labels, strict=True)} == known
+
+
+@pytest.mark.parametrize("ddof", [0, 1])
+def test_gaussian_has_the_moments_of_its_training_set(ddof: int) -> None:
+    images = points(50)
+    fitted = Gaussian(ddof=ddof).fit(images, 0)  # type: ignore[arg-type]
+    drawn = fitted.sample(40_000, 3).pixels.flatten(1).double()
+    mean, variance = images.pixels.flatten(1).double().mean(0), images.pixels.flatten(1).double().var(0, correction=ddof)
+    assert ((drawn.mean(0) - mean).abs() < 5 * (variance / 40_000).sqrt()).all()
+    assert ((drawn.var(0) - variance).abs() < 5 * variance * (2 / 40_000) ** 0.5).all()
+
+
+@pytest.mark.parametrize("covariance", ["full", "tied", "diag", "spherical"])
+def test_gmm_draws_from_the_density_it_states(covariance: str, tmp_path: Path) -> None:
+    fitted = build(GMM, {"components": 4, "covariance": covariance}).fit(points(300), 0)
+    drawn = fitted.sample(4000, 1)
+    reference = fitted._mixture.sample(4000)[0]  # scikit-learn's own draws
+    ours = drawn.pixels.flatten(1).double() - fitted._centre
+    assert ((ours.mean(0) - torch.from_numpy(reference.mean(0))).abs() < 0.12).all()
+    assert torch.allclose(ours.T.cov(), torch.from_numpy(reference.T).cov(), atol=0.25)
+    fitted.save(tmp_path)
+    likelihood = fitted.log_likelihood(drawn)
+    assert torch.equal(likelihood, fitted.load(tmp_path).log_likelihood(drawn))
+    assert likelihood.mean().item() == pytest.approx(fitted._mixture.score_samples(reference).mean(), abs=0.15)
+
+
+def test_a_low_temperature_narrows_gmm_and_vae() -> None:
+    wide, narrow = (GMM(components=1, temperature=t).fit(points(300), 0).sample(2000, 1).pixels.std().item() for t in (1.0, 0.5))
+    assert narrow == pytest.approx(wide / 2, rel=0.05)
+    vae = VAE(steps=60, batch=32).fit(pictures(), 0)
+    spread = [float(vae.model_copy(update={"temperature": t}).sample(200, 1).pixels.float().std(0).mean()) for t in (1.0, 0.1)]
+    assert spread[1] < spread[0]
+
+
+def test_gmm_needs_as_many_pictures_as_components() -> None:
+    with pytest.raises(DataProblem, match=r"^model\.components: 50 Gaussians need as many pictures, there are 20; set fewer$"):
+        GMM().fit(pictures(20), 0)
+
+
+def test_gaussian_log_likelihood_is_the_density() -> None:
+    images = points(50)
+    fitted = Gaussian().fit(images, 0)
+    values = images.pixels.flatten(1).double()
+    variance = values.var(0, correction=0)
+    expected = (-0.5 * ((values - values.mean(0)).square() / variance + (2 * torch.pi * variance).log())).sum(1)
+    assert torch.allclose(fitted.log_likelihood(images), expected)
+
+
+@pytest.mark.parametrize("observation", ["bernoulli", "gaussian"])
+def test_vae_means_and_draws_differ_as_their_law_says(observation: str) -> None:
+    fitted = build(VAE, {"steps": 150, "batch": 32, "observation": observation}).fit(pictures(), 0)
+    mean = fitted.sample(400, 2).pixels.float() / 255
+    drawn = fitted.model_copy(update={"draw": "sample"}).sample(400, 2).pixels.float() / 255
+    assert (mean - drawn).abs().max() > 0.05
+    if observation == "bernoulli":
+        assert set(drawn.unique().tolist()) == {0.0, 1.0}
+        error = (drawn.mean(0) - mean.mean(0)).abs()
+        assert (error < 5 * (mean * (1 - mean)).mean(0).div(400).sqrt() + 0.003).all()
+    else:
+        assert float((drawn - mean).std()) <= float(fitted._net.log_deviation.exp()) * 1.05
+
+
+def test_vae_learns_the_two_classes() -> None:
+    images = pictures(200)
+    drawn = VAE(steps=250, batch=64).fit(images, 0).sample(200, 0).pixels.float()
+    top, bottom = drawn[:, :, :4].mean((1, 2, 3)), drawn[:, :, 4:].mean((1, 2, 3))
+    clear = (top - bottom).abs() > 100
+    assert clear.double().mean() > 0.7
+    assert 0.2 < (top > bottom)[clear].double().mean() < 0.8
+
+
+@pytest.fixture(scope="module")
+def diffusion() -> DDPM:
+    """A network trained long enough that samplers can be told apart from noise."""
+    return DDPM(steps=200, batch=64, timesteps=200).fit(pictures(256), 0)
+
+
+def moments(drawn: ImageSet) -> torch.Tensor:
+    flat = drawn.pixels.flatten(1).double() / 255
+    return torch.cat([flat.mean(0), flat.std(0)])
+
+
+def test_the_samplers_agree_on_one_network(diffusion: DDPM) -> None:
+    """Means and deviations of every pixel, drawn by each sampler, differ by no more than two draws of one sampler do (times 3)."""
+    many = {"ddpm": {}, "ddim": {"sampler_steps": 50}, "dpm++": {"sampler_steps": 25}}
+    drawn = {s: diffusion.model_copy(update={"sampler": s, **more}).sample(400, 11) for s, more in many.items()}
+    again = diffusion.model_copy(update={"sampler": "ddim", "sampler_steps": 50}).sample(400, 12)
+    noise = float((moments(again) - moments(drawn["ddim"])).abs().mean())
+    for sampler, images in drawn.items():
+        apart = float((moments(images) - moments(again)).abs().mean())
+        assert apart < 3 * noise, (sampler, apart, noise)
+
+
+def test_ddim_and_dpm_solver_follow_the_same_path_from_the_same_noise(diffusion: DDPM) -> None:
+    """Both solve the probability flow: from one x_T they end in nearly the same picture, ancestral sampling does not."""
+    ends = {
+        s: diffusion.model_copy(update={"sampler": s, "sampler_steps": 60}).sample(64, 3).pixels.double() for s in ("ddim", "dpm++", "ddpm")
+    }
+    same = (ends["ddim"] - ends["dpm++"]).abs().mean()
+    other = (ends["ddim"] - ends["ddpm"]).abs().mean()
+    assert same < other / 3
+
+
+def test_a_saved_ddpm_opens_in_diffusers_and_draws(diffusion: DDPM, tmp_path: Path) -> None:
+    from diffusers import DDPMPipeline
+
+    diffusion.save(tmp_path)
+    pipeline = DDPMPipeline.from_pretrained(tmp_path, local_files_only=True)
+    pipeline.set_progress_bar_config(disable=True)
+    drawn = pipeline(batch_size=2, num_inference_steps=5, generator=torch.Generator().manual_seed(0), output_type="np").images
+    assert drawn.shape == (2, 8, 8, 1)
+    assert pipeline.scheduler.config.num_train_timesteps == 200
+    weights = (tmp_path / "unet").glob("*")
+    assert any(path.suffix == ".safetensors" for path in weights)
+
+
+@pytest.mark.parametrize("prediction", ["epsilon", "v"])
+@pytest.mark.parametrize("schedule", ["cosine", "linear"])
+def test_every_prediction_and_schedule_learns_where_the_light_is(prediction: str, schedule: str) -> None:
+    options = {"steps": 200, "batch": 64, "timesteps": 100, "prediction": prediction, "schedule": schedule}
+    drawn = build(DDPM, options).fit(pictures(256), 0).sample(100, 0).pixels.double()
+    top, bottom = drawn[:, :, :4].mean((1, 2, 3)), drawn[:, :, 4:].mean((1, 2, 3))
+    assert ((top - bottom).abs() > 60).double().mean() > 0.6
+
+
+def test_a_class_conditional_ddpm_draws_classes_by_the_learned_shares_and_obeys_them() -> None:
+    images = pictures(256)
+    rare = images[torch.cat([(images.labels == 0).nonzero()[:90, 0], (images.labels == 1).nonzero()[:10, 0]])]
+    fitted = DDPM(steps=200, batch=64, timesteps=100, class_conditional=True).fit(rare, 0)
+    drawn = fitted.sample(400, 0)
+    share = float((drawn.labels == 1).double().mean())
+    assert abs(share - 0.1) < 5 * (0.1 * 0.9 / 400) ** 0.5
+    flat = drawn.pixels.double()
+    darker_top = flat[:, :, :4].mean((1, 2, 3)) < flat[:, :, 4:].mean((1, 2, 3))
+    assert float((darker_top == (drawn.labels == 1)).double().mean()) > 0.9
+
+
+def test_a_class_conditional_ddpm_refuses_pictures_without_a_class() -> None:
+    with pytest.raises(DataProblem, match=r"^model\.class_conditional: the training set has pictures without a class; set it to false$"):
+        DDPM(class_conditional=True).fit(ImageSet.of(pictures(20).pixels), 0)
+
+
+def test_models_mark_nothing_as_their_own() -> None:
+    """The loop, not the model, says in which generation a picture was born."""
+    assert set(quick("vae").fit(pictures(), 0).sample(4, 0).born.tolist()) == {REAL}
+
+
+def test_same_latents_give_comparable_pictures_in_two_generations() -> None:
+    images = pictures(128)
+    first = VAE(steps=150, batch=64).fit(images, 0)
+    assert first.sample(5, seeds.derive(0, "latents")).digest() == first.sample(5, seeds.derive(0, "latents")).digest()

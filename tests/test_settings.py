@@ -1,0 +1,116 @@
+"""Settings: the order of their sources, what YAML does to values, and the text of every mistake."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from imgcollapse.commands import default_folder, study_from
+from imgcollapse.errors import SettingsProblem
+from imgcollapse.settings import assignment, build, merge, read_file, to_yaml
+from imgcollapse.study import Study
+
+
+def study(*assignments: str, **given: Any) -> Study:
+    return study_from(given, assignments)
+
+
+@pytest.mark.parametrize(
+    ("assignments", "text"),
+    [
+        (["model.stepz=1"], "model.stepz: there is no such setting; did you mean 'steps'? there are: "),
+        (["genz=1"], "genz: there is no such setting; did you mean 'gens'? there are: dataset, gens, judge, model, regime, samples, seed"),
+        (["model=dpm"], "model: 'dpm' is unknown; did you mean 'ddpm'? there are: ddpm, vae, gmm, gaussian, bootstrap"),
+        (["model.kind=3"], "model: '3' is unknown; there are: ddpm, "),
+        (["dataset=cifar"], "dataset: 'cifar' is unknown; did you mean 'cifar10'? there are: digits, mnist, "),
+        (["regime=retian"], "regime: 'retian' is unknown; did you mean 'retain'? there are: replace, retain, accumulate"),
+        (["regime=retain", "regime.real_fraction=1.5"], "regime.real_fraction: 1.5 cannot be used; it should be less than or equal to 1"),
+        (["regime=retain", "regime.pool=old"], "regime.pool: 'old' cannot be used; it should be 'fixed', 'resample' or 'fresh'"),
+        (["gens=0"], "gens: 0 cannot be used; it should be greater than 0"),
+        (["gens=ten"], "gens: 'ten' cannot be used; it should be a valid integer"),
+        (["gens=2.5"], "gens: 2.5 cannot be used; it should be a valid integer"),
+        (["gens="], "gens: None cannot be used; it should be a valid integer"),
+        (["model.learning_rate=.nan"], "model.learning_rate: nan cannot be used; it should be "),
+        (["dataset=folder"], "dataset.path: is missing; give it a value"),
+        (["dataset='folder:'"], "dataset.path: '' cannot be used; string should have at least 1 character"),
+        (
+            ["judge.extractors=[classifier, {kind: pixels, within: -1}]"],
+            "judge.extractors.1.within: -1 cannot be used; it should be greater",
+        ),
+        (["judge.extractors=[inceptoin]"], "judge.extractors.0: 'inceptoin' is unknown; there are: classifier, pixels"),
+        (
+            ["judge.extractors=[{dim: 3}]"],
+            "judge.extractors.0: {'dim': 3} names no kind; write for example `judge.extractors.0: {kind: ...}`",
+        ),
+        (["model=[1]"], "model: [1] "),
+        (["model.steps"], "--set: 'model.steps' is not PATH=VALUE; write for example --set model.steps=500"),
+        (["=3"], "--set: '=3' is not PATH=VALUE"),
+        (["model..steps=3"], "--set: 'model..steps=3' is not PATH=VALUE"),
+        (["model.steps=[1"], "--set: the value in 'model.steps=[1' is not YAML; put it in quotes"),
+    ],
+)
+def test_a_mistake_is_one_line_with_place_value_and_cure(assignments: list[str], text: str) -> None:
+    with pytest.raises(SettingsProblem) as caught:
+        study(*assignments)
+    assert str(caught.value).startswith(text)
+    assert "\n" not in str(caught.value)
+    assert caught.value.exit_code == 2
+
+
+@pytest.mark.parametrize(
+    ("content", "text"),
+    [
+        (b"gens: [1", ":1: not YAML ("),
+        (b"- 1\n- 2", ": holds list, not settings; write lines such as `gens: 10`"),
+        (b"", ": holds NoneType, not settings"),
+        (b"\xff\xfe\x00", ": cannot be read (it is no UTF-8 text); give --config a YAML file"),
+        (None, ": cannot be read (No such file or directory); give --config a YAML file"),
+    ],
+)
+def test_a_file_that_cannot_be_used_is_named(tmp_path: Path, content: bytes | None, text: str) -> None:
+    file = tmp_path / "study.yaml"
+    if content is not None:
+        file.write_bytes(content)
+    with pytest.raises(SettingsProblem) as caught:
+        read_file(file)
+    assert str(caught.value).startswith(f"{file}{text}")
+    assert "\n" not in str(caught.value)
+
+
+def test_yaml_reads_1e_4_as_a_string_and_we_still_get_a_float() -> None:
+    assert assignment("model.learning_rate=1e-4") == {"model": {"learning_rate": "1e-4"}}, "PyYAML follows YAML 1.1 here"
+    assert study("model.learning_rate=1e-4").model.learning_rate == 1e-4  # type: ignore[attr-defined]
+
+
+def test_flag_over_file_over_default(tmp_path: Path) -> None:
+    file = tmp_path / "study.yaml"
+    file.write_text("gens: 3\nseed: 5\nmodel: {kind: vae, steps: 7, latent: 4}\n")
+    made = study("model.latent=8", config=file, gens=2)
+    assert (made.gens, made.seed, made.model.kind) == (2, 5, "vae")
+    assert made.model.model_dump()["steps"] == 7 and made.model.model_dump()["latent"] == 8  # type: ignore[attr-defined]
+
+
+def test_another_kind_drops_the_options_of_the_old_one(tmp_path: Path) -> None:
+    file = tmp_path / "study.yaml"
+    file.write_text("model: {kind: vae, latent: 4}\n")
+    assert study(config=file, model="gmm").model.kind == "gmm"
+    assert merge({"model": "vae"}, {"model": {"steps": 3}}) == {"model": {"kind": "vae", "steps": 3}}
+
+
+def test_a_real_fraction_means_retain_unless_another_regime_was_named() -> None:
+    assert study(real_fraction=0.25).regime.model_dump() == {"kind": "retain", "real_fraction": 0.25, "pool": "resample"}  # type: ignore[attr-defined]
+    with pytest.raises(SettingsProblem, match=r"^regime\.real_fraction: there is no such setting; there are: none$"):
+        study(regime="replace", real_fraction=0.25)
+
+
+def test_a_study_written_down_is_the_same_study_and_names_every_default() -> None:
+    made = study("judge.extractors=[classifier]", model="vae", real_fraction=0.5, dataset="zip:a*.zip")
+    text = to_yaml(made)
+    assert "imbalance: 1.0" in text and "pool: resample" in text and "temperature: 1.0" in text
+    Path("written.yaml").write_text(text)
+    assert build(Study, read_file(Path("written.yaml"))) == made
+
+
+def test_the_default_folder_is_the_same_for_the_same_settings_only() -> None:
+    assert default_folder(study()) == default_folder(study("gens=10"))
+    assert default_folder(study()) != default_folder(study("gens=11"))

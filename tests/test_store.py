@@ -1,0 +1,278 @@
+"""Run folders: whole generations or none, damage found and mended, other studies and other writers kept out, resuming exact."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from imgcollapse import progress, store
+from imgcollapse.errors import DataProblem, OtherStudyProblem, SettingsProblem
+from imgcollapse.settings import build
+from imgcollapse.study import Study, run
+
+CHAIN: dict[str, Any] = {"dataset": {"kind": "grid25", "size": 400}, "model": {"kind": "gmm", "components": 5}, "gens": 4}
+
+
+class Heard(progress.Silent):
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    def say(self, line: str) -> None:
+        self.lines.append(line)
+
+
+def carry_out(folder: Path, **values: Any) -> list[str]:
+    """Runs the chain; returns what it said."""
+    with progress.watched_by(heard := Heard()):
+        run(build(Study, CHAIN | values), folder)
+    return heard.lines
+
+
+def outcome(folder: Path) -> dict[str, bytes]:
+    """The bytes that an interrupted run must share with an uninterrupted one."""
+    names = (store.SAMPLES, store.LATENTS, store.SCORES, store.PROVENANCE, store.GRID)
+    files = {f"{path.name}/{name}": (path / name).read_bytes() for path in sorted(folder.glob("gen_???")) for name in names}
+    return files | {name: (folder / name).read_bytes() for name in (store.STUDY, store.REFERENCE)}
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("whole") / "run"
+    carry_out(folder)
+    return folder
+
+
+@pytest.fixture
+def copy(whole: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(whole, tmp_path / "copy"))
+
+
+def test_a_run_folder_holds_what_the_design_says(whole: Path) -> None:
+    assert {path.name for path in whole.iterdir()} == {
+        *("study.yaml", "environment.json", "reference.json", ".lock", "gen_000", "gen_001", "gen_002", "gen_003"),
+    }
+    generation = whole / "gen_002"
+    names = {"samples.npz", "latents.npz", "scores.json", "provenance.json", "grid.png", "model", "MANIFEST.json"}
+    assert {path.name for path in generation.iterdir()} == names
+    with np.load(generation / "samples.npz", allow_pickle=False) as arrays:
+        assert {name: (arrays[name].dtype.name, arrays[name].shape) for name in arrays} == {
+            "pixels": ("float32", (400, 1, 1, 2)),
+            "labels": ("int64", (400,)),
+            "born": ("int64", (400,)),
+        }
+        assert set(arrays["born"].tolist()) == {2}
+    files = json.loads((generation / "MANIFEST.json").read_text())["files"]
+    assert set(files) == {str(p.relative_to(generation)) for p in generation.rglob("*") if p.is_file()} - {"MANIFEST.json"}
+    scores = json.loads((generation / "scores.json").read_text())
+    assert scores["generation"] == 2 and scores["n"] == 400
+    judged = scores["extractors"]["pixels"]
+    assert set(judged["metrics"]) == set(judged["floor"]) >= {"fd", "kid", "precision", "recall", "coverage", "classes_alive"}
+
+
+def test_running_it_again_does_nothing_and_says_nothing(copy: Path, whole: Path) -> None:
+    before = {path: path.stat().st_mtime_ns for path in copy.rglob("*") if path.is_file() and path.name != ".lock"}
+    assert carry_out(copy) == []
+    assert {path: path.stat().st_mtime_ns for path in before} == before
+
+
+@pytest.mark.parametrize("stage", ["fit", "sample", "judge", "keep", "rename"])
+@pytest.mark.parametrize("generation", [0, 2])
+def test_a_run_that_dies_at_any_stage_goes_on_exactly(
+    tmp_path: Path, whole: Path, monkeypatch: pytest.MonkeyPatch, stage: str, generation: int
+) -> None:
+    class Killed(BaseException):
+        pass
+
+    from imgcollapse.judge import Ruler
+    from imgcollapse.models.gmm import GMM
+
+    owner, name = {
+        "fit": (GMM, "fit"),
+        "sample": (GMM, "sample"),
+        "judge": (Ruler, "__call__"),
+        "keep": (GMM, "save"),
+        "rename": (Path, "rename"),
+    }[stage]
+    real = getattr(owner, name)
+
+    def dies(self: Any, *args: Any, **more: Any) -> Any:
+        if len(store.finished(tmp_path / "run")) == generation:
+            raise Killed
+        return real(self, *args, **more)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(owner, name, dies)
+        with pytest.raises(Killed):
+            carry_out(tmp_path / "run")
+    assert store.finished(tmp_path / "run") == list(range(generation))
+    (tmp_path / "run" / f"gen_{generation:03d}.draft").mkdir()  # what SIGKILL would have left
+    carry_out(tmp_path / "run")
+    assert outcome(tmp_path / "run") == outcome(whole)
+
+
+def flip(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(bytes(content))
+
+
+def cut(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:-7])
+
+
+@pytest.mark.parametrize(
+    ("file", "hurt", "said"),
+    [
+        ("samples.npz", flip, "samples.npz has changed (its SHA-256 is not the manifest's)"),
+        ("samples.npz", cut, "bytes, the manifest says"),
+        ("scores.json", Path.unlink, "scores.json is missing"),
+        ("model/model.safetensors", flip, "model/model.safetensors has changed"),
+        ("MANIFEST.json", Path.unlink, "MANIFEST.json is missing"),
+        ("MANIFEST.json", cut, "MANIFEST.json is damaged"),
+        ("provenance.json", flip, "provenance.json has changed"),
+    ],
+)
+def test_damage_is_said_and_the_generation_made_again(copy: Path, whole: Path, file: str, hurt: Any, said: str) -> None:
+    hurt(copy / "gen_001" / file)
+    lines = carry_out(copy)
+    assert len(lines) == 1 and lines[0].startswith("gen_001: ") and said in lines[0]
+    assert lines[0].endswith("; made again (the old folder is kept as set_aside/gen_001-1)")
+    assert outcome(copy) == outcome(whole)
+    assert (copy / "set_aside" / "gen_001-1").is_dir(), "nothing is lost"
+
+
+def test_what_learned_from_other_samples_is_made_again(copy: Path, whole: Path) -> None:
+    """A whole generation whose parent is not the one it learned from: as after a repair on another machine."""
+    shutil.rmtree(copy / "gen_001")
+    other = copy.parent / "other"
+    carry_out(other, seed=1)
+    shutil.copytree(other / "gen_001", copy / "gen_001")
+    lines = carry_out(copy)
+    assert [line.partition(";")[0] for line in lines] == ["gen_001: learned from samples that have since been made anew"]
+    assert outcome(copy) == outcome(whole)
+
+
+def test_another_study_is_refused_and_nothing_is_touched(copy: Path, whole: Path) -> None:
+    for values, difference in [
+        ({"seed": 3}, "seed 0, now 3"),
+        ({"gens": 9}, "gens 4, now 9"),
+        ({"model": {"kind": "gmm", "components": 6}}, "model.components 5, now 6"),
+        ({"model": "bootstrap"}, "model.kind 'gmm', now 'bootstrap'"),
+    ]:
+        with pytest.raises(OtherStudyProblem) as caught:
+            carry_out(copy, **values)
+        assert str(caught.value) == f"{copy}: holds another study ({difference}); choose another --out"
+    assert outcome(copy) == outcome(whole)
+
+
+def test_a_folder_of_other_files_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "thesis").mkdir()
+    (tmp_path / "thesis" / "chapter1.tex").write_text("x")
+    with pytest.raises(OtherStudyProblem, match="this folder holds other files, and nothing is ever overwritten; choose another --out$"):
+        carry_out(tmp_path / "thesis")
+    assert [path.name for path in (tmp_path / "thesis").iterdir()] == ["chapter1.tex"]
+
+
+@pytest.mark.parametrize("content", [b"", b"\xff\xfe", b"a: [", b"just text"])
+def test_a_damaged_study_file_is_refused(copy: Path, content: bytes) -> None:
+    (copy / "study.yaml").write_bytes(content)
+    with pytest.raises(OtherStudyProblem, match=r"study\.yaml: is damaged, so it cannot be told which study the folder holds"):
+        carry_out(copy)
+
+
+def test_another_reference_is_refused(copy: Path) -> None:
+    record = json.loads((copy / "reference.json").read_text())
+    record["data"]["train"]["sha256"] = "0" * 64
+    (copy / "reference.json").write_text(json.dumps(record))
+    with pytest.raises(OtherStudyProblem, match=r"the run was begun with data\.train\.sha256 '000.*put the data and classifiers back"):
+        carry_out(copy)
+
+
+def test_two_writers_never_write_one_run(copy: Path) -> None:
+    with store.opened(copy, (copy / "study.yaml").read_text()):
+        code = f"""
+from pathlib import Path
+from imgcollapse import store
+from imgcollapse.errors import InUseProblem
+try:
+    with store.opened(Path({str(copy)!r}), ""):
+        print("in")
+except InUseProblem as error:
+    print(error, error.exit_code)
+"""
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert done.stdout.strip() == f"{copy}: another process is writing this run; wait for its end, or choose another --out 4"
+    assert carry_out(copy) == []
+
+
+def test_a_session_on_other_hardware_is_recorded_and_said(copy: Path) -> None:
+    record = json.loads((copy / "environment.json").read_text())
+    record["sessions"][0]["threads"] = 99
+    (copy / "environment.json").write_text(json.dumps(record))
+    (line,) = carry_out(copy)
+    assert "environment.json: threads 99, now " in line and line.endswith("last digits may differ from an uninterrupted run")
+    assert [one["threads"] == 99 for one in json.loads((copy / "environment.json").read_text())["sessions"]] == [True, False]
+
+
+def test_what_is_no_run_and_what_cannot_be_read_is_said(tmp_path: Path, copy: Path) -> None:
+    with pytest.raises(DataProblem, match=r"is no run folder \(study.yaml is missing\)"):
+        store.finished(tmp_path)
+    for hurt in (flip, cut):
+        hurt(copy / "gen_000" / "samples.npz")
+    with pytest.raises(DataProblem, match=r"samples\.npz: cannot be read \("):
+        store.read_images(copy / "gen_000" / "samples.npz")
+
+
+def test_fresh_pictures_that_will_not_last_are_an_error_before_the_start(tmp_path: Path) -> None:
+    digits = {"dataset": "digits", "model": "bootstrap", "regime": {"kind": "retain", "pool": "fresh", "real_fraction": 0.1}, "gens": 10}
+    with pytest.raises(SettingsProblem) as caught:
+        run(build(Study, digits), tmp_path / "run")
+    assert str(caught.value) == (
+        "regime.pool: fresh real pictures will not last: generation 0 takes 1198, the 9 after it 1080 more, digits has 1198; "
+        "set --samples to at most 631, or use --pool resample"
+    )
+    assert not (tmp_path / "run").exists()
+    fits = {**digits, "samples": 631, "judge": {"extractors": []}}
+    run(build(Study, fits), tmp_path / "run")
+    used = [store.read_json(tmp_path / "run" / f"gen_{g:03d}" / "provenance.json")["made_of"].get("real") for g in range(10)]
+    assert [one["pictures"] for one in used if one] == [631] + [63] * 9
+    with pytest.raises(SettingsProblem):
+        run(build(Study, {**digits, "samples": 632}), tmp_path / "another")
+
+
+def test_more_real_pictures_than_there_are_is_an_error_before_the_start(tmp_path: Path) -> None:
+    values = {"samples": 4000, "regime": {"kind": "retain", "real_fraction": 0.5}, "dataset": "digits", "model": "bootstrap"}
+    with pytest.raises(
+        SettingsProblem, match=r"^regime\.real_fraction: 2000 real pictures are wanted in every training set of 4000, digits has 1198"
+    ):
+        run(build(Study, values), tmp_path / "run")
+
+
+@pytest.mark.slow
+def test_sigkill_at_random_points_and_resuming_is_byte_identical(tmp_path: Path) -> None:
+    """The command itself, with a DDPM on digits, killed at five moments that differ from run to run of this test."""
+    options = [
+        *("--model", "ddpm", "--gens", "4", "--samples", "200", "--set", "model.widths=[8, 8]", "--set", "model.steps=25"),
+        *("--set", "dataset.subset=200", "--set", "judge.extractors=[{kind: classifier, steps: 30}]"),
+    ]
+    command = [sys.executable, "-m", "imgcollapse", "run", *options]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONWARNINGS": "ignore"}
+    began = time.monotonic()
+    subprocess.run([*command, "--out", "whole"], env=environment, check=True, capture_output=True, timeout=300)
+    span = time.monotonic() - began
+    chance = np.random.default_rng()
+    for _ in range(5):
+        started = subprocess.Popen([*command, "--out", "killed"], env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        time.sleep(chance.uniform(0.3, 0.9) * span)
+        started.send_signal(signal.SIGKILL)
+        started.wait(timeout=60)
+    subprocess.run([*command, "--out", "killed"], env=environment, check=True, capture_output=True, timeout=300)
+    assert outcome(Path("killed")) == outcome(Path("whole"))

@@ -1,0 +1,77 @@
+"""The guard, in every state that an installed torchvision can be in. Each state is a package made for the test, in a fresh process."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+# like the real one: an operator is registered on import and dies where its schema is unknown
+BROKEN = """
+import torch
+from torchvision import part
+torch.library.register_fake("torchvision::nms")(lambda dets, scores, iou_threshold: None)
+mended = True
+"""
+PROBE = "from imgcollapse import torchvision_guard; import sys; {extra}; print(torchvision_guard.state)"
+
+
+def guarded(site: Path, package: str | None, extra: str = "pass") -> subprocess.CompletedProcess[str]:
+    """Imports the guard where `torchvision` is that package (None: where there is none)."""
+    if package is None:
+        extra_path = f"import sys; sys.meta_path.insert(0, __import__('no_torchvision').Finder()); {PROBE.format(extra=extra)}"
+        (site / "no_torchvision.py").write_text(
+            "class Finder:\n"
+            "    def find_spec(self, name, path=None, target=None):\n"
+            "        if name.split('.')[0] == 'torchvision':\n"
+            "            raise ModuleNotFoundError(f'No module named {name!r}', name='torchvision')\n"
+        )
+        code = extra_path
+    else:
+        (site / "torchvision").mkdir()
+        (site / "torchvision" / "__init__.py").write_text(package)
+        (site / "torchvision" / "part.py").write_text("")
+        code = PROBE.format(extra=extra)
+    environment = {**os.environ, "PYTHONPATH": str(site), "PYTHONWARNINGS": "ignore"}
+    return subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, timeout=120)
+
+
+def test_a_healthy_torchvision_is_never_touched(tmp_path: Path) -> None:
+    extra = "import torchvision, torch; assert torchvision.loads == 1; assert not hasattr(torch.ops.torchvision, 'qnms')"
+    done = guarded(tmp_path, "import builtins\nloads = builtins.loads = getattr(builtins, 'loads', 0) + 1", extra)
+    assert (done.stdout.strip(), done.returncode) == ("healthy", 0), done.stderr
+
+
+def test_a_torchvision_that_misses_its_operators_is_mended(tmp_path: Path) -> None:
+    extra = "import torchvision, torch; assert torchvision.mended; assert torch.ops.torchvision.nms and torch.ops.torchvision.qnms"
+    done = guarded(tmp_path, BROKEN, extra)
+    assert (done.stdout.strip(), done.returncode) == ("mended", 0), done.stderr
+
+
+def test_without_torchvision_the_guard_says_so(tmp_path: Path) -> None:
+    done = guarded(tmp_path, None)
+    assert (done.stdout.strip(), done.returncode) == ("absent", 0), done.stderr
+
+
+@pytest.mark.parametrize(
+    ("package", "error"),
+    [
+        ("raise RuntimeError('out of cheese')", "RuntimeError: out of cheese"),
+        ("raise RuntimeError('operator torchvision::roi_align does not exist')", "torchvision::roi_align"),
+        ("import a_package_that_is_not_there", "No module named 'a_package_that_is_not_there'"),
+    ],
+)
+def test_any_other_error_is_not_hidden(tmp_path: Path, package: str, error: str) -> None:
+    done = guarded(tmp_path, package)
+    assert done.returncode == 1 and error in done.stderr
+
+
+def test_what_needs_torchvision_imports_here() -> None:
+    """On this machine, whatever the state of its torchvision."""
+    code = (
+        "from imgcollapse import torchvision_guard; import diffusers, torchmetrics.image, cleanfid.fid, torchvision.datasets; print('fine')"
+    )
+    environment = {**os.environ, "PYTHONWARNINGS": "ignore"}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, timeout=240)
+    assert done.stdout.strip() == "fine", done.stderr

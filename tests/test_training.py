@@ -1,0 +1,204 @@
+"""The optimisation loop: fixed steps, every row once per pass, averages, schedules, precision, divergence, several processes."""
+
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Sequence
+
+import pytest
+import torch
+from torch import Generator, Tensor, nn
+
+from imgcollapse import machine, progress, seeds
+from imgcollapse.errors import DivergedProblem, SettingsProblem
+from imgcollapse.machine import Machine
+from imgcollapse.training import Training, fit_network, rate
+
+
+class Line(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.slope = nn.Parameter(torch.zeros(1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.slope * x
+
+
+def squared_error(net: nn.Module, rows: Sequence[Tensor], generator: Generator) -> Tensor:
+    return (net(rows[0]) - 3 * rows[0]).square().mean()  # type: ignore[no-any-return]
+
+
+DATA = (torch.linspace(-1, 1, 50)[:, None],)
+
+
+def test_it_finds_the_minimum_and_returns_the_net_in_evaluation_mode() -> None:
+    net = fit_network(Line(), squared_error, DATA, Training(steps=400, batch=16, learning_rate=0.05), seed=0)
+    assert net.slope.item() == pytest.approx(3, abs=0.01)
+    assert not net.training and not net.slope.requires_grad
+
+
+def test_every_row_comes_once_per_pass_and_the_number_of_steps_does_not_hang_on_the_data() -> None:
+    seen: list[list[int]] = []
+
+    def spy(net: nn.Module, rows: Sequence[Tensor], generator: Generator) -> Tensor:
+        seen.append(rows[1].tolist())
+        return squared_error(net, rows, generator)
+
+    for n in (50, 100):
+        seen.clear()
+        data = (torch.zeros(n, 1), torch.arange(n))
+        fit_network(Line(), spy, data, Training(steps=25, batch=8), seed=1)
+        assert len(seen) == 25 and all(len(rows) == 8 for rows in seen)
+        flat = [row for rows in seen for row in rows]
+        assert all(Counter(flat[start : start + n]) == Counter(range(n)) for start in range(0, len(flat) - n + 1, n))
+
+
+def test_the_same_seed_trains_the_same_net_and_the_global_generator_is_left_alone() -> None:
+    def noisy(net: nn.Module, rows: Sequence[Tensor], generator: Generator) -> Tensor:
+        return squared_error(net, [rows[0] + torch.randn(rows[0].shape, generator=generator)], generator)
+
+    before = torch.random.get_rng_state()
+    slopes = [
+        fit_network(Line(), noisy, DATA, Training(steps=60, learning_rate=0.1, decay="constant"), seed).slope.item() for seed in (0, 0, 1)
+    ]
+    assert slopes[0] == slopes[1] != slopes[2]
+    assert torch.equal(before, torch.random.get_rng_state())
+
+
+def test_the_average_lags_behind_the_weights() -> None:
+    options = Training(steps=30, learning_rate=0.05, decay="constant", warmup=0)
+    plain = fit_network(Line(), squared_error, DATA, options, 0).slope.item()
+    averaged = fit_network(Line(), squared_error, DATA, options.model_copy(update={"ema": 0.9}), 0).slope.item()
+    assert 0 < averaged < plain
+
+
+def test_the_average_is_the_documented_one() -> None:
+    path: list[float] = []
+
+    def spy(net: nn.Module, rows: Sequence[Tensor], generator: Generator) -> Tensor:
+        path.append(float(net.slope.detach()))  # type: ignore[arg-type]
+        return squared_error(net, rows, generator)
+
+    options = Training(steps=30, learning_rate=0.05, decay="constant", warmup=0, ema=0.9)
+    averaged = fit_network(Line(), spy, DATA, options, 0).slope.item()
+    last = fit_network(Line(), squared_error, DATA, options.model_copy(update={"ema": 0}), 0).slope.item()
+    expected = 0.0
+    for step, weight in enumerate([*path[1:], last]):
+        keep = min(0.9, (1 + step) / (10 + step))
+        expected = keep * expected + (1 - keep) * weight
+    assert averaged == pytest.approx(expected, rel=1e-5)
+
+
+def test_the_rate_rises_then_falls() -> None:
+    options = Training(steps=100, warmup=0.1, decay="cosine")
+    rates = [rate(step, options) for step in range(100)]
+    assert rates[:10] == pytest.approx([(step + 1) / 10 for step in range(10)])
+    assert max(rates) == 1 and rates[55] == pytest.approx(0.5, abs=1e-6) and 0 < rates[-1] < 0.001
+    linear = [rate(step, options.model_copy(update={"decay": "linear"})) for step in range(100)]
+    assert linear[55] == pytest.approx(0.5) and linear[10] == 1
+    assert {rate(step, options.model_copy(update={"decay": "constant", "warmup": 0})) for step in range(100)} == {1}
+
+
+@pytest.mark.parametrize("bad", [float("nan"), float("inf")])
+def test_a_loss_that_is_no_number_stops_the_run_and_says_what_to_do(bad: float) -> None:
+    def spoiled(net: nn.Module, rows: Sequence[Tensor], generator: Generator) -> Tensor:
+        return squared_error(net, rows, generator) * bad
+
+    with pytest.raises(DivergedProblem) as caught:
+        fit_network(Line(), spoiled, DATA, Training(steps=40, learning_rate=0.5), 0, what="vae")
+    assert str(caught.value) == (
+        "vae: the loss was no finite number within step 25 of 40; try a smaller learning rate (now 0.5) or --precision float32"
+    )
+
+
+def test_progress_is_told_of_every_step() -> None:
+    class Spy(progress.Silent):
+        told: list[object] = []  # noqa: RUF012
+
+        def begin(self, what: str, total: int) -> None:
+            self.told.append((what, total))
+
+        def advance(self, amount: int = 1) -> None:
+            self.told.append(amount)
+
+    with progress.watched_by(Spy()):
+        fit_network(Line(), squared_error, DATA, Training(steps=3), 0, what="ddpm")
+    assert Spy.told == [("ddpm", 3), 1, 1, 1]
+
+
+@pytest.mark.parametrize(
+    ("named", "text"),
+    [
+        (Machine(device="gpu"), "--device: 'gpu' is no device; use auto, cpu, cuda, cuda:N or mps"),
+        (Machine(device="xpu"), "--device: this machine has no 'xpu' that torch can use; use --device cpu"),
+        (Machine(precision="half"), "--precision: 'half' is none of auto, float32, bfloat16"),
+    ],
+)
+def test_a_device_or_precision_that_is_not_there_is_said(named: Machine, text: str) -> None:
+    with machine.use(named), pytest.raises(SettingsProblem) as caught:
+        fit_network(Line(), squared_error, DATA, Training(steps=1), 0)
+    assert str(caught.value) == text
+
+
+def run_alone(code: str, processes: int = 1) -> list[str]:
+    """Runs code in fresh processes (accelerate's state is one per process); returns what each printed."""
+    import os
+    import socket
+
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    common = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONWARNINGS": "ignore"}
+    spread = {"WORLD_SIZE": str(processes), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "ACCELERATE_USE_CPU": "true"}
+    started = [
+        subprocess.Popen(
+            [sys.executable, "-c", code],
+            env=common
+            | ({**spread, "RANK": str(rank), "LOCAL_RANK": str(rank), "LOCAL_WORLD_SIZE": str(processes)} if processes > 1 else {}),
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        for rank in range(processes)
+    ]
+    printed = [one.communicate(timeout=120)[0] for one in started]
+    assert all(one.returncode == 0 for one in started), printed
+    return [text.strip().splitlines()[-1] for text in printed]
+
+
+CODE = """
+import torch
+from imgcollapse import machine
+from imgcollapse.training import Training, fit_network
+torch.manual_seed(0)
+net = torch.nn.Sequential(torch.nn.Linear(4, 1))
+x = torch.randn(64, 4); y = x.sum(1, keepdim=True)
+seen = []
+net[0].register_forward_hook(lambda net, rows, out: seen.append((len(out), str(out.dtype))))
+def loss(net, rows, generator):
+    return (net(rows[0]).float() - rows[1]).square().mean()
+with machine.use(machine.Machine(device="cpu", precision=PRECISION)):
+    fit_network(net, loss, (x, y), Training(steps=60, batch=32, learning_rate=0.05), 0)
+print(seen[0], [round(v, 3) for v in net[0].weight.flatten().tolist()])
+"""
+
+
+def test_two_processes_share_each_batch_and_learn_what_one_learns() -> None:
+    code = CODE.replace("PRECISION", "'float32'")
+    (alone,), both = run_alone(code), run_alone(code, processes=2)
+    assert alone.startswith("(32, 'torch.float32')")
+    assert all(one.startswith("(16, 'torch.float32')") for one in both)
+    assert both[0] == both[1]
+    assert both[0].partition(")")[2] == alone.partition(")")[2]
+
+
+def test_bfloat16_autocast_trains_on_the_cpu() -> None:
+    (printed,) = run_alone(CODE.replace("PRECISION", "'bfloat16'"))
+    assert printed.startswith("(32, 'torch.bfloat16')")
+    assert all(abs(float(weight) - 1) < 0.1 for weight in printed.partition("[")[2].rstrip("]").split(","))
+
+
+def test_seeds_are_a_function_of_their_place() -> None:
+    places = [(0,), (1,), (0, 1), (0, "1"), (0, "a", "bc"), (0, "ab", "c"), (0, "abc"), (0, 1, "fit"), (0, 1, "sample"), (0, 11), (0, 1, 1)]
+    found = {seeds.derive(*place) for place in places}  # type: ignore[arg-type]
+    assert len(found) == len(places) and all(0 <= seed < 2**63 for seed in found)
+    assert seeds.derive(0, 0, "fit") == seeds.derive(0, 0, "fit")
