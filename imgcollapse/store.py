@@ -112,9 +112,8 @@ class Kept:
             write_text(path, to_json(record))
         before, now = read_json(path), json.loads(to_json(record))
         if before != now:
-            raise OtherStudyProblem(
-                f"{path}: the run was begun with {first_difference(before, now)}; put the data and classifiers back, or choose another --out"
-            )
+            begun = first_difference(before, now)
+            raise OtherStudyProblem(f"{path}: the run was begun with {begun}; put the data and classifiers back, or choose another --out")
 
     def note_environment(self, environment: dict[str, Any]) -> None:
         """Adds the versions and hardware of this session to the run's record, where they differ from the last session's."""

@@ -98,5 +98,5 @@ def prepare(study: Study) -> tuple[Study, World, Real]:
             f"regime.pool: fresh real pictures will not last: generation 0 takes {first}, the {study.gens - 1} after it {unseen} more, "
             f"{world.name} has {len(world.train)}; set --samples to at most {most}, or use --pool resample"
         )
-    resolved = study.model_copy(update={"samples": n, "judge": study.judge.resolved(world, n)})
-    return resolved, world, Real(seen=world.train[:first], unseen=world.train[first:])
+    chosen = {"samples": n, "judge": study.judge.resolved(world, n), "model": study.model.for_shape(world.train.shape)}
+    return study.model_copy(update=chosen), world, Real(seen=world.train[:first], unseen=world.train[first:])

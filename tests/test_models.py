@@ -16,7 +16,11 @@ from imgcollapse.models.nulls import Bootstrap, Gaussian
 from imgcollapse.models.vae import VAE
 from imgcollapse.settings import build
 
-QUICK = {"ddpm": {"steps": 6, "batch": 16, "sampler_steps": 3}, "vae": {"steps": 6, "batch": 16}, "gmm": {"components": 3, "pca": 4}}
+QUICK = {
+    "ddpm": {"steps": 6, "batch": 16, "sampler_steps": 3, "widths": (8, 8)},
+    "vae": {"steps": 6, "batch": 16},
+    "gmm": {"components": 3, "pca": 4},
+}
 
 
 def pictures(n: int = 48, shape: tuple[int, ...] = (1, 8, 8), seed: int = 0) -> ImageSet:
@@ -160,7 +164,7 @@ def test_vae_learns_the_two_classes() -> None:
 @pytest.fixture(scope="module")
 def diffusion() -> DDPM:
     """A network trained long enough that samplers can be told apart from noise."""
-    return DDPM(steps=200, batch=64, timesteps=200).fit(pictures(256), 0)
+    return DDPM(steps=150, batch=32, timesteps=200, widths=(8, 16), learning_rate=8e-3).fit(pictures(256), 0)
 
 
 def moments(drawn: ImageSet) -> torch.Tensor:
@@ -170,9 +174,9 @@ def moments(drawn: ImageSet) -> torch.Tensor:
 
 def test_the_samplers_agree_on_one_network(diffusion: DDPM) -> None:
     """Means and deviations of every pixel, drawn by each sampler, differ by no more than two draws of one sampler do (times 3)."""
-    many = {"ddpm": {}, "ddim": {"sampler_steps": 50}, "dpm++": {"sampler_steps": 25}}
-    drawn = {s: diffusion.model_copy(update={"sampler": s, **more}).sample(400, 11) for s, more in many.items()}
-    again = diffusion.model_copy(update={"sampler": "ddim", "sampler_steps": 50}).sample(400, 12)
+    many: dict[str, dict[str, int]] = {"ddpm": {}, "ddim": {"sampler_steps": 50}, "dpm++": {"sampler_steps": 25}}
+    drawn = {s: diffusion.model_copy(update={"sampler": s, **more}).sample(250, 11) for s, more in many.items()}
+    again = diffusion.model_copy(update={"sampler": "ddim", "sampler_steps": 50}).sample(250, 12)
     noise = float((moments(again) - moments(drawn["ddim"])).abs().mean())
     for sampler, images in drawn.items():
         apart = float((moments(images) - moments(again)).abs().mean())
@@ -182,7 +186,7 @@ def test_the_samplers_agree_on_one_network(diffusion: DDPM) -> None:
 def test_ddim_and_dpm_solver_follow_the_same_path_from_the_same_noise(diffusion: DDPM) -> None:
     """Both solve the probability flow: from one x_T they end in nearly the same picture, ancestral sampling does not."""
     ends = {
-        s: diffusion.model_copy(update={"sampler": s, "sampler_steps": 60}).sample(64, 3).pixels.double() for s in ("ddim", "dpm++", "ddpm")
+        s: diffusion.model_copy(update={"sampler": s, "sampler_steps": 50}).sample(64, 3).pixels.double() for s in ("ddim", "dpm++", "ddpm")
     }
     same = (ends["ddim"] - ends["dpm++"]).abs().mean()
     other = (ends["ddim"] - ends["ddpm"]).abs().mean()
@@ -205,7 +209,7 @@ def test_a_saved_ddpm_opens_in_diffusers_and_draws(diffusion: DDPM, tmp_path: Pa
 @pytest.mark.parametrize("prediction", ["epsilon", "v"])
 @pytest.mark.parametrize("schedule", ["cosine", "linear"])
 def test_every_prediction_and_schedule_learns_where_the_light_is(prediction: str, schedule: str) -> None:
-    options = {"steps": 200, "batch": 64, "timesteps": 100, "prediction": prediction, "schedule": schedule}
+    options = {"steps": 120, "batch": 32, "widths": (8, 16), "timesteps": 100, "prediction": prediction, "schedule": schedule}
     drawn = build(DDPM, options).fit(pictures(256), 0).sample(100, 0).pixels.double()
     top, bottom = drawn[:, :, :4].mean((1, 2, 3)), drawn[:, :, 4:].mean((1, 2, 3))
     assert ((top - bottom).abs() > 60).double().mean() > 0.6
@@ -214,7 +218,7 @@ def test_every_prediction_and_schedule_learns_where_the_light_is(prediction: str
 def test_a_class_conditional_ddpm_draws_classes_by_the_learned_shares_and_obeys_them() -> None:
     images = pictures(256)
     rare = images[torch.cat([(images.labels == 0).nonzero()[:90, 0], (images.labels == 1).nonzero()[:10, 0]])]
-    fitted = DDPM(steps=200, batch=64, timesteps=100, class_conditional=True).fit(rare, 0)
+    fitted = DDPM(steps=150, batch=32, widths=(8, 16), timesteps=100, class_conditional=True).fit(rare, 0)
     drawn = fitted.sample(400, 0)
     share = float((drawn.labels == 1).double().mean())
     assert abs(share - 0.1) < 5 * (0.1 * 0.9 / 400) ** 0.5

@@ -176,7 +176,7 @@ def test_another_study_is_refused_and_nothing_is_touched(copy: Path, whole: Path
 def test_a_folder_of_other_files_is_refused(tmp_path: Path) -> None:
     (tmp_path / "thesis").mkdir()
     (tmp_path / "thesis" / "chapter1.tex").write_text("x")
-    with pytest.raises(OtherStudyProblem, match="this folder holds other files, and nothing is ever overwritten; choose another --out$"):
+    with pytest.raises(OtherStudyProblem, match=r"this folder holds other files, and nothing is ever overwritten; choose another --out$"):
         carry_out(tmp_path / "thesis")
     assert [path.name for path in (tmp_path / "thesis").iterdir()] == ["chapter1.tex"]
 

@@ -34,7 +34,7 @@ class Classifier(Training):
     learning_rate: float = Field(2e-3, gt=0, description="the peak learning rate of AdamW")
     weight_decay: float = Field(0.5, ge=0, description="AdamW's decoupled weight decay")
     dim: PositiveInt = Field(64, description="number of features D")
-    width: PositiveInt = Field(32, description="channels of the first convolution")
+    width: PositiveInt = Field(32, multiple_of=8, description="channels of the first convolution, a multiple of 8")
 
     def fit(self, world: World) -> "FittedClassifier":
         """The trained classifier of this world, from the cache where it is there. Raises DataProblem for points or a single class."""

@@ -51,6 +51,7 @@ def class_variety(evidence: Evidence) -> dict[str, float]:
         effective_classes  exp(H) of the shares, H = -sum p ln p: 1 (one class) to the number of classes (all equally often)
         total_variation    1/2 sum |p_c - real_c|: 0 (the real shares) to 1 (nothing in common)
 
+    total_variation: lower is better; classes_alive and effective_classes: higher is better, up to their floor's value.
     Without a single confident sample, shares, classes_alive and effective_classes are 0 and total_variation is 1.
     total_variation is biased upwards by sampling, effective_classes downwards: read them beside the floor. Cost: O(N).
     """

@@ -22,8 +22,9 @@ def neighbourhood(evidence: Evidence) -> dict[str, float]:
         density   = 1/k mean over g of #{r: |g - r| <= NND_k(r)}           Naeem et al. 2020, eq. 4
         coverage  = mean over r of [some g: |g - r| <= NND_k(r)]           Naeem et al. 2020, eq. 5
 
-    Higher is better. Coverage finds lost modes but not shrinking within a mode; recall finds shrinking but reads 1 for an inflated,
-    wrong generator; their minimum finds both. In high dimension all are below 1 for two samples of one law: read them beside the floor.
+    Higher is better, but for density, which rises far above its floor when samples shrink. Coverage finds lost modes but not shrinking
+    within a mode; recall finds shrinking but reads 1 for an inflated, wrong generator; their minimum finds both. In high dimension all
+    are below 1 for two samples of one law: read them beside the floor.
     Cost: O(N^2 D) time, O(block N) memory.
     """
     real, made, k = evidence.held_out, evidence.generated, evidence.k

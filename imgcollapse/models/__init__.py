@@ -20,6 +20,9 @@ class Model(Protocol):
     def kind(self) -> str:
         """Its name in the table."""
 
+    def for_shape(self, shape: tuple[int, int, int]) -> Self:
+        """The same, with what follows the picture size chosen for pictures of (C, H, W)."""
+
     def fit(self, images: ImageSet, seed: int) -> Self:
         """A fitted copy that has learned from these pictures and from nothing else."""
 

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any, Literal, Self
 
 import torch
-from pydantic import Field, PositiveInt, PrivateAttr
+from pydantic import Field, PositiveFloat, PositiveInt, PrivateAttr
 from torch import Generator, Tensor, nn
 from torch.nn import functional
 
@@ -17,48 +17,64 @@ from imgcollapse.training import Training, fit_network
 
 BLOCK = 512  # pictures that are drawn at once
 SCHEDULES = {"cosine": "squaredcos_cap_v2", "linear": "linear"}
+# pictures up to this side -> what `by size` stands for. 8 was tuned on digits; the others follow common practice.
+BY_SIZE: dict[int, dict[str, Any]] = {
+    8: {"widths": (16, 32), "steps": 600, "learning_rate": 8e-3, "attention": False, "sampler_steps": 10},
+    16: {"widths": (32, 64), "steps": 2000, "learning_rate": 4e-3, "attention": False, "sampler_steps": 12},
+    32: {"widths": (32, 64, 128), "steps": 8000, "learning_rate": 1e-3, "attention": True, "sampler_steps": 20},
+    64: {"widths": (64, 128, 128, 256), "steps": 30000, "learning_rate": 3e-4, "attention": True, "sampler_steps": 20},
+}
 
 
 class DDPM(Training):
     """Denoising diffusion: a UNet that learns to take noise away, and a sampler that does so step by step."""
 
     kind: Literal["ddpm"] = "ddpm"
-    steps: PositiveInt = Field(600, description="optimisation steps")
-    learning_rate: float = Field(1e-3, gt=0, description="the peak learning rate of AdamW")
-    ema: float = Field(0.99, ge=0, lt=1, description="decay of the exponential moving average of the weights; 0: none")
-    widths: tuple[PositiveInt, ...] | None = Field(None, description="channels at each resolution; none: by picture size")
+    steps: PositiveInt = Field(0, validate_default=False, description="optimisation steps; by picture size")
+    learning_rate: PositiveFloat = Field(0.0, validate_default=False, description="the peak learning rate of AdamW; by picture size")
+    decay: Literal["cosine", "linear", "constant"] = Field("linear", description="how the rate falls after the warm-up")
+    widths: tuple[PositiveInt, ...] = Field((), description="channels at each resolution, each half the one before; by picture size")
     layers: PositiveInt = Field(1, description="residual blocks at each resolution")
-    attention: bool | None = Field(None, description="self-attention at the lowest resolutions; none: by picture size")
+    attention: bool | None = Field(None, description="self-attention at the lowest resolution; by picture size")
     class_conditional: bool = Field(False, description="tell the network the class; the classes drawn follow the learned shares")
-    prediction: Literal["epsilon", "v"] = Field("epsilon", description="what the network predicts: the noise, or v (Salimans & Ho 2022)")
+    prediction: Literal["epsilon", "v"] = Field("v", description="what the network predicts: the noise, or v (Salimans & Ho 2022)")
     schedule: Literal["cosine", "linear"] = Field("cosine", description="noise schedule: Nichol & Dhariwal 2021, or Ho et al. 2020")
-    timesteps: PositiveInt = Field(1000, ge=2, description="T, the number of noise levels in training")
-    sampler: Literal["ddpm", "ddim", "dpm++"] = Field("ddim", description="ancestral over all T; DDIM (eta 0); DPM-Solver++(2M)")
-    sampler_steps: PositiveInt = Field(20, description="network evaluations a picture for ddim and dpm++")
+    timesteps: PositiveInt = Field(1000, ge=2, description="T, the number of noise levels")
+    log_snr: tuple[float, PositiveFloat] = Field((1.0, 1.6), description="mean and deviation of the log signal-to-noise ratio trained at")
+    sampler: Literal["ddpm", "ddim", "dpm++"] = Field("dpm++", description="ancestral over all T; DDIM (eta 0); DPM-Solver++(2M)")
+    sampler_steps: PositiveInt = Field(0, validate_default=False, description="evaluations a picture for ddim and dpm++; by picture size")
 
     _net: Any = PrivateAttr(None)
     _shape: tuple[int, int, int] = PrivateAttr((0, 0, 0))
     _shares: Tensor | None = PrivateAttr(None)
 
+    def for_shape(self, shape: tuple[int, int, int]) -> Self:
+        """The same, with what is left to the picture size chosen for pictures of (C, H, W)."""
+        side = min((size for size in BY_SIZE if size >= max(shape[1:])), default=max(BY_SIZE))
+        chosen = {name: value for name, value in BY_SIZE[side].items() if getattr(self, name) in (0, (), None)}
+        return self.model_copy(update=chosen)
+
     def fit(self, images: ImageSet, seed: int) -> Self:
         """A fitted copy. Raises DataProblem for points and, when class-conditional, for unlabelled pictures."""
         if images.are_points:
             raise DataProblem("model 'ddpm' learns pictures; for a world of points use gaussian, gmm or bootstrap")
-        shares = None
+        chosen, shares = self.for_shape(images.shape), None
         if self.class_conditional:
             if bool((images.labels == UNLABELLED).any()):
                 raise DataProblem("model.class_conditional: the training set has pictures without a class; set it to false")
             shares = torch.bincount(images.labels).double() / len(images)
         with seeds.global_torch_seed(seeds.derive(seed, "weights")):
-            net = self._network(images.shape, 0 if shares is None else len(shares))
-        kept = self._alpha_bars().to(machine.current().torch_device())  # ᾱ_t, [T]
+            net = chosen._network(images.shape, 0 if shares is None else len(shares))
+        device = machine.current().torch_device()
+        kept = self._kept().to(device)
+        levels = self._levels(kept).to(device)
 
         def loss(network: nn.Module, rows: Sequence[Tensor], generator: Generator) -> Tensor:
             clean = _pad(to_signed(rows[0]), net.config.sample_size)
             n = len(clean)
-            # one timestep in each n-th of the range: as uniform as independent draws, with less noise in the gradient
+            # one level in each n-th of their distribution: as independent draws, with less noise in the gradient
             place = (torch.arange(n, device=clean.device) + torch.rand(n, generator=generator, device=clean.device)) / n
-            t = (place * self.timesteps).long().clamp(max=self.timesteps - 1)
+            t = torch.searchsorted(levels, place).clamp(max=self.timesteps - 1)
             noise = torch.randn(clean.shape, generator=generator, device=clean.device)
             a, s = kept[t].sqrt().view(-1, 1, 1, 1), (1 - kept[t]).sqrt().view(-1, 1, 1, 1)
             target = noise if self.prediction == "epsilon" else a * noise - s * clean
@@ -66,34 +82,30 @@ class DDPM(Training):
             return functional.mse_loss(found.float(), target)
 
         data = (images.pixels, images.labels) if self.class_conditional else (images.pixels,)
-        return self._fitted(fit_network(net, loss, data, self, seeds.derive(seed, "fit"), what="ddpm"), images.shape, shares)
+        return chosen._fitted(fit_network(net, loss, data, chosen, seeds.derive(seed, "fit"), what="ddpm"), images.shape, shares)
 
     def sample(self, n: int, seed: int) -> ImageSet:
         """n new pictures; the same seed starts from the same noise x_T, so that two generations can be compared picture by picture."""
         assert self._net is not None, "fit or load the model first"
-        net, device = self._net.to(machine.current().torch_device()), machine.current().torch_device()
-        size = net.config.sample_size
+        here = machine.current()
+        device, net = here.torch_device(), self._net.to(here.torch_device())
         generator = seeds.torch_generator(seeds.derive(seed, "latents"))
-        start = torch.randn((n, self._shape[0], size, size), generator=generator)
+        start = torch.randn((n, self._shape[0], net.config.sample_size, net.config.sample_size), generator=generator)
         labels = None if self._shares is None else torch.multinomial(self._shares, n, replacement=True, generator=generator)
         noise = seeds.torch_generator(seeds.derive(seed, "noise"), device)
-        blocks = list(torch.arange(n).split(BLOCK))
-        scheduler = self._scheduler()
-        scheduler.set_timesteps(self.timesteps if self.sampler == "ddpm" else self.sampler_steps)
-        drawn = []
-        watch = progress.steps(len(blocks) * len(scheduler.timesteps), "sample")
-        precision = machine.current().mixed_precision() == "bf16"
-        with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16, enabled=precision):
+        steps = self.timesteps if self.sampler == "ddpm" else self.sampler_steps
+        blocks = torch.arange(n).split(BLOCK)
+        scheduler, drawn = self._scheduler(), []
+        with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16, enabled=here.mixed_precision() == "bf16"):
             for rows in blocks:
                 x = start[rows].to(device)
                 told = [] if labels is None else [labels[rows].to(device)]
-                scheduler.set_timesteps(len(scheduler.timesteps))  # a multistep solver forgets the block before
-                for t, _ in zip(scheduler.timesteps, watch, strict=False):
+                scheduler.set_timesteps(steps)  # anew for each block: a multistep solver remembers the steps before
+                for step in progress.steps(len(scheduler.timesteps), "sample"):
+                    t = scheduler.timesteps[step]
                     found = net(x, t.to(device), *told, return_dict=False)[0].float()
-                    extra = {} if self.sampler == "dpm++" else {"generator": noise}
-                    x = scheduler.step(found, t, x, return_dict=False, **extra)[0]
+                    x = scheduler.step(found, t, x, return_dict=False, generator=noise)[0]
                 drawn.append(_crop(from_signed(x), self._shape).cpu())
-        watch.close()
         return ImageSet.of(torch.cat(drawn), labels)
 
     def save(self, folder: Path) -> None:
@@ -123,23 +135,31 @@ class DDPM(Training):
         from imgcollapse import torchvision_guard  # noqa: F401 (diffusers imports torchvision)
         from diffusers import UNet2DModel  # isort: skip
 
-        widths = self.widths or (32, 64)
-        size = -(-max(shape[1:]) // 2 ** (len(widths) - 1)) * 2 ** (len(widths) - 1)
-        return UNet2DModel(
-            sample_size=size,
+        halvings = len(self.widths) - 1
+        attended = [False] * halvings + [bool(self.attention)]
+        net = UNet2DModel(
+            sample_size=-(-max(shape[1:]) >> halvings) << halvings,  # padded up to where every halving is exact
             in_channels=shape[0],
             out_channels=shape[0],
             layers_per_block=self.layers,
-            block_out_channels=widths,
-            down_block_types=("DownBlock2D",) * len(widths),
-            up_block_types=("UpBlock2D",) * len(widths),
+            block_out_channels=self.widths,
+            down_block_types=tuple("AttnDownBlock2D" if here else "DownBlock2D" for here in attended),
+            up_block_types=tuple("AttnUpBlock2D" if here else "UpBlock2D" for here in reversed(attended)),
             add_attention=bool(self.attention),
-            norm_num_groups=8,
+            norm_num_groups=next(groups for groups in (8, 4, 2, 1) if all(width % groups == 0 for width in self.widths)),
+            resnet_time_scale_shift="scale_shift",
             num_class_embeds=classes or None,
         )
+        # residual branches and the output begin at zero (as in Ho et al.'s code, not in diffusers): the net trains much faster
+        branches = [part.conv2 for part in net.modules() if type(part).__name__ == "ResnetBlock2D"]
+        for layer in (*branches, net.conv_out):
+            nn.init.zeros_(layer.weight)
+            nn.init.zeros_(layer.bias)
+        return net
 
     def _scheduler(self, sampler: str | None = None) -> Any:
-        from diffusers import DDIMScheduler, DDPMScheduler, DPMSolverMultistepScheduler
+        from imgcollapse import torchvision_guard  # noqa: F401 (diffusers imports torchvision)
+        from diffusers import DDIMScheduler, DDPMScheduler, DPMSolverMultistepScheduler  # isort: skip
 
         common = {
             "num_train_timesteps": self.timesteps,
@@ -151,20 +171,21 @@ class DDPM(Training):
                 return DDPMScheduler(**common, clip_sample=True)
             case "ddim":
                 return DDIMScheduler(**common, clip_sample=True, timestep_spacing="trailing")
-            case _:
-                # x0 is clipped to -1..1 as in DDIM; the clipped log-SNR is what the cosine schedule needs
-                return DPMSolverMultistepScheduler(
-                    **common,
-                    thresholding=True,
-                    sample_max_value=1.0,
-                    lambda_min_clipped=-5.1,
-                    timestep_spacing="trailing",
-                    final_sigmas_type="zero",
-                )
+        # DPM-Solver++ as good as DDIM needs DDIM's clipping of x0 to -1..1, and on the cosine schedule a bound for the log-SNR at t = T
+        bounds = {"thresholding": True, "sample_max_value": 1.0, "lambda_min_clipped": -5.1}
+        return DPMSolverMultistepScheduler(**common, **bounds, timestep_spacing="trailing", final_sigmas_type="zero")
 
-    def _alpha_bars(self) -> Tensor:
+    def _kept(self) -> Tensor:
+        """float32 [T]: the share of signal variance kept at each level, written with a bar over alpha in the papers."""
         kept: Tensor = self._scheduler("ddpm").alphas_cumprod
         return kept
+
+    def _levels(self, kept: Tensor) -> Tensor:
+        """float32 [T]: the distribution function of the trained level t, normal in the log-SNR (Karras et al. 2022, section 5)."""
+        log_snr = (kept / (1 - kept)).double().log()
+        mean, deviation = self.log_snr
+        reached = 1 - torch.special.ndtr((log_snr - mean) / deviation)  # the log-SNR falls with t
+        return ((reached - reached[0]) / (reached[-1] - reached[0])).float()
 
 
 def _pad(signed: Tensor, size: int) -> Tensor:

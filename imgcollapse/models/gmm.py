@@ -35,6 +35,10 @@ class GMM(Settings):
     _shape: tuple[int, int, int] = PrivateAttr((0, 0, 0))
     _points: bool = PrivateAttr(False)
 
+    def for_shape(self, shape: tuple[int, int, int]) -> Self:
+        """Itself: nothing follows the picture size."""
+        return self
+
     def fit(self, images: ImageSet, seed: int) -> Self:
         """A fitted copy. Raises DataProblem for fewer pictures than components."""
         from sklearn.exceptions import ConvergenceWarning

@@ -23,6 +23,10 @@ class Gaussian(Settings):
     _deviation: Tensor = PrivateAttr(torch.empty(0, dtype=torch.float64))
     _points: bool = PrivateAttr(False)
 
+    def for_shape(self, shape: tuple[int, int, int]) -> Self:
+        """Itself: nothing follows the picture size."""
+        return self
+
     def fit(self, images: ImageSet, seed: int) -> Self:
         """A fitted copy: mean and standard deviation of every coordinate, in float64. The seed is not needed."""
         values = to_unit(images.pixels).double()
@@ -63,6 +67,10 @@ class Bootstrap(Settings):
     kind: Literal["bootstrap"] = "bootstrap"
 
     _images: ImageSet | None = PrivateAttr(None)
+
+    def for_shape(self, shape: tuple[int, int, int]) -> Self:
+        """Itself: nothing follows the picture size."""
+        return self
 
     def fit(self, images: ImageSet, seed: int) -> Self:
         """A fitted copy that remembers the pictures. The seed is not needed."""

@@ -37,6 +37,10 @@ class VAE(Training):
 
     _net: Any = PrivateAttr(None)
 
+    def for_shape(self, shape: tuple[int, int, int]) -> Self:
+        """Itself: nothing follows the picture size."""
+        return self
+
     def fit(self, images: ImageSet, seed: int) -> Self:
         """A fitted copy. Raises DataProblem for points."""
         if images.are_points:

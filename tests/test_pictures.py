@@ -1,0 +1,103 @@
+"""Image sets, and the pictures that users show each other: grids and curves."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from imgcollapse import grids, report, store
+from imgcollapse.errors import DataProblem
+from imgcollapse.images import ImageSet, concatenate, from_signed, from_unit, provenance, to_signed, to_unit
+from imgcollapse.settings import build
+from imgcollapse.study import Study, run
+
+
+def squares(n: int, channels: int = 1, side: int = 8) -> ImageSet:
+    """Picture i is filled with the value i."""
+    pixels = torch.arange(n, dtype=torch.uint8).view(n, 1, 1, 1).expand(n, channels, side, side)
+    return ImageSet.of(pixels, torch.arange(n) % 3)
+
+
+def test_every_grey_level_survives_the_way_to_a_network_and_back() -> None:
+    levels = torch.arange(256, dtype=torch.uint8).view(1, 1, 16, 16)
+    assert torch.equal(from_signed(to_signed(levels)), levels) and torch.equal(from_unit(to_unit(levels)), levels)
+    assert to_signed(levels).min() == -1 and to_signed(levels).max() == 1
+    assert from_signed(torch.tensor([[[[-9.0, 9.0]]]])).flatten().tolist() == [0, 255]
+    points = torch.randn(3, 1, 1, 2)
+    assert to_signed(points) is points and to_unit(points) is points
+
+
+def test_a_digest_tells_pixels_labels_order_and_shape_apart() -> None:
+    images = squares(6)
+    others = [
+        images[:5],
+        images[torch.tensor([1, 0, 2, 3, 4, 5])],
+        ImageSet.of(images.pixels, images.labels + 1),
+        ImageSet.of(images.pixels.view(6, 1, 4, 16), images.labels),
+        ImageSet.of(images.pixels + 1, images.labels),
+    ]
+    assert len({images.digest(), *(one.digest() for one in others)}) == 6
+    assert images.digest() == images.born_in(3).digest() == concatenate([images[:2], images[2:]]).digest()
+
+
+def test_provenance_counts_by_birth_and_class() -> None:
+    mixed = concatenate([squares(4), squares(3).born_in(0), ImageSet.of(squares(2).pixels).born_in(1)])
+    assert provenance(mixed, ("a", "b", "c"))["made_of"] == {
+        "real": {"pictures": 4, "classes": {"a": 2, "b": 1, "c": 1}},
+        "generation 0": {"pictures": 3, "classes": {"a": 1, "b": 1, "c": 1}},
+        "generation 1": {"pictures": 2, "classes": {"unlabelled": 2}},
+    }
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_a_sheet_holds_the_very_pixels_enlarged_by_a_whole_factor(channels: int) -> None:
+    images = squares(40, channels)
+    page = np.asarray(grids.sheet("title", [("first", images.pixels[:20]), ("second", images.pixels[20:])]))
+    found = [int(value) for value in range(40) if (page == value).all(2).sum() >= 32 * 32]
+    assert set(range(1, 40)) - {20} <= set(found)  # 20 is the colour of the ink
+
+
+def test_a_lost_class_leaves_its_row_empty_and_the_layout_as_it_was() -> None:
+    images = squares(60)
+    full = grids.by_class("x", images, images.labels, ("a", "b", "c"))
+    lost = grids.by_class("x", images, torch.where(images.labels == 1, 0, images.labels), ("a", "b", "c"))
+    assert full.size == lost.size
+    left, top = full.width // 2, 21 + 34
+    row = np.asarray(lost)[top : top + 32, left : left + 100]
+    assert row.min() > 200 > np.asarray(full)[top : top + 32, left : left + 100].min()
+
+
+def test_points_are_drawn_where_they_are() -> None:
+    points = ImageSet.of(torch.tensor([[3.0, 3.0], [100.0, 0.0]]).repeat(50, 1).view(100, 1, 1, 2))
+    page = np.asarray(grids.scatter("x", points).convert("L"))[24:-4, 10:-10]
+    rows, columns = np.nonzero(page < 60)
+    assert abs(columns.mean() / page.shape[1] - 0.75) < 0.02 and abs(rows.mean() / page.shape[0] - 0.25) < 0.02
+    assert grids.scatter("x", ImageSet.of(torch.randn(500, 1, 1, 1))).size == grids.scatter("x", points).size
+
+
+def sizes(paths: list[Path]) -> list[tuple[int, int]]:
+    found = []
+    for path in paths:
+        with Image.open(path) as picture:
+            found.append(picture.size)
+    return found
+
+
+def test_figures_are_made_from_a_half_finished_folder_alone(tmp_path: Path) -> None:
+    judge = {"extractors": [{"kind": "classifier", "steps": 5}]}
+    run(build(Study, {"model": "bootstrap", "gens": 3, "samples": 100, "judge": judge}), tmp_path / "run")
+    whole = sizes(report.draw(tmp_path / "run"))
+    for path in (tmp_path / "run" / "gen_002").iterdir():
+        if path.name == store.MANIFEST:
+            path.unlink()  # as while it is being written
+    half = sizes(report.draw(tmp_path / "run"))
+    assert half[0][1] < whole[0][1] and half[1] == whole[1]
+
+
+def test_a_study_that_judges_nothing_has_no_curves(tmp_path: Path) -> None:
+    run(build(Study, {"dataset": "gaussian", "model": "gaussian", "gens": 1, "judge": {"extractors": []}}), tmp_path / "run")
+    assert report.draw(tmp_path / "run") == []
+    with pytest.raises(DataProblem):
+        report.draw(tmp_path)
