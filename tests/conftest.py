@@ -3,6 +3,9 @@
 import os
 from pathlib import Path
 
+# one thread, here and in every process that a test starts: the tests' networks are so small that threads only wait for each other
+os.environ["OMP_NUM_THREADS"] = "1"
+
 import pytest
 
 

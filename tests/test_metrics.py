@@ -174,7 +174,8 @@ def kernel(x_D: Array, y_D: Array) -> float:
 
 
 def test_kid_is_the_double_sum_over_pairs_that_leaves_out_each_picture_with_itself() -> None:
-    n, m = KERNEL_BLOCK + 9, KERNEL_BLOCK - 5  # two sizes; neither a multiple of the block, one above it
+    n, m = 137, 123  # two sizes; neither a multiple of the block, one above it
+    assert m < KERNEL_BLOCK < n
     real, made = normal(n, 3, 0).numpy(), normal(m, 3, 1).numpy() + 0.5
     within_real = sum(kernel(real[i], real[j]) for i in range(n) for j in range(n) if i != j) / (n * (n - 1))
     within_made = sum(kernel(made[i], made[j]) for i in range(m) for j in range(m) if i != j) / (m * (m - 1))
@@ -596,6 +597,14 @@ def test_what_is_costly_is_computed_once_for_the_real_set(monkeypatch: pytest.Mo
     for name in ("kth_distance", "mean_within", "qr"):
         assert calls.count((name, 31)) == 1, name
         assert calls.count((name, 30)) == generations, name
+
+
+@pytest.mark.parametrize("metric", [frechet_distance, kernel_distance, neighbourhood])
+def test_the_reference_are_the_held_out_pictures(metric: Metric) -> None:
+    held_out, made = Seen(normal(80, 4, 0)), Seen(normal(80, 4, 1))
+    elsewhere = Seen(normal(80, 4, 2) + 50)
+    assert metric(Evidence(elsewhere, held_out, made)) == metric(Evidence(held_out, held_out, made))
+    assert metric(Evidence(elsewhere, held_out, made)) != metric(Evidence(held_out, elsewhere, made))
 
 
 def test_radii_of_another_k_are_computed_anew() -> None:

@@ -150,7 +150,7 @@ class DDPM(Training):
             resnet_time_scale_shift="scale_shift",
             num_class_embeds=classes or None,
         )
-        # residual branches and the output begin at zero (as in Ho et al.'s code, not in diffusers): the net trains much faster
+        # residual branches and the output begin at zero, as in Ho et al.'s code (diffusers leaves this out)
         branches = [part.conv2 for part in net.modules() if type(part).__name__ == "ResnetBlock2D"]
         for layer in (*branches, net.conv_out):
             nn.init.zeros_(layer.weight)
@@ -171,7 +171,7 @@ class DDPM(Training):
                 return DDPMScheduler(**common, clip_sample=True)
             case "ddim":
                 return DDIMScheduler(**common, clip_sample=True, timestep_spacing="trailing")
-        # DPM-Solver++ as good as DDIM needs DDIM's clipping of x0 to -1..1, and on the cosine schedule a bound for the log-SNR at t = T
+        # x0 is clipped to -1..1 as DDIM does, and the log-SNR at t = T is bounded, as diffusers advises for the cosine schedule
         bounds = {"thresholding": True, "sample_max_value": 1.0, "lambda_min_clipped": -5.1}
         return DPMSolverMultistepScheduler(**common, **bounds, timestep_spacing="trailing", final_sigmas_type="zero")
 
