@@ -77,6 +77,9 @@ def run(assignments: tuple[str, ...], dry_run: bool, as_json: bool, **given: Any
 
     A setting is taken from its flag, else the environment, else the --config file, else the default. To resume, run the same command again.
     """
+    from imgcollapse import busy
+
+    busy.wait_asleep_if_busy()  # before torch is imported
     from imgcollapse import commands
 
     commands.run(given, assignments, dry_run=dry_run, as_json=as_json)

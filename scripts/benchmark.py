@@ -67,7 +67,8 @@ class Clock:
 @main.command()
 @click.option("--gens", default=10)
 @click.option("--seed", default=0)
-def digits(gens: int, seed: int) -> None:
+@click.option("--out", type=click.Path(path_type=Path), help="Keep the run folder here.")
+def digits(gens: int, seed: int, out: Path | None) -> None:
     """The main job: a DDPM on digits; the classifier is trained anew, as on a fresh machine."""
     from accelerate import Accelerator
     from diffusers import UNet2DModel
@@ -76,10 +77,10 @@ def digits(gens: int, seed: int) -> None:
     with tempfile.TemporaryDirectory() as folder, machine.use(machine.Machine(data_dir=Path(folder) / "data")):
         began = time.perf_counter()
         with network.around(UNet2DModel, "forward"), network.around(Accelerator, "backward"):
-            run(build(Study, {"gens": gens, "seed": seed}), Path(folder) / "run")
-        report.draw(Path(folder) / "run")
+            run(build(Study, {"gens": gens, "seed": seed}), out or Path(folder) / "run")
+        report.draw(out or Path(folder) / "run")
         whole = time.perf_counter() - began
-        first = store.scores(Path(folder) / "run")[0]["extractors"]["classifier"]
+        first = store.scores(out or Path(folder) / "run")[0]["extractors"]["classifier"]
     click.echo(f"{gens} generations: {whole:.0f} s in all, {whole / gens:.1f} s each (classifier and pictures included)")
     click.echo(f"network forward and backward: {network.seconds:.0f} s, {100 * network.seconds / whole:.0f} % of the run")
     click.echo(_quality("generation 0", first["metrics"], first["floor"]))

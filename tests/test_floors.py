@@ -8,7 +8,7 @@ import pytest
 import imgcollapse
 
 FLOORS = [
-    {"errors", "progress"},
+    {"errors", "progress", "busy"},
     {"seeds", "settings", "machine", "files", "torchvision_guard"},
     {"images", "training", "environment", "console"},
     {"datasets", "models", "regimes", "extractors", "metrics", "store", "grids"},
