@@ -1,8 +1,8 @@
 """Asked before torch is imported: do other processes keep this machine busy?
 
-The threads of a matrix product wait for each other by spinning. That is the fastest way on a quiet machine, and ruinous on a busy one, where
-the thread that is waited for may not be running: a training step that takes 70 ms on two quiet cores took 580 ms beside one busy process, and
-130 ms when threads wait asleep. Which way they wait changes no result.
+The threads of a matrix product wait for each other by spinning. That is the fastest way on a quiet machine, and ruinous on a busy one,
+where the thread that is waited for may not be running: a training step that takes 70 ms on two quiet cores took 580 ms beside one busy
+process, and 130 ms when threads wait asleep. Which way they wait changes no result.
 """
 
 import os

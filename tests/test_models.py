@@ -241,3 +241,11 @@ def test_same_latents_give_comparable_pictures_in_two_generations() -> None:
     images = pictures(128)
     first = VAE(steps=150, batch=64).fit(images, 0)
     assert first.sample(5, seeds.derive(0, "latents")).digest() == first.sample(5, seeds.derive(0, "latents")).digest()
+
+
+def test_what_follows_the_picture_size_is_chosen_once_and_only_where_it_was_left_open() -> None:
+    small, large = DDPM().for_shape((1, 8, 8)), DDPM(steps=7).for_shape((3, 32, 32))
+    assert small.steps > 0 and small.widths and small.attention is False and small.sampler_steps > 0 and small.learning_rate > 0
+    assert large.steps == 7 and len(large.widths) > len(small.widths) and large.attention is True
+    assert small.for_shape((3, 32, 32)) == small
+    assert DDPM().for_shape((3, 100, 100)) == DDPM().for_shape((3, 64, 64))

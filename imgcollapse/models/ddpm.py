@@ -30,19 +30,21 @@ class DDPM(Training):
     """Denoising diffusion: a UNet that learns to take noise away, and a sampler that does so step by step."""
 
     kind: Literal["ddpm"] = "ddpm"
-    steps: PositiveInt = Field(0, validate_default=False, description="optimisation steps; by picture size")
-    learning_rate: PositiveFloat = Field(0.0, validate_default=False, description="the peak learning rate of AdamW; by picture size")
+    steps: int = Field(0, ge=0, description="optimisation steps; 0: by picture size")
+    learning_rate: float = Field(0.0, ge=0, description="the peak learning rate of AdamW; 0: by picture size")
     decay: Literal["cosine", "linear", "constant"] = Field("linear", description="how the rate falls after the warm-up")
-    widths: tuple[PositiveInt, ...] = Field((), description="channels at each resolution, each half the one before; by picture size")
+    widths: tuple[PositiveInt, ...] = Field(
+        (), description="channels at each resolution, from full size down by halves; []: by picture size"
+    )
     layers: PositiveInt = Field(1, description="residual blocks at each resolution")
-    attention: bool | None = Field(None, description="self-attention at the lowest resolution; by picture size")
+    attention: bool | None = Field(None, description="self-attention at the lowest resolution; none: by picture size")
     class_conditional: bool = Field(False, description="tell the network the class; the classes drawn follow the learned shares")
     prediction: Literal["epsilon", "v"] = Field("v", description="what the network predicts: the noise, or v (Salimans & Ho 2022)")
     schedule: Literal["cosine", "linear"] = Field("cosine", description="noise schedule: Nichol & Dhariwal 2021, or Ho et al. 2020")
     timesteps: PositiveInt = Field(1000, ge=2, description="T, the number of noise levels")
     log_snr: tuple[float, PositiveFloat] = Field((1.0, 1.6), description="mean and deviation of the log signal-to-noise ratio trained at")
     sampler: Literal["ddpm", "ddim", "dpm++"] = Field("dpm++", description="ancestral over all T; DDIM (eta 0); DPM-Solver++(2M)")
-    sampler_steps: PositiveInt = Field(0, validate_default=False, description="evaluations a picture for ddim and dpm++; by picture size")
+    sampler_steps: int = Field(0, ge=0, description="evaluations a picture for ddim and dpm++; 0: by picture size")
 
     _net: Any = PrivateAttr(None)
     _shape: tuple[int, int, int] = PrivateAttr((0, 0, 0))
