@@ -53,7 +53,8 @@ class DDPM(Training):
     def for_shape(self, shape: tuple[int, int, int]) -> Self:
         """The same, with what is left to the picture size chosen for pictures of (C, H, W)."""
         side = min((size for size in BY_SIZE if size >= max(shape[1:])), default=max(BY_SIZE))
-        chosen = {name: value for name, value in BY_SIZE[side].items() if getattr(self, name) in (0, (), None)}
+        fields = type(self).model_fields
+        chosen = {name: value for name, value in BY_SIZE[side].items() if getattr(self, name) == fields[name].default}
         return self.model_copy(update=chosen)
 
     def fit(self, images: ImageSet, seed: int) -> Self:
