@@ -27,12 +27,13 @@ class VAENetwork(ModelMixin, ConfigMixin):  # type: ignore[misc]
             (side - height) // 2,
             side - height - (side - height) // 2,
         )
-        widths = [min(width << level, 4 * width) for level in range(self.halvings + 1)]
-        encoder: list[nn.Module] = [nn.Conv2d(channels, widths[0], 3, padding=1), nn.SiLU()]
+        # every layer halves the picture, the first one too: nothing wide works at full size, which is where the time would go
+        widths = [channels, *(min(width << level, 2 * width) for level in range(self.halvings))]
+        encoder: list[nn.Module] = []
         decoder: list[nn.Module] = []
         for thin, wide in pairwise(widths):
             encoder += [nn.Conv2d(thin, wide, 4, stride=2, padding=1), nn.GroupNorm(8, wide), nn.SiLU()]
-            decoder[:0] = [nn.ConvTranspose2d(wide, thin, 4, stride=2, padding=1), nn.GroupNorm(8, thin), nn.SiLU()]
+            decoder[:0] = [nn.ConvTranspose2d(wide, thin, 4, stride=2, padding=1), nn.GroupNorm(8 if thin % 8 == 0 else 1, thin), nn.SiLU()]
         hidden = 8 * width
         self.encoder = nn.Sequential(*encoder, nn.Flatten(), nn.Linear(widths[-1] * 16, hidden), nn.SiLU(), nn.Linear(hidden, 2 * latent))
         self.decoder = nn.Sequential(
@@ -41,8 +42,7 @@ class VAENetwork(ModelMixin, ConfigMixin):  # type: ignore[misc]
             nn.Linear(hidden, widths[-1] * 16),
             nn.SiLU(),
             nn.Unflatten(1, (widths[-1], 4, 4)),
-            *decoder,
-            nn.Conv2d(widths[0], channels, 3, padding=1),
+            *decoder[:-2],  # the last layer gives the picture itself: no norm, no activation
         )
         self.log_deviation = nn.Parameter(torch.full((), -1.0))  # of the gaussian observation model, one for all pixels
 
