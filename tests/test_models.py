@@ -154,7 +154,7 @@ def test_vae_means_and_draws_differ_as_their_law_says(observation: str) -> None:
 
 def test_vae_learns_the_two_classes() -> None:
     images = pictures(200)
-    drawn = VAE(steps=250, batch=64).fit(images, 0).sample(200, 0).pixels.float()
+    drawn = VAE(steps=800, batch=64).fit(images, 0).sample(200, 0).pixels.float()
     top, bottom = drawn[:, :, :4].mean((1, 2, 3)), drawn[:, :, 4:].mean((1, 2, 3))
     clear = (top - bottom).abs() > 100
     assert clear.double().mean() > 0.7
