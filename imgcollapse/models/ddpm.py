@@ -19,7 +19,7 @@ BLOCK = 512  # pictures that are drawn at once
 SCHEDULES = {"cosine": "squaredcos_cap_v2", "linear": "linear"}
 # pictures up to this side -> what `by size` stands for. 8 was tuned on digits; the others follow common practice.
 BY_SIZE: dict[int, dict[str, Any]] = {
-    8: {"widths": (16, 32), "steps": 600, "learning_rate": 8e-3, "attention": False, "sampler_steps": 10},
+    8: {"widths": (16, 32), "steps": 600, "learning_rate": 5e-3, "attention": False, "sampler_steps": 10},
     16: {"widths": (32, 64), "steps": 2000, "learning_rate": 4e-3, "attention": False, "sampler_steps": 12},
     32: {"widths": (32, 64, 128), "steps": 8000, "learning_rate": 1e-3, "attention": True, "sampler_steps": 20},
     64: {"widths": (64, 128, 128, 256), "steps": 30000, "learning_rate": 3e-4, "attention": True, "sampler_steps": 20},
