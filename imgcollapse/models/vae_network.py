@@ -31,9 +31,10 @@ class VAENetwork(ModelMixin, ConfigMixin):  # type: ignore[misc]
         widths = [channels, *(min(width << level, 2 * width) for level in range(self.halvings))]
         encoder: list[nn.Module] = []
         decoder: list[nn.Module] = []
-        for thin, wide in pairwise(widths):
+        for level, (thin, wide) in enumerate(pairwise(widths)):
             encoder += [nn.Conv2d(thin, wide, 4, stride=2, padding=1), nn.GroupNorm(8, wide), nn.SiLU()]
-            decoder[:0] = [nn.ConvTranspose2d(wide, thin, 4, stride=2, padding=1), nn.GroupNorm(8 if thin % 8 == 0 else 1, thin), nn.SiLU()]
+            shaped = [nn.GroupNorm(8, thin), nn.SiLU()] if level else []  # the last layer gives the picture itself
+            decoder[:0] = [nn.ConvTranspose2d(wide, thin, 4, stride=2, padding=1), *shaped]
         hidden = 8 * width
         self.encoder = nn.Sequential(*encoder, nn.Flatten(), nn.Linear(widths[-1] * 16, hidden), nn.SiLU(), nn.Linear(hidden, 2 * latent))
         self.decoder = nn.Sequential(
@@ -42,7 +43,7 @@ class VAENetwork(ModelMixin, ConfigMixin):  # type: ignore[misc]
             nn.Linear(hidden, widths[-1] * 16),
             nn.SiLU(),
             nn.Unflatten(1, (widths[-1], 4, 4)),
-            *decoder[:-2],  # the last layer gives the picture itself: no norm, no activation
+            *decoder,
         )
         self.log_deviation = nn.Parameter(torch.full((), -1.0))  # of the gaussian observation model, one for all pixels
 
