@@ -12,13 +12,23 @@ from imgcollapse import __version__
 EXIT_CODES = """\b
 Exit codes: 0 done; 1 unexpected error; 2 settings that cannot be used; 3 data missing or damaged;
 4 the run folder is in use by another process; 5 the run folder holds something else;
-6 a network's loss was no finite number; 130 and 143 stopped by SIGINT and SIGTERM (what is finished is kept)."""
+6 a network's loss was no finite number; 7 some runs of an ablation are not finished;
+130 and 143 stopped by SIGINT and SIGTERM (what is finished is kept)."""
 
 
 def setting(flag: str, help: str, **more: Any) -> Callable[[Any], Any]:
     """An option that can be given in the environment as well."""
     variable = "IMGCOLLAPSE_" + flag.removeprefix("--").replace("-", "_").upper()
     return click.option(flag, help=help, envvar=variable, show_envvar=True, **more)
+
+
+DATA_DIR = click.option(
+    "--data-dir",
+    envvar="IMGCOLLAPSE_DATA",
+    show_envvar=True,
+    type=click.Path(path_type=Path),
+    help="Where data sets and classifiers are kept. [~/.cache/imgcollapse]",
+)
 
 
 class OneLine(click.Group):
@@ -63,13 +73,7 @@ def main(debug: bool) -> None:
 @click.option("--set", "assignments", multiple=True, metavar="PATH=VALUE", help="Any setting, e.g. model.steps=500; may be repeated.")
 @setting("--device", "auto, cpu, cuda, cuda:N, mps.", default="auto", show_default=True)
 @setting("--precision", "auto (bfloat16 where it is done in hardware), float32, bfloat16.", default="auto", show_default=True)
-@click.option(
-    "--data-dir",
-    envvar="IMGCOLLAPSE_DATA",
-    show_envvar=True,
-    type=click.Path(path_type=Path),
-    help="Where data sets and classifiers are kept. [~/.cache/imgcollapse]",
-)
+@DATA_DIR
 @click.option("--dry-run", is_flag=True, help="Show the study, with every default, and stop.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 def run(assignments: tuple[str, ...], dry_run: bool, as_json: bool, **given: Any) -> None:
@@ -85,6 +89,64 @@ def run(assignments: tuple[str, ...], dry_run: bool, as_json: bool, **given: Any
     commands.run(given, assignments, dry_run=dry_run, as_json=as_json)
 
 
+@main.command(epilog=EXIT_CODES)
+@click.argument("file", required=False, type=click.Path(path_type=Path))
+@setting("--dataset", "One, or several with commas: an axis of the ablation.")
+@setting("--model", "One or several, e.g. ddpm,vae.")
+@setting("--regime", "One or several, e.g. replace,accumulate.")
+@setting("--real-fraction", "One or several, e.g. 0,0.1,0.5,1 (regime retain).")
+@setting("--pool", "One or several: fixed,resample,fresh (regime retain).")
+@setting("--samples", "Pictures a generation draws and learns from; one or several.")
+@setting("--gens", "Number of models trained one after the other. [10]", type=int)
+@setting("--seeds", "How many (3: seeds 0, 1, 2), or a list: 0,7. [3]")
+@click.option("--axis", "axes", multiple=True, metavar="PATH=V,V", help="Any setting with its values; may be repeated; axes cross.")
+@click.option("--set", "assignments", multiple=True, metavar="PATH=VALUE", help="Any setting of all arms; may be repeated.")
+@click.option("--nulls/--no-nulls", default=None, help="Also run the null models under every regime. [--nulls]")
+@setting("--out", "The ablation's folder. [runs/NAME, the name made from file and base]", type=click.Path(path_type=Path))
+@setting("--jobs", "Runs carried out at once; changes no result. [cores / threads]", type=click.IntRange(min=1))
+@setting("--threads", "Of the processor, for each run; decides the last digits.", type=click.IntRange(min=1), default=1, show_default=True)
+@click.option("--engine", default="local", show_default=True, help="What carries the runs out: local, slurm, ray.")
+@click.option("--engine-option", "engine_options", multiple=True, metavar="KEY=VALUE", help="For the engine; may be repeated.")
+@click.option("--interval", type=click.Choice(["t", "bootstrap"]), default="t", show_default=True, help="How intervals are computed.")
+@click.option("--retry", is_flag=True, help="Also try runs again whose network diverged.")
+@setting("--device", "auto, cpu, cuda, cuda:N, mps.", default="auto", show_default=True)
+@setting("--precision", "auto, float32, bfloat16.", default="auto", show_default=True)
+@DATA_DIR
+@click.option("--dry-run", is_flag=True, help="Show the studies, and stop.")
+@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+def ablate(assignments: tuple[str, ...], axes: tuple[str, ...], dry_run: bool, as_json: bool, **given: Any) -> None:
+    """Carry out a grid of studies, arms by seeds, and compare them.
+
+    FILE is an ablation in YAML: question, base, arms or axes, seeds. To go on, or after adding arms or seeds, run the same command again:
+    only what is missing is done.
+    """
+    from imgcollapse import commands_ablate
+
+    commands_ablate.ablate(given, assignments, axes, dry_run=dry_run, as_json=as_json)
+
+
+@main.command()
+@click.argument("run", type=click.Path(path_type=Path))
+def worker(run: Path) -> None:
+    """Carry out one run of an ablation, from wherever it is: the unit of work of every engine."""
+    from imgcollapse import busy
+
+    busy.wait_asleep_if_busy()
+    from imgcollapse import commands_ablate
+
+    commands_ablate.work(run)
+
+
+@main.command()
+@click.argument("folder", type=click.Path(path_type=Path))
+@click.option("--json", "as_json", is_flag=True, help="Print it as JSON.")
+def status(folder: Path, as_json: bool) -> None:
+    """What of an ablation (or a run) is done, running or failed, and the time left."""
+    from imgcollapse import commands_ablate
+
+    commands_ablate.status(folder, as_json)
+
+
 @main.command("list")
 @click.argument("name", required=False)
 def list_(name: str | None) -> None:
@@ -95,9 +157,7 @@ def list_(name: str | None) -> None:
 
 
 @main.command()
-@click.option(
-    "--data-dir", envvar="IMGCOLLAPSE_DATA", show_envvar=True, type=click.Path(path_type=Path), help="The data folder to look at."
-)
+@DATA_DIR
 def doctor(data_dir: Path | None) -> None:
     """What is installed, which device and precision will be used, which data are there, and what to do about what is wrong."""
     from imgcollapse import commands

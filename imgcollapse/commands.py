@@ -1,6 +1,5 @@
 """What the commands do."""
 
-import hashlib
 import json
 import shutil
 import signal
@@ -15,7 +14,7 @@ from pydantic import BaseModel
 from rich.console import Console
 from rich.table import Table
 
-from imgcollapse import console, environment, machine, progress, report, store, study
+from imgcollapse import console, environment, machine, processes, progress, report, store, study
 from imgcollapse.datasets import DATASETS
 from imgcollapse.errors import SettingsProblem
 from imgcollapse.extractors import EXTRACTORS
@@ -39,9 +38,18 @@ class Stopped(KeyboardInterrupt):
 
 
 def run(given: dict[str, Any], assignments: tuple[str, ...], *, dry_run: bool, as_json: bool) -> None:
-    """`imgcollapse run`: `given` are the flags (None where not given), `assignments` those of --set."""
+    """`imgcollapse run`: `given` are the flags (None where not given), `assignments` those of --set.
+
+    Where several processes were launched (`accelerate launch`), the first does it, and the others help it.
+    """
+    with machine.use(machine_from(given)), processes.together() as first:
+        if first:
+            _run(given, assignments, dry_run=dry_run, as_json=as_json)
+
+
+def _run(given: dict[str, Any], assignments: tuple[str, ...], *, dry_run: bool, as_json: bool) -> None:
     chosen = study_from(given, assignments)
-    folder = given["out"] or default_folder(chosen)
+    folder = given["out"] or Path("runs") / chosen.name()
     if dry_run:
         click.echo(
             json.dumps({"run": str(folder), "study": chosen.model_dump(mode="json")})
@@ -50,7 +58,7 @@ def run(given: dict[str, Any], assignments: tuple[str, ...], *, dry_run: bool, a
         )
         return
     there = len(store.finished(folder)) if (folder / store.STUDY).is_file() else 0
-    with machine.use(_machine(given)), console.watcher(chosen.gens) as watching, progress.watched_by(watching), stoppable() as stopped:
+    with machine.use(machine_from(given)), console.watcher(chosen.gens) as watching, progress.watched_by(watching), stoppable() as stopped:
         if there:
             progress.say(f"{folder}: {there} of {chosen.gens} generations are there; going on from here")
         study.run(chosen, folder, watching.landed)
@@ -99,13 +107,6 @@ def study_from(given: dict[str, Any], assignments: tuple[str, ...]) -> Study:
     return build(Study, values)
 
 
-def default_folder(chosen: Study) -> Path:
-    """`runs/NAME`, the same for the same settings, so that running the same command again resumes."""
-    digest = hashlib.sha256(to_yaml(chosen).encode()).hexdigest()[:6]
-    parts = (chosen.dataset.kind, chosen.model.kind, chosen.regime.kind, f"seed{chosen.seed}", digest)
-    return Path("runs") / "-".join(parts)
-
-
 @contextmanager
 def stoppable() -> Iterator[list[int]]:
     """SIGINT and SIGTERM end the block; the list then holds the exit code."""
@@ -152,7 +153,7 @@ def doctor(data_dir: Path | None) -> int:
     """`imgcollapse doctor`: prints what is there; the exit code, 1 when something must be mended."""
     from imgcollapse import torchvision_guard
 
-    with machine.use(_machine({"data_dir": data_dir})):
+    with machine.use(machine_from({"data_dir": data_dir})):
         about = environment.describe()
     wrong = [f"{name} is not installed; run: pip install imgcollapse" for name, version in about["packages"].items() if version is None]
     state = {
@@ -184,7 +185,8 @@ def doctor(data_dir: Path | None) -> int:
     return 1 if wrong else 0
 
 
-def _machine(given: dict[str, Any]) -> machine.Machine:
+def machine_from(given: dict[str, Any]) -> machine.Machine:
+    """The machine that the flags name."""
     return machine.Machine(**{name: given[name] for name in ("device", "precision", "data_dir") if given.get(name) is not None})
 
 

@@ -54,7 +54,7 @@ class Plain:
         now = time.monotonic()
         self.done += 1
         left = (self.gens - generation - 1) * (now - self.began) / self.done
-        self.say(f"generation {generation}  {_summary(scores)}  ({duration(now - self.last)}, {duration(left)} left)")
+        self.say(f"generation {generation}  {in_short(scores)}  ({duration(now - self.last)}, {duration(left)} left)")
         self.last = now
 
 
@@ -123,7 +123,8 @@ def _cells(metrics: dict[str, float], shown: list[str]) -> list[str]:
     return [f"{metrics[name]:.{COLUMNS[name][1]}f}" for name in shown]
 
 
-def _summary(scores: dict[str, Any]) -> str:
+def in_short(scores: dict[str, Any]) -> str:
+    """The scores of a generation on one line."""
     for one in scores["extractors"].values():
         shown = [name for name in COLUMNS if name in one["metrics"]]
         return "  ".join(f"{COLUMNS[name][0]} {cell}" for name, cell in zip(shown, _cells(one["metrics"], shown), strict=True))

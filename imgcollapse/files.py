@@ -20,6 +20,16 @@ def write_text(path: Path, text: str) -> None:
     os.replace(part, path)
 
 
+def append_line(path: Path, record: dict[str, Any]) -> None:
+    """Adds one line of JSON; a line that a killed process left unfinished is ended first."""
+    line = json.dumps(record, ensure_ascii=False, allow_nan=False) + "\n"
+    with path.open("a+b") as file:
+        if file.tell():
+            file.seek(-1, os.SEEK_END)
+            line = line if file.read(1) == b"\n" else "\n" + line
+        file.write(line.encode())
+
+
 def to_json(record: dict[str, Any]) -> str:
     """Readable JSON; NaN is no JSON and an error."""
     return json.dumps(record, indent=1, ensure_ascii=False, allow_nan=False) + "\n"

@@ -1,6 +1,6 @@
 """Sample grids: labelled pictures of pictures, in one layout for every generation so that they can be laid side by side."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 from PIL import Image, ImageDraw, ImageFont
@@ -44,6 +44,34 @@ def sheet(title: str, rows: Sequence[tuple[str, Tensor]], note: str = "") -> Ima
         page.paste(Image.fromarray(joined.permute(1, 2, 0).contiguous().numpy()), (margin, top))
     if note:
         pen.text((8, size_h - line + 4), note, FAINT, font)
+    return page
+
+
+def table(title: str, rows: Sequence[str], columns: Sequence[str], cells: Mapping[tuple[str, str], Tensor]) -> Image.Image:
+    """A table of pictures with a heading a row and a column; a cell that is missing stays empty.
+
+    cells: (row, column) -> uint8 [C, H, W], all of one size, enlarged by a whole factor where they are small
+    """
+    font = ImageFont.load_default(TEXT)
+    _, height, width = next(iter(cells.values())).shape
+    factor = max(1, 6 * CELL // max(height, width))
+    line, gap = TEXT + 8, 8
+    margin = 20 + max(int(font.getlength(row)) for row in rows)
+    size_w = max(margin + len(columns) * (width * factor + gap), int(font.getlength(title)) + 16)
+    page = Image.new("RGB", (size_w, 2 * line + len(rows) * (height * factor + gap)), PAPER)
+    pen = ImageDraw.Draw(page)
+    pen.text((8, 4), title, INK, font)
+    for c, column in enumerate(columns):
+        left = margin + c * (width * factor + gap)
+        pen.text((left, line + 4), column, INK, font)
+        for r, row in enumerate(rows):
+            top = 2 * line + r * (height * factor + gap)
+            if c == 0:
+                pen.text((margin - 8, top + height * factor // 2), row, INK, font, anchor="rm")
+            if (row, column) in cells:
+                large = cells[row, column].repeat_interleave(factor, 1).repeat_interleave(factor, 2)
+                large = large.expand(3, -1, -1) if len(large) == 1 else large[:3]
+                page.paste(Image.fromarray(large.permute(1, 2, 0).contiguous().numpy()), (left, top))
     return page
 
 

@@ -134,3 +134,16 @@ def provenance(images: ImageSet, classes: tuple[str, ...]) -> dict[str, Any]:
             "classes": {name: n for name, n in counts.items() if n},
         }
     return {"size": len(images), "training_set": images.digest(), "made_of": made_of}
+
+
+def made_of(provenance: dict[str, Any]) -> str:
+    """A set's origins in words: `learned from 10 % real, 90 % generation 3`."""
+    parts, size = provenance["made_of"], provenance["size"]
+    shares = {name: f"{100 * part['pictures'] / size:.3g} %" for name, part in parts.items()}
+    if len(parts) == 1:
+        return f"learned from {'real pictures' if 'real' in parts else next(iter(parts))}"
+    if len(parts) > 3:
+        made = [name for name in parts if name != "real"]
+        rest = f"generations {made[0].split()[-1]} to {made[-1].split()[-1]}"
+        return f"learned from {shares['real']} real, the rest {rest}" if "real" in parts else f"learned from {rest}"
+    return "learned from " + ", ".join(f"{share} {name}" for name, share in shares.items())

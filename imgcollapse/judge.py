@@ -1,12 +1,17 @@
 """The ruler: reference pictures, extractors and floors, fixed before generation 0; the only place that knows extractors and metrics."""
 
+import functools
+import json
 from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
 from typing import Any
 
 import torch
 from pydantic import Field, PositiveInt
 from torch import Tensor
 
+from imgcollapse import cache
 from imgcollapse.errors import SettingsProblem
 from imgcollapse.extractors import AnyExtractor, FittedExtractor
 from imgcollapse.extractors.classifier import Classifier
@@ -71,8 +76,8 @@ class Ruler:
         assert judge.n is not None
         self.n, self.k = judge.n, judge.k
         self.shares = world.shares()
+        self._floors: dict[str, dict[str, float]] = {}
         self._sights = [self._look(extractor, world) for extractor in extractors]
-        self._floors = {sight.extractor.name: self._measure(sight, sight.train) for sight in self._sights}
 
     def __call__(self, drawn: ImageSet) -> Scores:
         """Every metric by every extractor, with its floor: `{"n": N, "extractors": {name: {"metrics": {...}, "floor": {...}}}}`."""
@@ -96,6 +101,29 @@ class Ruler:
         return {"n": self.n, "k": self.k, "extractors": extractors}
 
     def _look(self, extractor: FittedExtractor, world: World) -> _Sight:
+        """The real pictures' features and their floor; of pictures they are kept in the data folder, for all runs with the same ruler."""
+        if world.train.are_points:
+            sight = self._first_look(extractor, world)
+            self._floors[extractor.name] = self._measure(sight, sight.train)
+            return sight
+
+        def make() -> cache.Made:
+            sight = self._first_look(extractor, world)
+            tensors = {"train": sight.train.features.float(), "held_out": sight.held_out.features.float()}
+            for name, value in (
+                ("found", sight.train.classes),
+                ("held_out_found", sight.held_out.classes),
+                ("false_hits", sight.false_hits),
+            ):
+                tensors |= {name: value} if value is not None else {}
+            return tensors, self._measure(sight, sight.train)
+
+        key = json.dumps([world.record(), extractor.record(), self.n, self.k, _source()], sort_keys=True)
+        real, self._floors[extractor.name] = cache.remembered("references", f"{world.name}-{extractor.name}", key, make)
+        train, held_out = Seen(real["train"].double(), real.get("found")), Seen(real["held_out"].double(), real.get("held_out_found"))
+        return _Sight(extractor, train, held_out, real.get("false_hits"))
+
+    def _first_look(self, extractor: FittedExtractor, world: World) -> _Sight:
         held_out = self._seen(extractor, world.held_out)
         false_hits = None
         if held_out.classes is not None:
@@ -113,3 +141,10 @@ class Ruler:
     def _measure(self, sight: _Sight, generated: Seen) -> dict[str, float]:
         evidence = Evidence(sight.train, sight.held_out, generated, self.shares, sight.false_hits, self.k)
         return {name: value for metric in METRICS.values() for name, value in metric(evidence).items()}
+
+
+@functools.cache
+def _source() -> str:
+    """A digest of the code that measures: what an older version measured is measured again."""
+    files = [Path(__file__), *sorted((Path(__file__).parent / "metrics").glob("*.py"))]
+    return sha256(b"".join(file.read_bytes() for file in files)).hexdigest()

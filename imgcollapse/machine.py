@@ -38,18 +38,21 @@ class Machine:
     data_dir: Path = field(default_factory=default_data_dir)
 
     def torch_device(self) -> torch.device:
-        """The device itself. Raises SettingsProblem for one that this machine does not have."""
-        if self.device == "auto":
-            if torch.cuda.is_available():
-                return torch.device("cuda")
+        """The device itself; where `accelerate launch` started several processes, each one's own GPU.
+
+        Raises SettingsProblem for one that this machine does not have.
+        """
+        if self.device == "auto" and not torch.cuda.is_available():
             return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
         try:
-            device = torch.device(self.device)
+            device = torch.device("cuda" if self.device == "auto" else self.device)
         except RuntimeError:
             raise SettingsProblem(f"--device: '{self.device}' is no device; use auto, cpu, cuda, cuda:N or mps") from None
         there = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
         if not there.get(device.type, False):
             raise SettingsProblem(f"--device: this machine has no '{self.device}' that torch can use; use --device cpu")
+        if device.type == "cuda" and int(os.environ.get("LOCAL_WORLD_SIZE") or 1) > 1:
+            return _own_gpu(device)
         if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
             raise SettingsProblem(f"--device: '{self.device}' is not one of this machine's {torch.cuda.device_count()} GPUs")
         return device
@@ -61,6 +64,16 @@ class Machine:
         if self.precision == "auto":
             return "bf16" if has_bfloat16(self.torch_device()) else "no"
         return "bf16" if self.precision == "bfloat16" else "no"
+
+
+def _own_gpu(named: torch.device) -> torch.device:
+    """The GPU of this process, where several were launched together on this machine."""
+    here, gpus = int(os.environ["LOCAL_WORLD_SIZE"]), torch.cuda.device_count()
+    if named.index is not None:
+        raise SettingsProblem(f"--device: '{named}' is one GPU for {here} processes; use --device cuda, which gives each its own")
+    if here > gpus:
+        raise SettingsProblem(f"--device: {here} processes need a GPU each, this machine has {gpus}; launch {gpus}, or use --device cpu")
+    return torch.device("cuda", int(os.environ.get("LOCAL_RANK") or 0))
 
 
 def has_bfloat16(device: torch.device) -> bool:

@@ -57,16 +57,20 @@ def read_file(path: Path) -> dict[str, Any]:
 def assignment(text: str) -> dict[str, Any]:
     """`"model.steps=10"` -> `{"model": {"steps": 10}}`; the value is read as YAML."""
     path, equals, value = text.partition("=")
-    keys = path.strip().split(".")
-    if not equals or not all(keys):
+    if not equals or not all(path.strip().split(".")):
         raise SettingsProblem(f"--set: '{text}' is not PATH=VALUE; write for example --set model.steps=500")
     try:
-        nested = yaml.safe_load(value)
+        return nested(path.strip(), yaml.safe_load(value))
     except yaml.YAMLError:
         raise SettingsProblem(f"--set: the value in '{text}' is not YAML; put it in quotes") from None
-    for key in reversed(keys):
-        nested = {key: nested}
-    return dict(nested)
+
+
+def nested(path: str, value: object) -> dict[str, Any]:
+    """`"model.steps", 10` -> `{"model": {"steps": 10}}`."""
+    for key in reversed(path.split(".")):
+        value = {key: value}
+    assert isinstance(value, dict)
+    return value
 
 
 def merge(under: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:

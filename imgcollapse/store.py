@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,10 +16,11 @@ from PIL import Image
 
 from imgcollapse import progress
 from imgcollapse.errors import DataProblem, InUseProblem, OtherStudyProblem
-from imgcollapse.files import MANIFEST, damage, first_difference, read_json, sync, to_json, write_manifest, write_text
+from imgcollapse.files import MANIFEST, append_line, damage, first_difference, read_json, sync, to_json, write_manifest, write_text
 from imgcollapse.images import ImageSet
+from imgcollapse.shelf import Shelf, address
 
-STUDY, REFERENCE, ENVIRONMENT = "study.yaml", "reference.json", "environment.json"
+STUDY, REFERENCE, ENVIRONMENT, HISTORY, LOCK = "study.yaml", "reference.json", "environment.json", "history.jsonl", ".lock"
 SAMPLES, LATENTS, SCORES, PROVENANCE, GRID, MODEL = "samples.npz", "latents.npz", "scores.json", "provenance.json", "grid.png", "model"
 
 
@@ -28,17 +30,18 @@ def generation_folder(run: Path, generation: int) -> Path:
 
 
 @contextmanager
-def opened(run: Path, study: str) -> Iterator["Kept"]:
+def opened(run: Path, study: str, shared: Path | None = None) -> Iterator["Kept"]:
     """The run folder, made where there is none, and closed to every other writer meanwhile.
 
+    `shared` is a folder of generations that several runs have in common: what another run made there is linked, not made again.
     Raises OtherStudyProblem where it holds another study (or files of something else), InUseProblem where another process writes it.
     """
-    if run.is_dir() and not (run / STUDY).exists() and any(entry.name != ".lock" for entry in run.iterdir()):
+    if run.is_dir() and not (run / STUDY).exists() and any(entry.name != LOCK for entry in run.iterdir()):
         raise OtherStudyProblem(f"{run}: this folder holds other files, and nothing is ever overwritten; choose another --out")
     run.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(run / ".lock")
+    lock = FileLock(run / LOCK)
     try:
-        lock.acquire(timeout=0)
+        lock.acquire(timeout=1)  # `in_use` holds it for a moment
     except Timeout:
         raise InUseProblem(f"{run}: another process is writing this run; wait for its end, or choose another --out") from None
     try:
@@ -47,24 +50,63 @@ def opened(run: Path, study: str) -> Iterator["Kept"]:
         _same_study(run / STUDY, study)
         for draft in run.glob("gen_*.draft"):
             shutil.rmtree(draft)  # left by a process that was killed; never a finished generation
-        yield Kept(run)
+        yield Kept(run, shared)
     finally:
         lock.release()
+
+
+def in_use(run: Path) -> bool:
+    """Whether a process is writing this run now."""
+    if not (run / LOCK).exists():
+        return False
+    lock = FileLock(run / LOCK)
+    try:
+        with lock.acquire(timeout=0):
+            return False
+    except Timeout:
+        return True
 
 
 class Kept:
     """What a run has finished, and where it puts what it finishes next. Got from `opened`."""
 
-    def __init__(self, run: Path) -> None:
+    def __init__(self, run: Path, shared: Path | None = None) -> None:
         self.run = run
+        self.shelf = Shelf(shared) if shared else None
 
-    def has(self, generation: int, training_set: ImageSet) -> bool:
-        """Whether that generation is there, undamaged, and learned from this very training set; if not, what is there is set aside."""
+    @contextmanager
+    def turn(self, generation: int, recipe: dict[str, Any]) -> Iterator[bool]:
+        """Whether that generation must be made now. If so the block makes and keeps it, and nobody else makes the same one meanwhile.
+
+        `recipe` is all that decides the generation (JSON-ready; `provenance` among it): where another run that shares the same folder
+        made one by the same recipe, that one is linked.
+        """
+        if self._has(generation, recipe["provenance"]["training_set"]):
+            yield False
+            return
+        began = time.monotonic()
+        if self.shelf is None:
+            yield True
+            self._note(generation, "made", began)
+            return
+        key, place = address(recipe), generation_folder(self.run, generation)
+        with self.shelf.turn(key, f"generation {generation}"):
+            if self.shelf.lend(key, place):
+                self._note(generation, "shared", began, key)
+                yield False
+                return
+            began = time.monotonic()
+            yield True
+            self.shelf.put(key, place)
+            self._note(generation, "made", began, key)
+
+    def _has(self, generation: int, training_set: str) -> bool:
+        """Whether it is there, undamaged, and learned from the training set of that digest; if not, what is there is set aside."""
         folder = generation_folder(self.run, generation)
         if not folder.exists():
             return False
         wrong = damage(folder)
-        if wrong is None and read_json(folder / PROVENANCE)["training_set"] != training_set.digest():
+        if wrong is None and read_json(folder / PROVENANCE)["training_set"] != training_set:
             wrong = "learned from samples that have since been made anew"
         if wrong is None:
             return True
@@ -124,6 +166,10 @@ class Kept:
                 progress.say(f"{path}: {first_difference(sessions[-1], environment)}; last digits may differ from an uninterrupted run")
             write_text(path, to_json({"sessions": [*sessions, environment]}))
 
+    def _note(self, generation: int, how: str, began: float, key: str | None = None) -> None:
+        line = {"generation": generation, "how": how, "seconds": round(time.monotonic() - began, 3), **({"key": key} if key else {})}
+        append_line(self.run / HISTORY, line)
+
     def _aside(self, folder: Path) -> Path:
         shelf = self.run / "set_aside"
         shelf.mkdir(exist_ok=True)
@@ -139,9 +185,23 @@ def finished(run: Path) -> list[int]:
     return sorted(int(path.parent.name[4:]) for path in run.glob("gen_[0-9]*/" + MANIFEST) if path.parent.name[4:].isdigit())
 
 
+def history(run: Path) -> list[dict[str, Any]]:
+    """How each generation came to be, in the order in which they did: `made` or `shared`, and in how many seconds."""
+    try:
+        lines = (run / HISTORY).read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return []
+    return [json.loads(line) for line in lines if line.startswith("{") and line.endswith("}")]
+
+
 def scores(run: Path) -> list[dict[str, Any]]:
     """The scores of all finished generations, in order."""
-    return [read_json(generation_folder(run, generation) / SCORES) for generation in finished(run)]
+    return [scores_of(run, generation) for generation in finished(run)]
+
+
+def scores_of(run: Path, generation: int) -> dict[str, Any]:
+    """The scores of one finished generation."""
+    return read_json(generation_folder(run, generation) / SCORES)
 
 
 def read_images(path: Path) -> ImageSet:

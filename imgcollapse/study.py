@@ -1,16 +1,17 @@
 """A study: everything that decides the outcome, and the loop that carries it out."""
 
 from collections.abc import Callable
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 from pydantic import Field, NonNegativeInt, PositiveInt
 
-from imgcollapse import datasets, environment, grids, store
+from imgcollapse import datasets, environment, grids, processes, store
 from imgcollapse.datasets import AnyDataset
 from imgcollapse.datasets.digits import Digits
 from imgcollapse.errors import SettingsProblem
-from imgcollapse.images import World, provenance
+from imgcollapse.images import World, made_of, provenance
 from imgcollapse.judge import Judge
 from imgcollapse.models import AnyModel
 from imgcollapse.models.ddpm import DDPM
@@ -38,50 +39,65 @@ class Study(Settings):
         """The study in a few words."""
         return f"{self.model.kind} on {self.dataset.kind}, {self.regime.title()}, seed {self.seed}"
 
+    def name(self) -> str:
+        """A folder's name, the same for the same settings."""
+        digest = sha256(to_yaml(self).encode()).hexdigest()[:6]
+        return "-".join((self.dataset.kind, self.model.kind, self.regime.kind, f"seed{self.seed}", digest))
 
-def run(study: Study, folder: Path, landed: Landed = lambda generation, scores: None) -> None:
+    def recipe(self, generation: int) -> dict[str, Any]:
+        """The settings that decide a generation once its training set is given: not the regime, nor how many generations follow."""
+        return {"generation": generation, **self.model_dump(mode="json", include={"model", "samples", "seed"})}
+
+
+def run(study: Study, folder: Path, landed: Landed = lambda generation, scores: None, shared: Path | None = None) -> None:
     """Carries the study out in its run folder; what is finished there is not done again.
 
-    `landed(generation, scores)` is called for every generation that was made, once it is kept. Raises the Problems of `imgcollapse.errors`.
+    `landed(generation, scores)` is called for every generation that was made, once it is kept. `shared`: a folder in which several runs
+    keep the generations that they have in common. Raises the Problems of `imgcollapse.errors`.
     """
     study, world, real = prepare(study)
     n = study.samples or len(real.seen)
-    with store.opened(folder, to_yaml(study)) as kept:
+    with store.opened(folder, to_yaml(study), shared) as kept:
         kept.note_environment(environment.describe())
         ruler = study.judge.open(world)
-        kept.fix(store.REFERENCE, {"data": world.record(), "judge": ruler.record()})
+        kept.fix(store.REFERENCE, reference := {"data": world.record(), "judge": ruler.record()})
 
         for generation in range(study.gens):
             # choose what this generation may learn from
             training_set = study.regime(real, kept.samples(generation), derive(study.seed, generation, "regime"))
-            if kept.has(generation, training_set):
-                continue
-            # learn
-            model = study.model.fit(training_set, derive(study.seed, generation, "fit"))
-            # draw: the next generation's training pictures, and a few from noise that is the same in every generation
-            drawn = model.sample(n, derive(study.seed, generation, "sample")).born_in(generation)
-            same = model.sample(grids.COLUMNS, derive(study.seed, "latents")).born_in(generation)
-            # judge
-            scores = {"generation": generation, **ruler(drawn)}
-            # keep
-            kept.keep(
-                generation,
-                samples=drawn,
-                latents=same,
-                scores=scores,
-                provenance={"generation": generation, **provenance(training_set, world.classes)},
-                grid=grids.by_class(f"generation {generation}: {study.title()}", drawn, ruler.classes(drawn), world.classes),
-                save_model=model.save,
-            )
+            learned_from = provenance(training_set, world.classes)
+            # all that decides what comes of it
+            recipe = {**study.recipe(generation), "reference": reference, "provenance": learned_from}
+            with kept.turn(generation, recipe) as to_be_made:
+                if not to_be_made:
+                    continue
+                # learn
+                model = processes.fit(study.model, training_set, derive(study.seed, generation, "fit"))
+                # draw: the next generation's training pictures, and a few from noise that is the same in every generation
+                drawn = processes.sample(model, n, derive(study.seed, generation, "sample")).born_in(generation)
+                same = model.sample(grids.COLUMNS, derive(study.seed, "latents")).born_in(generation)
+                # judge
+                scores = {"generation": generation, **ruler(drawn)}
+                # keep
+                title = f"generation {generation}: {study.model.kind} on {study.dataset.kind}, seed {study.seed}; {made_of(learned_from)}"
+                kept.keep(
+                    generation,
+                    samples=drawn,
+                    latents=same,
+                    scores=scores,
+                    provenance={"generation": generation, **learned_from},
+                    grid=grids.by_class(title, drawn, ruler.classes(drawn), world.classes),
+                    save_model=model.save,
+                )
             landed(generation, scores)
 
 
-def prepare(study: Study) -> tuple[Study, World, Real]:
+def prepare(study: Study, world: World | None = None) -> tuple[Study, World, Real]:
     """The study with every automatic choice made, its real world, and what of it generation 0 sees and does not see.
 
-    Raises SettingsProblem for what cannot be carried out.
+    `world` is that of its data set and seed, for whoever has it at hand. Raises SettingsProblem for what cannot be carried out.
     """
-    world = datasets.load(study.dataset, study.seed)
+    world = world or datasets.load(study.dataset, study.seed)
     n = study.samples or len(world.train)
     first = min(n, len(world.train))
     seen, unseen = study.regime.needs(n, study.gens)

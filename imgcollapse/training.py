@@ -8,7 +8,7 @@ from accelerate import Accelerator
 from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt
 from torch import Generator, Tensor, nn
 
-from imgcollapse import machine, progress, seeds
+from imgcollapse import machine, processes, progress, seeds
 from imgcollapse.errors import DivergedProblem
 from imgcollapse.settings import Settings
 
@@ -28,23 +28,54 @@ class Training(Settings):
     clip: PositiveFloat = Field(1.0, description="the largest norm of the gradient")
 
 
+class Draws:
+    """The randomness of a loss: drawn for the whole batch from one generator, of which this process takes its own rows.
+
+    So the noise on a picture does not hang on the number of processes. All tensors lie on the generator's device, a row a picture.
+    """
+
+    def __init__(self, batch: int, share: slice, generator: Generator) -> None:
+        self._batch, self._share, self._generator = batch, share, generator
+
+    def randn(self, *tail: int) -> Tensor:
+        """float32 [rows, *tail]: standard normal."""
+        return torch.randn((self._batch, *tail), generator=self._generator, device=self._generator.device)[self._share]
+
+    def rand(self, *tail: int) -> Tensor:
+        """float32 [rows, *tail]: uniform over 0..1."""
+        return torch.rand((self._batch, *tail), generator=self._generator, device=self._generator.device)[self._share]
+
+    def randint(self, low: int, high: int, *tail: int) -> Tensor:
+        """int64 [rows, *tail]: uniform over low, ..., high - 1."""
+        return torch.randint(low, high, (self._batch, *tail), generator=self._generator, device=self._generator.device)[self._share]
+
+    def strata(self) -> Tensor:
+        """float32 [rows]: one uniform draw in each n-th of 0..1, n the whole batch; as independent draws, with less noise in a mean."""
+        places = torch.arange(self._batch, device=self._generator.device)[self._share]
+        return (places + self.rand()) / self._batch
+
+
 Net = TypeVar("Net", bound=nn.Module)
-Loss = Callable[[nn.Module, Sequence[Tensor], Generator], Tensor]
+Loss = Callable[[nn.Module, Sequence[Tensor], Draws], Tensor]
 
 
 def fit_network(net: Net, loss: Loss, data: Sequence[Tensor], options: Training, seed: int, what: str = "fit") -> Net:
     """Trains `net` on rows of `data` and returns it in evaluation mode, with averaged weights where `options.ema` asks for them.
 
     `data` are tensors of one length N (pixels, labels, ...); they are moved to the device once, whole. Each step takes `batch` rows in
-    an order in which every row comes once per pass. `loss(net, rows, generator)` gives the mean loss of those rows and draws all its
-    randomness from `generator`. Under `accelerate launch` each process takes its share of every batch.
+    an order in which every row comes once per pass. `loss(net, rows, draws)` gives the mean loss of those rows and takes all its
+    randomness from `draws`. Inside `processes.fit` each process takes its share of every batch; the gradient is that of the whole batch's
+    mean, whatever the number of processes, but for rounding.
     Raises DivergedProblem when the loss is no longer a finite number.
     """
     where = machine.current()
-    accelerator = Accelerator(cpu=where.torch_device().type == "cpu", mixed_precision=where.mixed_precision())
-    device = accelerator.device
+    device = where.torch_device()
+    accelerator = Accelerator(device_placement=False, cpu=device.type == "cpu", mixed_precision=where.mixed_precision())
     on_device = [part.to(device) for part in data]
-    share = slice(accelerator.process_index, None, accelerator.num_processes)
+    share = processes.share()
+    weight = len(range(options.batch)[share]) / options.batch
+    if not weight:
+        share = slice(1)  # more processes than rows: this one only keeps step
     optimiser = torch.optim.AdamW(
         net.to(device).parameters(),
         lr=options.learning_rate,
@@ -52,11 +83,13 @@ def fit_network(net: Net, loss: Loss, data: Sequence[Tensor], options: Training,
         betas=(0.9, 0.99),
         fused=device.type != "mps",
     )
-    trained, optimiser = accelerator.prepare(net.train(), optimiser)
+    # as for evaluation: accelerate would wrap the net for all processes that were launched, also where this one works alone
+    trained = accelerator.prepare_model(net.train(), evaluation_mode=True)
+    optimiser = accelerator.prepare_optimizer(optimiser)
     weights = list(net.parameters())
     averaged = [weight.detach().clone() for weight in weights] if options.ema else []
     order = _passes(len(data[0]), options.batch, options.steps, seeds.derive(seed, "order"))
-    generator = seeds.torch_generator(seeds.derive(seed, "loss", accelerator.process_index), device)
+    draws = Draws(options.batch, share, seeds.torch_generator(seeds.derive(seed, "loss", 0), device))
     total = torch.zeros((), device=device)
 
     for step in progress.steps(options.steps, what):
@@ -64,8 +97,9 @@ def fit_network(net: Net, loss: Loss, data: Sequence[Tensor], options: Training,
             group["lr"] = options.learning_rate * rate(step, options)
         rows = order[step][share].to(device)
         with accelerator.autocast():
-            value = loss(trained, [part[rows] for part in on_device], generator)
+            value = weight * loss(trained, [part[rows] for part in on_device], draws)
         accelerator.backward(value)
+        processes.add_up([value.detach(), *(parameter.grad for parameter in weights if parameter.grad is not None)])
         accelerator.clip_grad_norm_(weights, options.clip)
         optimiser.step()
         optimiser.zero_grad()

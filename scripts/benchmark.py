@@ -4,6 +4,7 @@ python scripts/benchmark.py digits       the main job, end to end, and what shar
 python scripts/benchmark.py reference    one generation our way and the usual way, in one process
 python scripts/benchmark.py mnist        a VAE generation on MNIST: pictures per second (needs MNIST in the data folder)
 python scripts/benchmark.py metrics      the metrics at N = 10,000 against prdc
+python scripts/benchmark.py ablation     the digits retention ablation, shortened: two jobs of one thread against one job of two
 """
 
 import contextlib
@@ -215,6 +216,47 @@ def metrics(n: int, dim: int) -> None:
     with contextlib.redirect_stdout(io.StringIO()):
         compute_prdc(real.numpy(), made.numpy(), nearest_k=5)
     click.echo(f"all: {whole:.2f} s; prdc's precision, recall, density, coverage alone: {time.perf_counter() - began:.2f} s")
+
+
+@main.command()
+@click.option("--gens", default=3)
+@click.option("--seeds", default=2)
+@click.option("--arms", default=3, help="How many arms of configs/retention.yaml.")
+def ablation(gens: int, seeds: int, arms: int) -> None:
+    """The digits retention ablation, shortened, from the command line as a user starts it; every time with an empty folder."""
+    import json
+    import os
+    import resource
+    import subprocess
+    import sys
+
+    import yaml
+
+    whole = yaml.safe_load((Path(__file__).parent.parent / "configs" / "retention.yaml").read_text(encoding="utf-8"))
+    whole["arms"] = dict(list(whole["arms"].items())[:arms])
+    rates = []
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "retention.yaml"
+        file.write_text(yaml.safe_dump(whole, sort_keys=False), encoding="utf-8")
+        data = {**os.environ, "IMGCOLLAPSE_DATA": f"{folder}/data"}
+        warm = ["run", "--gens", "1", "--set", "model.steps=1", "--samples", "630", "--out", f"{folder}/warm"]
+        subprocess.run([sys.executable, "-m", "imgcollapse", *warm], env=data, check=True, capture_output=True)  # trains the classifier
+        for jobs, threads in ((1, 2), (2, 1)):
+            before, began = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
+            command = ["ablate", str(file), "--out", f"{folder}/{jobs}x{threads}", "--jobs", str(jobs), "--threads", str(threads), "--json"]
+            command += ["--gens", str(gens), "--seeds", str(seeds)]
+            done = subprocess.run([sys.executable, "-m", "imgcollapse", *command], env=data, check=True, capture_output=True, text=True)
+            wall, after = time.perf_counter() - began, resource.getrusage(resource.RUSAGE_CHILDREN)
+            about = json.loads(done.stdout)["account"]
+            core_hours = (after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime) / 3600
+            beside = 1 - about["seconds_making"] / (wall * jobs)
+            rates.append(about["generations_asked_for"] / wall * 3600)
+            click.echo(
+                f"{jobs} jobs x {threads} threads: {about['runs']} runs, {about['generations_asked_for']} generations asked for, "
+                f"{about['generations_made']} computed, {about['generations_linked']} linked; {wall:.0f} s, {core_hours:.3f} core hours, "
+                f"{rates[-1]:.0f} generations/hour, {100 * beside:.1f} % of the jobs' time beside making generations"
+            )
+    click.echo(f"two jobs of one thread: {rates[1] / rates[0]:.2f} times the generations per hour of one job of two")
 
 
 def _quality(name: str, metrics: dict[str, float], floor: dict[str, float]) -> str:

@@ -5,11 +5,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+import yaml
+from click.testing import CliRunner
 from PIL import Image
 
-from imgcollapse import grids, report, store
+from imgcollapse import ablation, cli, grids, report, store
 from imgcollapse.errors import DataProblem
 from imgcollapse.images import ImageSet, concatenate, from_signed, from_unit, provenance, to_signed, to_unit
+from imgcollapse.report.style import arm_style
 from imgcollapse.settings import build
 from imgcollapse.study import Study, run
 
@@ -101,3 +104,52 @@ def test_a_study_that_judges_nothing_has_no_curves(tmp_path: Path) -> None:
     assert report.draw(tmp_path / "run") == []
     with pytest.raises(DataProblem):
         report.draw(tmp_path)
+
+
+ARMS = ("none", "a tenth", "half", "all", "fixed", "fresh", "accumulate")
+
+
+def grid_of(folder: Path, **more: object) -> Path:
+    """A small ablation on pictures, judged by pixels: classes are not known, and no classifier is trained."""
+    values = {
+        "question": "What is $lost$ <first>?",
+        "base": {"dataset": {"kind": "digits", "subset": 200}, "model": "gaussian", "gens": 3, "judge": {"extractors": ["pixels"]}},
+        "arms": {name: {"regime": {"kind": "retain", "real_fraction": number / 10}} for number, name in enumerate(ARMS)},
+        "seeds": 2,
+        **more,
+    }
+    (folder / "grid.yaml").write_text(yaml.safe_dump(values, sort_keys=False))
+    result = CliRunner().invoke(cli.main, ["ablate", str(folder / "grid.yaml"), "--out", str(folder / "out")])
+    assert result.exit_code == 0, result.output
+    return folder / "out"
+
+
+def test_an_ablation_is_drawn_arm_by_arm(tmp_path: Path) -> None:
+    folder = grid_of(tmp_path)
+    for name in ("curves.png", "forest.png", "grids.png"):
+        with Image.open(folder / name) as picture:
+            assert picture.width > 500 and len(picture.convert("RGB").getcolors(10**6) or []) > 20, name
+    with Image.open(folder / "grids.png") as picture:
+        seven = picture.height
+    fewer = grid_of(tmp_path, arms={"none": {}, "accumulate": {"regime": "accumulate"}})
+    with Image.open(fewer / "grids.png") as picture:
+        assert picture.height < seven / 2
+
+
+def test_arms_are_told_apart_without_colour() -> None:
+    styles = [arm_style(number) for number in range(20)]
+    assert len({(str(style["linestyle"]), style["marker"], style["color"]) for style in styles}) == 20
+    assert len({style["marker"] for style in styles[:10]}) == 10
+    assert len({(style["color"], str(style["linestyle"])) for style in styles}) == 20
+
+
+def test_the_same_noise_lies_in_the_same_place_of_every_cell(tmp_path: Path) -> None:
+    """Pictures of generation 0 are those of every arm: the first column of cells is one picture repeated."""
+    folder = grid_of(tmp_path, arms={"none": {}, "half": {"regime": {"kind": "retain", "real_fraction": 0.5}}})
+    (one,) = [run for run in ablation.planned(folder) if run.arm == "none" and run.seed == 0]
+    latents = store.read_images(one.folder / "gen_000" / store.LATENTS).pixels
+    pixels = torch.from_numpy(np.asarray(Image.open(folder / "grids.png").convert("L")).copy())
+    factor = 4
+    cell = latents[0, 0].repeat_interleave(factor, 0).repeat_interleave(factor, 1)
+    found = pixels.unfold(0, cell.shape[0], 1).unfold(1, cell.shape[1], 1)
+    assert int((found == cell).flatten(2).all(2).sum()) == 2

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from imgcollapse.commands import default_folder, study_from
+from imgcollapse.commands import study_from
 from imgcollapse.errors import SettingsProblem
 from imgcollapse.settings import assignment, build, merge, read_file, to_yaml
 from imgcollapse.study import Study
@@ -112,5 +112,5 @@ def test_a_study_written_down_is_the_same_study_and_names_every_default() -> Non
 
 
 def test_the_default_folder_is_the_same_for_the_same_settings_only() -> None:
-    assert default_folder(study()) == default_folder(study("gens=10"))
-    assert default_folder(study()) != default_folder(study("gens=11"))
+    assert study().name() == study("gens=10").name()
+    assert study().name() != study("gens=11").name()

@@ -57,7 +57,7 @@ def copy(whole: Path, tmp_path: Path) -> Path:
 
 def test_a_run_folder_holds_what_the_design_says(whole: Path) -> None:
     assert {path.name for path in whole.iterdir()} == {
-        *("study.yaml", "environment.json", "reference.json", ".lock", "gen_000", "gen_001", "gen_002", "gen_003"),
+        *("study.yaml", "environment.json", "reference.json", "history.jsonl", ".lock", "gen_000", "gen_001", "gen_002", "gen_003"),
     }
     generation = whole / "gen_002"
     names = {"samples.npz", "latents.npz", "scores.json", "provenance.json", "grid.png", "model", "MANIFEST.json"}

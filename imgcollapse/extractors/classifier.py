@@ -13,13 +13,13 @@ from filelock import FileLock
 from pydantic import Field, PositiveInt
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
-from torch import Generator, Tensor, nn
+from torch import Tensor, nn
 from torch.nn import functional
 
 from imgcollapse import machine, progress, seeds
 from imgcollapse.errors import DataProblem
 from imgcollapse.images import ImageSet, World, to_signed
-from imgcollapse.training import Training, fit_network
+from imgcollapse.training import Draws, Training, fit_network
 
 BLOCK = 1024  # pictures that go through the network at once
 SEED = seeds.derive(0, "classifier")  # the ruler is the same in every study
@@ -57,9 +57,9 @@ class Classifier(Training):
     def _train(self, world: World) -> "_Network":
         reach = max(1, world.train.shape[1] // 10)
 
-        def loss(network: nn.Module, rows: Sequence[Tensor], generator: Generator) -> Tensor:
+        def loss(network: nn.Module, rows: Sequence[Tensor], draws: Draws) -> Tensor:
             pixels, labels = rows
-            logits: Tensor = network(_shift(to_signed(pixels), reach, generator))
+            logits: Tensor = network(_shift(to_signed(pixels), reach, draws))
             return functional.cross_entropy(logits.float(), labels)
 
         data = (world.train.pixels, world.train.labels)
@@ -118,13 +118,12 @@ class _Network(nn.Module):
         return self.head(self.features(signed))
 
 
-def _shift(signed: Tensor, reach: int, generator: Generator) -> Tensor:
+def _shift(signed: Tensor, reach: int, draws: Draws) -> Tensor:
     """Moves each picture by its own offset of up to `reach` pixels both ways, filling with the darkest value."""
     n, _, height, width = signed.shape
     padded = functional.pad(signed, (reach,) * 4, value=-1.0)
-    by = torch.randint(0, 2 * reach + 1, (2, n), generator=generator, device=signed.device)
-    rows = by[0, :, None] + torch.arange(height, device=signed.device)
-    columns = by[1, :, None] + torch.arange(width, device=signed.device)
+    rows = draws.randint(0, 2 * reach + 1)[:, None] + torch.arange(height, device=signed.device)
+    columns = draws.randint(0, 2 * reach + 1)[:, None] + torch.arange(width, device=signed.device)
     every = torch.arange(n, device=signed.device)[:, None, None]
     return padded[every, :, rows[:, :, None], columns[:, None, :]].permute(0, 3, 1, 2)
 

@@ -6,14 +6,14 @@ from typing import Any, Literal, Self
 
 import torch
 from pydantic import Field, PositiveFloat, PositiveInt, PrivateAttr
-from torch import Generator, Tensor, nn
+from torch import Tensor, nn
 from torch.nn import functional
 
-from imgcollapse import machine, progress, seeds
+from imgcollapse import machine, processes, progress, seeds
 from imgcollapse.errors import DataProblem
 from imgcollapse.images import UNLABELLED, ImageSet, from_signed, to_signed
 from imgcollapse.models.weights import read_about, write_about
-from imgcollapse.training import Training, fit_network
+from imgcollapse.training import Draws, Training, fit_network
 
 BLOCK = 512  # pictures that are drawn at once
 SCHEDULES = {"cosine": "squaredcos_cap_v2", "linear": "linear"}
@@ -72,13 +72,10 @@ class DDPM(Training):
         kept = self._kept().to(device)
         levels = self._levels(kept).to(device)
 
-        def loss(network: nn.Module, rows: Sequence[Tensor], generator: Generator) -> Tensor:
+        def loss(network: nn.Module, rows: Sequence[Tensor], draws: Draws) -> Tensor:
             clean = _pad(to_signed(rows[0]), net.config.sample_size)
-            n = len(clean)
-            # one level in each n-th of their distribution: as independent draws, with less noise in the gradient
-            place = (torch.arange(n, device=clean.device) + torch.rand(n, generator=generator, device=clean.device)) / n
-            t = torch.searchsorted(levels, place).clamp(max=self.timesteps - 1)
-            noise = torch.randn(clean.shape, generator=generator, device=clean.device)
+            t = torch.searchsorted(levels, draws.strata()).clamp(max=self.timesteps - 1)
+            noise = draws.randn(*clean.shape[1:])
             a, s = kept[t].sqrt().view(-1, 1, 1, 1), (1 - kept[t]).sqrt().view(-1, 1, 1, 1)
             target = noise if self.prediction == "epsilon" else a * noise - s * clean
             found = network(a * clean + s * noise, t, *rows[1:], return_dict=False)[0]
@@ -88,19 +85,22 @@ class DDPM(Training):
         return chosen._fitted(fit_network(net, loss, data, chosen, seeds.derive(seed, "fit"), what="ddpm"), images.shape, shares)
 
     def sample(self, n: int, seed: int) -> ImageSet:
-        """n new pictures; the same seed starts from the same noise x_T, so that two generations can be compared picture by picture."""
+        """n new pictures; the same seed starts from the same noise x_T, so that two generations can be compared picture by picture.
+
+        Drawn in blocks; what noise the ancestral sampler adds to a block on its way is a function of the seed and the block's number.
+        """
         assert self._net is not None, "fit or load the model first"
         here = machine.current()
         device, net = here.torch_device(), self._net.to(here.torch_device())
         generator = seeds.torch_generator(seeds.derive(seed, "latents"))
         start = torch.randn((n, self._shape[0], net.config.sample_size, net.config.sample_size), generator=generator)
         labels = None if self._shares is None else torch.multinomial(self._shares, n, replacement=True, generator=generator)
-        noise = seeds.torch_generator(seeds.derive(seed, "noise"), device)
         steps = self.timesteps if self.sampler == "ddpm" else self.sampler_steps
         blocks = torch.arange(n).split(BLOCK)
-        scheduler, drawn = self._scheduler(), []
+        scheduler, drawn = self._scheduler(), {}
         with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16, enabled=here.mixed_precision() == "bf16"):
-            for rows in blocks:
+            for block in range(len(blocks))[processes.share()]:
+                rows, noise = blocks[block], seeds.torch_generator(seeds.derive(seed, "noise", block), device)
                 x = start[rows].to(device)
                 told = [] if labels is None else [labels[rows].to(device)]
                 scheduler.set_timesteps(steps)  # anew for each block: a multistep solver remembers the steps before
@@ -108,8 +108,8 @@ class DDPM(Training):
                     t = scheduler.timesteps[step]
                     found = net(x, t.to(device), *told, return_dict=False)[0].float()
                     x = scheduler.step(found, t, x, return_dict=False, generator=noise)[0]
-                drawn.append(_crop(from_signed(x), self._shape).cpu())
-        return ImageSet.of(torch.cat(drawn), labels)
+                drawn[block] = _crop(from_signed(x), self._shape).cpu()
+        return ImageSet.of(processes.put_together(drawn), labels)
 
     def save(self, folder: Path) -> None:
         """Writes the folder that `diffusers.DDPMPipeline.from_pretrained` opens."""

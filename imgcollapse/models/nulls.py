@@ -95,3 +95,6 @@ class Bootstrap(Settings):
         fitted = self.model_copy()
         fitted._images = ImageSet(**read_tensors(folder))
         return fitted
+
+
+NULLS = ("bootstrap", "gaussian")

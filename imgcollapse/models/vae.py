@@ -6,14 +6,14 @@ from typing import Any, Literal, Self
 
 import torch
 from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt, PrivateAttr
-from torch import Generator, Tensor, nn
+from torch import Tensor, nn
 from torch.nn import functional
 
-from imgcollapse import machine, seeds
+from imgcollapse import machine, processes, seeds
 from imgcollapse.errors import DataProblem
 from imgcollapse.images import ImageSet, from_unit, to_unit
 from imgcollapse.models.weights import read_about, write_about
-from imgcollapse.training import Training, fit_network
+from imgcollapse.training import Draws, Training, fit_network
 
 BLOCK = 1024  # pictures that are decoded at once
 
@@ -50,10 +50,9 @@ class VAE(Training):
         with seeds.global_torch_seed(seeds.derive(seed, "weights")):
             net = VAENetwork(images.shape, self.latent, self.width)
 
-        def loss(network: nn.Module, rows: Sequence[Tensor], generator: Generator) -> Tensor:
+        def loss(network: nn.Module, rows: Sequence[Tensor], draws: Draws) -> Tensor:
             unit = to_unit(rows[0])
-            noise = torch.randn((len(unit), self.latent), generator=generator, device=unit.device)
-            decoded, mean, log_variance, log_deviation = (part.float() for part in network(unit, noise))
+            decoded, mean, log_variance, log_deviation = (part.float() for part in network(unit, draws.randn(self.latent)))
             if self.observation == "bernoulli":
                 misfit = functional.binary_cross_entropy_with_logits(decoded, unit, reduction="none") + 0 * log_deviation
             else:
@@ -70,18 +69,24 @@ class VAE(Training):
         device = machine.current().torch_device()
         net = self._net.to(device)
         latents = self.temperature * torch.randn((n, self.latent), generator=seeds.torch_generator(seeds.derive(seed, "latents")))
-        noise = seeds.torch_generator(seeds.derive(seed, "noise"))
-        drawn = []
+        generator = seeds.torch_generator(seeds.derive(seed, "noise"))
+        law = torch.rand if self.observation == "bernoulli" else torch.randn
+        blocks, drawn = latents.split(BLOCK), {}
+        mine = range(len(blocks))[processes.share()]
         with torch.inference_mode():
-            for block in latents.split(BLOCK):
+            for number, block in enumerate(blocks):
+                # the noise of other processes' blocks is drawn as well, so that no picture's hangs on who decodes it
+                noise = law((len(block), *net.shape), generator=generator) if self.draw == "sample" else None
+                if number not in mine:
+                    continue
                 decoded = net.decode(block.to(device)).float().cpu()
                 means = decoded.sigmoid() if self.observation == "bernoulli" else decoded
-                if self.draw == "sample" and self.observation == "bernoulli":
-                    means = (torch.rand(means.shape, generator=noise) < means).float()
-                elif self.draw == "sample":
-                    means = means + net.log_deviation.exp().cpu() * torch.randn(means.shape, generator=noise)
-                drawn.append(from_unit(means))
-        return ImageSet.of(torch.cat(drawn))
+                if noise is not None and self.observation == "bernoulli":
+                    means = (noise < means).float()
+                elif noise is not None:
+                    means = means + net.log_deviation.exp().cpu() * noise
+                drawn[number] = from_unit(means)
+        return ImageSet.of(processes.put_together(drawn))
 
     def save(self, folder: Path) -> None:
         """Writes the model's folder, in the `save_pretrained` layout of diffusers."""

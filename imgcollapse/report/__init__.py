@@ -1,5 +1,6 @@
-"""Pictures of a run, made from its folder alone, half-finished ones too."""
+"""Pictures of a run or an ablation, made from its folder alone, half-finished ones too."""
 
+from imgcollapse.report.ablation_figures import draw_ablation
 from imgcollapse.report.figures import draw
 
-__all__ = ["draw"]
+__all__ = ["draw", "draw_ablation"]

@@ -1,0 +1,212 @@
+"""What `imgcollapse ablate`, `worker` and `status` do."""
+
+import json
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+import yaml
+from rich.console import Console
+from rich.table import Table
+
+from imgcollapse import ablation, machine, report, standing, store, summary, worker
+from imgcollapse.ablation import Ablation
+from imgcollapse.commands import machine_from, stoppable
+from imgcollapse.engines import ENGINES, Crew
+from imgcollapse.errors import DivergedProblem, SettingsProblem
+from imgcollapse.files import read_json, to_json, write_text
+from imgcollapse.settings import assignment, build, merge, nested, read_file
+from imgcollapse.standing import Standing
+from imgcollapse.summary import Run, named
+from imgcollapse.watch import Watch, account_line
+from imgcollapse.worker import Bench
+
+SOME_FAILED = 7
+AXES = {
+    "dataset": "dataset",
+    "model": "model",
+    "regime": "regime",
+    "real_fraction": "regime.real_fraction",
+    "pool": "regime.pool",
+    "samples": "samples",
+}
+
+
+def ablate(given: dict[str, Any], assignments: tuple[str, ...], axes: tuple[str, ...], *, dry_run: bool, as_json: bool) -> None:
+    """`imgcollapse ablate [FILE]`: `given` are the flags (None where not given), `axes` those of --axis."""
+    chosen = ablation_from(given, assignments, axes)
+    folder = given["out"] or chosen.default_folder(given["file"].stem if given["file"] else "ablation")
+    threads = given["threads"]
+    crew = Crew(jobs=given["jobs"] or _jobs(threads), threads=threads, options=_options(given["engine_options"]))
+    if given["engine"] not in ENGINES:
+        raise SettingsProblem(f"--engine: '{given['engine']}' is unknown; there are: {', '.join(ENGINES)}")
+    with machine.use(machine_from(given)) as here:
+        bench = Bench(threads, here.device, here.precision, str(here.data_dir.absolute()), str((folder / ablation.SHARED).absolute()))
+        if dry_run:
+            _show_plan(chosen, folder, as_json)
+            return
+        runs = ablation.plan(chosen, folder, bench)
+    before = standing.standings(runs)
+    todo = [one.run for one in before if one.state != "done" and not (_diverged(one) and not given["retry"])]
+    watch = Watch(folder, runs, crew.jobs)
+    watch.begin(before)
+    with stoppable() as stopped:
+        ENGINES[given["engine"]](ablation.in_order(todo), crew, watch)
+    watch.end()
+    after = standing.standings(runs)
+    made = finish(folder, chosen, runs, after, given["interval"])
+    if stopped:
+        click.echo(f"stopped; what is finished is kept in {folder}. To go on, run the same command again.", err=True)
+        sys.exit(stopped[0])
+    if as_json:
+        click.echo(json.dumps({"ablation": str(folder), "files": [str(path) for path in made], "account": standing.account(after)}))
+    else:
+        _print_end(folder, runs, after, made)
+    if any(one.state != "done" for one in after):
+        sys.exit(SOME_FAILED)
+
+
+def ablation_from(given: dict[str, Any], assignments: Sequence[str], axes: Sequence[str]) -> Ablation:
+    """The ablation that file and flags add up to: a flag with several values is an axis, one with a single value changes the base."""
+    values = read_file(given["file"]) if given.get("file") else {}
+    base: dict[str, Any] = dict(values.get("base") or {})
+    crossed: dict[str, list[Any]] = dict(values.get("axes") or {})
+    named = {name: _list(given[name]) for name in AXES if given.get(name) is not None}
+    if ("real_fraction" in named or "pool" in named) and "regime" not in base and "regime" not in named:
+        base["regime"] = {"kind": "retain"}
+    for name, wanted in named.items():
+        if len(wanted) == 1:
+            base = merge(base, nested(AXES[name], wanted[0]))
+        else:
+            crossed[AXES[name]] = wanted
+    for text in axes:
+        path, equals, several = text.partition("=")
+        if not equals or not path.strip():
+            raise SettingsProblem(f"--axis: '{text}' is not PATH=VALUE,VALUE,...; write for example --axis model.steps=300,600")
+        crossed[path.strip()] = _list(several)
+    if given.get("gens") is not None:
+        base["gens"] = given["gens"]
+    for text in assignments:
+        base = merge(base, assignment(text))
+    layer: dict[str, Any] = {"base": base, "axes": crossed}
+    if given.get("seeds") is not None:
+        wanted = _list(given["seeds"])
+        layer["seeds"] = wanted if len(wanted) > 1 or "," in given["seeds"] else wanted[0]
+    if given.get("nulls") is not None:
+        layer["nulls"] = given["nulls"]
+    return build(Ablation, {**values, **layer})
+
+
+def finish(folder: Path, chosen: Ablation, runs: Sequence[Run], after: Sequence[Standing], method: str) -> list[Path]:
+    """Writes the tidy table, the summary and the figures of what is there; returns the files."""
+    rows = summary.rows(runs)
+    if not rows:
+        return []
+    summary.write_csv(rows, folder / ablation.CSV)
+    record = {
+        "question": chosen.question,
+        **summary.summarise(runs, rows, chosen.reference, method),
+        "account": standing.account(after),
+        "runs": [standing.as_record(one, folder) for one in after],
+    }
+    write_text(folder / ablation.SUMMARY, to_json(record))
+    return [folder / ablation.CSV, folder / ablation.SUMMARY, *report.draw_ablation(folder, runs, record)]
+
+
+def work(run: Path) -> None:
+    """`imgcollapse worker RUN_DIR`."""
+    with stoppable() as stopped:
+        code = worker.work(run)
+    sys.exit(stopped[0] if stopped else code)
+
+
+def status(folder: Path, as_json: bool) -> None:
+    """`imgcollapse status DIR`: of an ablation or of a single run."""
+    if (folder / store.STUDY).is_file():
+        runs, root = [ablation.run_at(folder)], folder.parent
+    else:
+        runs, root = ablation.planned(folder), folder
+    all_of_them = standing.standings(runs)
+    busy = sum(one.state == "running" for one in all_of_them)
+    left = standing.seconds_left(all_of_them, max(1, busy))
+    if as_json:
+        records = [standing.as_record(one, root) for one in all_of_them]
+        click.echo(json.dumps({"folder": str(folder), "runs": records, "account": standing.account(all_of_them), "seconds_left": left}))
+        return
+    out = Console(width=None if sys.stdout.isatty() else 140)
+    table = Table(title=str(folder), title_justify="left")
+    for heading in ("arm", "seed", "state", "generations", ""):
+        table.add_column(heading, overflow="fold")
+    for one in all_of_them:
+        said = f"{one.failure['kind']} in generation {one.failure['generation']}: {one.failure['message']}" if one.failure else ""
+        table.add_row(named(one.run.arm, one.run.null), str(one.run.seed), one.state, f"{one.done} of {one.run.study.gens}", said)
+    out.print(table)
+    click.echo(account_line(all_of_them, left if busy else None))
+
+
+def _print_end(folder: Path, runs: Sequence[Run], after: Sequence[Standing], made: Sequence[Path]) -> None:
+    out = Console(width=None if sys.stdout.isatty() else 140)
+    if made:
+        record = read_json(folder / ablation.SUMMARY)
+        for extractor, (headings, *lines) in summary.table_lines(record).items():
+            table = Table(title=f"features: {extractor}; {record['method'].partition(';')[0]}", title_justify="left")
+            for heading in headings:
+                table.add_column(heading, overflow="fold")
+            for line in lines:
+                table.add_row(*line)
+            out.print(table)
+        for said in summary.headline(record):
+            out.print(said, markup=False, highlight=False)
+    click.echo(account_line(after))
+    for one in after:
+        if one.failure is not None:
+            where = f"{named(one.run.arm, one.run.null)}, seed {one.run.seed}, generation {one.failure['generation']}"
+            click.echo(f"failed: {where}: {one.failure['message']}")
+    if any(_diverged(one) for one in after):
+        click.echo("runs that diverged would do so again and are not tried again, unless with --retry")
+    if made:
+        out.print("written:", *(str(path) for path in made), sep="\n  ", markup=False, highlight=False, soft_wrap=True)
+
+
+def _show_plan(chosen: Ablation, folder: Path, as_json: bool) -> None:
+    arms = list(chosen.studies())
+    if as_json:
+        seeds = list(chosen.seeds)
+        records = [{"arm": arm, "null": null, "study": own.model_dump(mode="json"), "seeds": seeds} for arm, null, own in arms]
+        click.echo(json.dumps({"ablation": str(folder), "arms": records}))
+        return
+    click.echo(f"# {folder}")
+    for arm, null, own in arms:
+        click.echo(f"{named(arm, null)}: {own.title().rpartition(', seed')[0]}; seeds {', '.join(map(str, chosen.seeds))}")
+    click.echo(f"{len(arms) * len(chosen.seeds)} runs")
+
+
+def _diverged(one: Standing) -> bool:
+    return one.failure is not None and one.failure["exit_code"] == DivergedProblem.exit_code
+
+
+def _jobs(threads: int) -> int:
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, cores // threads)
+
+
+def _options(given: Sequence[str]) -> dict[str, str]:
+    pairs = [text.partition("=") for text in given]
+    for key, equals, _ in pairs:
+        if not equals or not key.strip():
+            raise SettingsProblem(f"--engine-option: '{key}' is not KEY=VALUE; write for example --engine-option partition=gpu")
+    return {key.strip(): value for key, _, value in pairs}
+
+
+def _list(text: str) -> list[Any]:
+    """`0,0.1,0.5` -> [0, 0.1, 0.5], each read as YAML; commas inside brackets do not part."""
+    try:
+        found = yaml.safe_load(f"[{text}]")
+    except yaml.YAMLError:
+        found = None
+    if not isinstance(found, list) or not found:
+        raise SettingsProblem(f"'{text}' is no list of values; write them with commas, for example 0,0.1,0.5")
+    return found

@@ -1,0 +1,29 @@
+"""What an engine is: a way to carry out run folders, here or on other machines."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Crew:
+    """How many runs are carried out at once, with how many threads each, and what else the engine is told.
+
+    `options` are the engine's own, as the user wrote them (`--engine-option KEY=VALUE`).
+    """
+
+    jobs: int
+    threads: int
+    options: Mapping[str, str]
+
+    def environment(self) -> dict[str, str]:
+        """What a worker's environment must say before it imports torch or numpy, so that every library keeps to its threads."""
+        return dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), str(self.threads))
+
+
+Engine = Callable[[Sequence[Path], Crew, Callable[[], None]], None]
+"""`engine(runs, crew, watch)` carries the runs out, at most `crew.jobs` at once, and returns when all have ended.
+
+It calls `watch()` about once a second. What went wrong with a run stands in the run's folder and is not raised. On KeyboardInterrupt
+it stops the runs, which keep their finished generations, and raises it again. Raises SettingsProblem where it cannot be used at all.
+"""

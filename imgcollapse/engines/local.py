@@ -1,0 +1,75 @@
+"""Processes on this machine."""
+
+import multiprocessing
+import os
+import signal
+import sys
+from collections import deque
+from collections.abc import Callable, Sequence
+from multiprocessing import connection
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+from typing import Any
+
+from imgcollapse import worker
+from imgcollapse.engines.crew import Crew
+from imgcollapse.errors import InUseProblem, SettingsProblem
+
+LOG = "worker.log"
+GRACE = 60  # seconds in which a stopped run may end cleanly
+
+
+def local(runs: Sequence[Path], crew: Crew, watch: Callable[[], None]) -> None:
+    """Processes on this machine, one a run, `--jobs` at once; a process that dies takes no other with it."""
+    if crew.options:
+        raise SettingsProblem(f"--engine-option: the engine local has no options ('{next(iter(crew.options))}' was given); leave it out")
+    os.environ.update(crew.environment())
+    # a server that has imported everything once forks a process a run, so that a run of a second does not wait seconds for torch
+    context: Any = multiprocessing.get_context("forkserver" if sys.platform == "linux" else "spawn")
+    if sys.platform == "linux":
+        context.set_forkserver_preload(["imgcollapse.engines.preload"])
+    waiting, working = deque(runs), dict[Path, BaseProcess]()
+    try:
+        while waiting or working:
+            while waiting and len(working) < crew.jobs:
+                run = waiting.popleft()
+                working[run] = context.Process(target=_work, args=(run,), name=run.name)
+                working[run].start()
+            connection.wait([process.sentinel for process in working.values()], timeout=1)
+            for run, process in list(working.items()):
+                if process.exitcode is not None:
+                    process.join()
+                    _note_death(run, process.exitcode)
+                    del working[run]
+            watch()
+    except BaseException:
+        for process in working.values():
+            process.terminate()
+        for process in working.values():
+            process.join(GRACE)
+            process.kill()
+        raise
+
+
+def _note_death(run: Path, code: int) -> None:
+    if code < 0 and -code != signal.SIGTERM:
+        name = signal.Signals(-code).name
+        hint = "; perhaps the memory was full: take fewer --jobs" if -code == signal.SIGKILL else ""
+        worker.record_failure(run, name, f"the process was ended by {name}{hint}; see {run / LOG}", 128 - code)
+
+
+def _work(run: Path) -> None:
+    """The child: carries one run out, with its words in the run's log."""
+    log = os.open(run / LOG, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+    os.dup2(log, 1)
+    os.dup2(log, 2)
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
+    try:
+        code = worker.work(run)
+    except KeyboardInterrupt:
+        code = 128 + signal.SIGINT
+    except InUseProblem as error:
+        print(error, flush=True)
+        code = error.exit_code
+    sys.stdout.flush()
+    sys.exit(code)

@@ -1,0 +1,107 @@
+"""How far the runs of an ablation are, from their folders alone."""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from imgcollapse import store, worker
+from imgcollapse.summary import Run
+
+State = Literal["done", "running", "failed", "waiting"]
+
+
+@dataclass(frozen=True)
+class Standing:
+    """How far one run is.
+
+    state:   done, running (a process writes it), failed (and not being tried again), or waiting (not begun, or stopped)
+    done:    finished generations
+    made:    seconds of each generation that was made here
+    linked:  generations that were made by another run and linked
+    failure: what `worker.record_failure` left
+    """
+
+    run: Run
+    state: State
+    done: int
+    made: tuple[float, ...]
+    linked: int
+    failure: dict[str, Any] | None
+
+    @classmethod
+    def of(cls, run: Run) -> "Standing":
+        """Reads the run's folder."""
+        there = (run.folder / store.STUDY).is_file()
+        done = len(store.finished(run.folder)) if there else 0
+        failure = worker.read_failure(run.folder) if there else None
+        past = store.history(run.folder)
+        made = tuple(float(line["seconds"]) for line in past if line["how"] == "made")
+        linked = len({line["generation"] for line in past if line["how"] == "shared"})
+        state: State = "waiting"
+        if done == run.study.gens and failure is None:
+            state = "done"
+        elif there and store.in_use(run.folder):
+            state = "running"
+        elif failure is not None:
+            state = "failed"
+        return cls(run, state, done, made, linked, failure)
+
+
+def standings(runs: Iterable[Run]) -> list[Standing]:
+    """One a folder, in the order of the runs."""
+    return [Standing.of(run) for run in {run.folder: run for run in reversed(list(runs))}.values()][::-1]
+
+
+def seconds_left(all_of_them: Sequence[Standing], jobs: int) -> float | None:
+    """Generations still to be made, each at the mean time of those of its model, shared among the jobs.
+
+    None while a model is still to run of which no generation has been timed.
+    """
+    times = defaultdict[str, list[float]](list)
+    for one in all_of_them:
+        times[one.run.study.model.kind] += one.made
+    left = 0.0
+    for one in all_of_them:
+        remaining = 0 if one.state == "failed" else one.run.study.gens - one.done
+        seconds = times[one.run.study.model.kind]
+        if remaining and not seconds:
+            return None
+        left += remaining * sum(seconds) / max(1, len(seconds))
+    return left / jobs
+
+
+def account(all_of_them: Sequence[Standing]) -> dict[str, Any]:
+    """What sharing saved: generations asked for, finished, made, linked, and the seconds that making took and linking saved."""
+    times = defaultdict[str, list[float]](list)
+    for one in all_of_them:
+        times[one.run.study.model.kind] += one.made
+    saved = 0.0
+    for one in all_of_them:
+        seconds = times[one.run.study.model.kind]
+        saved += one.linked * sum(seconds) / len(seconds) if seconds else 0.0
+    return {
+        "runs": len(all_of_them),
+        "states": dict(Counter(one.state for one in all_of_them)),
+        "generations_asked_for": sum(one.run.study.gens for one in all_of_them),
+        "generations_finished": sum(one.done for one in all_of_them),
+        "generations_made": sum(len(one.made) for one in all_of_them),
+        "generations_linked": sum(one.linked for one in all_of_them),
+        "seconds_making": round(sum(second for one in all_of_them for second in one.made), 3),
+        "seconds_saved": round(saved, 3),
+    }
+
+
+def as_record(one: Standing, folder: Path) -> dict[str, Any]:
+    """A standing as plain JSON values."""
+    return {
+        "run": str(one.run.folder.relative_to(folder)),
+        "arm": one.run.arm,
+        "null": one.run.null,
+        "seed": one.run.seed,
+        "state": one.state,
+        "generations": one.done,
+        "of": one.run.study.gens,
+        "failure": one.failure,
+    }

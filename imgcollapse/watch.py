@@ -1,0 +1,77 @@
+"""An ablation on a terminal or in a log file, while it works and at its end."""
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+
+from imgcollapse import console, standing, store, worker
+from imgcollapse.standing import Standing
+from imgcollapse.summary import Run, named
+
+
+class Watch:
+    """Tells of generations as they land, whoever makes them, by looking into the run folders."""
+
+    def __init__(self, folder: Path, runs: Sequence[Run], jobs: int) -> None:
+        self.folder, self.jobs = folder, jobs
+        self.runs = list({run.folder: run for run in reversed(runs)}.values())[::-1]
+        self.seen: dict[Path, int] = {}
+        self.told: dict[Path, str] = {}
+        self.asked = sum(run.study.gens for run in self.runs)
+        self.last = 0.0
+
+    def begin(self, before: Sequence[Standing]) -> None:
+        """Says what is there already."""
+        for one in before:
+            self.seen[one.run.folder] = len(store.history(one.run.folder))
+            if one.failure is not None:
+                self.told[one.run.folder] = one.failure["when"]
+        done = sum(one.done for one in before)
+        self.say(f"{self.folder}: {len(self.runs)} runs of {self.asked} generations; {done} generations are there")
+
+    def __call__(self) -> None:
+        """Prints a line for every generation and failure that is new."""
+        if time.monotonic() - self.last < 0.5:
+            return
+        self.last = time.monotonic()
+        for run in self.runs:
+            past = store.history(run.folder)
+            for line in past[self.seen.get(run.folder, 0) :]:
+                scores = store.scores_of(run.folder, line["generation"])
+                how = "shared" if line["how"] == "shared" else console.duration(line["seconds"])
+                what = f"{named(run.arm, run.null)}, seed {run.seed}: generation {line['generation']}"
+                self.say(f"{self._count()}  {what}  {console.in_short(scores)}  ({how})")
+            self.seen[run.folder] = len(past)
+            failure = worker.read_failure(run.folder)
+            if failure is not None and self.told.get(run.folder) != failure["when"]:
+                self.told[run.folder] = failure["when"]
+                self.say(f"{named(run.arm, run.null)}, seed {run.seed}: FAILED in generation {failure['generation']}: {failure['message']}")
+
+    def end(self) -> None:
+        """What the last look missed."""
+        self.last = 0.0
+        self()
+
+    def say(self, line: str) -> None:
+        """Prints the line."""
+        click.echo(line, err=True)
+
+    def _count(self) -> str:
+        now = standing.standings(self.runs)
+        left = standing.seconds_left(now, self.jobs)
+        done = sum(one.done for one in now)
+        return f"[{done:>{len(str(self.asked))}}/{self.asked}{f', {console.duration(left)} left' if left else ''}]"
+
+
+def account_line(all_of_them: Sequence[Standing], left: float | None = None) -> str:
+    """What is done and what sharing saved, in one line; `left`: seconds."""
+    about = standing.account(all_of_them)
+    states = ", ".join(f"{count} {state}" for state, count in about["states"].items())
+    line = (
+        f"{about['runs']} runs ({states}); {about['generations_finished']} of {about['generations_asked_for']} generations: "
+        f"{about['generations_made']} made in {console.duration(about['seconds_making'])}, {about['generations_linked']} linked, "
+        f"which saved {console.duration(about['seconds_saved'])}"
+    )
+    return line + (f"; {console.duration(left)} left" if left else "")

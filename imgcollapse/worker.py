@@ -1,0 +1,104 @@
+"""The unit of work of an ablation: a run folder that says all that is needed to carry it out, from wherever it is."""
+
+import logging
+import traceback
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from imgcollapse import machine, progress, store, study
+from imgcollapse.errors import DataProblem, InUseProblem, OtherStudyProblem, Problem
+from imgcollapse.files import read_json, to_json, write_text
+from imgcollapse.settings import build, read_file, to_yaml
+from imgcollapse.study import Study
+
+WORKER, FAILED = "worker.json", "failed.json"
+
+
+@dataclass(frozen=True)
+class Bench:
+    """On what a run is carried out.
+
+    threads:   of the processor, for every matrix product; they decide the last digits
+    device:    `auto`, `cpu`, `cuda`, ...
+    precision: `auto`, `float32`, `bfloat16`
+    data_dir:  where data sets and classifiers are kept
+    shared:    the folder of generations that runs have in common
+    """
+
+    threads: int
+    device: str
+    precision: str
+    data_dir: str
+    shared: str
+
+
+def lay_out(run: Path, chosen: Study, bench: Bench) -> None:
+    """Makes the run folder with its orders, or checks that the one that is there has the same ones. `chosen` has every choice made."""
+    text, orders = to_yaml(chosen), asdict(bench)
+    run.mkdir(parents=True, exist_ok=True)
+    if not (run / WORKER).exists() and (run / store.STUDY).exists() and store.finished(run):
+        raise OtherStudyProblem(f"{run}: is a run that no ablation made; choose another --out")
+    if (run / WORKER).exists():
+        before = read_json(run / WORKER)
+        for name in ("threads", "device", "precision"):  # what may decide the numbers
+            if store.finished(run) and before[name] != orders[name]:
+                raise OtherStudyProblem(
+                    f"{run}: was begun with --{name} {before[name]}, now {orders[name]}; "
+                    f"add --{name} {before[name]}, or choose another --out"
+                )
+    if not (run / store.STUDY).exists():
+        write_text(run / store.STUDY, text)
+    write_text(run / WORKER, to_json(orders))
+
+
+class _Log(progress.Silent):
+    """Says what a user should hear to the run's log."""
+
+    def say(self, line: str) -> None:
+        """Prints the line."""
+        print(f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S}  {line}", flush=True)
+
+
+def work(run: Path, landed: Callable[[int, dict[str, Any]], None] = lambda generation, scores: None) -> int:
+    """Carries the run out, or what is left of it. Returns 0, or the exit code of the failure that it has recorded in the folder.
+
+    Raises KeyboardInterrupt where it is stopped; InUseProblem where another process is at it (which is no failure of the run).
+    """
+    try:
+        bench = Bench(**read_json(run / WORKER))
+    except (DataProblem, TypeError):
+        raise DataProblem(f"{run}: is no run of an ablation ({WORKER} is missing or damaged); name a folder in DIR/runs") from None
+    torch.set_num_threads(bench.threads)
+    logging.getLogger("filelock").setLevel(logging.WARNING)
+    before = read_failure(run)
+    try:
+        with machine.use(machine.Machine(bench.device, bench.precision, Path(bench.data_dir))), progress.watched_by(_Log()):
+            study.run(build(Study, read_file(run / store.STUDY)), run, landed, Path(bench.shared))
+    except InUseProblem:
+        raise
+    except Exception as error:
+        traceback.print_exc()
+        code = error.exit_code if isinstance(error, Problem) else 1
+        record_failure(run, type(error).__name__, " ".join(str(error).split()) or type(error).__name__, code)
+        return code
+    if before is not None:
+        (run / FAILED).unlink(missing_ok=True)
+    return 0
+
+
+def record_failure(run: Path, kind: str, message: str, exit_code: int) -> None:
+    """Leaves word of a failure in the run's folder, for `imgcollapse status` and the summary."""
+    done = len(store.finished(run))
+    when = datetime.now(UTC).isoformat(timespec="seconds")
+    record = {"kind": kind, "message": message, "exit_code": exit_code, "generation": done, "when": when}
+    write_text(run / FAILED, to_json(record))
+
+
+def read_failure(run: Path) -> dict[str, Any] | None:
+    """What `record_failure` left: kind, message, exit_code, generation, when; None where nothing failed."""
+    return read_json(run / FAILED) if (run / FAILED).exists() else None

@@ -1,0 +1,96 @@
+"""Tables of an ablation in Markdown, as they stand in docs/results.
+
+python scripts/results.py arms DIR       last generation, paired differences and half-lives of every arm
+python scripts/results.py classes DIR    share of each class over its real share, and when it was lost, against the null models
+"""
+
+import csv
+import gzip
+import json
+from collections import defaultdict
+from pathlib import Path
+
+import click
+
+from imgcollapse.statistics import Interval, interval
+
+PLACES = {"fd": ("FD", 1), "precision": ("precision", 2), "recall": ("recall", 2), "coverage": ("coverage", 2)}
+FOLDER = click.argument("folder", type=click.Path(path_type=Path, exists=True))
+
+
+@click.group()
+def main() -> None:
+    """Prints Markdown."""
+
+
+@main.command()
+@FOLDER
+def arms(folder: Path) -> None:
+    """Every arm at its last generation, `mean [95 % interval]` over seeds."""
+    summary = json.loads(_text(folder / "summary.json"))
+    differences = {(one["arm"], one["against"], one["against_null"]): one["extractors"] for one in summary["differences"]}
+    names = " | ".join(name for name, _ in PLACES.values())
+    print(f"| arm | seeds | {names} | recall minus that of {summary['reference']} | recall below half |")
+    print("|---" * (len(PLACES) + 4) + "|")
+    first = True
+    for arm in summary["arms"]:
+        if arm["null"] not in (None, "bootstrap") or not arm["extractors"]:
+            continue
+        extractor, metrics = next(iter(arm["extractors"].items()))
+        if first:
+            floors = " | ".join(f"{metrics[name]['floor']:.{digits}f}" for name, (_, digits) in PLACES.items())
+            print(f"| *floor (real against real)* | | {floors} | | |")
+            first = False
+        cells = [_cell(metrics[name]["last"], digits) for name, (_, digits) in PLACES.items()]
+        other = differences.get((arm["arm"], summary["reference"], None)) if arm["null"] is None else None
+        cells.append(_cell(other[extractor]["recall"]["last"], 2, "+") if other else "")
+        name = arm["arm"] if arm["null"] is None else f"*null model {arm['null']}, {arm['arm']}*"
+        print(f"| {name} | {len(arm['seeds'])} | {' | '.join(cells)} | {metrics['recall']['half']['words']} |")
+
+
+@main.command()
+@FOLDER
+@click.option("--arm", default="0 % real")
+def classes(folder: Path, arm: str) -> None:
+    """Per class: its real share, its share in the last generation over the real one, and in how many seeds no confident sample is left."""
+    shares: dict[tuple[str, int], dict[int, dict[int, float]]] = defaultdict(lambda: defaultdict(dict))
+    floors: dict[int, float] = {}
+    for row in csv.DictReader(_text(folder / "ablation.csv").splitlines()):
+        name = row["metric"].removeprefix("share_")
+        if row["arm"] == arm and row["metric"].startswith("share_") and name.isdigit():
+            shares[row["null"] or row["model"], int(name)][int(row["seed"])][int(row["generation"])] = float(row["value"])
+            floors[int(name)] = float(row["floor"])
+    kinds = list(dict.fromkeys(kind for kind, _ in shares))
+    head = [f"{kind}: share / real | {kind}: lost in" for kind in kinds if kind != "gaussian"]
+    print(f"| class | real share | {' | '.join(head)} |")
+    print("|---" * (2 + 2 * len(head)) + "|")
+    for c, floor in sorted(floors.items()):
+        cells = []
+        for kind in kinds:
+            if kind == "gaussian":
+                continue
+            chains = shares[kind, c]
+            last = [chain[max(chain)] for chain in chains.values()]
+            lost = sum(value == 0 for value in last)
+            span = interval([value / floor for value in last])
+            cells += [_span(span), f"{lost} of {len(last)} seeds"]
+        print(f"| {c} | {100 * floor:.1f} % | {' | '.join(cells)} |")
+
+
+def _text(path: Path) -> str:
+    packed = path.with_name(path.name + ".gz")
+    return gzip.decompress(packed.read_bytes()).decode() if packed.exists() else path.read_text(encoding="utf-8")
+
+
+def _cell(span: dict[str, float | None], digits: int, sign: str = "") -> str:
+    if span["low"] is None:
+        return f"{span['mean']:{sign}.{digits}f}"
+    return f"{span['mean']:{sign}.{digits}f} [{span['low']:{sign}.{digits}f}, {span['high']:{sign}.{digits}f}]"
+
+
+def _span(span: Interval) -> str:
+    return f"{span.mean:.2f}" if span.low is None else f"{span.mean:.2f} [{span.low:.2f}, {span.high:.2f}]"
+
+
+if __name__ == "__main__":
+    main()

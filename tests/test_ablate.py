@@ -1,0 +1,386 @@
+"""`imgcollapse ablate` as a user meets it: a grid of studies, each generation made once, resumable, the same for any number of jobs."""
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from click.testing import CliRunner, Result
+
+from imgcollapse import ablation, cli, store, worker
+from imgcollapse.ablation import Ablation
+from imgcollapse.errors import SettingsProblem
+from imgcollapse.settings import build
+from imgcollapse.standing import Standing, seconds_left, standings
+
+ARMS: dict[str, Any] = {
+    "replace": {"regime": "replace"},
+    "none real": {"regime": {"kind": "retain", "real_fraction": 0}},
+    "half real": {"regime.kind": "retain", "regime.real_fraction": 0.5},
+}
+GRID: dict[str, Any] = {
+    "question": "Does it collapse?",
+    "base": {"dataset": {"kind": "grid25", "size": 200}, "model": {"kind": "gmm", "components": 5}, "gens": 3},
+    "arms": ARMS,
+    "seeds": 2,
+}
+
+
+def call(*arguments: str) -> Result:
+    return CliRunner().invoke(cli.main, [*arguments], prog_name="imgcollapse")
+
+
+def ablate(values: dict[str, Any], out: str, *more: str) -> Result:
+    Path("grid.yaml").write_text(yaml.safe_dump(values, sort_keys=False))
+    return call("ablate", "grid.yaml", "--out", out, *more)
+
+
+def status(folder: str) -> dict[str, Any]:
+    return dict(json.loads(call("status", folder, "--json").stdout))
+
+
+def outcome(folder: Path) -> dict[str, bytes]:
+    """What an ablation found, byte for byte."""
+    names = (store.SAMPLES, store.LATENTS, store.SCORES, store.PROVENANCE, store.GRID)
+    files = {f"{path.relative_to(folder)}/{name}": (path / name).read_bytes() for path in folder.glob("runs/*/gen_*") for name in names}
+    return files | {ablation.CSV: (folder / ablation.CSV).read_bytes()}
+
+
+def times(folder: Path) -> dict[str, int]:
+    return {str(path): path.stat().st_mtime_ns for path in folder.glob("runs/*/gen_*/MANIFEST.json")}
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Result]:
+    place = tmp_path_factory.mktemp("ablation")
+    before = Path.cwd()
+    os.chdir(place)
+    try:
+        return place / "out", ablate(GRID, "out", "--jobs", "2")
+    finally:
+        os.chdir(before)
+
+
+def test_every_arm_and_null_model_runs_with_every_seed(whole: tuple[Path, Result]) -> None:
+    folder, result = whole
+    assert result.exit_code == 0, result.output
+    runs = ablation.planned(folder)
+    assert len(runs) == 3 * 3 * 2 and {run.null for run in runs} == {None, "bootstrap", "gaussian"}
+    assert all(store.finished(run.folder) == [0, 1, 2] for run in runs)
+    assert {one.name for one in (folder / "runs").iterdir()} == {run.folder.name for run in runs}
+    with (folder / ablation.CSV).open() as file:
+        rows = list(csv.DictReader(file))
+    places = {(row["arm"], row["null"], row["seed"], row["generation"]) for row in rows}
+    assert len(places) == 3 * 3 * 2 * 3
+    one = next(run for run in runs if (run.arm, run.null, run.seed) == ("half real", None, 1))
+    for row in rows:
+        if (row["arm"], row["null"], row["seed"]) == ("half real", "", "1"):
+            scores = store.scores_of(one.folder, int(row["generation"]))["extractors"][row["extractor"]]
+            assert float(row["value"]) == scores["metrics"][row["metric"]] and float(row["floor"]) == scores["floor"][row["metric"]]
+
+
+def test_each_distinct_generation_is_made_once(whole: tuple[Path, Result]) -> None:
+    """`replace` and `retain` with no real pictures are one chain; all regimes have generation 0 in common."""
+    folder, _ = whole
+    keys = [line["key"] for run in (folder / "runs").iterdir() for line in store.history(run) if line["how"] == "made"]
+    assert len(keys) == len(set(keys))
+    # per seed and model: the chain that two arms share (3), and generations 1 and 2 of "half real"
+    assert len(keys) == 2 * 3 * 5
+    account = status(str(folder))["account"]
+    assert (account["generations_asked_for"], account["generations_made"], account["generations_linked"]) == (54, 30, 24)
+    summary = json.loads((folder / ablation.SUMMARY).read_text())
+    assert summary["account"] == account and summary["question"] == "Does it collapse?"
+    runs = {(run.arm, run.null, run.seed): run.folder for run in ablation.planned(folder)}
+    first = [runs[arm, None, 0] / "gen_000" / store.SAMPLES for arm in ARMS]
+    assert len({path.stat().st_ino for path in first}) == 1  # one file, three names
+    grids = [runs[arm, None, 0] / "gen_002" / store.GRID for arm in ("replace", "half real")]
+    assert grids[0].read_bytes() != grids[1].read_bytes()
+
+
+def test_arms_share_their_random_streams(whole: tuple[Path, Result]) -> None:
+    folder, _ = whole
+    runs = {(run.arm, run.seed): run.folder for run in ablation.planned(folder) if run.null is None}
+    scores = {key: (place / "gen_002" / store.SCORES).read_bytes() for key, place in runs.items()}
+    assert scores["replace", 0] == scores["none real", 0] != scores["half real", 0]
+    assert scores["replace", 0] != scores["replace", 1]
+
+
+def test_one_job_finds_what_two_find(whole: tuple[Path, Result], tmp_path: Path) -> None:
+    assert ablate(GRID, "again", "--jobs", "1").exit_code == 0
+    assert outcome(tmp_path / "again") == outcome(whole[0])
+
+
+def test_the_end_says_what_was_found_and_what_was_saved(whole: tuple[Path, Result]) -> None:
+    _, result = whole
+    assert "18 runs (18 done); 54 of 54 generations: 30 made" in result.stdout and "24 linked, which saved" in result.stdout
+    assert "half real" in result.stdout and "Student's t" in result.stdout and "out/ablation.csv" in result.stdout
+    lines = [line for line in result.stderr.splitlines() if line.startswith("[")]
+    assert len(lines) == 54 and sum(line.endswith("(shared)") for line in lines) == 24
+    assert lines[-1].startswith("[54/54]")
+
+
+def test_running_it_again_does_what_is_missing_only(tmp_path: Path) -> None:
+    small = {**GRID, "seeds": 1, "nulls": False, "arms": {"replace": ARMS["replace"]}}
+    assert ablate(small, "out").exit_code == 0
+    before = times(tmp_path / "out")
+    result = ablate(small, "out")
+    assert (
+        result.exit_code == 0 and "1 runs of 3 generations; 3 generations are there" in result.stderr and times(tmp_path / "out") == before
+    )
+    result = ablate({**small, "seeds": [0, 5], "arms": {name: ARMS[name] for name in ("replace", "half real")}}, "out")
+    assert result.exit_code == 0, result.output
+    after = times(tmp_path / "out")
+    assert after.items() >= before.items() and len(after) == 4 * 3
+    longer = {**small, "base": {**GRID["base"], "gens": 5}}
+    assert ablate(longer, "out").exit_code == 0
+    (run,) = ablation.planned(tmp_path / "out")
+    assert [line["how"] for line in store.history(run.folder)] == ["shared"] * 3 + ["made"] * 2
+
+
+def test_flags_alone_make_an_ablation() -> None:
+    result = call(
+        *("ablate", "--dataset", "gaussian", "--model", "gaussian", "--gens", "2", "--real-fraction", "0,0.5,1", "--seeds", "2"),
+        *("--set", "dataset.size=100", "--json"),
+    )
+    assert result.exit_code == 0, result.output
+    folder = Path(json.loads(result.stdout)["ablation"])
+    assert folder.parent == Path("runs") and folder.name.startswith("ablation-gaussian-gaussian-")
+    runs = ablation.planned(folder)
+    assert list(dict.fromkeys(run.arm for run in runs)) == ["real_fraction 0", "real_fraction 0.5", "real_fraction 1"]
+    assert {run.study.regime.kind for run in runs} == {"retain"} and all(run.null is None for run in runs)
+    more = call(
+        *("ablate", "--dataset", "gaussian", "--model", "gaussian", "--gens", "2", "--real-fraction", "0,1", "--seeds", "0,2", "--dry-run"),
+        *("--set", "dataset.size=100"),
+    )
+    assert more.stdout.splitlines()[0] == f"# {folder}"
+
+
+def test_axes_cross_with_each_other_and_with_arms() -> None:
+    values = {**GRID, "axes": {"samples": [50, 100], "model.components": [2, 3]}}
+    named = build(Ablation, values).named()
+    assert len(named) == 3 * 2 * 2
+    assert named["half real, samples 50, components 3"] == {
+        "regime": {"kind": "retain", "real_fraction": 0.5},
+        "samples": 50,
+        "model": {"components": 3},
+    }
+    assert list(build(Ablation, {"axes": {"a.x": [1], "b.x": [2]}}).named()) == ["a.x 1, b.x 2"]
+
+
+def test_a_dry_run_shows_the_plan_and_writes_nothing() -> None:
+    result = ablate(GRID, "out", "--dry-run")
+    assert (
+        result.exit_code == 0
+        and "half real, null model gaussian: gaussian on grid25, retain 50 % real (resample); seeds 0, 1" in result.stdout
+    )
+    assert "18 runs" in result.stdout and not Path("out").exists()
+    assert len(json.loads(ablate(GRID, "out", "--dry-run", "--json").stdout)["arms"]) == 9
+
+
+DIVERGES: dict[str, Any] = {
+    "base": {"dataset": "digits", "model": {"kind": "vae", "steps": 30, "width": 8}, "gens": 2, "judge": {"extractors": []}},
+    "arms": {"sound": {}, "too fast": {"model": {"learning_rate": 1e30, "clip": 1e30}}},
+    "nulls": False,
+    "seeds": 1,
+}
+
+
+def test_a_run_that_diverges_is_recorded_and_does_not_stop_the_others(tmp_path: Path) -> None:
+    result = ablate(DIVERGES, "out")
+    assert result.exit_code == 7, result.output
+    assert "failed: too fast, seed 0, generation 0: vae: the loss was no finite number" in result.stdout
+    sound, fast = standings(ablation.planned(tmp_path / "out"))
+    assert (sound.state, sound.done, fast.state, fast.done) == ("done", 2, "failed", 0)
+    assert fast.failure is not None and fast.failure["kind"] == "DivergedProblem" and fast.failure["exit_code"] == 6
+    again = ablate(DIVERGES, "out")
+    assert again.exit_code == 7 and "not tried again, unless with --retry" in again.stdout
+    assert worker.read_failure(fast.run.folder) == fast.failure
+    assert ablate(DIVERGES, "out", "--retry").exit_code == 7
+    later = worker.read_failure(fast.run.folder)
+    assert later is not None and later["when"] >= fast.failure["when"]
+    table = call("status", "out").stdout
+    assert "failed" in table and "the loss was no finite" in table
+
+
+def test_a_failure_that_is_mended_is_forgotten(tmp_path: Path) -> None:
+    small = {**GRID, "seeds": 1, "nulls": False, "arms": {"replace": {}}}
+    assert ablate(small, "out").exit_code == 0
+    (run,) = ablation.planned(tmp_path / "out")
+    worker.record_failure(run.folder, "SIGKILL", "the process was ended by SIGKILL", 137)
+    assert status("out")["runs"][0]["state"] == "failed"
+    assert ablate(small, "out").exit_code == 0
+    assert status("out")["runs"][0]["state"] == "done" and not (run.folder / worker.FAILED).exists()
+
+
+LONG: dict[str, Any] = {
+    "base": {"dataset": "digits", "model": {"kind": "vae", "steps": 150, "width": 8}, "gens": 3, "judge": {"extractors": []}},
+    "arms": {"replace": {}, "half": {"regime": {"kind": "retain", "real_fraction": 0.5}}},
+    "nulls": False,
+    "seeds": 1,
+}
+
+
+def begin(*more: str) -> "subprocess.Popen[str]":
+    Path("grid.yaml").write_text(yaml.safe_dump(LONG))
+    command = [sys.executable, "-m", "imgcollapse", "ablate", "grid.yaml", "--out", "out", *more]
+    return subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+
+def wait_for(what: Any, seconds: float = 90) -> None:
+    end = time.monotonic() + seconds
+    while not what():
+        assert time.monotonic() < end, "waited too long"
+        time.sleep(0.05)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_stopping_keeps_what_is_finished_and_going_on_ends_where_an_uninterrupted_one_does(tmp_path: Path, number: int) -> None:
+    process = begin("--jobs", "2")
+    wait_for(lambda: any(Path("out").glob("runs/*/gen_000")))
+    process.send_signal(number)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 128 + number and "stopped; what is finished is kept in out. To go on, run the same command again." in said
+    assert not any(store.in_use(run) for run in Path("out/runs").iterdir())
+    assert not any(Path("out/runs").glob("*/*.draft"))
+    before = times(tmp_path / "out")
+    assert 1 <= len(before) < 6
+    assert ablate(LONG, "out").exit_code == 0
+    assert times(tmp_path / "out").items() >= before.items()
+    if number == signal.SIGTERM:
+        return  # the comparison below is needed once
+    assert ablate(LONG, "uninterrupted", "--jobs", "1").exit_code == 0
+    samples = [
+        {path.name: (path / store.SAMPLES).read_bytes() for path in sorted(Path(out).glob("runs/*/gen_*"))}
+        for out in ("out", "uninterrupted")
+    ]
+    assert samples[0] == samples[1]
+
+
+def test_a_worker_that_is_killed_is_recorded_and_takes_no_other_run_with_it(tmp_path: Path) -> None:
+    process = begin("--jobs", "1")
+    wait_for(lambda: any(Path("out").glob("runs/*/gen_000")))
+    (victim,) = [run for run in Path("out/runs").iterdir() if store.in_use(run)]
+    workers = [
+        int(path.name)
+        for path in Path("/proc").iterdir()
+        if path.name.isdigit() and str((victim / store.LOCK).resolve()) in {os.path.realpath(f) for f in _files(path)}
+    ]
+    assert len(workers) == 1
+    os.kill(workers[0], signal.SIGKILL)
+    said = process.communicate(timeout=120)[1]
+    assert process.returncode == 7, said
+    failure = worker.read_failure(victim)
+    assert failure is not None and failure["kind"] == "SIGKILL" and failure["exit_code"] == 137 and "fewer --jobs" in failure["message"]
+    assert sorted(one["state"] for one in status("out")["runs"]) == ["done", "failed"]
+    assert ablate(LONG, "out").exit_code == 0
+    assert [one["state"] for one in status("out")["runs"]] == ["done", "done"]
+
+
+def _files(process: Path) -> list[Path]:
+    try:
+        return list((process / "fd").iterdir())
+    except OSError:
+        return []
+
+
+def test_the_worker_command_carries_one_run_out_and_can_be_repeated(tmp_path: Path) -> None:
+    small = {**GRID, "seeds": 1, "nulls": False, "arms": {"replace": {}}}
+    assert ablate(small, "out").exit_code == 0
+    (run,) = ablation.planned(tmp_path / "out")
+    before = outcome(tmp_path / "out")
+    for generation in ("gen_002", "gen_001"):
+        for path in sorted((run.folder / generation).rglob("*"), reverse=True):
+            path.rmdir() if path.is_dir() else path.unlink()
+        (run.folder / generation).rmdir()
+    for _ in range(2):
+        done = subprocess.run([sys.executable, "-m", "imgcollapse", "worker", str(run.folder)], capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+    assert outcome(tmp_path / "out") == before
+    nothing = call("worker", "nowhere")
+    assert nothing.exit_code == 3 and "nowhere: is no run of an ablation (worker.json is missing or damaged)" in nothing.stderr
+
+
+def test_status_tells_a_single_run_too(tmp_path: Path) -> None:
+    toy = ("--dataset", "grid25", "--model", "gaussian", "--set", "dataset.size=60", "--gens", "2", "--out", "one")
+    assert call("run", *toy).exit_code == 0
+    found = status("one")
+    assert found["runs"][0]["state"] == "done" and found["runs"][0]["generations"] == 2
+    missing = call("status", "nowhere")
+    assert missing.exit_code == 2 and "nowhere: holds no ablation (plan.json is missing)" in missing.stderr
+
+
+def test_the_time_left_waits_until_every_model_has_been_timed(whole: tuple[Path, Result]) -> None:
+    runs = ablation.planned(whole[0])
+    done = [Standing(run, "done", 3, (2.0, 4.0, 6.0), 0, None) for run in runs[:1]]
+    assert seconds_left(done, 1) == 0
+    same = next(run for run in runs[1:] if run.study.model.kind == runs[0].study.model.kind)
+    other = next(run for run in runs if run.study.model.kind == "bootstrap")
+    assert seconds_left([*done, Standing(same, "running", 1, (), 1, None)], 2) == pytest.approx(2 * 4 / 2)
+    assert seconds_left([*done, Standing(other, "waiting", 0, (), 0, None)], 2) is None
+    assert seconds_left([*done, Standing(other, "failed", 0, (), 0, {})], 2) == 0
+
+
+@pytest.mark.parametrize(
+    ("change", "text"),
+    [
+        ({"seeds": []}, "seeds: [] cannot be used; name different seeds of at least 0, or how many"),
+        ({"seeds": [1, 1]}, "seeds: [1, 1] cannot be used; name different seeds of at least 0, or how many"),
+        ({"seeds": [-1]}, "seeds: [-1] cannot be used; name different seeds of at least 0, or how many"),
+        ({"base": {"seed": 3}}, "seed: an ablation runs every arm with every seed; name them under `seeds`, not in base, axes or arms"),
+        ({"axes": {"samples": []}}, "axes.samples: has no values; give at least one"),
+        ({"reference": "nobody"}, "reference: there is no arm 'nobody'; there are: replace, none real, half real"),
+        ({"arm": {}}, "arm: there is no such setting; did you mean 'arms'? there are: arms, axes, base, nulls, question, reference, seeds"),
+    ],
+)
+def test_an_ablation_that_cannot_be_is_said(change: dict[str, Any], text: str) -> None:
+    with pytest.raises(SettingsProblem) as caught:
+        build(Ablation, {**GRID, **change})
+    assert str(caught.value) == text
+
+
+@pytest.mark.parametrize(
+    ("values", "more", "code", "text"),
+    [
+        ({"arms": {"a": {"model.steps": 3}}}, (), 2, "arm 'a': model.steps: there is no such setting;"),
+        (
+            {"arms": {"a": {"regime": {"kind": "retain", "pool": "fresh"}}}, "base": {"dataset": "digits", "model": "gaussian"}},
+            (),
+            2,
+            "arm 'a': regime.pool: fresh real pictures will not last",
+        ),
+        ({}, ("--engine", "cloud"), 2, "--engine: 'cloud' is unknown; there are: local"),
+        ({}, ("--engine-option", "a=1"), 2, "--engine-option: the engine local has no options ('a' was given); leave it out"),
+        ({}, ("--engine-option", "a"), 2, "--engine-option: 'a' is not KEY=VALUE"),
+        ({}, ("--axis", "samples"), 2, "--axis: 'samples' is not PATH=VALUE,VALUE,...; write for example --axis model.steps=300,600"),
+        ({}, ("--samples", "[1"), 2, "'[1' is no list of values; write them with commas, for example 0,0.1,0.5"),
+    ],
+)
+def test_what_cannot_be_carried_out_is_one_line_before_anything_is_written(
+    values: dict[str, Any], more: tuple[str, ...], code: int, text: str
+) -> None:
+    result = ablate({**GRID, **values}, "out", *more)
+    assert result.exit_code == code and text in result.stderr, result.output
+    assert len(result.stderr.strip().splitlines()) == 1
+    assert not Path("out/runs").exists()
+
+
+def test_a_folder_with_something_else_in_it_is_refused() -> None:
+    small = {**GRID, "seeds": 1, "nulls": False, "arms": {"replace": {}}}
+    assert ablate(small, "out").exit_code == 0
+    other = ablate({**small, "base": {**GRID["base"], "samples": 100}}, "out")
+    assert other.exit_code == 5 and "out: holds another ablation (base.samples None, now 100); choose another --out" in other.stderr
+    threads = ablate(small, "out", "--threads", "2")
+    assert threads.exit_code == 5 and "was begun with --threads 1, now 2; add --threads 1, or choose another --out" in threads.stderr
+    Path("mine").mkdir()
+    Path("mine/thesis.tex").write_text("x")
+    mine = ablate(small, "mine")
+    assert (
+        mine.exit_code == 5 and "mine: this folder holds other files, and nothing is ever overwritten; choose another --out" in mine.stderr
+    )

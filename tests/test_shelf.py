@@ -1,0 +1,93 @@
+"""The shelf: entries are made once, lent by hard links, mended when damaged, and waited for."""
+
+import os
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from imgcollapse import progress, shelf
+from imgcollapse.files import damage, write_manifest
+from imgcollapse.shelf import Shelf, address
+
+
+def finished(place: Path, text: str = "pictures") -> Path:
+    (place / "model").mkdir(parents=True)
+    (place / "samples").write_text(text)
+    (place / "model" / "weights").write_text("w")
+    write_manifest(place)
+    return place
+
+
+def test_an_address_is_that_of_the_content() -> None:
+    assert address({"a": 1, "b": [1.5, None]}) == address({"b": [1.5, None], "a": 1}) != address({"a": 1, "b": [1.5, 0]})
+
+
+def test_what_is_put_is_lent_whole_and_takes_no_second_place_on_the_disk(tmp_path: Path) -> None:
+    place = finished(tmp_path / "run" / "gen_000")
+    one = Shelf(tmp_path / "shared")
+    with one.turn("key", "generation 0"):
+        assert not one.lend("key", tmp_path / "other")
+        one.put("key", place)
+    (tmp_path / "b").mkdir()
+    assert one.lend("key", tmp_path / "b" / "gen_000") and damage(tmp_path / "b" / "gen_000") is None
+    assert (tmp_path / "b" / "gen_000" / "model" / "weights").stat().st_ino == (place / "model" / "weights").stat().st_ino
+
+
+def test_where_there_are_no_hard_links_there_are_copies(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(*_: object) -> None:
+        raise OSError("no links here")
+
+    monkeypatch.setattr(os, "link", refused)
+    one = Shelf(tmp_path / "shared")
+    with one.turn("key", "generation 0"):
+        one.put("key", finished(tmp_path / "gen_000"))
+    assert one.lend("key", tmp_path / "copy") and damage(tmp_path / "copy") is None
+    assert (tmp_path / "copy" / "samples").stat().st_ino != (tmp_path / "gen_000" / "samples").stat().st_ino
+
+
+def test_a_damaged_entry_is_not_lent(tmp_path: Path) -> None:
+    one = Shelf(tmp_path / "shared")
+    with one.turn("key", "generation 0"):
+        one.put("key", finished(tmp_path / "gen_000"))
+    (tmp_path / "shared" / "key" / "samples").write_text("Pictures")
+    assert not one.lend("key", tmp_path / "copy") and not (tmp_path / "copy").exists()
+    (tmp_path / "gen_000" / "samples").write_text("pictures")
+    one.put("key", tmp_path / "gen_000")
+    assert one.lend("key", tmp_path / "copy")
+
+
+def test_a_broken_copy_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    one = Shelf(tmp_path / "shared")
+    with one.turn("key", "generation 0"):
+        one.put("key", finished(tmp_path / "gen_000"))
+
+    def full(source: str, place: str) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(shelf, "_link_file", full)
+    with pytest.raises(Exception, match="No space"):
+        one.lend("key", tmp_path / "copy")
+    assert not list(tmp_path.glob("copy*"))
+
+
+def test_the_second_waits_for_the_first(tmp_path: Path) -> None:
+    order: list[str] = []
+
+    class Heard(progress.Silent):
+        def say(self, line: str) -> None:
+            order.append(line)
+
+    def second() -> None:
+        with progress.watched_by(Heard()), Shelf(tmp_path).turn("key", "generation 3"):
+            order.append("second")
+
+    with Shelf(tmp_path).turn("key", "generation 3"), Shelf(tmp_path).turn("another", "generation 4"):
+        other = threading.Thread(target=second)
+        other.start()
+        while not order:
+            time.sleep(0.01)
+        order.append("first")
+    other.join()
+    assert order == ["generation 3: another run is making the same one; waiting for it", "first", "second"]

@@ -1,0 +1,337 @@
+"""The tidy table and the summary of an ablation, from run folders written by hand."""
+
+import csv
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from imgcollapse import store, summary
+from imgcollapse.errors import DataProblem, SettingsProblem
+from imgcollapse.files import to_json, write_manifest, write_text
+from imgcollapse.metrics import METRICS, Evidence, Seen
+from imgcollapse.metrics.scores import SCORES
+from imgcollapse.settings import build, to_yaml
+from imgcollapse.statistics import interval, paired
+from imgcollapse.study import Study
+from imgcollapse.summary import COLUMNS, Record, Run
+
+FLOOR = {"fd": 2.0, "recall": 0.9, "kid": -0.001, "share_0": 0.5, "coverage": 0.9, "classes_alive": 25.0, "effective_classes": 25.0}
+LOSING = {0: [0.8, 0.7, 0.39, 0.1], 1: [0.8, 0.6, 0.5, 0.2], 2: [0.8, 0.8, 0.8, 0.7]}  # recall of the losing arm by seed
+KEEPING = {0: [0.8, 0.79, 0.78, 0.77], 1: [0.8, 0.78, 0.79, 0.8], 2: [0.82, 0.8, 0.8, 0.81]}
+
+
+def written(
+    folder: Path, arm: str, seed: int, values: dict[str, list[float]], null: str | None = None, regime: str = "replace", skip: int = -1
+) -> Run:
+    """A run folder with these values of each metric, generation by generation; `skip`: a generation that is missing."""
+    study = build(Study, {"dataset": "grid25", "model": null or "gmm", "regime": regime, "gens": 4, "seed": seed})
+    run = Run(arm, null, seed, study, folder / f"{arm}-{null}-{seed}".replace(" ", ""))
+    run.folder.mkdir(parents=True)
+    write_text(run.folder / store.STUDY, to_yaml(study))
+    for generation in range(max(map(len, values.values()), default=0)):
+        if generation != skip:
+            there = {name: series[generation] for name, series in values.items()}
+            judged = {"pixels": {"metrics": there, "floor": {name: FLOOR[name] + seed * (name == "fd") for name in there}}}
+            place = store.generation_folder(run.folder, generation)
+            place.mkdir()
+            write_text(place / store.SCORES, json.dumps({"generation": generation, "n": 400, "k": 5, "extractors": judged}))
+            write_manifest(place)
+    return run
+
+
+@pytest.fixture
+def runs(tmp_path: Path) -> list[Run]:
+    """Two arms of three seeds, and a null model under the first."""
+    found = []
+    for seed in range(3):
+        fd = [3.0 + (seed + 1) * t for t in range(4)]
+        found.append(written(tmp_path, "0 % real", seed, {"fd": fd, "recall": LOSING[seed], "kid": [0.1] * 4, "share_0": [0.4] * 4}))
+        half = {"fd": [one / 2 + 1 for one in fd], "recall": KEEPING[seed], "kid": [0.1 + seed / 10] * 4, "share_0": [0.4] * 4}
+        found.append(written(tmp_path, "half, fixed", seed, half, regime="retain"))
+        found.append(written(tmp_path, "0 % real", seed, {"fd": [2.5] * 4, "recall": [0.9] * 4}, null="bootstrap"))
+    return sorted(found, key=lambda run: (run.arm, run.null or ""))
+
+
+def arm(record: Record, name: str, null: str | None = None) -> Record:
+    return next(one for one in record["arms"] if (one["arm"], one["null"]) == (name, null))
+
+
+def metric(record: Record, of: str, name: str, null: str | None = None) -> Record:
+    return arm(record, of, null)["extractors"]["pixels"][name]
+
+
+def span(record: Record) -> tuple[float | None, float | None, float | None, int]:
+    return record["mean"], record["low"], record["high"], record["n"]
+
+
+def spans(values: list[float], method: str = "t") -> Any:
+    one = interval(values, method)
+    return tuple(None if part is None else pytest.approx(part, rel=1e-12) for part in (one.mean, one.low, one.high, one.n))
+
+
+def summarised(runs: list[Run], **more: Any) -> Record:
+    record = summary.summarise(runs, summary.rows(runs), **more)
+    assert json.loads(to_json(record)) == record, "plain JSON values"
+    return record
+
+
+# --- the tidy table
+
+
+def test_the_table_has_a_row_per_arm_seed_generation_extractor_and_metric(runs: list[Run]) -> None:
+    table = summary.rows(runs)
+    assert len(table) == 2 * 3 * 4 * 4 + 3 * 4 * 2
+    assert all(tuple(row) == COLUMNS for row in table)
+    about = {"arm": "0 % real", "model": "gmm", "null": "", "regime": "replace", "seed": 0, "generation": 2, "extractor": "pixels"}
+    assert [row for row in table if all(row[name] == value for name, value in about.items())] == [
+        {**about, "metric": "fd", "value": 5.0, "floor": 2.0, "n": 400},
+        {**about, "metric": "recall", "value": 0.39, "floor": 0.9, "n": 400},
+        {**about, "metric": "kid", "value": 0.1, "floor": -0.001, "n": 400},
+        {**about, "metric": "share_0", "value": 0.4, "floor": 0.5, "n": 400},
+    ]
+    assert {(row["model"], row["null"], row["regime"]) for row in table} == {
+        ("gmm", "", "replace"),
+        ("gmm", "", runs[-1].study.regime.title()),
+        ("bootstrap", "bootstrap", "replace"),
+    }
+
+
+def test_runs_that_have_not_begun_or_are_half_finished_have_the_rows_that_are_there(tmp_path: Path) -> None:
+    half = written(tmp_path, "a", 0, {"fd": [1.0, 2.0]})
+    (half.folder / "gen_002.draft").mkdir()
+    (half.folder / "gen_003").mkdir()  # no manifest: not finished
+    just_begun = written(tmp_path, "a", 1, {})
+    nothing = Run("a", None, 2, half.study, tmp_path / "nowhere")
+    assert [(row["seed"], row["generation"], row["value"]) for row in summary.rows([nothing, just_begun, half])] == [
+        (0, 0, 1.0),
+        (0, 1, 2.0),
+    ]
+
+
+def test_a_run_that_was_not_judged_has_no_rows(tmp_path: Path) -> None:
+    run = written(tmp_path, "a", 0, {"fd": [1.0]})
+    place = store.generation_folder(run.folder, 0) / store.SCORES
+    write_text(place, json.dumps({"generation": 0, "n": 400, "k": 5, "extractors": {}}))
+    assert summary.rows([run]) == []
+    record = summarised([run])
+    assert arm(record, "a")["extractors"] == {} and arm(record, "a")["seeds"] == [] and arm(record, "a")["planned"] == [0]
+    assert summary.table_lines(record) == {} and summary.headline(record) == []
+
+
+def test_scores_that_are_no_numbers_are_refused_with_their_place(tmp_path: Path) -> None:
+    run = written(tmp_path, "a", 0, {"fd": [1.0, math.nan]})
+    with pytest.raises(DataProblem) as caught:
+        summary.rows([run])
+    folder = run.folder / "gen_001"
+    assert str(caught.value) == f"{folder / 'scores.json'}: fd is nan, its floor 2.0; remove {folder} and run again"
+
+
+def test_the_csv_reads_back_as_the_same_numbers(tmp_path: Path) -> None:
+    values = [0.1 + 0.2, 1e-17, 1 / 3, 123456789.123456789]
+    table = summary.rows([written(tmp_path, 'half, "fixed"', 0, {"fd": values}), written(tmp_path, "b", 1, {"recall": values})])
+    summary.write_csv(table, tmp_path / "ablation.csv")
+    with (tmp_path / "ablation.csv").open(newline="", encoding="utf-8") as file:
+        back = list(csv.DictReader(file))
+    kinds = {"seed": int, "generation": int, "n": int, "value": float, "floor": float}
+    assert [{name: kinds.get(name, str)(cell) for name, cell in row.items()} for row in back] == table
+    content = (tmp_path / "ablation.csv").read_bytes()
+    assert content.startswith(b"arm,model,null,regime,seed,generation,extractor,metric,value,floor,n\n") and b"\r" not in content
+    summary.write_csv(table, tmp_path / "ablation.csv")
+    assert (tmp_path / "ablation.csv").read_bytes() == content
+    assert not list(tmp_path.glob("*.part"))
+
+
+# --- the summary
+
+
+def test_an_arm_is_summarised_over_its_seeds(runs: list[Run]) -> None:
+    record = summarised(runs)
+    assert record["reference"] == "0 % real"
+    assert record["method"] == "95 % intervals by Student's t over seeds (mean ± t s/√n); differences paired by seed"
+    assert [(one["arm"], one["null"]) for one in record["arms"]] == [("0 % real", None), ("0 % real", "bootstrap"), ("half, fixed", None)]
+    about = {"arm": "0 % real", "null": None, "model": "gmm", "regime": "replace", "gens": 4, "planned": [0, 1, 2], "seeds": [0, 1, 2]}
+    assert {name: value for name, value in arm(record, "0 % real").items() if name != "extractors"} == about
+    fd = metric(record, "0 % real", "fd")
+    assert set(arm(record, "0 % real")["extractors"]["pixels"]) == {"fd", "recall", "kid"}, "shares of classes are in the table only"
+    assert fd["floor"] == 3.0, "of 2, 3, 4"
+    assert [one["generation"] for one in fd["by_generation"]] == [0, 1, 2, 3]
+    assert span(fd["by_generation"][2]) == spans([5.0, 7.0, 9.0])
+    assert span(fd["last"]) == spans([6.0, 9.0, 12.0]) and (fd["last"]["generation"], fd["last"]["unit"]) == (3, "fd")
+    assert span(fd["slope"]) == spans([1.0, 2.0, 3.0])
+    assert (fd["slope"]["scale"], fd["slope"]["unit"]) == ("linear", "fd per generation")
+    assert span(fd["area"]) == spans([3 * (1 + 1.5), 3 * (0 + 3), 3 * (-1 + 4.5)]) and fd["area"]["unit"] == "fd × generations"
+    assert "half" not in fd
+    recall = metric(record, "0 % real", "recall")
+    assert (recall["slope"]["scale"], recall["slope"]["unit"]) == ("log", "relative change per generation")
+    assert recall["slope"]["mean"] < -0.1
+    assert recall["half"] == {"generation": 3, "within": 4, "reached": 2, "of": 3, "words": "3 (2 of 3 seeds)"}
+    areas = [3 * 0.9 - (0.4 + 0.7 + 0.39 + 0.05), 3 * 0.9 - (0.4 + 0.6 + 0.5 + 0.1), 3 * 0.9 - (0.4 + 0.8 + 0.8 + 0.35)]
+    assert span(recall["area"]) == spans(areas)
+    assert metric(record, "half, fixed", "recall")["half"]["words"] == "not within 4 generations (0 of 3 seeds)"
+
+
+def test_differences_are_paired_by_seed_and_told_in_floors_too(runs: list[Run]) -> None:
+    record = summarised(runs)
+    assert [(one["arm"], one["null"], one["against"], one["against_null"]) for one in record["differences"]] == [
+        ("half, fixed", None, "0 % real", None),
+        ("0 % real", None, "0 % real", "bootstrap"),
+    ]
+    pixels = record["differences"][0]["extractors"]["pixels"]
+    assert set(pixels) == {"fd", "recall", "kid"} and set(pixels["fd"]) == {"last", "slope", "area"}
+    last = pixels["fd"]["last"]
+    assert span(last) == spans([4.0 - 6, 5.5 - 9, 7.0 - 12])
+    assert (last["generation"], last["unit"]) == (3, "fd")
+    assert last["in_floors"] == {part: pytest.approx(last[part] / 3, rel=1e-12) for part in ("mean", "low", "high")}
+    assert span(pixels["fd"]["slope"]) == spans([-0.5, -1.0, -1.5])
+    assert pixels["fd"]["slope"]["in_floors"]["mean"] == pytest.approx(-1 / 3)
+    assert span(pixels["recall"]["last"]) == spans([KEEPING[seed][3] - LOSING[seed][3] for seed in range(3)])
+    assert pixels["recall"]["slope"]["mean"] > 0 and pixels["recall"]["slope"]["in_floors"] is None, "relative already"
+    assert pixels["recall"]["area"]["in_floors"]["mean"] == pytest.approx(pixels["recall"]["area"]["mean"] / 0.9)
+    assert pixels["kid"]["last"]["in_floors"] is None, "a floor below 0 is no measure"
+    assert pixels["kid"]["last"]["mean"] == pytest.approx(0.1)
+    null = record["differences"][1]["extractors"]["pixels"]
+    assert set(null) == {"fd", "recall"} and span(null["fd"]["last"]) == spans([3.5, 6.5, 9.5])
+
+
+def test_the_reference_can_be_named_and_the_bootstrap_asked_for(runs: list[Run]) -> None:
+    record = summarised(runs, reference="half, fixed", method="bootstrap")
+    assert record["reference"] == "half, fixed" and "BCa bootstrap" in record["method"] and "too narrow with few seeds" in record["method"]
+    first = record["differences"][0]
+    assert (first["arm"], first["against"]) == ("0 % real", "half, fixed")
+    assert span(first["extractors"]["pixels"]["fd"]["last"]) == spans([2.0, 3.5, 5.0], "bootstrap")
+    assert span(metric(record, "0 % real", "fd")["last"]) == spans([6.0, 9.0, 12.0], "bootstrap")
+    with pytest.raises(SettingsProblem, match=r"^reference: there is no arm '50 %'; there are: 0 % real, half, fixed$"):
+        summarised(runs, reference="50 %")
+    with pytest.raises(SettingsProblem, match=r"^interval: 'jackknife' is unknown; there are: t, bootstrap$"):
+        summarised(runs, method="jackknife")
+
+
+def test_runs_cut_short_count_for_as_long_as_they_were_seen(tmp_path: Path) -> None:
+    a = [
+        written(tmp_path, "a", 0, {"fd": [1.0, 2.0, 3.0, 4.0], "recall": [0.8, 0.7, 0.6, 0.5]}),
+        written(tmp_path, "a", 1, {"fd": [2.0, 4.0], "recall": [0.8, 0.7]}),
+        written(tmp_path, "a", 2, {}),
+    ]
+    b = [
+        written(tmp_path, "b", 0, {"fd": [1.5, 2.5, 3.5], "recall": [0.8, 0.3, 0.2]}),
+        written(tmp_path, "b", 1, {"fd": [2.5, 4.5, 6.5], "recall": [0.8, 0.7, 0.3]}),
+        written(tmp_path, "b", 3, {"fd": [9.0, 9.0, 9.0, 9.0], "recall": [0.8, 0.7, 0.6, 0.5]}),
+    ]
+    record = summarised([*a, *b])
+    assert (arm(record, "a")["planned"], arm(record, "a")["seeds"]) == ([0, 1, 2], [0, 1])
+    fd = metric(record, "a", "fd")
+    assert [one["n"] for one in fd["by_generation"]] == [2, 2, 1, 1]
+    assert (fd["last"]["generation"], *span(fd["last"])) == (3, 4.0, None, None, 1)
+    assert span(fd["slope"]) == (pytest.approx(1.0), None, None, 1)
+    assert metric(record, "a", "recall")["half"]["words"] == "not within 4 generations (0 of 2 seeds; 1 cut short)"
+    assert metric(record, "b", "recall")["half"]["words"] == "2 (2 of 3 seeds)"
+    difference = record["differences"][0]["extractors"]["pixels"]["fd"]
+    # seed 0 has generations 0 to 2 in both arms, seed 1 only 0 and 1, seeds 2 and 3 are not in both
+    assert (difference["last"]["generation"], *span(difference["last"])) == (2, 0.5, None, None, 1)
+    assert span(difference["slope"]) == (pytest.approx(0), None, None, 1)
+    assert span(difference["area"]) == (pytest.approx(2 * 0.5), None, None, 1)
+
+
+def test_what_lies_behind_a_missing_generation_waits_until_it_is_made_again(tmp_path: Path) -> None:
+    record = summarised([written(tmp_path, "a", 0, {"recall": [0.8, 0.7, 0.1, 0.1]}, skip=2)])
+    recall = metric(record, "a", "recall")
+    assert recall["last"]["generation"] == 1 and recall["half"]["words"] == "not within 2 generations (0 of 1 seed)"
+
+
+def test_a_single_generation_has_neither_slope_nor_area(tmp_path: Path) -> None:
+    runs = [written(tmp_path, name, seed, {"fd": [3.0 + seed]}) for name in ("a", "b") for seed in (0, 1)]
+    record = summarised(runs)
+    fd = metric(record, "a", "fd")
+    assert span(fd["last"]) == spans([3.0, 4.0])
+    assert span(fd["slope"]) == span(fd["area"]) == (None, None, None, 0)
+    difference = record["differences"][0]["extractors"]["pixels"]["fd"]
+    assert span(difference["last"]) == (0.0, 0.0, 0.0, 2)
+    assert difference["slope"]["in_floors"] == {"mean": None, "low": None, "high": None}
+
+
+def test_arms_without_a_common_seed_have_no_difference(tmp_path: Path) -> None:
+    record = summarised([written(tmp_path, "a", 0, {"fd": [3.0]}), written(tmp_path, "b", 1, {"fd": [3.0]})])
+    assert record["differences"] == [{"arm": "b", "null": None, "against": "a", "against_null": None, "extractors": {}}]
+    assert summary.headline(record) == []
+    not_begun = Run("c", None, 0, build(Study, {}), tmp_path / "nowhere")
+    assert summarised([not_begun])["differences"] == []
+
+
+# --- in words
+
+
+def test_the_table_in_words_shows_the_last_generation_beside_its_floor(runs: list[Run]) -> None:
+    lines = summary.table_lines(summarised(runs))["pixels"]
+    assert lines == [
+        ["arm", "generation", "seeds", "FD", "recall", "coverage", "classes alive"],
+        ["floor (real)", "", "", "3.00", "0.900", "", ""],
+        ["0 % real", "3", "3 of 3", "9.00 [1.55, 16.45]", "0.333 [-0.465, 1.132]", "", ""],
+        ["0 % real, null model bootstrap", "3", "3 of 3", "2.50 [2.50, 2.50]", "0.900 [0.900, 0.900]", "", ""],
+        ["half, fixed", "3", "3 of 3", "5.50 [1.77, 9.23]", "0.793 [0.742, 0.845]", "", ""],
+    ]
+
+
+def test_arms_with_another_floor_stand_below_their_own(tmp_path: Path) -> None:
+    runs = [written(tmp_path, name, seed, {"fd": [3.0]}) for name, seed in (("a", 0), ("b", 0), ("c", 2), ("d", 0))]
+    lines = summary.table_lines(summarised(runs))["pixels"]
+    assert [(line[0], line[3]) for line in lines[1:]] == [
+        *(("floor (real)", "2.00"), ("a", "3.00"), ("b", "3.00")),
+        *(("floor (real)", "4.00"), ("c", "3.00")),
+        *(("floor (real)", "2.00"), ("d", "3.00")),
+    ]
+
+
+def test_the_headline_tells_differences_with_intervals_and_half_lives(runs: list[Run]) -> None:
+    told = summary.headline(summarised(runs))
+    assert told[0] == (
+        "half, fixed minus 0 % real (generation 3, pixels, 3 paired seeds): FD -3.50 [-7.23, +0.23] (-1.17 floors), "
+        "recall +0.460 [-0.298, +1.218] (+0.51 floors)"
+    )
+    first = "first generation below half of generation 0: recall:"
+    assert told[1:] == [  # null models are left to the table
+        f"0 % real (pixels), {first} 3 (2 of 3 seeds)",
+        f"half, fixed (pixels), {first} not within 4 generations (0 of 3 seeds)",
+    ]
+
+
+def test_half_lives_with_the_same_words_share_them_and_classes_are_counted_with_a_decimal(tmp_path: Path) -> None:
+    values = {"recall": [0.9, 0.8], "coverage": [0.9, 0.1], "classes_alive": [25.0, 24.0], "effective_classes": [25.0, 20.0]}
+    record = summarised([written(tmp_path, "a", seed, values) for seed in (0, 1)])
+    assert summary.headline(record) == [
+        "a (pixels), first generation below half of generation 0: recall, classes alive, effective classes: "
+        "not within 2 generations (0 of 2 seeds); coverage: 1 (2 of 2 seeds)"
+    ]
+    assert [line[-1] for line in summary.table_lines(record)["pixels"]] == ["classes alive", "25.0", "24.0 [24.0, 24.0]"]
+
+
+def test_pairing_is_what_the_summary_does(runs: list[Run]) -> None:
+    table = summary.rows(runs)
+    ends = [
+        {
+            row["seed"]: row["value"]
+            for row in table
+            if (row["arm"], row["null"], row["metric"], row["generation"]) == (name, "", "recall", 3)
+        }
+        for name in ("half, fixed", "0 % real")
+    ]
+    found = summarised(runs)["differences"][0]["extractors"]["pixels"]["recall"]["last"]
+    one = paired(*ends)
+    assert span(found) == (one.mean, one.low, one.high, one.n)
+
+
+# --- how scores are read
+
+
+def test_every_score_has_an_entry_that_says_how_it_is_read() -> None:
+    features = torch.randn(60, 3, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    seen = Seen(features, torch.arange(60) % 2)
+    shares, false_hits = torch.full((2,), 0.5, dtype=torch.float64), torch.full((2,), 0.01, dtype=torch.float64)
+    evidence = Evidence(seen, seen, seen, shares, false_hits, 5)
+    scores = {name for metric in METRICS.values() for name in metric(evidence)}
+    assert {name for name in scores if not name.startswith("share_")} == set(SCORES)
+    assert set(summary.HALVED) < {name for name, score in SCORES.items() if score.scale == "log" and score.better == "higher"}
+    assert {name for name, score in SCORES.items() if score.better == "lower"} == {"fd", "kid", "total_variation"}
