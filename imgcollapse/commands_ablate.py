@@ -12,7 +12,7 @@ import yaml
 from rich.console import Console
 from rich.table import Table
 
-from imgcollapse import ablation, machine, report, standing, store, summary, worker
+from imgcollapse import ablation, machine, progress, report, standing, store, summary, worker
 from imgcollapse.ablation import Ablation
 from imgcollapse.commands import machine_from, stoppable
 from imgcollapse.engines import ENGINES, Crew
@@ -21,7 +21,7 @@ from imgcollapse.files import read_json, to_json, write_text
 from imgcollapse.settings import assignment, build, merge, nested, read_file
 from imgcollapse.standing import Standing
 from imgcollapse.summary import Run, named
-from imgcollapse.watch import Watch, account_line
+from imgcollapse.watch import Aloud, Watch, account_line
 from imgcollapse.worker import Bench
 
 SOME_FAILED = 7
@@ -43,17 +43,18 @@ def ablate(given: dict[str, Any], assignments: tuple[str, ...], axes: tuple[str,
     crew = Crew(jobs=given["jobs"] or _jobs(threads), threads=threads, options=_options(given["engine_options"]))
     if given["engine"] not in ENGINES:
         raise SettingsProblem(f"--engine: '{given['engine']}' is unknown; there are: {', '.join(ENGINES)}")
-    with machine.use(machine_from(given)) as here:
+    with machine.use(machine_from(given)) as here, progress.watched_by(Aloud()):
         bench = Bench(threads, here.device, here.precision, str(here.data_dir.absolute()), str((folder / ablation.SHARED).absolute()))
         if dry_run:
             _show_plan(chosen, folder, as_json)
             return
+        ENGINES[given["engine"]]([], crew, lambda: None)  # before anything is written: can it be used, and does it know its options?
         runs = ablation.plan(chosen, folder, bench)
     before = standing.standings(runs)
     todo = [one.run for one in before if one.state != "done" and not (_diverged(one) and not given["retry"])]
     watch = Watch(folder, runs, crew.jobs)
     watch.begin(before)
-    with stoppable() as stopped:
+    with stoppable() as stopped, progress.watched_by(Aloud()):
         ENGINES[given["engine"]](ablation.in_order(todo), crew, watch)
     watch.end()
     after = standing.standings(runs)

@@ -30,6 +30,7 @@ def describe() -> dict[str, Any]:
         "device_name": torch.cuda.get_device_name(device) if device.type == "cuda" else processor(),
         "precision": {"no": "float32", "bf16": "bfloat16"}[machine.current().mixed_precision()],
         "threads": torch.get_num_threads(),
+        "processes": int(os.environ.get("WORLD_SIZE") or 1),
     }
 
 

@@ -6,9 +6,17 @@ from pathlib import Path
 
 import click
 
-from imgcollapse import console, standing, store, worker
+from imgcollapse import console, progress, standing, store, worker
 from imgcollapse.standing import Standing
 from imgcollapse.summary import Run, named
+
+
+class Aloud(progress.Silent):
+    """Says what a user should hear, and nothing of single steps."""
+
+    def say(self, line: str) -> None:
+        """Prints the line."""
+        click.echo(line, err=True)
 
 
 class Watch:

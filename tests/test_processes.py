@@ -382,7 +382,7 @@ def test_each_process_has_a_gpu_of_its_own(monkeypatch: pytest.MonkeyPatch) -> N
 
 LAUNCHERS = {
     "accelerate": [*("accelerate.commands.launch", "--multi_gpu", "--num_processes=2", "--num_machines=1"), "--main_process_port=0"],
-    "torchrun": ["torch.distributed.run", "--nproc_per_node=2", "--master_port=0"],
+    "torchrun": ["torch.distributed.run", "--nproc_per_node=2", "--standalone"],
 }
 
 
@@ -390,13 +390,19 @@ LAUNCHERS = {
 @pytest.mark.parametrize("launcher", LAUNCHERS)
 def test_launchers_start_a_run_and_report_its_error_once(launcher: str, tmp_path: Path) -> None:
     command = [sys.executable, "-m", *LAUNCHERS[launcher], "-m", "imgcollapse", "run", *VAE_RUN]
-    env = {**os.environ, "PYTHONWARNINGS": "ignore"}
-    done = subprocess.run([*command, "--out=here"], capture_output=True, text=True, timeout=300, env=env)
-    assert done.returncode == 0, done.stderr
-    assert [line.split()[1] for line in done.stderr.splitlines() if line.startswith("generation ")] == ["0", "1"]
-    failed = subprocess.run(
-        [*command, "--out=there", "--set=model.learning_rate=1e30"], capture_output=True, text=True, timeout=300, env=env
-    )
-    assert failed.returncode == 1, failed.stderr
-    assert failed.stderr.count("imgcollapse: vae: the loss was no finite number") == 1
-    assert re.findall(r"exitcode +: (-?\d+)", failed.stderr) == ["6"], failed.stderr
+    code, said = under_launcher([*command, "--out=here"])
+    assert code == 0, said
+    assert [line.split()[1] for line in said.splitlines() if line.startswith("generation ")] == ["0", "1"]
+    code, said = under_launcher([*command, "--out=there", "--set=model.learning_rate=1e30"])
+    assert code == 1, said
+    assert said.count("imgcollapse: vae: the loss was no finite number") == 1
+    assert re.findall(r"exitcode +: (-?\d+)", said) == ["6"], said
+
+
+def under_launcher(command: list[str]) -> tuple[int, str]:
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env={**os.environ, "PYTHONWARNINGS": "ignore"}) as launcher:
+        try:
+            _, said = launcher.communicate(timeout=300)
+        finally:
+            launcher.terminate()  # a launcher takes its processes with it, but not where it is killed
+    return launcher.returncode, said

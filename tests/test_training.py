@@ -1,7 +1,5 @@
 """The optimisation loop: fixed steps, every row once per pass, averages, schedules, precision, divergence."""
 
-import subprocess
-import sys
 from collections import Counter
 from collections.abc import Sequence
 
@@ -140,29 +138,22 @@ def test_a_device_or_precision_that_is_not_there_is_said(named: Machine, text: s
     assert str(caught.value) == text
 
 
-BFLOAT16 = """
-import torch
-from imgcollapse import machine
-from imgcollapse.training import Training, fit_network
-torch.manual_seed(0)
-net = torch.nn.Sequential(torch.nn.Linear(4, 1))
-x = torch.randn(64, 4); y = x.sum(1, keepdim=True)
-seen = []
-net[0].register_forward_hook(lambda net, rows, out: seen.append((len(out), str(out.dtype))))
-def loss(net, rows, draws):
-    return (net(rows[0]).float() - rows[1]).square().mean()
-with machine.use(machine.Machine(device="cpu", precision="bfloat16")):
-    fit_network(net, loss, (x, y), Training(steps=60, batch=32, learning_rate=0.05), 0)
-print(seen[0], [round(v, 3) for v in net[0].weight.flatten().tolist()])
-"""
+def test_each_network_is_trained_in_its_own_precision_also_in_one_process() -> None:
+    generator = torch.Generator().manual_seed(0)
+    x = torch.randn((64, 4), generator=generator)
+    for precision, dtype in (("bfloat16", torch.bfloat16), ("float32", torch.float32), ("bfloat16", torch.bfloat16)):
+        seen: list[torch.dtype] = []
 
+        def loss(net: nn.Module, rows: Sequence[Tensor], draws: Draws, seen: list[torch.dtype] = seen) -> Tensor:
+            out = net(rows[0])
+            seen.append(out.dtype)
+            return (out.float() - rows[1]).square().mean()
 
-def test_bfloat16_autocast_trains_on_the_cpu() -> None:
-    """In a process of its own: accelerate keeps one precision for the whole of a process."""
-    done = subprocess.run([sys.executable, "-W", "ignore", "-c", BFLOAT16], stdout=subprocess.PIPE, text=True, timeout=120, check=True)
-    printed = done.stdout.strip().splitlines()[-1]
-    assert printed.startswith("(32, 'torch.bfloat16')")
-    assert all(abs(float(weight) - 1) < 0.1 for weight in printed.partition("[")[2].rstrip("]").split(","))
+        net = nn.Linear(4, 1)
+        with machine.use(Machine(device="cpu", precision=precision)):
+            fit_network(net, loss, (x, x.sum(1, keepdim=True)), Training(steps=60, batch=32, learning_rate=0.05), 0)
+        assert set(seen) == {dtype}
+        assert net.weight.flatten().tolist() == pytest.approx([1] * 4, abs=0.1)
 
 
 def test_seeds_are_a_function_of_their_place() -> None:

@@ -1,6 +1,17 @@
-"""Closed forms for chains of generations under `replace`, with their derivations. n: pictures in every training set."""
+"""Finite-sample theory of chains of generations, with its derivations. n: pictures that generation 0 sees and that every model draws.
+
+First `replace` in closed form, then the moments under every regime, the law of a class's count, and chains by doing it.
+"""
 
 import math
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+Values = NDArray[np.float64]
+Moments = list[tuple[float, float]]  # E[var] and E[mean^2] of the models of generations 0, 1, 2 ...
+Law = Values  # probabilities of the counts 0, 1, 2 ...
 
 
 def gaussian_variance(n: int, fits: int, ddof: int = 0) -> float:
@@ -59,3 +70,179 @@ def expected_frechet(n: int, fits: int, dim: int) -> float:
     """
     root = math.sqrt(2 / n) * math.exp(math.lgamma(n / 2) - math.lgamma((n - 1) / 2))
     return dim * (gaussian_mean_variance(n, fits) + 1 + gaussian_variance(n, fits) - 2 * root**fits)
+
+
+def moments(regime: str, n: int, k: int, gens: int, ddof: int = 0) -> Moments:
+    """E[var] and E[mean^2] of the Gaussian models of `gens` generations, the real law being N(0, 1).
+
+    regime: replace, accumulate, or a pool of `retain` with k real pictures in every training set: fixed, resample, fresh.
+    """
+    if regime == "accumulate":
+        return accumulated_moments(n, gens, ddof)
+    return retained_moments("fresh" if regime == "replace" else regime, n, 0 if regime == "replace" else k, gens, ddof)
+
+
+def retained_moments(pool: str, n: int, k: int, gens: int, ddof: int = 0) -> Moments:
+    """E[var] and E[mean^2] under `retain`, over all that is random: a linear recursion of second moments, exact for every n.
+
+    A training set has n rows: k real ones of mean R, and n - k samples y = m + sqrt(v) z of the model before. With r = k/n, s = 1 - r,
+    M = E[m^2], V = E[v], C = E[R m], and a prime for the next model, m' = r R + s mean(y) and E[y^2] = M + V, so that
+
+        M' = r/n + 2 r s C + s^2 M + s V/n      real with real (r^2 E[R^2] = r^2/k), real with samples, samples (s^2 V/(n-k) = s V/n)
+        A' = r + s (M + V)                      the mean square of a row
+        V' = (A' - M') n / (n - ddof)           from M = 1/n, A = 1
+
+    The pools differ in C alone, how far the model already leans towards the real rows it meets (z is independent of R: E[R y] = E[R m]):
+
+        fresh:     C = 0, since no model has seen them.
+        resample:  C = 1/n. The k rows are drawn without regard to the model, so given the n seen ones, of mean X, E[R] = X and C = E[X m];
+                   E[X m'] = r E[X^2] + s E[X m] = r/n + s C, which stays at its start E[X^2] = 1/n.
+        fixed:     C' = r E[R^2] + s C = 1/n + s C, from 1/n (R is made of k of the n rows of generation 0); so C_t = (1 - s^(t+1)) / k.
+
+    For ddof 0 every row has the second moment 1 for ever, V = 1 - M, and M' = (1 + 2 r s n C)/n + (s^2 - s/n) M ends at
+
+        M = (1 + 2 s u) / (k (1 + s) + s),  u = 0, r, 1 for fresh, resample, fixed.
+
+    With few real pictures among many, the variance kept for ever is 2k/(2k + 1), or for `fixed` (2k - 2)/(2k + 1): it depends on their
+    number, not on their share, and a single picture kept for ever saves nothing (then M = 1 exactly). k = 0 is `replace`.
+    """
+    r, s = k / n, 1 - k / n
+    mean, var = 1 / n, (1 - 1 / n) * n / (n - ddof)
+    with_real = {"fixed": 1 / n, "resample": 1 / n, "fresh": 0.0}[pool]
+    found = [(var, mean)]
+    for _ in range(gens - 1):
+        square = r + s * (mean + var)
+        mean = r / n + 2 * r * s * with_real + s**2 * mean + s * var / n
+        var = (square - mean) * n / (n - ddof)
+        with_real = 1 / n + s * with_real if pool == "fixed" else with_real
+        found.append((var, mean))
+    return found
+
+
+def retained_moments_given(n: int, kept: Sequence[Sequence[int]], ddof: int = 0) -> Moments:
+    """The same, given which real pictures generations 1, 2 ... kept: 0 .. n - 1 are those that generation 0 saw, any others are unseen.
+
+    All coordinates of a run share the rows that `resample` drew, and how these overlap from one generation to the next moves the
+    expectation by more than the error of 20,000 coordinates. C is the mean over the kept i of c(i) = E[x_i m], where
+    c'(i) = [i is kept]/n + s c(i), from 1/n for seen rows and 0 for others; averaged over all draws of `resample`, c(i) stays 1/n.
+    """
+    leaning = dict.fromkeys(range(n), 1 / n)
+    mean, var = 1 / n, (1 - 1 / n) * n / (n - ddof)
+    found = [(var, mean)]
+    for rows in kept:
+        assert len(set(rows)) == len(rows), "a real picture is kept once"
+        r, s = len(rows) / n, 1 - len(rows) / n
+        square = r + s * (mean + var)
+        mean = r / n + 2 * s / n * sum(leaning.get(i, 0.0) for i in rows) + s**2 * mean + s * var / n
+        var = (square - mean) * n / (n - ddof)
+        leaning = {i: (i in rows) / n + s * leaning.get(i, 0.0) for i in {*leaning, *rows}}
+        found.append((var, mean))
+    return found
+
+
+def accumulated_moments(n: int, gens: int, ddof: int = 0) -> Moments:
+    """E[var] and E[mean^2] under `accumulate`: generation g learns from N = n (g + 1) rows, the real ones and all samples so far.
+
+    The n samples of generation g - 1, of mean m + d with Var(d) = V/n, join n g rows of mean m. So with j = g + 1 blocks of n rows
+
+        m' = m + d/j,  M' = M + V / (n j^2),  A' = ((j - 1) A + M + V) / j,  V' = (A' - M') N / (N - ddof)
+
+    from M = 1/n, A = 1. For ddof 0, A = 1 for ever, V = 1 - M and V' = V (1 - 1/(n j^2)): V_g is the product of 1 - 1/(n j^2) over
+    j = 1 .. g + 1, which by Euler's product for the sine never falls below sin(pi/sqrt n) / (pi/sqrt n), about 1 - 1.64/n.
+    """
+    mean, square, found = 1 / n, 1.0, []
+    for j in range(1, gens + 1):
+        var = (square - mean) * n * j / (n * j - ddof)
+        found.append((var, mean))
+        square = (j * square + mean + var) / (j + 1)
+        mean += var / (n * (j + 1) ** 2)
+    return found
+
+
+def heterozygosity(regime: str, n: int, k: int, gens: int) -> list[float]:
+    """E[H] of the training sets of a `bootstrap` chain by generation, H = 1 - sum p^2, where every real picture is a class of its own.
+
+    p (1 - p) is the maximum-likelihood variance of a class's indicator, and H is the sum over the classes. A draw from the training set
+    has, given the set, the set's mean and mean square, as has a draw of the Gaussian with ddof 0; nothing else entered the recursions
+    above. So H follows V: for real pictures drawn from a world of heterozygosity H_w (1 where no two are alike), E[H_g] = H_w V_g. Under
+    `replace` this is H_w (1 - 1/n)^(g+1), the decay of a haploid population (Wright 1931).
+
+    Given the real set that generation 0 saw, with heterozygosity H_0 and in random order, E[H_g] = H_0 V_g / V_0 under every regime but
+    fresh: E[H_g] is then a quadratic form of the seen indicators that is symmetric in them and zero where all are equal, hence a multiple
+    of H_0, and the multiple is that of any other exchangeable rows.
+    """
+    return [var for var, _ in moments(regime, n, k, gens)]
+
+
+def class_laws(regime: str, n: int, k: int, gens: int, c: int, share: float = 0.0) -> list[Law]:
+    """The law of a class's count in the training sets of a `bootstrap` chain by generation; generation 0 saw c pictures of it among n.
+
+    Each draw is of the class with probability z/N, z of N being its count in the training set, so (Wright 1931, Fisher 1930) the rows taken
+    from the samples hold Binomial(n - k, z/n) of it; `replace`: k = 0. The real rows add J, independent of the samples given the past:
+    Hypergeometric(n, c, k) anew for `resample`; the same J for ever for `fixed`, hence a mixture over J; Binomial(k, share) for `fresh`,
+    share being the class's in the world. `accumulate`: z' = z + Binomial(n, z/N), N = n (g + 1), a Pólya urn fed in blocks.
+    """
+    from scipy.stats import binom, hypergeom
+
+    real = np.arange(k + 1)
+    match regime:
+        case "accumulate":
+            law, laws = np.eye(n + 1)[c], []
+            for _ in range(gens):
+                laws.append(law)
+                counts = np.arange(len(law))
+                joined = law[:, None] * binom.pmf(np.arange(n + 1), n, counts[:, None] / counts[-1])
+                law = np.bincount((counts[:, None] + np.arange(n + 1)).flatten(), joined.flatten())
+            return laws
+        case "replace":
+            return _drift(n, gens, c, np.ones(1))
+        case "fresh":
+            return _drift(n, gens, c, binom.pmf(real, k, share))
+        case "resample":
+            return _drift(n, gens, c, hypergeom.pmf(real, n, c, k))
+    among = real[: c + 1]  # no more than all c of them
+    chains = [_drift(n, gens, c, np.eye(k + 1)[j]) for j in among]
+    return list(np.einsum("j,jgz->gz", hypergeom.pmf(among, n, c, k), np.array(chains)))
+
+
+def absence(laws: Sequence[Law], n: int) -> list[float]:
+    """The probability that a class has no picture among the n samples of each generation: E[(1 - z/N)^n].
+
+    Of generation 0: (1 - c/n)^n. Under `replace` a class once absent is lost for ever; else real pictures or older samples bring it back.
+    """
+    return [float(law @ (1 - np.arange(len(law)) / (len(law) - 1)) ** n) for law in laws]
+
+
+def _drift(n: int, gens: int, c: int, real: Law) -> list[Law]:
+    """Count laws of a Wright-Fisher chain in which len(real) - 1 of n rows are real, their count of the class being drawn from `real`."""
+    from scipy.stats import binom
+
+    sampled = n + 1 - len(real)
+    drawn = binom.pmf(np.arange(sampled + 1), sampled, np.arange(n + 1)[:, None] / n)  # [n + 1, sampled + 1]
+    laws = [np.eye(n + 1)[c]]
+    for _ in range(gens - 1):
+        laws.append(np.convolve(real, laws[-1] @ drawn))
+    return laws
+
+
+def simulated(
+    regime: str, n: int, k: int, gens: int, rng: np.random.Generator, real: Callable[[int], Values], draw: Callable[[Values], Values]
+) -> list[Values]:
+    """The training sets of the generations by doing it, [replicates, rows] each, in numpy alone, every replicate with choices of its own.
+
+    real(rows): [replicates, rows] that no one has seen. draw(training set): the n samples of the model that learned from it.
+    """
+    seen = real(n)
+    learned, drawn = [seen], [draw(seen)]
+    for _ in range(gens - 1):
+        if regime == "accumulate":
+            learned.append(np.hstack([seen, *drawn]))
+        elif regime == "replace":
+            learned.append(drawn[-1])
+        else:
+            kept = real(k) if regime == "fresh" else seen[:, :k]
+            if regime == "resample":
+                kept = np.take_along_axis(seen, rng.random(seen.shape).argsort(1)[:, :k], 1)
+            learned.append(np.hstack([kept, drawn[-1][:, : n - k]]))
+        drawn.append(draw(learned[-1]))
+    return learned

@@ -2,9 +2,13 @@
 
 from imgcollapse.engines.crew import Crew, Engine
 from imgcollapse.engines.local import local
+from imgcollapse.engines.ray import ray
+from imgcollapse.engines.slurm import slurm
 
 ENGINES: dict[str, Engine] = {
     "local": local,
+    "slurm": slurm,
+    "ray": ray,
 }
 
 __all__ = ["ENGINES", "Crew", "Engine"]

@@ -24,6 +24,7 @@ class Crew:
 Engine = Callable[[Sequence[Path], Crew, Callable[[], None]], None]
 """`engine(runs, crew, watch)` carries the runs out, at most `crew.jobs` at once, and returns when all have ended.
 
-It calls `watch()` about once a second. What went wrong with a run stands in the run's folder and is not raised. On KeyboardInterrupt
-it stops the runs, which keep their finished generations, and raises it again. Raises SettingsProblem where it cannot be used at all.
+With no runs it only checks that it can be used. It calls `watch()` about once a second. What went wrong with a run stands in the run's
+folder and is not raised. On KeyboardInterrupt it stops the runs, which keep their finished generations, and raises it again. Raises
+SettingsProblem where it cannot be used at all, or does not know an option.
 """

@@ -1,0 +1,43 @@
+"""What the engines that use other machines have in common."""
+
+import os
+from pathlib import Path
+from typing import Any, TypeVar
+
+from imgcollapse import store, worker
+from imgcollapse.engines.crew import Crew
+from imgcollapse.engines.local import LOG
+from imgcollapse.errors import InUseProblem, SettingsProblem
+from imgcollapse.settings import Settings, build, read_file
+
+T = TypeVar("T", bound=Settings)
+
+
+def read_options(options: type[T], crew: Crew) -> T:
+    """The engine's options, typed. Raises SettingsProblem that names the known ones."""
+    try:
+        return build(options, crew.options)
+    except SettingsProblem as error:
+        raise SettingsProblem(f"--engine-option {error}") from None
+
+
+def carry_out(run: Path) -> int:
+    """Carries the run out in this process, with all words in the run's log. Returns the exit code.
+
+    Raises KeyboardInterrupt where it is stopped.
+    """
+    log = os.open(run / LOG, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+    os.dup2(log, 1)
+    os.dup2(log, 2)
+    try:
+        return worker.work(run)
+    except InUseProblem as error:
+        print(error, flush=True)
+        return error.exit_code
+
+
+def left_undone(run: Path, failure_before: dict[str, Any] | None) -> bool:
+    """Whether a run that nobody carries out any more is not finished and has not, since `failure_before`, said why."""
+    failure = worker.read_failure(run)
+    finished = failure is None and len(store.finished(run)) == read_file(run / store.STUDY)["gens"]
+    return not finished and failure == failure_before and not store.in_use(run)

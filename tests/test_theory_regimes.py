@@ -1,0 +1,299 @@
+"""Every regime and pool against finite-sample theory: the theory against simulation, and `imgcollapse ablate` against the theory.
+
+Bounds are standard errors; seeds are fixed, so that a test that passes once passes always.
+"""
+
+import itertools
+import math
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import theory
+import torch
+import yaml
+from click.testing import CliRunner
+from numpy.typing import NDArray
+from theory import Values
+
+from imgcollapse import ablation, cli, models, store
+from imgcollapse.files import read_json
+from imgcollapse.images import ImageSet, concatenate
+from imgcollapse.models.nulls import Bootstrap, Gaussian
+from imgcollapse.regimes import Retain
+from imgcollapse.seeds import derive
+from imgcollapse.settings import build, read_file
+from imgcollapse.study import Study, prepare
+
+ERRORS = 4.5  # standard errors; two-sided 7e-6
+POOLS = ("fixed", "resample", "fresh")
+REGIMES = ("replace", *POOLS, "accumulate")
+Runs = dict[str, list[Path]]  # the run folders of each regime, one a seed
+
+
+def agrees(values: Values, expected: float, *where: object, shared: float = 0.0) -> None:
+    """The mean of independent values lies within ERRORS standard errors; `shared`: a standard deviation that they all have in common."""
+    error = math.hypot(values.std(ddof=1) / math.sqrt(len(values)), shared)
+    assert abs(values.mean() - expected) < ERRORS * error, (*where, values.mean(), expected, (values.mean() - expected) / error)
+
+
+def unlike(kinds: NDArray[Any]) -> Values:
+    """Heterozygosity, 1 - sum p^2: the share of pairs along the last axis that differ."""
+    alike: Values = (kinds[..., :, None] == kinds[..., None, :]).mean((-1, -2))
+    return 1 - alike
+
+
+# the theory against simulation and against itself
+
+
+@pytest.mark.parametrize("ddof", [0, 1])
+@pytest.mark.parametrize("regime", REGIMES)
+def test_the_moments_agree_with_a_simulation(regime: str, ddof: int) -> None:
+    n, k, gens, replicates = 5, 2, 5, 100_000
+    rng = np.random.default_rng(ddof)
+
+    def draw(learned: Values) -> Values:
+        return rng.normal(learned.mean(1), learned.std(1, ddof=ddof), (n, replicates)).T
+
+    chain = theory.simulated(regime, n, k, gens, rng, lambda rows: rng.standard_normal((replicates, rows)), draw)
+    for learned, (variance, square) in zip(chain, theory.moments(regime, n, k, gens, ddof), strict=True):
+        agrees(learned.var(1, ddof=ddof), variance, "variance", learned.shape)
+        agrees(learned.mean(1) ** 2, square, "mean", learned.shape)
+
+
+def bootstrapping(n: int, replicates: int, rng: np.random.Generator) -> tuple[Callable[[int], Values], Callable[[Values], Values]]:
+    """For `theory.simulated`: real pictures are numbers 0, 1, 2 ..., and a model draws what it has seen."""
+    new = itertools.count()
+
+    def real(rows: int) -> Values:
+        return np.tile([float(next(new)) for _ in range(rows)], (replicates, 1))
+
+    def draw(learned: Values) -> Values:
+        return np.take_along_axis(learned, rng.integers(learned.shape[1], size=(replicates, n)), 1)
+
+    return real, draw
+
+
+@pytest.mark.parametrize("regime", REGIMES)
+def test_heterozygosity_and_the_loss_of_classes_agree_with_a_simulation(regime: str) -> None:
+    n, k, gens, replicates, c = 10, 4, 4, 50_000, 3
+    rng = np.random.default_rng(0)
+    lost = theory.absence(theory.class_laws(regime, n, k, gens, c), n)
+    real, draw = bootstrapping(n, replicates, rng)
+    chain = theory.simulated(regime, n, k, gens, rng, real, draw)
+    few = rng.permuted(np.tile(np.arange(n), (replicates, 1)), axis=1)[:, :c]  # c of those seen, which need not be the first
+    for learned, kept, absent in zip(chain, theory.heterozygosity(regime, n, k, gens), lost, strict=True):
+        agrees(unlike(learned), kept, "heterozygosity", learned.shape, shared=1e-12)  # at first there is nothing random
+        agrees((draw(learned)[:, :, None] != few[:, None, :]).all((1, 2)).astype(float), absent, "lost", learned.shape)
+
+
+def test_the_moments_have_the_closed_forms_and_limits_that_their_docstrings_name() -> None:
+    for ddof in (0, 1):
+        closed = [(theory.gaussian_variance(9, t, ddof), theory.gaussian_mean_variance(9, t, ddof)) for t in range(1, 8)]
+        assert np.allclose(theory.moments("replace", 9, 0, 7, ddof), closed, rtol=1e-12)
+    for regime in REGIMES:
+        assert np.allclose([sum(pair) for pair in theory.moments(regime, 9, 4, 50)], 1, rtol=1e-12), "ddof 0: the mean square stays"
+    n, k = 12, 5
+    r, s = k / n, 1 - k / n
+    for pool, u in {"fresh": 0, "resample": r, "fixed": 1}.items():
+        assert math.isclose(theory.moments(pool, n, k, 500)[-1][1], (1 + 2 * s * u) / (k * (1 + s) + s), rel_tol=1e-12)
+        assert math.isclose(theory.moments(pool, n, n, 5)[-1][1], 1 / n), "all real"
+    assert math.isclose(theory.moments("fixed", n, 1, 2000)[-1][1], 1), "one picture kept for ever saves nothing"
+    ends = [theory.moments(pool, 10**4, 4, 10**5)[-1][0] for pool in POOLS]
+    assert np.allclose(ends, [6 / 9, 8 / 9, 8 / 9], atol=1e-3)
+    found = [var for var, _ in theory.moments("accumulate", n, 0, 10_000)]
+    assert np.allclose(found, np.cumprod(1 - 1 / (n * np.arange(1.0, 10_001) ** 2)), rtol=1e-12)
+    assert found[-1] > np.sinc(1 / math.sqrt(n)) and math.isclose(found[-1], np.sinc(1 / math.sqrt(n)), rel_tol=1e-4)
+
+
+@pytest.mark.parametrize("ddof", [0, 1])
+def test_moments_given_the_rows_average_to_the_moments_of_the_pool(ddof: int) -> None:
+    n, k = 4, 2
+    assert np.allclose(theory.retained_moments_given(n, [range(k)] * 3, ddof), theory.moments("fixed", n, k, 4, ddof), rtol=1e-12)
+    fresh = [range(n + k * g, n + k * (g + 1)) for g in range(3)]
+    assert np.allclose(theory.retained_moments_given(n, fresh, ddof), theory.moments("fresh", n, k, 4, ddof), rtol=1e-12)
+    every = itertools.product(itertools.combinations(range(n), k), repeat=3)
+    average = np.mean([theory.retained_moments_given(n, rows, ddof) for rows in every], axis=0)
+    assert np.allclose(average, theory.moments("resample", n, k, 4, ddof), rtol=1e-12)
+
+
+@pytest.mark.parametrize("regime", REGIMES)
+def test_the_laws_of_class_counts_have_the_moments_that_heterozygosity_follows(regime: str) -> None:
+    """Two derivations that share nothing: E[p (1 - p)] from the exact laws, and the linear recursion."""
+    n, k, gens, share = 12, 5, 5, 0.2
+    kept = np.array(theory.heterozygosity(regime, n, k, gens))
+
+    def uneven(c: int) -> Values:
+        laws = theory.class_laws(regime, n, k, gens, c, share)
+        shares = [np.linspace(0, 1, len(law)) for law in laws]
+        return np.array([law @ (p * (1 - p)) for law, p in zip(laws, shares, strict=True)])
+
+    if regime != "fresh":
+        assert np.allclose(uneven(3), 3 / n * (1 - 3 / n) * kept / kept[0], rtol=1e-9)
+    seen = [math.comb(n, c) * share**c * (1 - share) ** (n - c) for c in range(n + 1)]
+    average = sum(weight * uneven(c) for c, weight in enumerate(seen))
+    assert np.allclose(average, share * (1 - share) * kept, rtol=1e-9)
+
+
+def test_a_class_is_lost_by_the_binomial_law_at_first_and_for_good_under_replace_alone() -> None:
+    n, c = 40, 2
+    for regime in REGIMES:
+        assert math.isclose(theory.absence(theory.class_laws(regime, n, 8, 1, c, 0.05), n)[0], (1 - c / n) ** n)
+    lost = theory.absence(theory.class_laws("replace", n, 0, 400, c), n)
+    assert (np.diff(lost) > 0).all() and math.isclose(lost[-1], 1 - c / n, rel_tol=1e-3), "in the end one picture is left"
+    for pool in POOLS:
+        assert theory.absence(theory.class_laws(pool, n, 8, 400, c, c / n), n)[-1] < 0.9 * lost[-1]
+
+
+# the command against the theory
+
+
+def chains(folder: Path, k: int, seeds: int, **base: Any) -> Runs:
+    """The run folders of an ablation with an arm for every regime; a training set of `retain` holds k real pictures."""
+    arms: dict[str, Any] = {name: {"regime": name} for name in ("replace", "accumulate")}
+    fraction = k / (base.get("samples") or base["dataset"]["size"])
+    arms |= {pool: {"regime": {"kind": "retain", "pool": pool, "real_fraction": fraction}} for pool in POOLS}
+    grid = {"base": {"judge": {"extractors": []}, **base}, "arms": arms, "seeds": seeds}
+    (folder / "grid.yaml").write_text(yaml.safe_dump(grid))
+    result = CliRunner().invoke(cli.main, ["ablate", str(folder / "grid.yaml"), "--out", str(folder / "out")])
+    assert result.exit_code == 0, result.output
+    runs: Runs = {}
+    for run in ablation.planned(folder / "out"):
+        runs.setdefault(run.arm, []).append(run.folder)
+    return runs
+
+
+def learned_by(folder: Path, generation: int) -> Gaussian | Bootstrap:
+    model = models.load(store.generation_folder(folder, generation) / store.MODEL)
+    assert isinstance(model, Gaussian | Bootstrap)
+    return model
+
+
+def kept_rows(folder: Path, n: int, k: int) -> list[list[int]]:
+    """The numbers of the k real pictures that each generation from 1 on learned from, proved by the digests of the training sets."""
+    study, _, real = prepare(build(Study, read_file(folder / store.STUDY)))
+    assert isinstance(study.regime, Retain)
+    everything = concatenate([real.seen, real.unseen])
+    number = {row.tobytes(): i for i, row in enumerate(everything.pixels.numpy())}
+    samples: list[ImageSet] = []
+    found = []
+    for generation in range(1, study.gens):
+        samples.append(store.read_images(store.generation_folder(folder, generation - 1) / store.SAMPLES))
+        made = study.regime(real, samples, derive(study.seed, generation, "regime"))
+        rows = [number[row.tobytes()] for row in made[made.born < 0].pixels.numpy()]
+        record = read_json(store.generation_folder(folder, generation) / store.PROVENANCE)
+        anew = concatenate([everything[torch.tensor(rows)], samples[-1][: n - k]])
+        assert len(rows) == k and record["training_set"] == anew.digest(), "the real pictures, then the first of the newest samples"
+        found.append(rows)
+    return found
+
+
+GENS = 5
+
+
+@pytest.fixture(scope="module", params=[(5, 2, 0), (5, 2, 1), (24, 18, 0)], ids="n{0[0]}-k{0[1]}-ddof{0[2]}".format)
+def gaussians(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[int, int, int, Runs]:
+    """20,000 independent coordinates are 20,000 replicates of the one-dimensional chain."""
+    n, k, ddof = request.param
+    world, model = {"kind": "gaussian", "size": n, "dim": 20_000}, {"kind": "gaussian", "ddof": ddof}
+    return n, k, ddof, chains(tmp_path_factory.mktemp("gaussian"), k, 1, dataset=world, model=model, gens=GENS)
+
+
+@pytest.mark.parametrize("regime", REGIMES)
+def test_the_gaussian_chain_keeps_variance_and_drifts_as_theory_says(gaussians: tuple[int, int, int, Runs], regime: str) -> None:
+    n, k, ddof, runs = gaussians
+    (folder,) = runs[regime]
+    over_all_draws = given = np.array(theory.moments(regime, n, k, GENS, ddof))
+    shared = np.zeros_like(given)
+    if regime in POOLS:  # coordinates share the rows that were drawn
+        given = np.array(theory.retained_moments_given(n, kept_rows(folder, n, k), ddof))
+        assert regime == "resample" or np.allclose(given, over_all_draws, rtol=1e-12)
+    if regime == "resample":
+        rng = np.random.default_rng(0)
+        drawn = ([rng.permutation(n)[:k].tolist() for _ in range(GENS - 1)] for _ in range(400))
+        shared = np.std([theory.retained_moments_given(n, rows, ddof) for rows in drawn], axis=0)
+    for generation in range(GENS):
+        model = learned_by(folder, generation)
+        assert isinstance(model, Gaussian)
+        var, mean = model._deviation.square().flatten().numpy(), model._mean.flatten().numpy()
+        agrees(mean, 0, "drift", generation)
+        for i, (what, values) in enumerate({"variance": var, "mean": mean**2}.items()):
+            agrees(values, given[generation, i], what, generation)
+            agrees(values, over_all_draws[generation, i], what, generation, shared=shared[generation, i])
+
+
+CLASSES, N, K, DRIFT_GENS, SEEDS = 25, 100, 30, 4, 6
+
+
+@pytest.fixture(scope="module")
+def bootstraps(tmp_path_factory: pytest.TempPathFactory) -> Runs:
+    """Chains of generations that draw their training pictures again."""
+    world = {"kind": "grid25", "size": 400}
+    return chains(tmp_path_factory.mktemp("bootstrap"), K, SEEDS, dataset=world, samples=N, model="bootstrap", gens=DRIFT_GENS)
+
+
+def descent(folder: Path) -> list[tuple[NDArray[np.int64], NDArray[np.int64]]]:
+    """Of which real pictures the rows of each generation's training set and samples are copies; all have kept their class."""
+    real = prepare(build(Study, read_file(folder / store.STUDY)))[1].train
+    number = {row.tobytes(): i for i, row in enumerate(real.pixels.numpy())}
+    found = []
+    for generation in range(DRIFT_GENS):
+        model = learned_by(folder, generation)
+        assert isinstance(model, Bootstrap) and model._images is not None
+        drawn = store.read_images(store.generation_folder(folder, generation) / store.SAMPLES)
+        both = [np.array([number[row.tobytes()] for row in images.pixels.numpy()]) for images in (model._images, drawn)]
+        for images, rows in zip((model._images, drawn), both, strict=True):
+            assert (images.labels.numpy() == real.labels.numpy()[rows]).all()
+        found.append((both[0], both[1]))
+    return found
+
+
+def classes(folder: Path) -> NDArray[np.int64]:
+    return prepare(build(Study, read_file(folder / store.STUDY)))[1].train.labels.numpy()
+
+
+@pytest.mark.parametrize("regime", REGIMES)
+def test_bootstrap_loses_heterozygosity_as_theory_says(bootstraps: Runs, regime: str) -> None:
+    """Of the pictures, each a class of its own, and of their 25 classes; the spread of single runs is that of simulated ones."""
+    kept = np.array(theory.heterozygosity(regime, N, K, DRIFT_GENS))
+    rng, replicates = np.random.default_rng(0), 400
+    simulated = theory.simulated(regime, N, K, DRIFT_GENS, rng, *bootstrapping(N, replicates, rng))
+    label = rng.integers(CLASSES, size=(replicates, N + K * DRIFT_GENS))
+    spread = np.array([(unlike(rows), unlike(np.take_along_axis(label, rows.astype(int), 1))) for rows in simulated]).std(2)
+    found = np.empty((SEEDS, DRIFT_GENS, 2))
+    for seed, folder in enumerate(bootstraps[regime]):
+        chain, label = descent(folder), classes(folder)
+        found[seed] = [(unlike(rows), unlike(label[rows])) for rows, _ in chain]
+    expected = np.stack([kept, (1 - 1 / CLASSES) * kept], 1)
+    errors = (found.mean(0) - expected) / np.maximum(spread / math.sqrt(SEEDS), 1e-12)
+    assert (np.abs(errors) < ERRORS).all(), errors
+
+
+@pytest.mark.parametrize("c", [1, 2, 5, None])
+@pytest.mark.parametrize("regime", REGIMES)
+def test_a_class_of_few_pictures_is_lost_as_often_as_theory_says(bootstraps: Runs, regime: str, c: int | None) -> None:
+    """Classes made of c random pictures of those seen; None: the 25 of the world, of about four. The standard error is exact, too."""
+
+    @cache
+    def lost(pictures: int, joined: int = 1) -> Values:
+        """That all of one class, or of two `joined`, are absent, by generation."""
+        share = 0 if c else joined / CLASSES  # of the classes that are made here, fresh pictures are none
+        return np.array(theory.absence(theory.class_laws(regime, N, K, DRIFT_GENS, pictures, share), N))
+
+    excess, variance = np.zeros((2, DRIFT_GENS))
+    for seed, folder in enumerate(bootstraps[regime]):
+        kind = classes(folder)
+        if c:
+            kind = np.full(len(kind), -1)
+            kind[:N] = np.random.default_rng(seed).permutation(N) // c
+        counts = np.bincount(kind[:N])
+        there = np.flatnonzero(counts)
+        absent = np.array([~np.isin(there, kind[drawn]) for _, drawn in descent(folder)])
+        excess += absent.sum(1) - sum(lost(one) for one in counts[there])
+        for i, j in itertools.product(there, there):
+            together = lost(counts[i]) if i == j else lost(counts[i] + counts[j], 2)
+            variance += together - lost(counts[i]) * lost(counts[j])
+    assert (np.abs(excess) < ERRORS * np.sqrt(variance)).all(), excess / np.sqrt(variance)
