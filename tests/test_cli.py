@@ -221,18 +221,19 @@ def test_the_readme_names_every_entry_of_every_table() -> None:
 def commands_in_the_readme() -> list[str]:
     blocks = re.findall(r"```(?:bash|sh)\n(.*?)```", README, re.S)
     lines = "\n".join(blocks).replace("\\\n", " ").splitlines()
-    return [line.split("#")[0].strip() for line in lines if line.startswith("imgcollapse run")]
+    return [line.split("#")[0].strip() for line in lines if line.startswith(("imgcollapse run", "imgcollapse ablate"))]
 
 
 @pytest.mark.parametrize("line", commands_in_the_readme())
 def test_every_run_in_the_readme_is_understood(line: str) -> None:
     import shlex
 
-    arguments = shlex.split(line)[2:]
-    if "--config" in arguments:
-        at = arguments.index("--config") + 1
-        arguments[at] = str(ROOT / arguments[at])
-    dry(*arguments)
+    _, command, *arguments = shlex.split(line)
+    arguments = [str(ROOT / word) if word.startswith("configs/") else word for word in arguments]
+    if command == "ablate":
+        assert call("ablate", *arguments, "--dry-run").exit_code == 0
+    else:
+        dry(*arguments)
 
 
 def test_the_readme_shows_runs() -> None:
@@ -241,7 +242,11 @@ def test_the_readme_shows_runs() -> None:
 
 @pytest.mark.parametrize("path", sorted((ROOT / "configs").glob("*.yaml")), ids=lambda path: path.name)
 def test_every_config_is_understood_and_opens_with_its_question(path: Path) -> None:
-    dry("--config", str(path))
+    if "\nbase:" in path.read_text():
+        plan = call("ablate", str(path), "--dry-run", "--json")
+        assert plan.exit_code == 0 and len(json.loads(plan.stdout)["arms"]) >= 2, plan.output
+    else:
+        dry("--config", str(path))
     head = path.read_text().splitlines()
     assert (
         head[0].startswith("# Question: ")
