@@ -103,7 +103,7 @@ def run(assignments: tuple[str, ...], dry_run: bool, as_json: bool, **given: Any
 @click.option("--set", "assignments", multiple=True, metavar="PATH=VALUE", help="Any setting of all arms; may be repeated.")
 @click.option("--nulls/--no-nulls", default=None, help="Also run the null models under every regime. [--nulls]")
 @setting("--out", "The ablation's folder. [runs/NAME, the name made from file and base]", type=click.Path(path_type=Path))
-@setting("--jobs", "Runs carried out at once; changes no result. [cores / threads]", type=click.IntRange(min=1))
+@setting("--jobs", "Runs carried out at once; changes no result. [cores / threads; on a GPU 1]", type=click.IntRange(min=1))
 @setting("--threads", "Of the processor, for each run; decides the last digits.", type=click.IntRange(min=1), default=1, show_default=True)
 @click.option("--engine", default="local", show_default=True, help="What carries the runs out: local, slurm, ray.")
 @click.option("--engine-option", "engine_options", multiple=True, metavar="KEY=VALUE", help="For the engine; may be repeated.")

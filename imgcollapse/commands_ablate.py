@@ -40,10 +40,14 @@ def ablate(given: dict[str, Any], assignments: tuple[str, ...], axes: tuple[str,
     chosen = ablation_from(given, assignments, axes)
     folder = given["out"] or chosen.default_folder(given["file"].stem if given["file"] else "ablation")
     threads = given["threads"]
-    crew = Crew(jobs=given["jobs"] or _jobs(threads), threads=threads, options=_options(given["engine_options"]))
+    here = machine_from(given)
+    jobs = given["jobs"] or (_jobs(threads) if here.torch_device().type == "cpu" else 1)
+    if given["jobs"] is None and given["engine"] != "local":
+        jobs = len(list(chosen.studies())) * len(chosen.seeds)  # not this machine's cores, but the cluster's places limit it
+    crew = Crew(jobs=jobs, threads=threads, options=_options(given["engine_options"]))
     if given["engine"] not in ENGINES:
         raise SettingsProblem(f"--engine: '{given['engine']}' is unknown; there are: {', '.join(ENGINES)}")
-    with machine.use(machine_from(given)) as here, progress.watched_by(Aloud()):
+    with machine.use(here), progress.watched_by(Aloud()):
         bench = Bench(threads, here.device, here.precision, str(here.data_dir.absolute()), str((folder / ablation.SHARED).absolute()))
         if dry_run:
             _show_plan(chosen, folder, as_json)

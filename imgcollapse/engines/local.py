@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from imgcollapse import worker
+from imgcollapse.engines.common import LOG, carry_out
 from imgcollapse.engines.crew import Crew
-from imgcollapse.errors import InUseProblem, SettingsProblem
+from imgcollapse.errors import SettingsProblem
 
-LOG = "worker.log"
 GRACE = 60  # seconds in which a stopped run may end cleanly
 
 
@@ -59,17 +59,11 @@ def _note_death(run: Path, code: int) -> None:
 
 
 def _work(run: Path) -> None:
-    """The child: carries one run out, with its words in the run's log."""
-    log = os.open(run / LOG, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
-    os.dup2(log, 1)
-    os.dup2(log, 2)
+    """The child: carries one run out."""
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
     try:
-        code = worker.work(run)
+        code = carry_out(run)
     except KeyboardInterrupt:
         code = 128 + signal.SIGINT
-    except InUseProblem as error:
-        print(error, flush=True)
-        code = error.exit_code
     sys.stdout.flush()
     sys.exit(code)

@@ -13,9 +13,8 @@ from typing import Any
 from pydantic import Field, NonNegativeFloat, NonNegativeInt
 
 from imgcollapse import worker
+from imgcollapse.engines.common import LOG, carry_out, left_undone, read_options
 from imgcollapse.engines.crew import Crew
-from imgcollapse.engines.far import carry_out, left_undone, read_options
-from imgcollapse.engines.local import LOG
 from imgcollapse.errors import SettingsProblem
 from imgcollapse.settings import Settings
 

@@ -17,8 +17,8 @@ import yaml
 from pydantic import Field, NonNegativeInt
 
 from imgcollapse import progress, store, worker
+from imgcollapse.engines.common import carry_out, left_undone, read_options
 from imgcollapse.engines.crew import Crew
-from imgcollapse.engines.far import carry_out, left_undone, read_options
 from imgcollapse.errors import SettingsProblem
 from imgcollapse.files import read_json, to_json, write_text
 from imgcollapse.settings import Settings

@@ -1,4 +1,4 @@
-"""What the engines that use other machines have in common."""
+"""What the engines have in common."""
 
 import os
 from pathlib import Path
@@ -6,9 +6,10 @@ from typing import Any, TypeVar
 
 from imgcollapse import store, worker
 from imgcollapse.engines.crew import Crew
-from imgcollapse.engines.local import LOG
 from imgcollapse.errors import InUseProblem, SettingsProblem
 from imgcollapse.settings import Settings, build, read_file
+
+LOG = "worker.log"  # in a run's folder: what its worker said
 
 T = TypeVar("T", bound=Settings)
 
