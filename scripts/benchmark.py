@@ -226,7 +226,6 @@ def ablation(gens: int, seeds: int, arms: int) -> None:
     """The digits retention ablation, shortened, from the command line as a user starts it; every time with an empty folder."""
     import json
     import os
-    import resource
     import subprocess
     import sys
 
@@ -242,18 +241,17 @@ def ablation(gens: int, seeds: int, arms: int) -> None:
         warm = ["run", "--gens", "1", "--set", "model.steps=1", "--samples", "630", "--out", f"{folder}/warm"]
         subprocess.run([sys.executable, "-m", "imgcollapse", *warm], env=data, check=True, capture_output=True)  # trains the classifier
         for jobs, threads in ((1, 2), (2, 1)):
-            before, began = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
+            began = time.perf_counter()
             command = ["ablate", str(file), "--out", f"{folder}/{jobs}x{threads}", "--jobs", str(jobs), "--threads", str(threads), "--json"]
             command += ["--gens", str(gens), "--seeds", str(seeds)]
             done = subprocess.run([sys.executable, "-m", "imgcollapse", *command], env=data, check=True, capture_output=True, text=True)
-            wall, after = time.perf_counter() - began, resource.getrusage(resource.RUSAGE_CHILDREN)
+            wall = time.perf_counter() - began
             about = json.loads(done.stdout)["account"]
-            core_hours = (after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime) / 3600
             beside = 1 - about["seconds_making"] / (wall * jobs)
             rates.append(about["generations_asked_for"] / wall * 3600)
             click.echo(
                 f"{jobs} jobs x {threads} threads: {about['runs']} runs, {about['generations_asked_for']} generations asked for, "
-                f"{about['generations_made']} computed, {about['generations_linked']} linked; {wall:.0f} s, {core_hours:.3f} core hours, "
+                f"{about['generations_made']} computed, {about['generations_linked']} linked; {wall:.0f} s, {wall * jobs * threads / 3600:.3f} core hours, "
                 f"{rates[-1]:.0f} generations/hour, {100 * beside:.1f} % of the jobs' time beside making generations"
             )
     click.echo(f"two jobs of one thread: {rates[1] / rates[0]:.2f} times the generations per hour of one job of two")
