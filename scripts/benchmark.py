@@ -251,7 +251,8 @@ def ablation(gens: int, seeds: int, arms: int) -> None:
             rates.append(about["generations_asked_for"] / wall * 3600)
             click.echo(
                 f"{jobs} jobs x {threads} threads: {about['runs']} runs, {about['generations_asked_for']} generations asked for, "
-                f"{about['generations_made']} computed, {about['generations_linked']} linked; {wall:.0f} s, {wall * jobs * threads / 3600:.3f} core hours, "
+                f"{about['generations_made']} computed, {about['generations_linked']} linked; {wall:.0f} s, "
+                f"{wall * jobs * threads / 3600:.3f} core hours, "
                 f"{rates[-1]:.0f} generations/hour, {100 * beside:.1f} % of the jobs' time beside making generations"
             )
     click.echo(f"two jobs of one thread: {rates[1] / rates[0]:.2f} times the generations per hour of one job of two")
