@@ -15,12 +15,11 @@ from imgcollapse.files import first_difference, read_json, to_json, write_text
 from imgcollapse.images import World
 from imgcollapse.models.nulls import NULLS
 from imgcollapse.settings import Settings, build, expand, merge, nested, read_file, to_yaml
-from imgcollapse.study import Study
+from imgcollapse.study import DEFAULT_KINDS, Study
 from imgcollapse.summary import Run
 from imgcollapse.worker import Bench
 
 ABLATION, PLAN, RUNS, SHARED, CSV, SUMMARY = "ablation.yaml", "plan.json", "runs", "shared", "ablation.csv", "summary.json"
-DEFAULTS = {name: {"kind": field.default.kind} for name, field in Study.model_fields.items() if hasattr(field.default, "kind")}
 
 
 class Ablation(Settings):
@@ -75,7 +74,7 @@ class Ablation(Settings):
     def studies(self) -> Iterator[tuple[str, str | None, Study]]:
         """(arm, null model or None, study with the first seed): every arm, and after it the null models under its regime."""
         for arm, changes in self.named().items():
-            values = merge(merge(DEFAULTS, self.base), changes)
+            values = merge(merge(DEFAULT_KINDS, self.base), changes)
             try:
                 own = build(Study, {**values, "seed": self.seeds[0]})
             except SettingsProblem as problem:
@@ -86,7 +85,7 @@ class Ablation(Settings):
 
     def default_folder(self, name: str) -> Path:
         """`runs/NAME-...`: the same for the same base, whatever the arms and seeds, so that those can be added to."""
-        base = _without_gens(merge(DEFAULTS, self.base))
+        base = _without_gens(merge(DEFAULT_KINDS, self.base))
         kinds = (str(expand(base[part])["kind"]) for part in ("dataset", "model"))  # type: ignore[index]
         digest = sha256(json.dumps(base, sort_keys=True, default=str).encode()).hexdigest()[:6]
         return Path("runs") / "-".join((name, *kinds, digest))

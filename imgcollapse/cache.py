@@ -29,7 +29,7 @@ def remembered(what: str, name: str, key: str, make: Callable[[], Made]) -> Made
         found = _read(path) if path.exists() else None
         if found is None:
             found = make()
-            _write(path, *found)
+            write(path, *found)
     return found
 
 
@@ -42,7 +42,8 @@ def digest(tensors: dict[str, Tensor], record: dict[str, Any] | None = None) -> 
     return found.hexdigest()
 
 
-def _write(path: Path, tensors: dict[str, Tensor], record: dict[str, Any]) -> None:
+def write(path: Path, tensors: dict[str, Tensor], record: dict[str, Any] | None = None) -> None:
+    """All of it or nothing: safetensors, with the digest and the record in the metadata under `about`."""
     part = path.with_suffix(f".part-{os.getpid()}")
     whole = {name: values.detach().cpu().contiguous() for name, values in tensors.items()}
     save_file(whole, part, metadata={"about": json.dumps({"digest": digest(whole, record), "record": record})})

@@ -22,7 +22,7 @@ from imgcollapse.metrics import METRICS
 from imgcollapse.models import MODELS
 from imgcollapse.regimes import REGIMES
 from imgcollapse.settings import assignment, build, expand, merge, read_file, to_yaml
-from imgcollapse.study import Study
+from imgcollapse.study import DEFAULT_KINDS, Study
 
 TABLES: dict[str, Mapping[str, Any]] = {
     "models": MODELS,
@@ -92,9 +92,7 @@ def _run(given: dict[str, Any], assignments: tuple[str, ...], *, dry_run: bool, 
 
 def study_from(given: dict[str, Any], assignments: tuple[str, ...]) -> Study:
     """The study that flags, environment, file and defaults add up to. Raises SettingsProblem."""
-    values: dict[str, Any] = {
-        name: {"kind": field.default.kind} for name, field in Study.model_fields.items() if hasattr(field.default, "kind")
-    }
+    values: dict[str, Any] = dict(DEFAULT_KINDS)
     named = read_file(given["config"]) if given.get("config") else {}
     flags = {name: given[name] for name in ("dataset", "model", "regime", "gens", "samples", "seed") if given.get(name) is not None}
     retained = {name: given[name] for name in ("real_fraction", "pool") if given.get(name) is not None}

@@ -1,7 +1,6 @@
 """What `imgcollapse ablate`, `worker` and `status` do."""
 
 import json
-import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,11 +16,11 @@ from imgcollapse.ablation import Ablation
 from imgcollapse.commands import machine_from, stoppable
 from imgcollapse.engines import ENGINES, Crew
 from imgcollapse.errors import DivergedProblem, SettingsProblem
-from imgcollapse.files import read_json, to_json, write_text
+from imgcollapse.files import to_json, write_text
 from imgcollapse.settings import assignment, build, merge, nested, read_file
 from imgcollapse.standing import Standing
-from imgcollapse.summary import Run, named
-from imgcollapse.watch import Aloud, Watch, account_line
+from imgcollapse.summary import Record, Run, named
+from imgcollapse.watch import Aloud, Watch, account_line, say
 from imgcollapse.worker import Bench
 
 SOME_FAILED = 7
@@ -41,7 +40,7 @@ def ablate(given: dict[str, Any], assignments: tuple[str, ...], axes: tuple[str,
     folder = given["out"] or chosen.default_folder(given["file"].stem if given["file"] else "ablation")
     threads = given["threads"]
     here = machine_from(given)
-    jobs = given["jobs"] or (_jobs(threads) if here.torch_device().type == "cpu" else 1)
+    jobs = given["jobs"] or (max(1, machine.cores() // threads) if here.torch_device().type == "cpu" else 1)
     if given["jobs"] is None and given["engine"] != "local":
         jobs = len(list(chosen.studies())) * len(chosen.seeds)  # not this machine's cores, but the cluster's places limit it
     crew = Crew(jobs=jobs, threads=threads, options=_options(given["engine_options"]))
@@ -56,20 +55,21 @@ def ablate(given: dict[str, Any], assignments: tuple[str, ...], axes: tuple[str,
         runs = ablation.plan(chosen, folder, bench)
     before = standing.standings(runs)
     todo = [one.run for one in before if one.state != "done" and not (_diverged(one) and not given["retry"])]
-    watch = Watch(folder, runs, crew.jobs)
-    watch.begin(before)
+    asked, there = sum(one.run.study.gens for one in before), sum(one.done for one in before)
+    say(f"{folder}: {len(before)} runs of {asked} generations; {there} generations are there")
+    watch = Watch(before, crew.jobs)
     with stoppable() as stopped, progress.watched_by(Aloud()):
         ENGINES[given["engine"]](ablation.in_order(todo), crew, watch)
     watch.end()
     after = standing.standings(runs)
-    made = finish(folder, chosen, runs, after, given["interval"])
+    made, record = finish(folder, chosen, runs, after, given["interval"])
     if stopped:
         click.echo(f"stopped; what is finished is kept in {folder}. To go on, run the same command again.", err=True)
         sys.exit(stopped[0])
     if as_json:
         click.echo(json.dumps({"ablation": str(folder), "files": [str(path) for path in made], "account": standing.account(after)}))
     else:
-        _print_end(folder, runs, after, made)
+        _print_end(after, made, record)
     if any(one.state != "done" for one in after):
         sys.exit(SOME_FAILED)
 
@@ -105,11 +105,11 @@ def ablation_from(given: dict[str, Any], assignments: Sequence[str], axes: Seque
     return build(Ablation, {**values, **layer})
 
 
-def finish(folder: Path, chosen: Ablation, runs: Sequence[Run], after: Sequence[Standing], method: str) -> list[Path]:
-    """Writes the tidy table, the summary and the figures of what is there; returns the files."""
+def finish(folder: Path, chosen: Ablation, runs: Sequence[Run], after: Sequence[Standing], method: str) -> tuple[list[Path], Record]:
+    """Writes the tidy table, the summary and the figures of what is there; returns the files and the summary, empty before any scores."""
     rows = summary.rows(runs)
     if not rows:
-        return []
+        return [], {}
     summary.write_csv(rows, folder / ablation.CSV)
     record = {
         "question": chosen.question,
@@ -118,7 +118,7 @@ def finish(folder: Path, chosen: Ablation, runs: Sequence[Run], after: Sequence[
         "runs": [standing.as_record(one, folder) for one in after],
     }
     write_text(folder / ablation.SUMMARY, to_json(record))
-    return [folder / ablation.CSV, folder / ablation.SUMMARY, *report.draw_ablation(folder, runs, record)]
+    return [folder / ablation.CSV, folder / ablation.SUMMARY, *report.draw_ablation(folder, runs, record)], record
 
 
 def work(run: Path) -> None:
@@ -152,10 +152,9 @@ def status(folder: Path, as_json: bool) -> None:
     click.echo(account_line(all_of_them, left if busy else None))
 
 
-def _print_end(folder: Path, runs: Sequence[Run], after: Sequence[Standing], made: Sequence[Path]) -> None:
+def _print_end(after: Sequence[Standing], made: Sequence[Path], record: Record) -> None:
     out = Console(width=None if sys.stdout.isatty() else 140)
     if made:
-        record = read_json(folder / ablation.SUMMARY)
         for extractor, (headings, *lines) in summary.table_lines(record).items():
             table = Table(title=f"features: {extractor}; {record['method'].partition(';')[0]}", title_justify="left")
             for heading in headings:
@@ -191,11 +190,6 @@ def _show_plan(chosen: Ablation, folder: Path, as_json: bool) -> None:
 
 def _diverged(one: Standing) -> bool:
     return one.failure is not None and one.failure["exit_code"] == DivergedProblem.exit_code
-
-
-def _jobs(threads: int) -> int:
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return max(1, cores // threads)
 
 
 def _options(given: Sequence[str]) -> dict[str, str]:

@@ -76,6 +76,11 @@ def _own_gpu(named: torch.device) -> torch.device:
     return torch.device("cuda", int(os.environ.get("LOCAL_RANK") or 0))
 
 
+def cores() -> int:
+    """How many processor cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def has_bfloat16(device: torch.device) -> bool:
     """Whether bfloat16 products are done in hardware there (avx512_bf16 or AMX on a CPU, Ampere or later on a GPU)."""
     if device.type == "cuda":

@@ -59,28 +59,19 @@ def seconds_left(all_of_them: Sequence[Standing], jobs: int) -> float | None:
 
     None while a model is still to run of which no generation has been timed.
     """
-    times = defaultdict[str, list[float]](list)
-    for one in all_of_them:
-        times[one.run.study.model.kind] += one.made
-    left = 0.0
+    usual, left = _usual_seconds(all_of_them), 0.0
     for one in all_of_them:
         remaining = 0 if one.state == "failed" else one.run.study.gens - one.done
-        seconds = times[one.run.study.model.kind]
-        if remaining and not seconds:
+        if remaining and one.run.study.model.kind not in usual:
             return None
-        left += remaining * sum(seconds) / max(1, len(seconds))
+        left += remaining * usual.get(one.run.study.model.kind, 0.0)
     return left / jobs
 
 
 def account(all_of_them: Sequence[Standing]) -> dict[str, Any]:
     """What sharing saved: generations asked for, finished, made, linked, and the seconds that making took and linking saved."""
-    times = defaultdict[str, list[float]](list)
-    for one in all_of_them:
-        times[one.run.study.model.kind] += one.made
-    saved = 0.0
-    for one in all_of_them:
-        seconds = times[one.run.study.model.kind]
-        saved += one.linked * sum(seconds) / len(seconds) if seconds else 0.0
+    usual = _usual_seconds(all_of_them)
+    saved = sum(one.linked * usual.get(one.run.study.model.kind, 0.0) for one in all_of_them)
     return {
         "runs": len(all_of_them),
         "states": dict(Counter(one.state for one in all_of_them)),
@@ -91,6 +82,14 @@ def account(all_of_them: Sequence[Standing]) -> dict[str, Any]:
         "seconds_making": round(sum(second for one in all_of_them for second in one.made), 3),
         "seconds_saved": round(saved, 3),
     }
+
+
+def _usual_seconds(all_of_them: Sequence[Standing]) -> dict[str, float]:
+    """Kind of model -> mean seconds of its generations, where any were made."""
+    times = defaultdict[str, list[float]](list)
+    for one in all_of_them:
+        times[one.run.study.model.kind] += one.made
+    return {kind: sum(seconds) / len(seconds) for kind, seconds in times.items() if seconds}
 
 
 def as_record(one: Standing, folder: Path) -> dict[str, Any]:

@@ -49,6 +49,10 @@ class Study(Settings):
         return {"generation": generation, **self.model_dump(mode="json", include={"model", "samples", "seed"})}
 
 
+DEFAULT_KINDS = {name: {"kind": field.default.kind} for name, field in Study.model_fields.items() if hasattr(field.default, "kind")}
+"""What a study's parts are where nothing else is said; further settings are merged on top."""
+
+
 def run(study: Study, folder: Path, landed: Landed = lambda generation, scores: None, shared: Path | None = None) -> None:
     """Carries the study out in its run folder; what is finished there is not done again.
 

@@ -69,7 +69,7 @@ def fit_network(net: Net, loss: Loss, data: Sequence[Tensor], options: Training,
     Raises DivergedProblem when the loss is no longer a finite number.
     """
     where = machine.current()
-    device = where.torch_device()
+    device, halved = where.torch_device(), where.mixed_precision() == "bf16"
     # the precision is asked for below: accelerate keeps that of a process's first network for all that follow
     accelerator = Accelerator(device_placement=False, cpu=device.type == "cpu", mixed_precision="no")
     on_device = [part.to(device) for part in data]
@@ -97,7 +97,7 @@ def fit_network(net: Net, loss: Loss, data: Sequence[Tensor], options: Training,
         for group in optimiser.param_groups:
             group["lr"] = options.learning_rate * rate(step, options)
         rows = order[step][share].to(device)
-        with torch.autocast(device.type, torch.bfloat16, enabled=where.mixed_precision() == "bf16"):
+        with torch.autocast(device.type, torch.bfloat16, enabled=halved):
             value = weight * loss(trained, [part[rows] for part in on_device], draws)
         accelerator.backward(value)
         processes.add_up([value.detach(), *(parameter.grad for parameter in weights if parameter.grad is not None)])

@@ -2,13 +2,17 @@
 
 import time
 from collections.abc import Sequence
-from pathlib import Path
 
 import click
 
 from imgcollapse import console, progress, standing, store, worker
 from imgcollapse.standing import Standing
-from imgcollapse.summary import Run, named
+from imgcollapse.summary import named
+
+
+def say(line: str) -> None:
+    """A line beside the results."""
+    click.echo(line, err=True)
 
 
 class Aloud(progress.Silent):
@@ -16,55 +20,42 @@ class Aloud(progress.Silent):
 
     def say(self, line: str) -> None:
         """Prints the line."""
-        click.echo(line, err=True)
+        say(line)
 
 
 class Watch:
     """Tells of generations as they land, whoever makes them, by looking into the run folders."""
 
-    def __init__(self, folder: Path, runs: Sequence[Run], jobs: int) -> None:
-        self.folder, self.jobs = folder, jobs
-        self.runs = list({run.folder: run for run in reversed(runs)}.values())[::-1]
-        self.seen: dict[Path, int] = {}
-        self.told: dict[Path, str] = {}
+    def __init__(self, before: Sequence[Standing], jobs: int) -> None:
+        self.runs, self.jobs = [one.run for one in before], jobs
+        self.seen = {run.folder: len(store.history(run.folder)) for run in self.runs}
+        self.told = {one.run.folder: one.failure["when"] for one in before if one.failure is not None}
         self.asked = sum(run.study.gens for run in self.runs)
         self.last = 0.0
-
-    def begin(self, before: Sequence[Standing]) -> None:
-        """Says what is there already."""
-        for one in before:
-            self.seen[one.run.folder] = len(store.history(one.run.folder))
-            if one.failure is not None:
-                self.told[one.run.folder] = one.failure["when"]
-        done = sum(one.done for one in before)
-        self.say(f"{self.folder}: {len(self.runs)} runs of {self.asked} generations; {done} generations are there")
 
     def __call__(self) -> None:
         """Prints a line for every generation and failure that is new."""
         if time.monotonic() - self.last < 0.5:
             return
-        self.last = time.monotonic()
+        self.last, count = time.monotonic(), ""
         for run in self.runs:
+            who = f"{named(run.arm, run.null)}, seed {run.seed}"
             past = store.history(run.folder)
-            for line in past[self.seen.get(run.folder, 0) :]:
+            for line in past[self.seen[run.folder] :]:
+                count = count or self._count()  # looks into every run's folder: once a look is enough
                 scores = store.scores_of(run.folder, line["generation"])
                 how = "shared" if line["how"] == "shared" else console.duration(line["seconds"])
-                what = f"{named(run.arm, run.null)}, seed {run.seed}: generation {line['generation']}"
-                self.say(f"{self._count()}  {what}  {console.in_short(scores)}  ({how})")
+                say(f"{count}  {who}: generation {line['generation']}  {console.in_short(scores)}  ({how})")
             self.seen[run.folder] = len(past)
             failure = worker.read_failure(run.folder)
             if failure is not None and self.told.get(run.folder) != failure["when"]:
                 self.told[run.folder] = failure["when"]
-                self.say(f"{named(run.arm, run.null)}, seed {run.seed}: FAILED in generation {failure['generation']}: {failure['message']}")
+                say(f"{who}: FAILED in generation {failure['generation']}: {failure['message']}")
 
     def end(self) -> None:
         """What the last look missed."""
         self.last = 0.0
         self()
-
-    def say(self, line: str) -> None:
-        """Prints the line."""
-        click.echo(line, err=True)
 
     def _count(self) -> str:
         now = standing.standings(self.runs)

@@ -2,7 +2,6 @@
 
 import logging
 import traceback
-from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -64,7 +63,7 @@ class _Log(progress.Silent):
         print(f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S}  {line}", flush=True)
 
 
-def work(run: Path, landed: Callable[[int, dict[str, Any]], None] = lambda generation, scores: None) -> int:
+def work(run: Path) -> int:
     """Carries the run out, or what is left of it. Returns 0, or the exit code of the failure that it has recorded in the folder.
 
     Raises KeyboardInterrupt where it is stopped; InUseProblem where another process is at it (which is no failure of the run).
@@ -78,7 +77,7 @@ def work(run: Path, landed: Callable[[int, dict[str, Any]], None] = lambda gener
     before = read_failure(run)
     try:
         with machine.use(machine.Machine(bench.device, bench.precision, Path(bench.data_dir))), progress.watched_by(_Log()):
-            study.run(build(Study, read_file(run / store.STUDY)), run, landed, Path(bench.shared))
+            study.run(build(Study, read_file(run / store.STUDY)), run, shared=Path(bench.shared))
     except InUseProblem:
         raise
     except Exception as error:

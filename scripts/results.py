@@ -8,11 +8,12 @@ import csv
 import gzip
 import json
 from collections import defaultdict
+from dataclasses import asdict
 from pathlib import Path
 
 import click
 
-from imgcollapse.statistics import Interval, interval
+from imgcollapse.statistics import interval
 
 PLACES = {"fd": ("FD", 1), "precision": ("precision", 2), "recall": ("recall", 2), "coverage": ("coverage", 2)}
 FOLDER = click.argument("folder", type=click.Path(path_type=Path, exists=True))
@@ -73,7 +74,7 @@ def classes(folder: Path, arm: str) -> None:
             last = [chain[max(chain)] for chain in chains.values()]
             lost = sum(value == 0 for value in last)
             span = interval([value / floor for value in last])
-            cells += [_span(span), f"{lost} of {len(last)} seeds"]
+            cells += [_cell(asdict(span), 2), f"{lost} of {len(last)} seeds"]
         print(f"| {c} | {100 * floor:.1f} % | {' | '.join(cells)} |")
 
 
@@ -86,10 +87,6 @@ def _cell(span: dict[str, float | None], digits: int, sign: str = "") -> str:
     if span["low"] is None:
         return f"{span['mean']:{sign}.{digits}f}"
     return f"{span['mean']:{sign}.{digits}f} [{span['low']:{sign}.{digits}f}, {span['high']:{sign}.{digits}f}]"
-
-
-def _span(span: Interval) -> str:
-    return f"{span.mean:.2f}" if span.low is None else f"{span.mean:.2f} [{span.low:.2f}, {span.high:.2f}]"
 
 
 if __name__ == "__main__":

@@ -1,7 +1,6 @@
 """A small convolutional classifier of the real classes; its penultimate layer gives the features."""
 
 import json
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from hashlib import sha256
@@ -12,11 +11,10 @@ import torch
 from filelock import FileLock
 from pydantic import Field, PositiveInt
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.nn import functional
 
-from imgcollapse import machine, progress, seeds
+from imgcollapse import cache, machine, progress, seeds
 from imgcollapse.errors import DataProblem
 from imgcollapse.images import ImageSet, World, to_signed
 from imgcollapse.training import Draws, Training, fit_network
@@ -47,7 +45,7 @@ class Classifier(Training):
         with FileLock(path.with_suffix(".lock")):
             if not (path.exists() and _load(net, path)):
                 net = self._train(world)
-                _save(net, path)
+                cache.write(path, net.state_dict())
         return FittedClassifier(net, _accuracy(net, world.held_out))
 
     def _untrained(self, world: World) -> "_Network":
@@ -89,7 +87,7 @@ class FittedClassifier:
 
     def record(self) -> dict[str, object]:
         """What names this ruler: digest of the weights, number of features, held-out accuracy."""
-        return {"digest": _digest(self.net), "dim": self.net.head.in_features, "held_out_accuracy": self.accuracy}
+        return {"digest": cache.digest(self.net.state_dict()), "dim": self.net.head.in_features, "held_out_accuracy": self.accuracy}
 
 
 class _Network(nn.Module):
@@ -134,21 +132,6 @@ def _accuracy(net: _Network, held_out: ImageSet) -> float:
     return float((found == held_out.labels).double().mean())
 
 
-def _digest(net: _Network) -> str:
-    digest = sha256()
-    for name, weight in sorted(net.state_dict().items()):
-        digest.update(name.encode())
-        digest.update(weight.detach().cpu().contiguous().numpy().tobytes())
-    return digest.hexdigest()
-
-
-def _save(net: _Network, path: Path) -> None:
-    part = path.with_suffix(f".part-{os.getpid()}")
-    weights = {name: weight.detach().cpu().contiguous() for name, weight in net.state_dict().items()}
-    save_file(weights, part, metadata={"about": json.dumps({"digest": _digest(net)})})
-    os.replace(part, path)
-
-
 def _load(net: _Network, path: Path) -> bool:
     """Whether the file held these weights whole; safetensors itself would load a flipped bit without a word."""
     try:
@@ -157,7 +140,7 @@ def _load(net: _Network, path: Path) -> bool:
             digest = json.loads((file.metadata() or {})["about"])["digest"]
     except (SafetensorError, RuntimeError, KeyError, json.JSONDecodeError, OSError):
         digest = ""
-    if digest == _digest(net.eval().requires_grad_(False)):
+    if digest == cache.digest(net.eval().requires_grad_(False).state_dict()):
         return True
     progress.say(f"{path}: the cached classifier is damaged; training it anew")
     return False

@@ -62,7 +62,8 @@ def _curves(folder: Path, summary: Record) -> Path | None:
         place.axhline(floor, color=GREY, linestyle="--", linewidth=1.2, label="floor: real against real")
         tidy(place, SCORES[name].title, SCORES[name].meaning, whole=True)
         # the mean decides the window: with few seeds an interval may reach far beyond what a metric can be
-        place.set_ylim(0, 1.12 * max(highest, floor, 1e-9)) if name in FROM_ZERO or name == "fd" else None
+        if name in FROM_ZERO or name == "fd":
+            place.set_ylim(0, 1.12 * max(highest, floor, 1e-9))
     for place in list(axes.flat)[len(panels) :]:
         place.set_axis_off()
     handles, labels = axes.flat[0].get_legend_handles_labels()
@@ -93,7 +94,7 @@ def _forest(folder: Path, summary: Record) -> Path | None:
             place.plot([span["mean"]], [row], color=style["color"], marker=style["marker"], markersize=style["markersize"])
             unit = span["unit"]
         words = {"area": "area above the floor", "slope": "slope", "last": "last generation"}[what]
-        tidy(place, f"{SCORES[name].title}", words if what == "last" else f"{words} ({unit})")
+        tidy(place, SCORES[name].title, words if what == "last" else f"{words} ({unit})")
         place.set_yticks(range(len(arms)), names if place is axes.flat[0] else [""] * len(arms), fontsize=8)
         place.set_ylim(len(arms) - 0.5, -0.5)
         if what == "last":
