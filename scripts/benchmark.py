@@ -4,7 +4,7 @@ python scripts/benchmark.py digits       the main job, end to end, and what shar
 python scripts/benchmark.py reference    one generation our way and the usual way, in one process
 python scripts/benchmark.py mnist        a VAE generation on MNIST: pictures per second (needs MNIST in the data folder)
 python scripts/benchmark.py metrics      the metrics at N = 10,000 against prdc
-python scripts/benchmark.py ablation     the digits retention ablation, shortened: two jobs of one thread against one job of two
+python scripts/benchmark.py ablation     the digits retention ablation, shortened: two jobs of one thread against one job of two, or others
 """
 
 import contextlib
@@ -219,11 +219,14 @@ def metrics(n: int, dim: int) -> None:
 
 
 @main.command()
-@click.option("--gens", default=3)
-@click.option("--seeds", default=2)
+@click.option("--gens", default=3, help="Generations of a run.")
+@click.option("--seeds", default=2, help="Seeds of every arm.")
 @click.option("--arms", default=3, help="How many arms of configs/retention.yaml.")
-def ablation(gens: int, seeds: int, arms: int) -> None:
-    """The digits retention ablation, shortened, from the command line as a user starts it; every time with an empty folder."""
+@click.option("--steps", type=int, help="Training steps of the DDPM, where its own are too many for a benchmark.")
+@click.option("--layout", "layouts", multiple=True, default=("1x2", "2x1"), show_default=True, help="JOBSxTHREADS; may be repeated.")
+@click.option("--device", default="cpu", show_default=True, help="cuda: how busy the GPU is, is printed as well.")
+def ablation(gens: int, seeds: int, arms: int, steps: int | None, layouts: tuple[str, ...], device: str) -> None:
+    """The digits retention ablation from the command line as a user starts it; shortened, and every time with an empty folder."""
     import json
     import os
     import subprocess
@@ -233,29 +236,63 @@ def ablation(gens: int, seeds: int, arms: int) -> None:
 
     whole = yaml.safe_load((Path(__file__).parent.parent / "configs" / "retention.yaml").read_text(encoding="utf-8"))
     whole["arms"] = dict(list(whole["arms"].items())[:arms])
-    rates = []
+    first = 0.0
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "retention.yaml"
         file.write_text(yaml.safe_dump(whole, sort_keys=False), encoding="utf-8")
-        data = {**os.environ, "IMGCOLLAPSE_DATA": f"{folder}/data"}
+        data = {**os.environ, "IMGCOLLAPSE_DATA": f"{folder}/data", "IMGCOLLAPSE_DEVICE": device}
         warm = ["run", "--gens", "1", "--set", "model.steps=1", "--samples", "630", "--out", f"{folder}/warm"]
         subprocess.run([sys.executable, "-m", "imgcollapse", *warm], env=data, check=True, capture_output=True)  # trains the classifier
-        for jobs, threads in ((1, 2), (2, 1)):
+        for layout in layouts:
+            jobs, threads = map(int, layout.split("x"))
+            out = Path(folder) / layout
+            command = ["ablate", str(file), "--out", str(out), "--jobs", str(jobs), "--threads", str(threads), "--json"]
+            command += ["--gens", str(gens), "--seeds", str(seeds), *(["--set", f"model.steps={steps}"] if steps else [])]
             began = time.perf_counter()
-            command = ["ablate", str(file), "--out", f"{folder}/{jobs}x{threads}", "--jobs", str(jobs), "--threads", str(threads), "--json"]
-            command += ["--gens", str(gens), "--seeds", str(seeds)]
-            done = subprocess.run([sys.executable, "-m", "imgcollapse", *command], env=data, check=True, capture_output=True, text=True)
+            with _gpu_busy(device) as busy:
+                done = subprocess.run([sys.executable, "-m", "imgcollapse", *command], env=data, check=True, capture_output=True, text=True)
             wall = time.perf_counter() - began
             about = json.loads(done.stdout)["account"]
-            beside = 1 - about["seconds_making"] / (wall * jobs)
-            rates.append(about["generations_asked_for"] / wall * 3600)
+            # each run's end; when fewer runs are left than jobs, the others wait for the last one
+            ends = sorted(max(path.stat().st_mtime for path in run.glob("gen_*/MANIFEST.json")) for run in (out / "runs").iterdir())
+            idle = sum(ends[-1] - end for end in ends[-jobs:])
+            beside = wall * jobs - about["seconds_making"] - idle
+            rate = about["generations_asked_for"] / wall * 3600
+            first = first or rate
             click.echo(
                 f"{jobs} jobs x {threads} threads: {about['runs']} runs, {about['generations_asked_for']} generations asked for, "
                 f"{about['generations_made']} computed, {about['generations_linked']} linked; {wall:.0f} s, "
-                f"{wall * jobs * threads / 3600:.3f} core hours, "
-                f"{rates[-1]:.0f} generations/hour, {100 * beside:.1f} % of the jobs' time beside making generations"
+                f"{wall * jobs * threads / 3600:.3f} core hours; {rate:.0f} generations/hour ({rate / first:.2f} times the first line's); "
+                f"of the jobs' time {beside:.0f} s ({100 * beside / (wall * jobs):.1f} %) beside making generations (start-up, locks, "
+                f"statistics, figures), {idle:.0f} s waiting for the last run"
+                + (f"; GPU busy {sum(busy) / len(busy):.0f} %" if busy else "")
             )
-    click.echo(f"two jobs of one thread: {rates[1] / rates[0]:.2f} times the generations per hour of one job of two")
+
+
+@contextlib.contextmanager
+def _gpu_busy(device: str) -> Iterator[list[float]]:
+    """Once a second how many percent of the time the GPU computed something (nvidia-smi's `utilization.gpu`); empty on a CPU."""
+    import subprocess
+    import threading
+
+    seen: list[float] = []
+    over = threading.Event()
+    index = device.partition(":")[2] or "0"
+    ask = ["nvidia-smi", f"--id={index}", "--query-gpu=utilization.gpu", "--format=csv,noheader,nounits"]
+
+    def look() -> None:
+        while not over.wait(1):
+            seen.append(float(subprocess.run(ask, check=True, capture_output=True, text=True).stdout))
+
+    watch = threading.Thread(target=look)
+    if device.startswith("cuda"):
+        watch.start()
+    try:
+        yield seen
+    finally:
+        over.set()
+        if watch.ident:
+            watch.join()
 
 
 def _quality(name: str, metrics: dict[str, float], floor: dict[str, float]) -> str:
