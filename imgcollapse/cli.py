@@ -84,9 +84,9 @@ def run(assignments: tuple[str, ...], dry_run: bool, as_json: bool, **given: Any
     from imgcollapse import busy
 
     busy.wait_asleep_if_busy()  # before torch is imported
-    from imgcollapse import commands
+    from imgcollapse.commands import run
 
-    commands.run(given, assignments, dry_run=dry_run, as_json=as_json)
+    run.run(given, assignments, dry_run=dry_run, as_json=as_json)
 
 
 @main.command(epilog=EXIT_CODES)
@@ -120,9 +120,9 @@ def ablate(assignments: tuple[str, ...], axes: tuple[str, ...], dry_run: bool, a
     FILE is an ablation in YAML: question, base, arms or axes, seeds. To go on, or after adding arms or seeds, run the same command again:
     only what is missing is done.
     """
-    from imgcollapse import commands_ablate
+    from imgcollapse.commands import ablate
 
-    commands_ablate.ablate(given, assignments, axes, dry_run=dry_run, as_json=as_json)
+    ablate.ablate(given, assignments, axes, dry_run=dry_run, as_json=as_json)
 
 
 @main.command()
@@ -132,9 +132,9 @@ def worker(run: Path) -> None:
     from imgcollapse import busy
 
     busy.wait_asleep_if_busy()
-    from imgcollapse import commands_ablate
+    from imgcollapse.commands import ablate
 
-    commands_ablate.work(run)
+    ablate.work(run)
 
 
 @main.command()
@@ -142,24 +142,24 @@ def worker(run: Path) -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print it as JSON.")
 def status(folder: Path, as_json: bool) -> None:
     """What of an ablation (or a run) is done, running or failed, and the time left."""
-    from imgcollapse import commands_ablate
+    from imgcollapse.commands import ablate
 
-    commands_ablate.status(folder, as_json)
+    ablate.status(folder, as_json)
 
 
 @main.command("list")
 @click.argument("name", required=False)
 def list_(name: str | None) -> None:
     """Models, data sets, regimes, extractors and metrics; with a NAME, its options."""
-    from imgcollapse import commands
+    from imgcollapse.commands import about
 
-    commands.list_tables(name)
+    about.list_tables(name)
 
 
 @main.command()
 @DATA_DIR
 def doctor(data_dir: Path | None) -> None:
     """What is installed, which device and precision will be used, which data are there, and what to do about what is wrong."""
-    from imgcollapse import commands
+    from imgcollapse.commands import about
 
-    sys.exit(commands.doctor(data_dir))
+    sys.exit(about.doctor(data_dir))

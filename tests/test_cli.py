@@ -15,7 +15,8 @@ from click.testing import CliRunner, Result
 from PIL import Image
 
 import imgcollapse
-from imgcollapse import cli, commands, errors
+from imgcollapse import cli, errors
+from imgcollapse.commands import about
 from imgcollapse.study import Study
 
 ROOT = Path(imgcollapse.__file__).parent.parent
@@ -127,7 +128,7 @@ def test_an_unexpected_error_is_one_line_too_and_debug_shows_where(monkeypatch: 
     def breaks(*arguments: object) -> None:
         raise KeyError("no\nluck")
 
-    monkeypatch.setattr(commands, "list_tables", breaks)
+    monkeypatch.setattr(about, "list_tables", breaks)
     result = call("list")
     assert result.exit_code == 1
     assert result.stderr == "imgcollapse: 'no\\nluck' (KeyError; `imgcollapse --debug ...` shows where)\n"
@@ -166,7 +167,7 @@ def test_a_signal_stops_the_run_cleanly_and_says_how_to_resume(number: int, code
 
 def test_list_names_every_entry_of_every_table_and_the_options_of_each() -> None:
     shown = call("list").stdout
-    for table in commands.TABLES.values():
+    for table in about.TABLES.values():
         for name, entry in table.items():
             assert re.search(rf"^ *{re.escape(name)}  +\S", shown, re.M), name
             one = call("list", name)
@@ -213,7 +214,7 @@ def test_the_readme_knows_every_command_and_option() -> None:
 
 
 def test_the_readme_names_every_entry_of_every_table() -> None:
-    for table in commands.TABLES.values():
+    for table in about.TABLES.values():
         for name in table:
             assert f"`{name}" in README, name
 

@@ -20,7 +20,6 @@ FLOORS = [
     {"ablation", "standing", "engines"},
     {"report", "watch"},
     {"commands"},
-    {"commands_ablate"},
     {"cli"},
     {"__main__"},
 ]

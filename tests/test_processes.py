@@ -35,7 +35,7 @@ ENDLESS = [*VAE_RUN, "--set=model.steps=20000"]
 
 # a server that has imported everything once forks the processes: fresh ones would take seconds each
 FRESH = multiprocessing.get_context("forkserver")
-FRESH.set_forkserver_preload(["imgcollapse.commands", "imgcollapse.models.vae_network"])
+FRESH.set_forkserver_preload(["imgcollapse.commands.run", "imgcollapse.models.vae_network"])
 
 
 @dataclass

@@ -1,4 +1,4 @@
-"""What `imgcollapse ablate`, `worker` and `status` do."""
+"""`imgcollapse ablate`, `worker` and `status`."""
 
 import json
 import sys
@@ -13,7 +13,7 @@ from rich.table import Table
 
 from imgcollapse import ablation, machine, progress, report, standing, store, summary, worker
 from imgcollapse.ablation import Ablation
-from imgcollapse.commands import machine_from, stoppable
+from imgcollapse.commands.common import machine_from, stoppable
 from imgcollapse.engines import ENGINES, Crew
 from imgcollapse.errors import DivergedProblem, SettingsProblem
 from imgcollapse.files import to_json, write_text

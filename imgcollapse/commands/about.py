@@ -1,0 +1,100 @@
+"""`imgcollapse list` and `imgcollapse doctor`."""
+
+import shutil
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel
+from rich.console import Console
+from rich.table import Table
+
+from imgcollapse import environment, machine
+from imgcollapse.commands.common import machine_from
+from imgcollapse.datasets import DATASETS
+from imgcollapse.errors import SettingsProblem
+from imgcollapse.extractors import EXTRACTORS
+from imgcollapse.metrics import METRICS
+from imgcollapse.models import MODELS
+from imgcollapse.regimes import REGIMES
+
+TABLES: dict[str, Mapping[str, Any]] = {
+    "models": MODELS,
+    "data sets": DATASETS,
+    "regimes": REGIMES,
+    "extractors": EXTRACTORS,
+    "metrics": METRICS,
+}
+
+
+def list_tables(name: str | None) -> None:
+    """`imgcollapse list [NAME]`."""
+    out = Console(width=None if sys.stdout.isatty() else 140)
+    if name is None:
+        for title, table in TABLES.items():
+            out.print(_two_columns(title, {key: _first_line(entry) for key, entry in table.items()}))
+        return
+    found = {title: table[name] for title, table in TABLES.items() if name in table}
+    if not found:
+        raise SettingsProblem(f"list: there is no '{name}'; `imgcollapse list` shows all names")
+    for title, entry in found.items():
+        out.print(f"{name} ({title}): {_first_line(entry)}", markup=False, highlight=False)
+        if isinstance(entry, type) and issubclass(entry, BaseModel):
+            options = {key: field for key, field in entry.model_fields.items() if key != "kind"}
+            rows = {
+                f"{key} = {'(required)' if field.is_required() else field.default!r}": field.description or ""
+                for key, field in options.items()
+            }
+            out.print(_two_columns("options", rows) if rows else "no options")
+        else:
+            out.print(entry.__doc__, markup=False, highlight=False)
+
+
+def doctor(data_dir: Path | None) -> int:
+    """`imgcollapse doctor`: prints what is there; the exit code, 1 when something must be mended."""
+    from imgcollapse import torchvision_guard
+
+    with machine.use(machine_from({"data_dir": data_dir})):
+        about = environment.describe()
+    wrong = [f"{name} is not installed; run: pip install imgcollapse" for name, version in about["packages"].items() if version is None]
+    state = {
+        "healthy": "healthy",
+        "mended": "built for another torch; mended in this process (its nms and io do not work and are not needed)",
+        "absent": "absent",
+    }[torchvision_guard.state]
+    folder = data_dir or machine.default_data_dir()
+    existing = next(path for path in (folder.absolute(), *folder.absolute().parents) if path.exists())
+    rows = {
+        "imgcollapse": f"{about['imgcollapse']} (commit {about['git_commit'] or 'unknown'})",
+        "python": about["python"],
+        "packages": ", ".join(f"{name} {version}" for name, version in about["packages"].items() if version),
+        "torchvision": state,
+        "device": f"{about['device']} ({about['device_name']}), {about['threads']} threads",
+        "precision": about["precision"] + ("" if about["precision"] == "bfloat16" else " (no bfloat16 in hardware here)"),
+        "data folder": f"{folder} ({shutil.disk_usage(existing).free / 2**30:.0f} GiB free)",
+    }
+    for kind, dataset in DATASETS.items():
+        if dataset.files:
+            there = (folder / dataset.files).is_dir()
+            rows[f"data: {kind}"] = "there" if there else f"not there: the first use downloads it, or put it into {folder / dataset.files}"
+    rows["data: digits"] = "there (bundled with scikit-learn)"
+    out = Console(width=None if sys.stdout.isatty() else 140)
+    out.print(_two_columns("doctor", rows))
+    for line in wrong:
+        out.print(f"to mend: {line}", markup=False)
+    out.print("nothing to mend" if not wrong else "", markup=False)
+    return 1 if wrong else 0
+
+
+def _first_line(entry: Any) -> str:
+    return (entry.__doc__ or "").strip().splitlines()[0]
+
+
+def _two_columns(title: str, rows: dict[str, str]) -> Table:
+    table = Table(title=title, title_justify="left", show_header=False, box=None, padding=(0, 2))
+    table.add_column(no_wrap=True)
+    table.add_column(overflow="fold")
+    for key, value in rows.items():
+        table.add_row(key, value)
+    return table
