@@ -565,8 +565,13 @@ def test_shares_and_total_variation_are_of_the_confident_samples() -> None:
 def test_without_a_confident_sample_nothing_is_alive() -> None:
     found = variety(torch.full((20,), NO_CLASS), [0.5, 0.5])
     expected = {"classes_alive": 0, "effective_classes": 0, "total_variation": 1, "confident": 0}
-    unknown = {f"share_{part}{c}": float(part == "high_") for part in ("", "low_", "high_") for c in range(2)}
+    unknown = {f"share_{part}{c}": float(part == "high_") for part in ("", "low_", "high_", "alive_") for c in range(2)}
     assert found == expected | unknown
+
+
+def test_which_classes_are_alive_adds_up_to_how_many() -> None:
+    found = variety(torch.tensor([0] * 60 + [1] * 40), [0.4, 0.4, 0.2])
+    assert [found[f"share_alive_{c}"] for c in range(3)] == [1, 1, 0] and found["classes_alive"] == 2
 
 
 def test_worlds_without_two_classes_have_no_variety() -> None:

@@ -46,6 +46,7 @@ def class_variety(evidence: Evidence) -> dict[str, float]:
     """Shares of the classes among the confident samples, and what they add up to; empty for worlds with fewer than two classes.
 
         share_c            share of class c, with its 95 % Wilson interval share_low_c, share_high_c
+        share_alive_c      1 where class c is alive by the rule of classes_alive, else 0
         confident          share of all samples in which the classifier is confident of some class
         classes_alive      number of classes whose share has a one-sided 95 % lower bound above its false-hit rate (`false_hit_rates`)
         effective_classes  exp(H) of the shares, H = -sum p ln p: 1 (one class) to the number of classes (all equally often)
@@ -62,13 +63,14 @@ def class_variety(evidence: Evidence) -> dict[str, float]:
     n = int(counts.sum())
     shares = counts.double() / max(1, n)
     entropy = -torch.special.xlogy(shares, shares).sum()
+    alive = [float(lower_bound(int(hits), n) > rate) for hits, rate in zip(counts, false.tolist(), strict=True)]
     values = {
-        "classes_alive": float(sum(lower_bound(int(hits), n) > rate for hits, rate in zip(counts, false.tolist(), strict=True))),
+        "classes_alive": sum(alive),
         "effective_classes": float(entropy.exp()) if n else 0.0,
         "total_variation": float((shares - real).abs().sum() / 2) if n else 1.0,
         "confident": n / len(found),
     }
     for c, hits in enumerate(counts.tolist()):
         low, high = interval(hits, n) if n else (0.0, 1.0)
-        values |= {f"share_{c}": float(shares[c]), f"share_low_{c}": low, f"share_high_{c}": high}
+        values |= {f"share_{c}": float(shares[c]), f"share_low_{c}": low, f"share_high_{c}": high, f"share_alive_{c}": alive[c]}
     return values
