@@ -14,8 +14,13 @@ MANIFEST = "MANIFEST.json"
 
 def write_text(path: Path, text: str) -> None:
     """All of it or nothing: another reader never sees half a file."""
+    write_bytes(path, text.encode())
+
+
+def write_bytes(path: Path, data: bytes) -> None:
+    """All of it or nothing: another reader never sees half a file."""
     part = path.with_name(path.name + ".part")
-    part.write_text(text, encoding="utf-8")
+    part.write_bytes(data)
     sync(part)
     os.replace(part, path)
 

@@ -8,8 +8,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, overload
 
-import numpy as np
-import torch
 import yaml
 from filelock import FileLock, Timeout
 from PIL import Image
@@ -18,6 +16,8 @@ from imgcollapse import progress
 from imgcollapse.errors import DataProblem, InUseProblem, OtherStudyProblem
 from imgcollapse.files import MANIFEST, append_line, damage, first_difference, read_json, sync, to_json, write_manifest, write_text
 from imgcollapse.images import ImageSet
+from imgcollapse.npz import read_images as read_images
+from imgcollapse.npz import write_images
 from imgcollapse.shelf import Shelf, address
 
 STUDY, REFERENCE, ENVIRONMENT, HISTORY, LOCK = "study.yaml", "reference.json", "environment.json", "history.jsonl", ".lock"
@@ -134,8 +134,8 @@ class Kept:
         draft = place.with_suffix(".draft")
         try:
             draft.mkdir()
-            _write_images(draft / SAMPLES, samples)
-            _write_images(draft / LATENTS, latents)
+            write_images(draft / SAMPLES, samples)
+            write_images(draft / LATENTS, latents)
             write_text(draft / SCORES, to_json(scores))
             write_text(draft / PROVENANCE, to_json(provenance))
             grid.save(draft / GRID, optimize=True)
@@ -204,15 +204,6 @@ def scores_of(run: Path, generation: int) -> dict[str, Any]:
     return read_json(generation_folder(run, generation) / SCORES)
 
 
-def read_images(path: Path) -> ImageSet:
-    """The pictures in an `.npz` that this package wrote. Raises DataProblem where it cannot be read."""
-    try:
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
-            return ImageSet(*(torch.from_numpy(arrays[name]) for name in ("pixels", "labels", "born")))
-    except Exception as error:  # zipfile, zlib, numpy and the checks of ImageSet each raise their own
-        raise DataProblem(f"{path}: cannot be read ({error}); run the same command again, which mends damaged generations") from None
-
-
 class _Samples(Sequence[ImageSet]):
     def __init__(self, run: Path, count: int) -> None:
         self._run, self._count = run, count
@@ -240,7 +231,3 @@ def _same_study(path: Path, study: str) -> None:
         raise OtherStudyProblem(f"{path}: is damaged, so it cannot be told which study the folder holds; choose another --out")
     if before != now:
         raise OtherStudyProblem(f"{path.parent}: holds another study ({first_difference(before, now)}); choose another --out")
-
-
-def _write_images(path: Path, images: ImageSet) -> None:
-    np.savez(path, pixels=images.pixels.numpy(), labels=images.labels.numpy(), born=images.born.numpy())
