@@ -31,6 +31,9 @@ DATA_DIR = click.option(
 )
 
 
+TRACK = setting("--track", "Log to a tracker as well: tensorboard, wandb, trackio; may be repeated.", multiple=True, metavar="KIND")
+
+
 class OneLine(click.Group):
     """Turns the library's errors into one line and an exit code."""
 
@@ -74,6 +77,7 @@ def main(debug: bool) -> None:
 @setting("--device", "auto, cpu, cuda, cuda:N, mps.", default="auto", show_default=True)
 @setting("--precision", "auto (bfloat16 where it is done in hardware), float32, bfloat16.", default="auto", show_default=True)
 @DATA_DIR
+@TRACK
 @click.option("--dry-run", is_flag=True, help="Show the study, with every default, and stop.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 def run(assignments: tuple[str, ...], dry_run: bool, as_json: bool, **given: Any) -> None:
@@ -112,6 +116,7 @@ def run(assignments: tuple[str, ...], dry_run: bool, as_json: bool, **given: Any
 @setting("--device", "auto, cpu, cuda, cuda:N, mps.", default="auto", show_default=True)
 @setting("--precision", "auto, float32, bfloat16.", default="auto", show_default=True)
 @DATA_DIR
+@TRACK
 @click.option("--dry-run", is_flag=True, help="Show the studies, and stop.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 def ablate(assignments: tuple[str, ...], axes: tuple[str, ...], dry_run: bool, as_json: bool, **given: Any) -> None:
@@ -145,6 +150,41 @@ def status(folder: Path, as_json: bool) -> None:
     from imgcollapse.commands import ablate
 
     ablate.status(folder, as_json)
+
+
+@main.command()
+@click.argument("run", type=click.Path(path_type=Path))
+@click.option("--gen", "generation", type=int, help="The generation. [the last that is finished]")
+@click.option("--out", help="Where the folder goes. [RUN/card/gen_NNN]", type=click.Path(path_type=Path))
+@click.option("--export", type=click.Choice(["imagefolder", "npz"]), help="How samples are written. [imagefolder; of points npz]")
+@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+def card(run: Path, generation: int | None, out: Path | None, export: Any, as_json: bool) -> None:
+    """Write the weights and samples of one generation for others, with a model card and a data-set card (Hugging Face)."""
+    from imgcollapse.commands import card
+
+    card.card(run, generation, out, export, as_json)
+
+
+@main.command()
+@click.argument("places", metavar="RUN_OR_ABLATION...", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("-o", "--out", "page", type=click.Path(path_type=Path), help="The page. [report.html in the folder; of several, here]")
+@click.option("--open", "show", is_flag=True, help="Open it in the browser.")
+@click.option("--watch", is_flag=True, help="Write it again as generations land, until the runs have ended.")
+@click.option(
+    "--budget",
+    type=click.FloatRange(min=0),
+    default=25,
+    show_default=True,
+    metavar="MB",
+    help="Its size; pictures that do not fit lie beside.",
+)
+@click.option("--interval", type=click.Choice(["t", "bootstrap"]), default="t", show_default=True, help="How intervals are computed.")
+@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+def report(places: tuple[Path, ...], watch: bool, show: bool, as_json: bool, **given: Any) -> None:
+    """Write one self-contained HTML page that shows runs and ablations, and beside it collapse.gif, figures and report.md."""
+    from imgcollapse.commands import report
+
+    report.make(places, given, watch=watch, show=show, as_json=as_json)
 
 
 @main.command("list")

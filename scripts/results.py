@@ -8,14 +8,15 @@ import csv
 import gzip
 import json
 from collections import defaultdict
-from dataclasses import asdict
 from pathlib import Path
 
 import click
 
-from imgcollapse.statistics import interval
+from imgcollapse.statistics import Interval, interval
+from imgcollapse.summary.words import lines, spanned
 
-PLACES = {"fd": ("FD", 1), "precision": ("precision", 2), "recall": ("recall", 2), "coverage": ("coverage", 2)}
+SHOWN = {"fd": "FD", "precision": "precision", "recall": "recall", "coverage": "coverage"}
+COARSER = 1  # decimals fewer than of single values: these are means over a few seeds
 FOLDER = click.argument("folder", type=click.Path(path_type=Path, exists=True))
 
 
@@ -30,23 +31,18 @@ def arms(folder: Path) -> None:
     """Every arm at its last generation, `mean [95 % interval]` over seeds."""
     summary = json.loads(_text(folder / "summary.json"))
     differences = {(one["arm"], one["against"], one["against_null"]): one["extractors"] for one in summary["differences"]}
-    names = " | ".join(name for name, _ in PLACES.values())
-    print(f"| arm | seeds | {names} | recall minus that of {summary['reference']} | recall below half |")
-    print("|---" * (len(PLACES) + 4) + "|")
-    first = True
-    for arm in summary["arms"]:
-        if arm["null"] not in (None, "bootstrap") or not arm["extractors"]:
-            continue
-        extractor, metrics = next(iter(arm["extractors"].items()))
-        if first:
-            floors = " | ".join(f"{metrics[name]['floor']:.{digits}f}" for name, (_, digits) in PLACES.items())
-            print(f"| *floor (real against real)* | | {floors} | | |")
-            first = False
-        cells = [_cell(metrics[name]["last"], digits) for name, (_, digits) in PLACES.items()]
-        other = differences.get((arm["arm"], summary["reference"], None)) if arm["null"] is None else None
-        cells.append(_cell(other[extractor]["recall"]["last"], 2, "+") if other else "")
-        name = arm["arm"] if arm["null"] is None else f"*null model {arm['null']}, {arm['arm']}*"
-        print(f"| {name} | {len(arm['seeds'])} | {' | '.join(cells)} | {metrics['recall']['half']['words']} |")
+    print(f"| arm | seeds | {' | '.join(SHOWN.values())} | recall minus that of {summary['reference']} | recall below half |")
+    print("|---" * (len(SHOWN) + 4) + "|")
+    extractor, table = next(iter(lines(summary, SHOWN, COARSER).items()))
+    for arm, (_, _, _, *cells) in table:
+        if arm is None:
+            print(f"| *floor (real against real)* | | {' | '.join(cells)} | | |")
+        elif arm["null"] in (None, "bootstrap"):
+            other = differences.get((arm["arm"], summary["reference"], None)) if arm["null"] is None else None
+            cells.append(spanned(other[extractor]["recall"]["last"], "recall", "+", COARSER) if other else "")
+            name = arm["arm"] if arm["null"] is None else f"*null model {arm['null']}, {arm['arm']}*"
+            halved = arm["extractors"][extractor]["recall"]["half"]["words"]
+            print(f"| {name} | {len(arm['seeds'])} | {' | '.join(cells)} | {halved} |")
 
 
 @main.command()
@@ -74,7 +70,7 @@ def classes(folder: Path, arm: str) -> None:
             last = [chain[max(chain)] for chain in chains.values()]
             lost = sum(value == 0 for value in last)
             span = interval([value / floor for value in last])
-            cells += [_cell(asdict(span), 2), f"{lost} of {len(last)} seeds"]
+            cells += [_cell(span), f"{lost} of {len(last)} seeds"]
         print(f"| {c} | {100 * floor:.1f} % | {' | '.join(cells)} |")
 
 
@@ -83,10 +79,8 @@ def _text(path: Path) -> str:
     return gzip.decompress(packed.read_bytes()).decode() if packed.exists() else path.read_text(encoding="utf-8")
 
 
-def _cell(span: dict[str, float | None], digits: int, sign: str = "") -> str:
-    if span["low"] is None:
-        return f"{span['mean']:{sign}.{digits}f}"
-    return f"{span['mean']:{sign}.{digits}f} [{span['low']:{sign}.{digits}f}, {span['high']:{sign}.{digits}f}]"
+def _cell(span: Interval) -> str:
+    return f"{span.mean:.2f}" if span.low is None else f"{span.mean:.2f} [{span.low:.2f}, {span.high:.2f}]"
 
 
 if __name__ == "__main__":

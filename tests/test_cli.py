@@ -191,7 +191,9 @@ def test_every_flag_of_run_is_a_setting_or_known_not_to_be() -> None:
     machine = {"device", "precision", "data_dir"}
     assert (
         flags
-        == (set(Study.model_fields) - {"judge"}) | {"real_fraction", "pool", "config", "assignments", "out", "dry_run", "as_json"} | machine
+        == (set(Study.model_fields) - {"judge"})
+        | {"real_fraction", "pool", "config", "assignments", "out", "track", "dry_run", "as_json"}
+        | machine
     )
 
 

@@ -11,7 +11,7 @@ import yaml
 from rich.console import Console
 from rich.table import Table
 
-from imgcollapse import ablation, machine, progress, report, standing, store, summary, worker
+from imgcollapse import ablation, machine, progress, report, standing, store, summary, track, worker
 from imgcollapse.ablation import Ablation
 from imgcollapse.commands.common import machine_from, stoppable
 from imgcollapse.engines import ENGINES, Crew
@@ -46,6 +46,7 @@ def ablate(given: dict[str, Any], assignments: tuple[str, ...], axes: tuple[str,
     crew = Crew(jobs=jobs, threads=threads, options=_options(given["engine_options"]))
     if given["engine"] not in ENGINES:
         raise SettingsProblem(f"--engine: '{given['engine']}' is unknown; there are: {', '.join(ENGINES)}")
+    track.known(given["track"])
     with machine.use(here), progress.watched_by(Aloud()):
         bench = Bench(threads, here.device, here.precision, str(here.data_dir.absolute()), str((folder / ablation.SHARED).absolute()))
         if dry_run:
@@ -58,8 +59,13 @@ def ablate(given: dict[str, Any], assignments: tuple[str, ...], axes: tuple[str,
     asked, there = sum(one.run.study.gens for one in before), sum(one.done for one in before)
     say(f"{folder}: {len(before)} runs of {asked} generations; {there} generations are there")
     watch = Watch(before, crew.jobs)
-    with stoppable() as stopped, progress.watched_by(Aloud()):
-        ENGINES[given["engine"]](ablation.in_order(todo), crew, watch)
+    with stoppable() as stopped, progress.watched_by(Aloud()), track.tracking(given["track"], ablation.in_order(runs)) as look:
+
+        def news() -> None:
+            watch()
+            look()
+
+        ENGINES[given["engine"]](ablation.in_order(todo), crew, news)
     watch.end()
     after = standing.standings(runs)
     made, record = finish(folder, chosen, runs, after, given["interval"])
@@ -118,7 +124,9 @@ def finish(folder: Path, chosen: Ablation, runs: Sequence[Run], after: Sequence[
         "runs": [standing.as_record(one, folder) for one in after],
     }
     write_text(folder / ablation.SUMMARY, to_json(record))
-    return [folder / ablation.CSV, folder / ablation.SUMMARY, *report.draw_ablation(folder, runs, record)], record
+    page = report.write(report.read([folder], method), folder / report.PAGE)
+    say(f"report: {page.page} ({page.size / 1e6:.2f} MB)")
+    return [page.page, folder / ablation.CSV, folder / ablation.SUMMARY, *report.draw_ablation(folder, runs, record)], record
 
 
 def work(run: Path) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import click
 from rich.console import Console
 
-from imgcollapse import console, machine, processes, progress, report, store, study
+from imgcollapse import console, machine, processes, progress, report, store, study, track
 from imgcollapse.commands.common import machine_from, stoppable
 from imgcollapse.settings import assignment, build, expand, merge, read_file, to_yaml
 from imgcollapse.study import DEFAULT_KINDS, Study
@@ -26,6 +26,7 @@ def run(given: dict[str, Any], assignments: tuple[str, ...], *, dry_run: bool, a
 
 def _run(given: dict[str, Any], assignments: tuple[str, ...], *, dry_run: bool, as_json: bool) -> None:
     chosen = study_from(given, assignments)
+    track.known(given["track"])
     folder = given["out"] or Path("runs") / chosen.name()
     if dry_run:
         click.echo(
@@ -35,23 +36,35 @@ def _run(given: dict[str, Any], assignments: tuple[str, ...], *, dry_run: bool, 
         )
         return
     there = len(store.finished(folder)) if (folder / store.STUDY).is_file() else 0
-    with machine.use(machine_from(given)), console.watcher(chosen.gens) as watching, progress.watched_by(watching), stoppable() as stopped:
+    with (
+        machine.use(machine_from(given)),
+        console.watcher(chosen.gens) as watching,
+        progress.watched_by(watching),
+        stoppable() as stopped,
+        track.tracking(given["track"], [folder]) as look,
+    ):
         if there:
             progress.say(f"{folder}: {there} of {chosen.gens} generations are there; going on from here")
-        study.run(chosen, folder, watching.landed)
+
+        def landed(generation: int, scores: dict[str, Any]) -> None:
+            watching.landed(generation, scores)
+            look()
+
+        study.run(chosen, folder, landed)
     if stopped:
         done = len(store.finished(folder)) if (folder / store.STUDY).exists() else 0
         if done:
-            report.draw(folder)
+            _draw(folder)
         click.echo(
             f"stopped; {done} of {chosen.gens} generations are finished and kept in {folder}. To go on, run the same command again.",
             err=True,
         )
         sys.exit(stopped[0])
-    pictures = report.draw(folder)
+    pictures, page = _draw(folder)
     scores = store.scores(folder)
     if as_json:
-        click.echo(json.dumps({"run": str(folder), "scores": scores, "pictures": [str(path) for path in pictures]}))
+        record = {"run": str(folder), "scores": scores, "pictures": [str(path) for path in pictures], "report": str(page.page)}
+        click.echo(json.dumps(record))
         return
     out = Console(width=None if sys.stdout.isatty() else 110)
     for table in console.tables(scores):
@@ -65,6 +78,12 @@ def _run(given: dict[str, Any], assignments: tuple[str, ...], *, dry_run: bool, 
         highlight=False,
         soft_wrap=True,
     )
+    click.echo(f"report: {page.page} ({page.size / 1e6:.2f} MB)")
+
+
+def _draw(folder: Path) -> tuple[list[Path], report.Written]:
+    """The run's pictures, and its page."""
+    return report.draw(folder), report.write(report.read([folder]), folder / report.PAGE)
 
 
 def study_from(given: dict[str, Any], assignments: tuple[str, ...]) -> Study:

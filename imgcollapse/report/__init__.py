@@ -1,6 +1,21 @@
-"""Pictures of a run or an ablation, made from its folder alone, half-finished ones too."""
+"""Pictures and pages of a run or an ablation, made from its folder alone, half-finished ones too."""
+
+from pathlib import Path
 
 from imgcollapse.report.ablation_figures import draw_ablation
 from imgcollapse.report.figures import draw
+from imgcollapse.report.findings import Findings, read
+from imgcollapse.report.page import Written, write
 
-__all__ = ["draw", "draw_ablation"]
+PAGE = "report.html"  # in the folder of a run or an ablation
+
+__all__ = ["PAGE", "Findings", "Written", "beside", "draw", "draw_ablation", "read", "write"]
+
+
+def beside(findings: Findings, folder: Path) -> list[Path]:
+    """What lies beside a page: the collapse as a moving picture, figures for a paper, and a text for a pull request."""
+    from imgcollapse.report.markdown import markdown
+    from imgcollapse.report.movie import movie
+    from imgcollapse.report.paper import figures
+
+    return [*movie(findings, folder), *figures(findings, folder), *markdown(findings, folder)]

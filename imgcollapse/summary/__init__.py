@@ -29,7 +29,7 @@ generation that some seed has in both arms: every arm against the reference (nul
 
 from imgcollapse.summary.numbers import HALVED, QUANTITIES, summarise
 from imgcollapse.summary.table import COLUMNS, Record, Run, rows, write_csv
-from imgcollapse.summary.words import headline, named, table_lines
+from imgcollapse.summary.words import headline, named, spanned, table_lines
 
 __all__ = [
     "COLUMNS",
@@ -40,6 +40,7 @@ __all__ = [
     "headline",
     "named",
     "rows",
+    "spanned",
     "summarise",
     "table_lines",
     "write_csv",

@@ -1,5 +1,8 @@
 """The summary in words: tables and sentences for people."""
 
+from collections.abc import Mapping
+from typing import NamedTuple
+
 from imgcollapse.metrics.scores import SCORES
 from imgcollapse.summary.numbers import HALVED
 from imgcollapse.summary.table import Record
@@ -7,25 +10,40 @@ from imgcollapse.summary.table import Record
 SHOWN = {"fd": "FD", "recall": "recall", "coverage": "coverage", "classes_alive": "classes alive"}
 
 
-def table_lines(summary: Record) -> dict[str, list[list[str]]]:
-    """Per extractor the lines of a table: headings, then every arm at its last generation, `mean [low, high]` over seeds.
+class Line(NamedTuple):
+    """A line of a table: the arm that it tells of (None: the floor of the arms below it), and its cells."""
 
-    A floor's line stands above the arms that have it.
+    arm: Record | None
+    cells: list[str]
+
+
+def lines(summary: Record, shown: Mapping[str, str] = SHOWN, coarser: int = 0) -> dict[str, list[Line]]:
+    """Per extractor every arm at its last generation: name, generation, seeds, and `mean [low, high]` over seeds of the metrics shown.
+
+    `shown` maps metrics to their headings; metrics that were not measured have empty cells. A floor's line stands above the arms that
+    have it. `coarser`: so many decimals fewer than a single value deserves.
     """
-    lines: dict[str, list[list[str]]] = {}
+    found: dict[str, list[Line]] = {}
     for arm in summary["arms"]:
         for extractor, metrics in arm["extractors"].items():
-            shown = {name: metrics[name] for name in SHOWN if name in metrics}
-            if not shown:
+            there = {name: metrics[name] for name in shown if name in metrics}
+            if not there:
                 continue
-            table = lines.setdefault(extractor, [["arm", "generation", "seeds", *SHOWN.values()]])
-            floor = ["floor (real)", "", "", *(_digits(shown[name]["floor"], name) if name in shown else "" for name in SHOWN)]
-            if floor != next((line for line in reversed(table) if line[0] == floor[0]), None):
-                table.append(floor)
-            last = next(iter(shown.values()))["last"]
+            table = found.setdefault(extractor, [])
+            floors = [_digits(there[name]["floor"], name, "", coarser) if name in there else "" for name in shown]
+            if floors != next((line.cells[3:] for line in reversed(table) if line.arm is None), None):
+                table.append(Line(None, ["floor (real)", "", "", *floors]))
+            last = next(iter(there.values()))["last"]
             about = [named(arm["arm"], arm["null"]), str(last["generation"]), f"{last['n']} of {len(arm['planned'])}"]
-            table.append([*about, *(_span(shown[name]["last"], name) if name in shown else "" for name in SHOWN)])
-    return lines
+            values = (spanned(there[name]["last"], name, "", coarser) if name in there else "" for name in shown)
+            table.append(Line(arm, [*about, *values]))
+    return found
+
+
+def table_lines(summary: Record) -> dict[str, list[list[str]]]:
+    """Per extractor the lines of a table, text by text: headings, then `lines`."""
+    headings = ["arm", "generation", "seeds", *SHOWN.values()]
+    return {extractor: [headings, *(line.cells for line in table)] for extractor, table in lines(summary).items()}
 
 
 def headline(summary: Record) -> list[str]:
@@ -41,18 +59,23 @@ def headline(summary: Record) -> list[str]:
                 last = next(iter(spans.values()))
                 pair = f"{named(one['arm'], one['null'])} minus {named(one['against'], one['against_null'])}"
                 where = f"generation {last['generation']}, {extractor}, {last['n']} paired seed{'s' if last['n'] > 1 else ''}"
-                parts = [f"{SHOWN[name]} {_span(span, name, '+')}{_in_floors(span)}" for name, span in spans.items()]
+                parts = [f"{SHOWN[name]} {spanned(span, name, '+')}{_in_floors(span)}" for name, span in spans.items()]
                 found.append(f"{pair} ({where}): {', '.join(parts)}")
+    for arm, extractor, words in half_lives(summary):
+        found.append(f"{arm} ({extractor}), first generation below half of generation 0: {words}")
+    return found
+
+
+def half_lives(summary: Record) -> list[tuple[str, str, str]]:
+    """(arm, extractor, words): when the metrics of each arm first fell below half of generation 0; null models aside."""
+    found = []
     for arm in (arm for arm in summary["arms"] if arm["null"] is None):
         for extractor, metrics in arm["extractors"].items():
             halves: dict[str, list[str]] = {}
             for name in [one for one in HALVED if one in metrics]:
                 halves.setdefault(metrics[name]["half"]["words"], []).append(SCORES[name].title)
             if halves:
-                parts = [f"{', '.join(titles)}: {words}" for words, titles in halves.items()]
-                found.append(
-                    f"{named(arm['arm'], arm['null'])} ({extractor}), first generation below half of generation 0: {'; '.join(parts)}"
-                )
+                found.append((arm["arm"], extractor, "; ".join(f"{', '.join(titles)}: {words}" for words, titles in halves.items())))
     return found
 
 
@@ -61,13 +84,14 @@ def named(arm: str, null: str | None) -> str:
     return arm if null is None else f"{arm}, null model {null}"
 
 
-def _digits(value: float, name: str, sign: str = "") -> str:
-    return f"{value:{sign}.{max(1, SCORES[name].decimals)}f}"  # a mean of whole numbers is none
+def _digits(value: float, name: str, sign: str = "", coarser: int = 0) -> str:
+    return f"{value:{sign}z.{max(1, SCORES[name].decimals - coarser)}f}"  # a mean of whole numbers is none
 
 
-def _span(span: Record, name: str, sign: str = "") -> str:
-    bounds = "" if span["low"] is None else f" [{_digits(span['low'], name, sign)}, {_digits(span['high'], name, sign)}]"
-    return _digits(span["mean"], name, sign) + bounds
+def spanned(span: Record, name: str, sign: str = "", coarser: int = 0) -> str:
+    """`mean [low, high]` of a SPAN, in the digits that a metric deserves or `coarser`; without an interval, the mean alone."""
+    mean, low, high = ("" if span[part] is None else _digits(span[part], name, sign, coarser) for part in ("mean", "low", "high"))
+    return f"{mean} [{low}, {high}]" if low else mean
 
 
 def _in_floors(span: Record) -> str:

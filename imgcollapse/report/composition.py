@@ -1,0 +1,131 @@
+"""Of what training sets and samples are made: charts of origins and classes, one an arm."""
+
+import itertools
+from collections import defaultdict
+from collections.abc import Sequence
+from typing import Any
+
+from imgcollapse import store
+from imgcollapse.files import read_json
+from imgcollapse.metrics.scores import SCORES
+from imgcollapse.report import shares
+from imgcollapse.report.findings import Findings, there
+from imgcollapse.report.tables import Chart, Table, first_run
+
+MOST = 20  # classes told apart in a stack
+
+
+def class_charts(findings: Findings) -> list[Chart]:
+    """For every arm what became of the classes: shares relative to the real ones with the lost ones marked, and the shares stacked."""
+    found = []
+    for number, (arm, runs) in enumerate(findings.arms.items()):
+        names: list[str] = next((findings.rulers[run.folder]["data"]["classes"] for run in runs if run.folder in findings.rulers), [])
+        cells = _class_cells(findings, arm, len(names)) if len(names) > 1 else []
+        if not cells:
+            continue
+        gens = len(cells[0])
+        rows, records = [], []
+        for name, row in zip(names, cells, strict=True):
+            rows.append([name, f"{100 * row[0]['real']:.1f} %", *(_class_words(cell) for cell in row)])
+            records += [{"arm": arm, "class": name, "generation": g, **cell} for g, cell in enumerate(row)]
+        table = Table(f"classes-{number}", f"{arm}: share of each class", ["class", "real", *map(str, range(gens))], rows, records)
+        title = f"{arm}: classes"
+        drawing = shares.heat(
+            str(number), title, names, [[(_ratio(cell), cell["lost"] * 2 >= cell["seeds"]) for cell in row] for row in cells]
+        )
+        drawing += shares.stack(f"classes-{number}", f"{arm}: shares of the classes", _stacked(names, cells), gens)
+        rule = "whose share its false hits may explain" if cells[0][0]["ruled"] else "of which no confident sample is left"
+        about = (
+            "Above: share over the real share (vermillion: too rare, blue: too frequent). "
+            f"A cross marks a class {rule}, in at least half of the seeds."
+        )
+        found.append(Chart(f"classes-{number}", arm, about, SCORES["classes_alive"].definition, drawing, table, number))
+    return found
+
+
+def origins(findings: Findings) -> list[Chart]:
+    """For every arm of what the training set of each generation was made: real pictures, and the samples of which generations."""
+    found = []
+    for number, (arm, runs) in enumerate(findings.arms.items()):
+        run = first_run(runs)
+        if run is None:
+            continue
+        records = [read_json(store.generation_folder(run.folder, g) / store.PROVENANCE) for g in there(run)]
+        gens = there(run)[-1] + 1
+        made: dict[str, list[float | None]] = {}
+        for record in records:
+            for name, part in record["made_of"].items():
+                made.setdefault(name, [None] * gens)[record["generation"]] = part["pictures"] / record["size"]
+        ordered = sorted(made, key=lambda name: -1 if name == "real" else int(name.split()[-1]))
+        parts = [(name, "real" if name == "real" else f"born b{_shade(name, gens)}", made[name]) for name in ordered]
+        table = Table(
+            f"origins-{number}",
+            f"{arm}: of what each training set was made",
+            ["generation", "pictures", *ordered],
+            [[str(r["generation"]), f"{r['size']:,}", *(_percent(made[name][r["generation"]]) for name in ordered)] for r in records],
+            [
+                {"arm": arm, "generation": r["generation"], "origin": name, "pictures": part["pictures"], "of": r["size"]}
+                for r in records
+                for name, part in r["made_of"].items()
+            ],
+        )
+        drawing = shares.stack(f"origins-{number}", f"{arm}: origins of the training sets", parts, gens)
+        about = f"{run.study.regime.title()}; the number in a piece is the generation that drew it"
+        found.append(Chart(f"origins-{number}", arm, about, "", drawing, table, number))
+    return found
+
+
+def _class_cells(findings: Findings, arm: str, count: int) -> list[list[dict[str, Any]]]:
+    """Class by generation: mean share over seeds, the real share, in how many seeds it is lost; empty where none are known."""
+    found: dict[tuple[int, int], dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
+    for row in findings.rows:
+        kind, _, number = row["metric"].rpartition("_")
+        if row["arm"] == arm and not row["null"] and row["extractor"] == findings.extractor and kind in ("share", "share_alive"):
+            found[int(number), row["generation"]][kind].append(row["value"])
+            if kind == "share":
+                found[int(number), row["generation"]]["real"].append(row["floor"])
+    gens = next(generation for generation in itertools.count() if not all(found[c, generation]["share"] for c in range(count)))
+    return [[_class_cell(found[c, generation]) for generation in range(gens)] for c in range(count)] if gens else []
+
+
+def _class_cell(at: dict[str, list[float]]) -> dict[str, Any]:
+    alive = at["share_alive"] or [float(share > 0) for share in at["share"]]  # runs of older versions have no share_alive
+    return {
+        "share": sum(at["share"]) / len(at["share"]),
+        "real": sum(at["real"]) / len(at["real"]),
+        "lost": sum(one == 0 for one in alive),
+        "seeds": len(at["share"]),
+        "ruled": bool(at["share_alive"]),
+    }
+
+
+def _ratio(cell: dict[str, Any]) -> float:
+    return cell["share"] / cell["real"] if cell["real"] else float(cell["share"] > 0)
+
+
+def _class_words(cell: dict[str, Any]) -> str:
+    lost = f", lost in {cell['lost']} of {cell['seeds']}" if cell["lost"] else ""
+    return f"{100 * cell['share']:.1f} %{lost}"
+
+
+def _stacked(names: Sequence[str], cells: list[list[dict[str, Any]]]) -> list[tuple[str, str, list[float | None]]]:
+    """The classes' shares for a stack; of very many classes the rarest, and the others as one."""
+    order = list(range(len(names)))
+    shown = order if len(names) <= MOST else sorted(sorted(order, key=lambda c: cells[c][0]["real"])[: MOST - 1])
+    parts: list[tuple[str, str, list[float | None]]] = [
+        (names[c], f"class k{round(9 * place / max(1, len(shown) - 1))}", [cell["share"] for cell in cells[c]])
+        for place, c in enumerate(shown)
+    ]
+    if len(shown) < len(names):
+        rest = [sum(cells[c][g]["share"] for c in order if c not in shown) for g in range(len(cells[0]))]
+        parts.append((f"{len(names) - len(shown)} other classes", "class other", [*rest]))
+    return parts
+
+
+def _shade(name: str, gens: int) -> int:
+    """One of ten shades for a generation: the older, the darker."""
+    return round(9 * int(name.split()[-1]) / max(1, gens - 1))
+
+
+def _percent(share: float | None) -> str:
+    return "" if share is None else f"{100 * share:.3g} %"

@@ -1,0 +1,128 @@
+"""What a report is about: runs and ablations, read from their folders alone, half-finished ones too."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from imgcollapse import ablation, standing, store, summary
+from imgcollapse.ablation import ABLATION, PLAN, Ablation
+from imgcollapse.errors import SettingsProblem
+from imgcollapse.files import read_json, to_json
+from imgcollapse.settings import build, read_file
+from imgcollapse.standing import Standing
+from imgcollapse.summary import Record, Run
+
+
+@dataclass(frozen=True)
+class Findings:
+    """All that pages and figures are made of.
+
+    places:    the folders that were asked for
+    question:  what was to be found out, in one sentence
+    runs:      every run, null models too; two runs of one arm and seed never stand here
+    standings: how far each of them is
+    summary:   what `imgcollapse.summary.summarise` says of them; without arms where no generation has been judged yet
+    rows:      the tidy table of all scores, see `imgcollapse.summary.rows`
+    rulers:    each run's record of data and judge (`reference.json`), of those that have begun
+    """
+
+    places: tuple[Path, ...]
+    question: str
+    runs: tuple[Run, ...]
+    standings: tuple[Standing, ...]
+    summary: Record
+    rows: tuple[Record, ...]
+    rulers: dict[Path, dict[str, Any]]
+
+    @property
+    def comparable(self) -> bool:
+        """Whether all runs were judged by one ruler: the same data, N, k and extractors. (The data of toy worlds follow the seed.)"""
+        seeds = {run.folder: run.seed for run in self.runs}
+        by_seed = {(seeds[folder], to_json(ruler)) for folder, ruler in self.rulers.items()}
+        names = {(one["data"]["name"], one["judge"]["n"], one["judge"]["k"], *one["judge"]["extractors"]) for one in self.rulers.values()}
+        return len(by_seed) == len({seed for seed, _ in by_seed}) and len(names) <= 1
+
+    @property
+    def extractor(self) -> str:
+        """The first extractor that judged; empty where none did."""
+        return next((name for arm in self.summary["arms"] for name in arm["extractors"]), "")
+
+    @property
+    def arms(self) -> dict[str, list[Run]]:
+        """Name of each arm -> its runs, one a seed; null models aside."""
+        found: dict[str, list[Run]] = {}
+        for run in self.runs:
+            if run.null is None:
+                found.setdefault(run.arm, []).append(run)
+        return found
+
+    @property
+    def is_ablation(self) -> bool:
+        """Whether there is anything to compare: more than one arm."""
+        return len(self.arms) > 1
+
+
+def read(places: Sequence[Path], method: str = "t") -> Findings:
+    """The findings of these run folders and ablations together; `method` is how intervals are made.
+
+    Runs that differ in their seed alone are one arm. Raises SettingsProblem for a folder that is neither, or that is named twice, and the
+    Problems of `imgcollapse.store` for damaged records.
+    """
+    if len({place.resolve() for place in places}) < len(places):
+        raise SettingsProblem("report: a folder is named twice; name each run or ablation once")
+    parts = [_read_one(place) for place in places]
+    several = len(parts) > 1
+    runs: list[Run] = []
+    for place, (_, _, own) in zip(places, parts, strict=True):
+        grid = _is_ablation(place)
+        runs += [replace(run, arm=f"{place.resolve().name}: {run.arm}") if several and grid else run for run in own]
+    runs = _told_apart(runs)
+    rows = summary.rows(runs)
+    reference = parts[0][1] if not several else None
+    question = parts[0][0] if not several else "How do these runs compare?"
+    rulers = {run.folder: read_json(run.folder / store.REFERENCE) for run in runs if (run.folder / store.REFERENCE).is_file()}
+    return Findings(
+        places=tuple(places),
+        question=question,
+        runs=tuple(runs),
+        standings=tuple(standing.standings(runs)),
+        summary=summary.summarise(runs, rows, reference, method),
+        rows=tuple(rows),
+        rulers=rulers,
+    )
+
+
+def there(run: Run) -> list[int]:
+    """The generations that are finished, in order; none where the run has not begun."""
+    return store.finished(run.folder) if (run.folder / store.STUDY).is_file() else []
+
+
+def _is_ablation(place: Path) -> bool:
+    return (place / PLAN).is_file()
+
+
+def _read_one(place: Path) -> tuple[str, str | None, list[Run]]:
+    """Question, reference arm and runs of one folder."""
+    if (place / store.STUDY).is_file():
+        run = ablation.run_at(place)
+        return f"What does a chain of {run.study.gens} generations forget? {run.arm}", None, [run]
+    if _is_ablation(place):
+        chosen = build(Ablation, read_file(place / ABLATION))
+        runs = ablation.planned(place)
+        return chosen.question or f"How do the arms of {place.resolve().name} differ?", chosen.reference, runs
+    raise SettingsProblem(f"{place}: is neither a run nor an ablation; name a folder that `imgcollapse run` or `imgcollapse ablate` made")
+
+
+def _told_apart(runs: Sequence[Run]) -> list[Run]:
+    """The same runs; where one name would stand for studies that differ in more than the seed, or for a seed twice, the folder is added."""
+    by_arm: dict[tuple[str, str | None], list[Run]] = {}
+    for run in runs:
+        by_arm.setdefault((run.arm, run.null), []).append(run)
+    named = []
+    for run in runs:
+        same = by_arm[run.arm, run.null]
+        studies = {one.study.model_copy(update={"seed": 0}).model_dump_json() for one in same}
+        mixed = len(studies) > 1 or len({one.seed for one in same}) < len(same)
+        named.append(replace(run, arm=f"{run.arm} ({run.folder.resolve().name})") if mixed else run)
+    return named

@@ -1,0 +1,173 @@
+"""`report.md`: the findings in GitHub's Markdown, for pasting into a pull request."""
+
+import re
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from imgcollapse import store
+from imgcollapse.files import read_json, write_text
+from imgcollapse.report.findings import Findings
+from imgcollapse.report.panels import NULL
+from imgcollapse.report.words import answer, reproduce, shortened
+from imgcollapse.summary import named, spanned
+from imgcollapse.summary.words import half_lives, lines
+
+REPORT, MOVIE = "report.md", "collapse.gif"
+SHOWN = {"fd": "FD", "precision": "precision", "recall": "recall", "coverage": "coverage", "classes_alive": "classes alive"}
+COARSER = 1  # decimals fewer than of single values: these are means over a few seeds
+LISTED = 20  # lines of a list
+# what is, or at its place may be, a piece of markup; brackets without what makes a link or a box of them are left readable
+MARKUP = re.compile(r"[\\`*~<>&|$#]|(?<![^\W_])_|_(?![^\W_])|\](?=[(\[:])|\[(?=\^|[ xX]\])|^[-+](?!\d)|^\d{1,9}[.)]")
+# what GitHub makes links, mails to people and emoji of, even where Markdown takes it for plain text: a space of no width parts it
+LIVE = re.compile(r"@(?=\w)|#(?=\d)|\bgh-(?=\d)|:(?=//)|\bwww(?=\.)|:(?=[\w+-]+:)", re.IGNORECASE)
+NO_WIDTH = "\u200b"
+
+
+def markdown(findings: Findings, folder: Path) -> list[Path]:
+    """Writes the findings as `report.md` into the folder, and returns its path. Links to `collapse.gif` where one lies there.
+
+    Question, answer, arms at the last generation, differences from the reference, half-lives, what is not finished, and all that is
+    needed to do it again. Names and questions are shown as they are: nothing in them becomes a link, a mention, a tag or a formula.
+    """
+    parts = [
+        f"## {escaped(findings.question)}",
+        escaped(answer(findings), 10_000),
+        f"[The samples, generation by generation]({MOVIE})" if (folder / MOVIE).is_file() else "",
+        *_arms(findings),
+        *_differences(findings),
+        _half_lives(findings),
+        _unfinished(findings),
+        _listed("What it was made with", _about(findings)),
+        f"To reproduce:\n\n{_fenced(reproduce(findings), 'bash')}",
+    ]
+    folder.mkdir(parents=True, exist_ok=True)
+    write_text(folder / REPORT, "\n\n".join(part for part in parts if part) + "\n")
+    return [folder / REPORT]
+
+
+def escaped(text: str, longest: int = 200) -> str:
+    """The text so that GitHub shows it on one line as it is, wherever in a document, a table too; cut where it is too long."""
+    text = LIVE.sub(lambda found: found.group() + NO_WIDTH, shortened(text, lambda cut: len(cut) <= longest))
+    return MARKUP.sub(lambda found: "".join(letter if letter.isdigit() else _reference(letter) for letter in found.group()), text)
+
+
+def _reference(letter: str) -> str:
+    """A character reference is never a piece of markup; dollars alone make a formula all the same, unless they stand by themselves."""
+    return f"<span>&#{ord(letter)};</span>" if letter == "$" else f"&#{ord(letter)};"
+
+
+def _arms(findings: Findings) -> list[str]:
+    """A table an extractor: the floor, every arm at its last generation, and in italics what finite sampling alone does."""
+    found = []
+    for extractor, table in lines(findings.summary, SHOWN, COARSER).items():
+        rows = []
+        for arm, cells in table:
+            own = [escaped(cells[0]), *cells[1:]]
+            if arm is None or arm["null"] is None:
+                rows.append(own)
+            elif arm["null"] == NULL:
+                rows.append([f"*{cell}*" if cell else "" for cell in own])
+        head = ["arm", "generation", "seeds", *SHOWN.values()]
+        found.append(f"**The last generation**, features: {escaped(extractor)}\n\n{_table(head, rows)}")
+    most = max((len(arm["seeds"]) for arm in findings.summary["arms"]), default=0)
+    method = findings.summary["method"].replace("intervals by", "interval by")
+    return [*found, escaped(f"Mean [{method}]." if most > 1 else "One seed, no interval.", 400)] if found else []
+
+
+def _differences(findings: Findings) -> list[str]:
+    """A table an extractor: what every arm adds to the reference, seed by seed."""
+    found: dict[str, list[list[str]]] = {}
+    reference = findings.summary["reference"]
+    for one in findings.summary["differences"]:
+        if (one["against"], one["null"], one["against_null"]) != (reference, None, None):
+            continue
+        for extractor, metrics in one["extractors"].items():
+            spans = {name: metrics[name]["last"] for name in SHOWN if name in metrics}
+            if not spans:
+                continue
+            last = next(iter(spans.values()))
+            cells = [escaped(one["arm"]), str(last["generation"]), str(last["n"])]
+            found.setdefault(extractor, []).append(
+                [*cells, *(spanned(spans[name], name, "+", COARSER) if name in spans else "" for name in SHOWN)]
+            )
+    head = ["arm", "generation", "paired seeds", *SHOWN.values()]
+    return [f"**Differences from {escaped(reference)}**, features: {escaped(name)}\n\n{_table(head, rows)}" for name, rows in found.items()]
+
+
+def _half_lives(findings: Findings) -> str:
+    found = half_lives(findings.summary)
+    several = len({extractor for _, extractor, _ in found}) > 1
+    said = [f"{arm}{f' ({extractor})' * several}: {words}" for arm, extractor, words in found]
+    return _listed("Half-lives (first generation below half of generation 0; median over seeds)", said)
+
+
+def _unfinished(findings: Findings) -> str:
+    """The runs that are not done, the failed ones first with what went wrong."""
+    left = sorted((one for one in findings.standings if one.state != "done"), key=lambda one: one.failure is None)
+    said = []
+    for one in left:
+        why = f": {one.failure['message']}" if one.failure else ""
+        run = f"{named(one.run.arm, one.run.null)}, seed {one.run.seed}"
+        said.append(f"{run}: {one.state}, {one.done} of {one.run.study.gens} generations{why}")
+    return _listed(f"Not finished: {len(left)} of {len(findings.standings)} runs", _some(said))
+
+
+def _about(findings: Findings) -> list[str]:
+    """Data, judge, seeds and versions; one line for each that differs among the runs."""
+    said = []
+    for ruler in _distinct(findings.rulers.values()):  # toy worlds have one a seed
+        data, judge = ruler["data"], ruler["judge"]
+        parts = [f"{data[part]['pictures']:,} {words}" for part, words in (("train", "for training"), ("held_out", "held out"))]
+        digests = " and ".join(data[part]["sha256"][:12] for part in ("train", "held_out"))
+        said.append(f"data: {data['name']}, {' and '.join(parts)}, SHA-256 {digests}")
+        for name, extractor in judge["extractors"].items():
+            known = f", {extractor['dim']} features" if "dim" in extractor else ""
+            known += f", weights {extractor['digest'][:12]}" if extractor.get("digest") else ""
+            right = extractor.get("held_out_accuracy")
+            known += f", right on {100 * right:.1f} % of held-out pictures" if right is not None else ""
+            said.append(f"judged by: {name}{known}; N = {judge['n']:,}, k = {judge['k']}")
+    own = [run for runs in findings.arms.values() for run in runs]
+    models = _distinct(f"{run.study.model.kind} on {run.study.dataset.kind}" for run in own)
+    seeds = _distinct(run.seed for run in own)
+    said += [f"model: {', '.join(models)}; seeds: {', '.join(map(str, seeds))}"]
+    return _some([*said, *_distinct(_versions(sessions[-1]) for sessions in _sessions(findings))])
+
+
+def _sessions(findings: Findings) -> list[list[dict[str, Any]]]:
+    paths = [run.folder / store.ENVIRONMENT for run in findings.runs]
+    return [read_json(path)["sessions"] for path in paths if path.is_file()]
+
+
+def _versions(session: dict[str, Any]) -> str:
+    commit = f" ({session['git_commit'][:12]})" if session["git_commit"] else ""
+    packages = ", ".join(f"{name} {session['packages'].get(name)}" for name in ("torch", "diffusers", "numpy", "scipy"))
+    machine = f"{session['device_name']}, {session['precision']}, {session['threads']} thread{'s' if session['threads'] > 1 else ''}"
+    return f"made with: imgcollapse {session['imgcollapse']}{commit}, Python {session['python']}, {packages}; {machine}"
+
+
+def _distinct(values: Iterable[Any]) -> list[Any]:
+    found: list[Any] = []
+    for value in values:
+        if value not in found:
+            found.append(value)
+    return found
+
+
+def _some(said: list[str]) -> list[str]:
+    more = len(said) - LISTED
+    return said if more <= 0 else [*said[:LISTED], f"and {more} more"]
+
+
+def _listed(heading: str, said: Sequence[str]) -> str:
+    return f"**{heading}**\n\n" + "\n".join(f"- {escaped(line, 600)}" for line in said) if said else ""
+
+
+def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    return "\n".join(f"| {' | '.join(row)} |" for row in (head, ["---"] * len(head), *rows))
+
+
+def _fenced(text: str, language: str) -> str:
+    """A code block whose fence is longer than any run of backticks in it."""
+    fence = "`" * max(3, 1 + max(map(len, re.findall("`+", text)), default=0))
+    return f"{fence}{language}\n{text}\n{fence}"

@@ -1,0 +1,99 @@
+"""Pictures for the page: mosaics of samples, small enough to stand in it, else in a folder beside it."""
+
+import base64
+import io
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+from urllib.parse import quote
+
+from PIL import Image
+
+from imgcollapse import grids, store
+from imgcollapse.files import write_bytes
+from imgcollapse.images import ImageSet
+from imgcollapse.report.mosaic import mosaic
+from imgcollapse.summary import Run
+
+# how a page becomes smaller: (samples in a mosaic, pictures in a row of equal noise, quality of colour pictures)
+SIZES = ((36, 20, 85), (25, 16, 75), (16, 12, 65), (9, 8, 50))
+
+
+@dataclass(frozen=True)
+class Picture:
+    """An encoded picture and its size in pixels."""
+
+    data: bytes
+    kind: str  # png or webp
+    width: int
+    height: int
+
+
+Keep = Callable[[Picture], str]
+"""`keep(picture)` puts a picture where a page finds it, and gives the address for it."""
+
+
+def samples(run: Run, generation: int, size: tuple[int, int, int]) -> Picture:
+    """The first samples of a generation as a square mosaic; points as dots in the plane."""
+    path = store.generation_folder(run.folder, generation) / store.SAMPLES
+    drawn = store.read_images(path, size[0])
+    if drawn.are_points:
+        return _encode(grids.scatter(f"generation {generation}", store.read_images(path, 2000)), size[2])
+    return _mosaic(drawn, round(size[0] ** 0.5), size[2])
+
+
+def same_noise(run: Run, generation: int, size: tuple[int, int, int]) -> Picture | None:
+    """A row of pictures drawn from the noise that is the same in every generation; None for points, which have no pictures."""
+    drawn = store.read_images(store.generation_folder(run.folder, generation) / store.LATENTS, size[1])
+    return None if drawn.are_points else _mosaic(drawn, size[1], size[2])
+
+
+def inline(picture: Picture) -> str:
+    """The picture itself as an address (`data:`)."""
+    return f"data:image/{picture.kind};base64,{base64.b64encode(picture.data).decode()}"
+
+
+def folder_beside(page: Path) -> Path:
+    """`report_files` for `report.html`."""
+    return page.with_name(f"{page.stem}_files")
+
+
+def beside(page: Path) -> Keep:
+    """Keeps pictures in the folder beside the page, each once: named by its content."""
+    folder = folder_beside(page)
+    folder.mkdir(exist_ok=True)
+
+    def keep(picture: Picture) -> str:
+        path = folder / f"{sha256(picture.data).hexdigest()[:20]}.{picture.kind}"
+        if not path.exists():
+            write_bytes(path, picture.data)
+        return quote(f"{folder.name}/{path.name}")
+
+    return keep
+
+
+def forget_others(folder: Path, html: str) -> None:
+    """Removes from the folder beside a page the pictures that only an older page showed, and nothing that is not ours."""
+    for path in folder.glob("*.*"):
+        if re.fullmatch(r"[0-9a-f]{20}\.(png|webp)", path.name) and path.name not in html:
+            path.unlink()
+    if folder.is_dir() and not any(folder.iterdir()):
+        folder.rmdir()
+
+
+def _mosaic(drawn: ImageSet, columns: int, quality: int) -> Picture:
+    """The pictures row by row, grey or the first three channels in colour."""
+    pixels = drawn.pixels[:, :3] if drawn.pixels.shape[1] >= 3 else drawn.pixels[:, :1]
+    columns = min(columns, len(pixels))
+    joined = mosaic(pixels, -(-len(pixels) // columns), columns).permute(1, 2, 0).squeeze(2)
+    return _encode(Image.fromarray(joined.contiguous().numpy()), quality)
+
+
+def _encode(picture: Image.Image, quality: int) -> Picture:
+    """Grey as PNG, without loss; colour as WebP, but for the few pixels of a drawing."""
+    kind = "webp" if picture.mode == "RGB" else "png"
+    file = io.BytesIO()
+    picture.save(file, kind, **({"quality": quality, "method": 4} if kind == "webp" else {"optimize": True}))
+    return Picture(file.getvalue(), kind, picture.width, picture.height)

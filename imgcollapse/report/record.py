@@ -1,0 +1,81 @@
+"""How runs were made: data, versions, hardware, settings, and what a reader must know before comparing them."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from imgcollapse import store
+from imgcollapse.ablation import ABLATION
+from imgcollapse.files import read_json
+from imgcollapse.report.findings import Findings
+from imgcollapse.settings import to_yaml
+from imgcollapse.summary import named
+
+
+def notes(findings: Findings) -> list[str]:
+    """What is unfinished, what failed, and whether the runs can be compared at all; a sentence each."""
+    said = []
+    if not findings.comparable:
+        said.append("These runs were not judged by one ruler (data, N or features differ): do not compare their numbers.")
+    undone = [one for one in findings.standings if one.state != "done"]
+    if undone:
+        states = {state: sum(one.state == state for one in undone) for state in ("running", "waiting", "failed")}
+        words = ", ".join(f"{count} {state}" for state, count in states.items() if count)
+        finished, asked = sum(one.done for one in findings.standings), sum(one.run.study.gens for one in findings.standings)
+        said.append(f"Not finished: {finished} of {asked} generations are there ({words} of {len(findings.standings)} runs).")
+    for one in findings.standings:
+        if one.failure is not None:
+            who = f"{named(one.run.arm, one.run.null)}, seed {one.run.seed}"
+            said.append(f"{who} failed in generation {one.failure['generation']}: {one.failure['message']}")
+    return said
+
+
+def about_runs(findings: Findings) -> list[tuple[str, str]]:
+    """Rows of the table of data, versions and hardware; where runs differ, every value once."""
+    sessions = [one for run in findings.runs for one in _sessions(run.folder)]
+    rulers = list(findings.rulers.values())
+    rows = [
+        ("seeds", ", ".join(str(seed) for seed in sorted({run.seed for run in findings.runs}))),
+        ("runs", _each(str(len(findings.standings)) for _ in (0,))),
+        ("data", _each(f"{one['data']['name']}, {' × '.join(map(str, one['data']['shape']))}" for one in rulers)),
+    ]
+    for part, words in (("train", "training part"), ("held_out", "held-out part")):
+        rows.append((words, _each(f"{one['data'][part]['pictures']:,} pictures, SHA-256 {one['data'][part]['sha256']}" for one in rulers)))
+    rows.append(("judged", _each(f"N = {one['judge']['n']:,}, k = {one['judge']['k']}" for one in rulers)))
+    rows.append(("features", _each(_extractor(name, about) for one in rulers for name, about in one["judge"]["extractors"].items())))
+    rows.append(("intervals", findings.summary["method"]))
+    for key, words in (("imgcollapse", "imgcollapse"), ("git_commit", "commit"), ("python", "Python"), ("system", "system")):
+        rows.append((words, _each(one[key] for one in sessions)))
+    rows.append(("packages", _each(", ".join(f"{name} {v}" for name, v in one["packages"].items() if v) for one in sessions)))
+    for key in ("device_name", "precision", "threads", "processes"):
+        rows.append((key.replace("_name", "").replace("_", " "), _each(one[key] for one in sessions)))
+    return [(name, value) for name, value in rows if value]
+
+
+def settings(findings: Findings) -> list[tuple[str, str]]:
+    """(title, YAML) of the ablation's file where there is one, and of every arm's study."""
+    found = [
+        (f"{place.resolve().name}/{ABLATION}", (place / ABLATION).read_text(encoding="utf-8"))
+        for place in findings.places
+        if (place / ABLATION).is_file()
+    ]
+    return found + [
+        (f"{arm}: the study with every default, seed {runs[0].seed}", to_yaml(runs[0].study)) for arm, runs in findings.arms.items()
+    ]
+
+
+def _extractor(name: str, about: dict[str, Any]) -> str:
+    accuracy = about.get("held_out_accuracy")
+    return (
+        f"{name}, {about.get('dim', '?')} dimensions"
+        + (f", held-out accuracy {accuracy:.4f}" if accuracy is not None else "")
+        + (f", SHA-256 {about['digest']}" if about.get("digest") else "")
+    )
+
+
+def _sessions(folder: Any) -> list[dict[str, Any]]:
+    path = folder / store.ENVIRONMENT
+    return list(read_json(path)["sessions"]) if path.is_file() else []
+
+
+def _each(values: Iterable[Any]) -> str:
+    return "; ".join(dict.fromkeys(str(value) for value in values if value is not None))

@@ -1,0 +1,76 @@
+"""What all charts are drawn with: axes with round ticks, and one frame for charts over generations. All text is escaped."""
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from markupsafe import Markup
+
+WIDTH, HEIGHT = 400, 250  # of the charts over generations, in SVG units
+LEFT, RIGHT, TOP, BOTTOM = 46, 12, 10, 34
+
+
+@dataclass(frozen=True)
+class Range:
+    """The values of one axis and its ticks."""
+
+    low: float
+    high: float
+    ticks: tuple[float, ...]
+
+    @classmethod
+    def around(cls, low: float, high: float, count: int = 5) -> "Range":
+        """Low to high, with about `count` ticks at round values inside; low == high is widened."""
+        if not high > low:
+            low, high = (low - 1, high + 1) if low else (0.0, 1.0)
+        raw = (high - low) / max(1, count - 1)
+        size = 10.0 ** math.floor(math.log10(raw))
+        step = next(size * unit for unit in (1, 2, 2.5, 5, 10) if size * unit >= raw * 0.999)
+        first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
+        return cls(low, high, tuple(round(step * number, 12) for number in range(first, last + 1)))
+
+    def place(self, value: float, start: float, end: float) -> float:
+        """Where a value lies between `start` and `end`, one decimal."""
+        return round(start + (value - self.low) / (self.high - self.low) * (end - start), 1)
+
+
+def svg(name: str, width: int, height: float, title: str, told: str, inside: Markup, more: str = "") -> Markup:
+    """A chart with its name and what it tells, for those who do not see it."""
+    return Markup(
+        '<svg id="{0}" viewBox="0 0 {1} {2:g}" role="img" aria-labelledby="{0}-t {0}-d"{6}>'
+        '<title id="{0}-t">{3}</title><desc id="{0}-d">{4}</desc>{5}</svg>'
+    ).format(name, width, height, title, told, inside, more)
+
+
+def frame(y: Range, last: int, first_x: float, dx: float, percent: bool = False) -> Markup:
+    """Grid lines, ticks and axis titles of a chart over generations 0 to `last`, which lie `dx` apart from `first_x` on."""
+    drawn = Markup()
+    for tick in y.ticks:
+        height = y.place(tick, HEIGHT - BOTTOM, TOP)
+        shown = f"{100 * tick:g} %" if percent else f"{tick:,.6g}"
+        drawn += level("grid", height)
+        drawn += Markup('<text class="tick" x="{}" y="{}" text-anchor="end">{}</text>').format(LEFT - 5, height + 3.5, shown)
+    drawn += Markup().join(generation_tick(first_x + dx * g, HEIGHT - BOTTOM + 14, g) for g in shown_generations(last))
+    return drawn + axis_title(LEFT, HEIGHT)
+
+
+def shown_generations(last: int) -> Iterable[int]:
+    """Those that get a number on the axis."""
+    return range(0, last + 1, max(1, -(-(last + 1) // 11)))
+
+
+def generation_tick(x: float, y: float, generation: int) -> Markup:
+    """A generation's number on the axis."""
+    return Markup('<text class="tick" x="{:g}" y="{:g}" text-anchor="middle">{}</text>').format(round(x, 1), y, generation)
+
+
+def axis_title(left: float, height: float) -> Markup:
+    """Below the axis that begins at `left`, in a chart of that height."""
+    return Markup('<text class="tick" x="{:g}" y="{:g}" text-anchor="middle">generation</text>').format(
+        (left + WIDTH - RIGHT) / 2, height - 4
+    )
+
+
+def level(css: str, y: float) -> Markup:
+    """A line across the chart."""
+    return Markup('<line class="{}" x1="{}" x2="{}" y1="{:g}" y2="{:g}"/>').format(css, LEFT, WIDTH - RIGHT, y, y)

@@ -1,0 +1,147 @@
+"""The tables and charts of a page, as plain values: what stands in each, in words and in full precision."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from markupsafe import Markup
+
+from imgcollapse.metrics.scores import SCORES
+from imgcollapse.report import charts
+from imgcollapse.report.charts import Line
+from imgcollapse.report.findings import Findings, there
+from imgcollapse.report.panels import FOREST, NULL
+from imgcollapse.summary import HALVED, Record, Run, named, spanned
+
+CURVES = ("fd", "precision", "recall", "coverage", "classes_alive", "effective_classes", "kid", "density", "total_variation", "confident")
+WORDS = {"slope": "slope per generation", "area": "area above the floor", "last": "last generation"}
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table for people (`rows`, text) and the same for programs (`records`: one a row, full precision)."""
+
+    key: str
+    caption: str
+    headings: Sequence[str]
+    rows: Sequence[Sequence[str]]
+    records: Sequence[dict[str, Any]]
+
+
+@dataclass(frozen=True)
+class Chart:
+    """A chart with the table below it. `about`: what it shows in plain words; `definition`: one click away; `arm`: the arm it is of."""
+
+    key: str
+    title: str
+    about: str
+    definition: str
+    drawing: Markup
+    table: Table
+    arm: int | None = None
+
+
+def curves(findings: Findings) -> list[Chart]:
+    """A chart a metric, by the first extractor that judged; below it the same numbers for every extractor's arm and null model."""
+    extractor = findings.extractor
+    judged = [arm for arm in findings.summary["arms"] if extractor in arm["extractors"]]
+    found = []
+    for key in [name for name in CURVES if any(name in arm["extractors"][extractor] for arm in judged)]:
+        arms = [(arm, arm["extractors"][extractor][key]) for arm in judged if key in arm["extractors"][extractor]]
+        drawn = [(arm, metric) for arm, metric in arms if arm["null"] in (None, NULL)]
+        floors = sorted({round(metric["floor"], 12) for _, metric in drawn})
+        lines = [Line(_number(findings, arm), arm["arm"], metric["by_generation"], arm["null"] is not None) for arm, metric in drawn]
+        last = max(len(metric["by_generation"]) for _, metric in drawn) - 1
+        score = SCORES[key]
+        drawing = charts.curves(key, score.title, lines, floors, last)
+        found.append(Chart(key, score.title, score.meaning, score.definition, drawing, _series(key, arms)))
+    return found
+
+
+def numbers(findings: Findings) -> list[Chart]:
+    """A forest plot for each collapse number, and a table of the half-lives."""
+    extractor = findings.extractor
+    arms = [arm for arm in findings.summary["arms"] if extractor in arm["extractors"] and arm["null"] in (None, NULL)]
+    found = []
+    for key, what in FOREST:
+        rows = [(arm, arm["extractors"][extractor][key][what]) for arm in arms if key in arm["extractors"][extractor]]
+        known = [(arm, span) for arm, span in rows if span["mean"] is not None]
+        if not known or len(arms) < 2:
+            continue
+        lines = [
+            (Line(_number(findings, arm), f"null: {arm['null']}" if arm["null"] else arm["arm"], (), arm["null"] is not None), span)
+            for arm, span in known
+        ]
+        floor = known[0][0]["extractors"][extractor][key]["floor"] if what == "last" else 0.0
+        unit = known[0][1]["unit"].replace(key, SCORES[key].title)
+        title = f"{SCORES[key].title}: {WORDS[what]}"
+        records = [{"arm": arm["arm"], "null": arm["null"] or "", "metric": key, "quantity": what, **span} for arm, span in known]
+        table = Table(
+            f"number-{key}-{what}",
+            title,
+            ["arm", f"{unit}, mean [95 % interval]", "seeds"],
+            [[named(arm["arm"], arm["null"]), _plain(span), str(span["n"])] for arm, span in known],
+            records,
+        )
+        about = f"{unit}; the dashed line is {'the floor' if what == 'last' else '0'}"
+        drawing = charts.forest(f"{key}-{what}", title, lines, floor, unit)
+        found.append(Chart(f"{key}-{what}", title, about, QUANTITY[what], drawing, table))
+    return found
+
+
+QUANTITY = {
+    "slope": "The straight line through the values by least squares: of the value itself for distances, of its logarithm for what decays "
+    "geometrically (then the relative change per generation: -0.1 loses a tenth of what is left every time).",
+    "area": "The area between the curve and its floor over the generations, by the trapezoidal rule; 0 for a perfect generator.",
+    "last": "The value at the last generation that was reached; the dashed line is the floor.",
+}
+
+
+def half_lives(findings: Findings) -> Table | None:
+    """When each metric first fell below half of its generation-0 value, arm by arm."""
+    extractor = findings.extractor
+    arms = [arm for arm in findings.summary["arms"] if extractor in arm["extractors"]]
+    keys = [key for key in HALVED if any(key in arm["extractors"][extractor] for arm in arms)]
+    if not keys:
+        return None
+    halves = [
+        (arm, {key: arm["extractors"][extractor][key]["half"] for key in keys if key in arm["extractors"][extractor]}) for arm in arms
+    ]
+    return Table(
+        "half-lives",
+        "First generation below half of generation 0 (median over seeds)",
+        ["arm", *(SCORES[key].title for key in keys)],
+        [[named(arm["arm"], arm["null"]), *(half[key]["words"] if key in half else "" for key in keys)] for arm, half in halves],
+        [{"arm": arm["arm"], "null": arm["null"] or "", "metric": key, **half[key]} for arm, half in halves for key in half],
+    )
+
+
+def _number(findings: Findings, arm: Record) -> int:
+    return list(findings.arms).index(arm["arm"])
+
+
+def _series(key: str, arms: Sequence[tuple[Record, Record]]) -> Table:
+    """Generations down, arms across; the first row is the floor."""
+    gens = max(len(metric["by_generation"]) for _, metric in arms)
+    decimals = max(1, SCORES[key].decimals)
+    rows = [["floor", *(f"{metric['floor']:.{decimals}f}" for _, metric in arms)]]
+    for generation in range(gens):
+        points = [metric["by_generation"] for _, metric in arms]
+        rows.append([str(generation), *(spanned(p[generation], key) if len(p) > generation else "" for p in points)])
+    records = [
+        {"arm": arm["arm"], "null": arm["null"] or "", "metric": key, **point, "floor": metric["floor"]}
+        for arm, metric in arms
+        for point in metric["by_generation"]
+    ]
+    headings = ["generation", *(named(arm["arm"], arm["null"]) for arm, _ in arms)]
+    return Table(f"curve-{key}", f"{SCORES[key].title}: mean over seeds [95 % interval]", headings, rows, records)
+
+
+def _plain(span: Record) -> str:
+    bounds = "" if span["low"] is None else f" [{span['low']:.3g}, {span['high']:.3g}]"
+    return f"{span['mean']:.3g}{bounds}"
+
+
+def first_run(runs: Sequence[Run]) -> Run | None:
+    """The first of an arm's runs that has anything to show."""
+    return next((run for run in runs if there(run)), None)

@@ -1,0 +1,217 @@
+"""What was found, in one plain sentence, and the command that finds it again."""
+
+import json
+import shlex
+import unicodedata
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from imgcollapse import store
+from imgcollapse.ablation import ABLATION
+from imgcollapse.files import read_json
+from imgcollapse.metrics.scores import SCORES
+from imgcollapse.report.findings import Findings
+from imgcollapse.report.panels import NULL, judged
+from imgcollapse.summary import Record, spanned
+from imgcollapse.worker import WORKER
+
+HEADLINE = ("recall", "coverage", "fd")  # the first of them that was judged is what the answer is about
+JOINERS = "\u200c\u200d"  # parts of words in some scripts, and of emoji
+MENTIONED = 8  # arms whose differences the answer spells out
+
+
+def answer(findings: Findings) -> str:
+    """What came out, in one sentence of plain text, with 95 % intervals over seeds.
+
+    Several arms: recall (else coverage, else FD) of the reference at its last generation, and what the others add to it. One arm: how
+    far it fell. Begins with `So far` while runs are not finished; says so where nothing has been judged.
+    """
+    arms = judged(findings.summary, findings.extractor, None) if findings.extractor else []
+    states = [one.state for one in findings.standings]
+    if not arms:
+        asked, done = sum(one.run.study.gens for one in findings.standings), sum(one.done for one in findings.standings)
+        why = "No generation has been judged yet" if done < asked else "Nothing was judged, for the study names no extractors"
+        parts = [f"{why}: {done} of {asked} generations are finished"]
+    else:
+        parts = (_compared if findings.is_ablation else _alone)(findings, arms)
+        if all(_metrics(findings, arm)[_headline(findings, arm)]["last"]["n"] == 1 for arm in arms):
+            parts.append("one seed, so no interval")
+        if not findings.comparable:
+            parts.append("not all of it was judged by one reference, so these numbers must not be compared")
+    if failed := states.count("failed"):
+        parts.append(f"{failed} of {len(states)} runs failed")
+    said = "; ".join(parts)
+    return (f"So far, {said}" if arms and set(states) != {"done"} else said[0].upper() + said[1:]) + "."
+
+
+def reproduce(findings: Findings) -> str:
+    """The command that finds the same again: of a run, one that needs no file; of an ablation, one for its own `ablation.yaml`.
+
+    A line for each folder that was asked for.
+    """
+    return "\n".join(_run_again(findings, place) if (place / store.STUDY).is_file() else _ablate_again(place) for place in findings.places)
+
+
+def shortened(text: str, fits: Callable[[str], bool]) -> str:
+    """The text on one line, cut at its end with an ellipsis where it does not fit."""
+    text = one_line(text)
+    if fits(text):
+        return text
+    low, high = 0, len(text)  # the first `low` characters fit, the first `high` do not
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (middle, high) if fits(text[:middle].rstrip() + "…") else (low, middle)
+    return text[:low].rstrip() + "…"
+
+
+def one_line(text: str) -> str:
+    """The text without line ends, control characters and marks that turn the direction of writing."""
+    spaced = " ".join("".join(" " if unicodedata.category(letter) in ("Cc", "Zl", "Zp") else letter for letter in text).split())
+    return "".join(letter for letter in spaced if unicodedata.category(letter) not in ("Cf", "Cs") or letter in JOINERS)
+
+
+def _compared(findings: Findings, arms: list[Record]) -> list[str]:
+    """Parts of the sentence for several arms."""
+    summary = findings.summary
+    first = next((arm for arm in arms if arm["arm"] == summary["reference"]), arms[0])
+    name, metrics = _headline(findings, first), _metrics(findings, first)
+    last = metrics[name]["last"]
+    beside = _beside(findings, first, name, last["generation"])
+    parts = [f"at generation {last['generation']}, {_title(name)} is {_said(last, name)} with {_quoted(first['arm'])} {beside}"]
+    apart = [
+        (one["arm"], one["extractors"][findings.extractor][name]["last"])
+        for one in summary["differences"]
+        if (one["against"], one["null"], one["against_null"]) == (first["arm"], None, None)
+        and name in one["extractors"].get(findings.extractor, {})
+    ]
+    if apart:
+        first_verb, next_verb = ("adds ", "") if all(span["mean"] >= 0 for _, span in apart) else ("changes it by ", "by ")
+        told: list[str] = []
+        for arm, span in apart[:MENTIONED]:
+            when = "" if span["generation"] == last["generation"] else f" (at generation {span['generation']})"
+            told.append(f"{_quoted(arm)} {next_verb if told else first_verb}{_said(span, name, '+')}{when}")
+        if more := len(apart) - len(told):
+            told.append(f"and {more} more arm{'s' * (more > 1)} not named here")
+        parts.append(", ".join(told))
+    if name != "fd" and "fd" in metrics:
+        reached = {arm["arm"]: _metrics(findings, arm)["fd"]["last"] for arm in arms if "fd" in _metrics(findings, arm)}
+        reached = {arm: span for arm, span in reached.items() if span["generation"] == last["generation"]}
+        best = min(reached, key=lambda arm: reached[arm]["mean"])
+        lowest = "" if best == first["arm"] else f", lowest with {_quoted(best)}: {_said(reached[best], 'fd')}"
+        parts.append(f"FD is {_said(metrics['fd']['last'], 'fd')} {_beside(findings, first, 'fd', last['generation'])}{lowest}")
+    if missing := [arm for arm in findings.arms if arm not in {one["arm"] for one in arms}]:
+        parts.append(f"not judged yet: {', '.join(map(_quoted, missing[:MENTIONED]))}{' and others' * (len(missing) > MENTIONED)}")
+    return parts
+
+
+def _alone(findings: Findings, arms: list[Record]) -> list[str]:
+    """Parts of the sentence for one arm: from its first generation to its last."""
+    metrics = _metrics(findings, arms[0])
+    name = _headline(findings, arms[0])
+    last = metrics[name]["last"]["generation"]
+    told = []
+    for one in dict.fromkeys((name, "fd")):
+        if one in metrics:
+            begin, end = metrics[one]["by_generation"][0], metrics[one]["by_generation"][-1]
+            was, now = _said(begin, one), _said(end, one)
+            way = f"stays at {now}" if was == now else f"{'rises' if end['mean'] > begin['mean'] else 'falls'} from {was} to {now}"
+            told.append(f"{_title(one)} {way if last else f'is {now}'} {_beside(findings, arms[0], one, last)}")
+    parts = [f"{f'from generation 0 to {last}' if last else 'at generation 0'}, {' and '.join(told)}"]
+    if "classes_alive" in metrics:
+        alive, floor = metrics["classes_alive"]["last"], metrics["classes_alive"]["floor"]
+        count = max((len(ruler["data"]["classes"]) for ruler in findings.rulers.values()), default=round(floor))
+        beside = "" if round(floor, 1) == count else f" (floor {floor:.3g})"
+        left = _said(alive, "classes_alive").replace(".0", "")
+        parts.append(f"{left} of {count} classes {'is' if left == '1' else 'are'} alive{beside}")
+    return parts
+
+
+def _headline(findings: Findings, arm: Record) -> str:
+    metrics = _metrics(findings, arm)
+    return next((name for name in HEADLINE if name in metrics), next(iter(metrics)))
+
+
+def _metrics(findings: Findings, arm: Record) -> Record:
+    metrics: Record = arm["extractors"][findings.extractor]
+    return metrics
+
+
+def _beside(findings: Findings, arm: Record, name: str, generation: int) -> str:
+    """`(floor 0.95; finite sampling alone 0.46 [0.22, 0.69])`: between what a value is to be read."""
+    said = f"floor {_said({'mean': _metrics(findings, arm)[name]['floor'], 'low': None, 'high': None}, name)}"
+    for null in judged(findings.summary, findings.extractor, NULL):
+        points = _metrics(findings, null).get(name, {"by_generation": []})["by_generation"]
+        if null["arm"] == arm["arm"] and len(points) > generation:
+            said += f"; finite sampling alone {_said(points[generation], name)}"
+    return f"({said})"
+
+
+def _said(span: Record, name: str, sign: str = "") -> str:
+    return spanned(span, name, sign, coarser=1)
+
+
+def _title(name: str) -> str:
+    return "FD" if name == "fd" else SCORES[name].title
+
+
+def _quoted(arm: str) -> str:
+    """An arm's name in a sentence: short, and in quotation marks where its own commas would be taken for the sentence's."""
+    name = shortened(arm, lambda text: len(text) <= 60)
+    return f"“{name}”" if set(name) & set(",;:()") else name
+
+
+def _run_again(findings: Findings, place: Path) -> str:
+    chosen = next(run.study for run in findings.runs if run.folder == place)
+    words = ["imgcollapse", "run"]
+    assignments: dict[str, Any] = {}
+    for part in ("dataset", "model", "regime", "judge"):
+        options = getattr(chosen, part)
+        words += [f"--{part}", options.kind] if part != "judge" else []
+        changed = options.model_dump(mode="json", exclude_defaults=True, exclude={"kind", "extractors"})
+        assignments |= {f"{part}.{name}": value for name, value in changed.items()}
+    if chosen.judge.extractors is not None:
+        assignments["judge.extractors"] = [_shortest(one) for one in chosen.judge.extractors]
+    words += ["--gens", str(chosen.gens), *(["--samples", str(chosen.samples)] if chosen.samples else []), "--seed", str(chosen.seed)]
+    if precision := _precision(place):
+        words += ["--precision", precision]
+    for path, value in assignments.items():
+        words += ["--set", f"{path}={_as_yaml(value)}"]
+    return shlex.join(words)
+
+
+def _ablate_again(place: Path) -> str:
+    words = ["imgcollapse", "ablate", ABLATION]
+    orders = next(iter(sorted(place.glob(f"runs/*/{WORKER}"))), None)
+    if orders is not None:
+        bench = read_json(orders)
+        words += [word for name in ("threads", "precision", "device") for word in (f"--{name}", str(bench[name]))]
+    return shlex.join(words)
+
+
+def _precision(place: Path) -> str | None:
+    """That of the last session: `auto` would be another on other hardware."""
+    path = place / store.ENVIRONMENT
+    return str(read_json(path)["sessions"][-1]["precision"]) if path.is_file() else None
+
+
+def _shortest(options: Any) -> Any:
+    """An entry of a table by its name, with what differs from its defaults."""
+    changed = options.model_dump(mode="json", exclude_defaults=True, exclude={"kind"})
+    return {"kind": options.kind, **changed} if changed else options.kind
+
+
+def _as_yaml(value: Any) -> str:
+    """The value as --set reads it: as plain as possible."""
+    ways = [value] if isinstance(value, str) else []
+    ways += [json.dumps(value, ensure_ascii=False), json.dumps(value)]
+    return next((text for text in ways if _reads_as(text, value)), ways[0])
+
+
+def _reads_as(text: str, value: Any) -> bool:
+    try:
+        return bool(yaml.safe_load(text) == value)
+    except yaml.YAMLError:
+        return False
