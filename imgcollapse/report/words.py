@@ -206,8 +206,8 @@ def _shortest(options: Any) -> Any:
 def _as_yaml(value: Any) -> str:
     """The value as --set reads it: as plain as possible."""
     ways = [value] if isinstance(value, str) else []
-    ways += [json.dumps(value, ensure_ascii=False), json.dumps(value)]
-    return next((text for text in ways if _reads_as(text, value)), ways[0])
+    ways += [json.dumps(value, ensure_ascii=False), yaml.safe_dump(value, default_flow_style=True, width=10**9).strip("\n.")]
+    return next((text for text in ways if _reads_as(text, value)), ways[-1])
 
 
 def _reads_as(text: str, value: Any) -> bool:
