@@ -289,6 +289,13 @@ def test_points_and_colour_pictures_and_unjudged_runs_have_pages(tmp_path: Path)
     assert "From the same noise" not in colour.texts["h2"], "the bootstrap draws training pictures: there is no noise it starts from"
 
 
+def test_an_ablation_that_judges_nothing_ends_with_a_page_too(tmp_path: Path) -> None:
+    base = {"dataset": {"kind": "grid25", "size": 400}, "model": {"kind": "gmm", "components": 5}, "gens": 2, "judge": {"extractors": []}}
+    folder = ablation(tmp_path, base=base, arms={"a": {}, "b": {"regime": "accumulate"}}, seeds=1, nulls=False)
+    found = Reader((folder / "report.html").read_text(encoding="utf-8"))
+    assert len(found.named("img")) == 4 and "Nothing was judged" in " ".join(found.texts["p"])
+
+
 def test_a_page_keeps_to_its_budget(grid: Path) -> None:
     page = Path("page.html")
     findings = report.read([grid])

@@ -332,6 +332,7 @@ def test_no_text_lies_on_another_or_beyond_the_page(whole: Path) -> None:
     with paper.styled():
         for name, page in paper.pages(read([whole])):
             page.draw_without_rendering()
+            assert not any(text.get_parse_math() for text in texts_of(page)), "$x$ is a name, no formula"
             boxes = [(text.get_text(), text.get_window_extent()) for text in texts_of(page) if text.get_text()]
             assert len(boxes) > 10 and any("…" in text for text, _ in boxes), name
             for text, box in boxes:

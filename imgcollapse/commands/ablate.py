@@ -112,10 +112,14 @@ def ablation_from(given: dict[str, Any], assignments: Sequence[str], axes: Seque
 
 
 def finish(folder: Path, chosen: Ablation, runs: Sequence[Run], after: Sequence[Standing], method: str) -> tuple[list[Path], Record]:
-    """Writes the tidy table, the summary and the figures of what is there; returns the files and the summary, empty before any scores."""
+    """Writes page, tidy table, summary and figures of what is there; returns the files, and the summary (empty before any scores)."""
+    if not any(one.done for one in after):
+        return [], {}
+    page = report.write(report.read([folder], method), folder / report.PAGE)
+    say(f"report: {page.page} ({page.size / 1e6:.2f} MB)")
     rows = summary.rows(runs)
     if not rows:
-        return [], {}
+        return [page.page], {}
     summary.write_csv(rows, folder / ablation.CSV)
     record = {
         "question": chosen.question,
@@ -124,8 +128,6 @@ def finish(folder: Path, chosen: Ablation, runs: Sequence[Run], after: Sequence[
         "runs": [standing.as_record(one, folder) for one in after],
     }
     write_text(folder / ablation.SUMMARY, to_json(record))
-    page = report.write(report.read([folder], method), folder / report.PAGE)
-    say(f"report: {page.page} ({page.size / 1e6:.2f} MB)")
     return [page.page, folder / ablation.CSV, folder / ablation.SUMMARY, *report.draw_ablation(folder, runs, record)], record
 
 
@@ -162,7 +164,7 @@ def status(folder: Path, as_json: bool) -> None:
 
 def _print_end(after: Sequence[Standing], made: Sequence[Path], record: Record) -> None:
     out = Console(width=None if sys.stdout.isatty() else 140)
-    if made:
+    if record:
         for extractor, (headings, *lines) in summary.table_lines(record).items():
             table = Table(title=f"features: {extractor}; {record['method'].partition(';')[0]}", title_justify="left")
             for heading in headings:
