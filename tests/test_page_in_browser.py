@@ -239,6 +239,15 @@ def test_it_fits_the_screen_and_can_be_read(browser: "Browser", file: Path, sche
     opened.context.close()
 
 
+def test_it_is_printed_dark_on_light_with_the_generation_that_is_shown(browser: "Browser", file: Path) -> None:
+    opened = Visit(browser, file, color_scheme="dark")
+    opened.page.emulate_media(media="print", color_scheme="dark")
+    ink, paper = opened.page.evaluate("[getComputedStyle(document.body).color, getComputedStyle(document.body).backgroundColor]")
+    assert (ink, paper) == ("rgb(27, 29, 31)", "rgb(255, 255, 255)")
+    assert opened.page.locator("#which").is_visible() and not opened.page.locator("#play").is_visible() and opened.shown() == samples(2)
+    opened.context.close()
+
+
 def test_the_keyboard_reaches_everything_in_the_order_of_the_page(visit: Visit) -> None:
     seen = []
     for _ in range(8):

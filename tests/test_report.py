@@ -226,8 +226,8 @@ def contrast(one: str, other: str) -> float:
 
 def test_colours_can_be_told_from_the_paper_in_both_themes() -> None:
     css = _template("page.css")
-    light, dark = (dict(re.findall(r"--(\w+): (#\w+)", block)) for block in css.split("@media (prefers-color-scheme: dark)")[:2])
-    dark = dict(re.findall(r"--(\w+): (#\w+)", css.split("@media (prefers-color-scheme: dark)")[1].split("}\n}")[0]))
+    light, dark = (dict(re.findall(r"--(\w+): (#\w+)", block)) for block in css.split("@media screen and (prefers-color-scheme: dark)")[:2])
+    dark = dict(re.findall(r"--(\w+): (#\w+)", css.split("@media screen and (prefers-color-scheme: dark)")[1].split("}\n}")[0]))
     assert (light["c0"], light["c1"], light["c2"], light["c3"], light["c4"]) == ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#000")
     assert contrast("#fff", "#000") == pytest.approx(21)
     for theme in (light, dark):

@@ -194,10 +194,13 @@ def _gif(frames: Sequence[Image.Image]) -> bytes:
         strip = Image.new("RGB", (frames[0].width, len(some) * frames[0].height))
         for place, number in enumerate(some):
             strip.paste(frames[number], (0, place * frames[0].height))
-        exact = [grids.PAPER, grids.INK, grids.FAINT, BLUE, TRACK]
-        found = strip.quantize(256 - len(exact), Image.Quantize.MEDIANCUT).getpalette() or []
+        colours = torch.tensor(strip.quantize(251, Image.Quantize.MEDIANCUT).getpalette()).view(-1, 3)
+        # Pillow looks colours up coarsely: beside a nearly white one, white itself would never be found
+        exact = torch.tensor([grids.PAPER, grids.INK, grids.FAINT, BLUE, TRACK])
+        nearest = (colours[:, None] - exact).abs().amax(2).min(1)
+        colours = torch.cat([exact, torch.where(nearest.values[:, None] < 8, exact[nearest.indices], colours)])
         palette = Image.new("P", (1, 1))
-        palette.putpalette([*(level for colour in exact for level in colour), *found])
+        palette.putpalette(colours.flatten().tolist())
         frames = [frame.quantize(palette=palette, dither=Image.Dither.FLOYDSTEINBERG) for frame in frames]
     return _saved(frames, "GIF", optimize=False)
 
