@@ -122,7 +122,9 @@ def _pictures(findings: Findings, size: tuple[int, int, int], keep: Keep) -> tup
         run = tables.first_run(runs)
         if run is None:
             continue
-        frames, rows, fine = [], [], False
+        frames, rows = [], []
+        first = store.generation_folder(run.folder, there(run)[0])
+        fine = store.read_images(first / store.LATENTS, 1).shape[2] <= SMALL
         for generation in there(run):
             whose = f"{arm}, generation {generation}"
             drawn = pictures.samples(run, generation, size)
@@ -130,7 +132,6 @@ def _pictures(findings: Findings, size: tuple[int, int, int], keep: Keep) -> tup
             same = pictures.same_noise(run, generation, size)
             if same is not None:
                 rows.append(_frame(same, keep, generation, f"{whose}, from the same noise"))
-            fine = store.read_images(store.generation_folder(run.folder, generation) / store.LATENTS, 1).shape[2] <= SMALL
         shown = f"{arm}, seed {run.seed}"
         strip.append({"number": number, "name": shown, "frames": frames, "fine": fine})
         if rows and run.study.model.kind != NULL:  # which has no noise to start from: its seed draws training pictures

@@ -35,7 +35,7 @@ def about_runs(findings: Findings) -> list[tuple[str, str]]:
     rulers = list(findings.rulers.values())
     rows = [
         ("seeds", ", ".join(str(seed) for seed in sorted({run.seed for run in findings.runs}))),
-        ("runs", _each(str(len(findings.standings)) for _ in (0,))),
+        ("runs", str(len(findings.standings))),
         ("data", _each(f"{one['data']['name']}, {' × '.join(map(str, one['data']['shape']))}" for one in rulers)),
     ]
     for part, words in (("train", "training part"), ("held_out", "held-out part")):

@@ -30,7 +30,7 @@ def lines(summary: Record, shown: Mapping[str, str] = SHOWN, coarser: int = 0) -
             if not there:
                 continue
             table = found.setdefault(extractor, [])
-            floors = [_digits(there[name]["floor"], name, "", coarser) if name in there else "" for name in shown]
+            floors = [spanned(_exact(there[name]["floor"]), name, "", coarser) if name in there else "" for name in shown]
             if floors != next((line.cells[3:] for line in reversed(table) if line.arm is None), None):
                 table.append(Line(None, ["floor (real)", "", "", *floors]))
             last = next(iter(there.values()))["last"]
@@ -84,14 +84,17 @@ def named(arm: str, null: str | None) -> str:
     return arm if null is None else f"{arm}, null model {null}"
 
 
-def _digits(value: float, name: str, sign: str = "", coarser: int = 0) -> str:
-    return f"{value:{sign}z.{max(1, SCORES[name].decimals - coarser)}f}"  # a mean of whole numbers is none
-
-
 def spanned(span: Record, name: str, sign: str = "", coarser: int = 0) -> str:
     """`mean [low, high]` of a SPAN, in the digits that a metric deserves or `coarser`; without an interval, the mean alone."""
-    mean, low, high = ("" if span[part] is None else _digits(span[part], name, sign, coarser) for part in ("mean", "low", "high"))
+    if SCORES[name].better == "lower" and abs(span["mean"] or 0) < 1:
+        coarser = 0  # distances have no common size: those of toy worlds are small
+    decimals = max(1, SCORES[name].decimals - coarser)  # a mean of whole numbers is none
+    mean, low, high = ("" if span[part] is None else f"{span[part]:{sign}z.{decimals}f}" for part in ("mean", "low", "high"))
     return f"{mean} [{low}, {high}]" if low else mean
+
+
+def _exact(value: float) -> Record:
+    return {"mean": value, "low": None, "high": None}
 
 
 def _in_floors(span: Record) -> str:
