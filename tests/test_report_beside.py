@@ -166,11 +166,15 @@ def test_a_generation_that_an_arm_lacks_leaves_its_place_empty(broken: Path, tmp
     assert all((frame[60:, :half] < 60).mean() > 0.2 for frame in frames)
     place = movie._places(read([broken]))[1]
     assert place.missing(2) == "not there yet" and place.missing(3) == "ends at generation 2"
+    assert [place.run.seed for place in movie._places(read([broken]))] == [0, 0], "the seed that has come farthest"
     copy = shutil.copytree(broken, tmp_path / "copy")
     for one in ablation.planned(copy):
         if one.arm == "everything kept":
             worker.record_failure(one.folder, "DivergedProblem", "the loss is nan", 6)
     assert movie._places(read([copy]))[1].missing(2) == "failed"
+    (next(one.folder for one in ablation.planned(copy) if one.arm == "none" and one.seed == 0) / "gen_001" / store.MANIFEST).unlink()
+    (next(one.folder for one in ablation.planned(copy) if one.arm == "none" and one.seed == 0) / "gen_002" / store.MANIFEST).unlink()
+    assert [place.run.seed for place in movie._places(read([copy]))] == [1, 1]
 
 
 def test_long_chains_have_sixty_frames_with_both_ends(tmp_path: Path) -> None:
@@ -637,7 +641,8 @@ def test_null_models_are_in_italics_and_digits_follow_the_metric(whole: Path, tm
     assert all(cell.startswith("*") and cell.endswith("*") for cell in cells) and len(cells) == 8
     floor = next(line for line in path.read_text().splitlines() if line.startswith("| floor"))
     digits = [len(number.partition(".")[2]) for number in floor.strip("| ").split(" | ")[-5:]]
-    assert digits == [max(1, SCORES[name].decimals - 1) for name in ("fd", "precision", "recall", "coverage", "classes_alive")]
+    wanted = [max(1, SCORES[name].decimals - 1) for name in ("fd", "precision", "recall", "coverage", "classes_alive")]
+    assert digits == [2, *wanted[1:]], "and a distance below 1 keeps all of its own"
 
 
 def test_the_movie_is_linked_where_there_is_one_and_one_seed_says_so(toy: Path, tmp_path: Path) -> None:

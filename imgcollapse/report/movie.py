@@ -72,13 +72,13 @@ def movie(findings: Findings, folder: Path) -> list[Path]:
 
 
 def _places(findings: Findings) -> list[_Place]:
-    """A place an arm, with the run of the seed that most arms have; arms of which no generation is finished have an empty one."""
+    """A place an arm, with the run of the seed that has come farthest; arms of which no generation is finished have an empty one."""
     standings: dict[Path, Standing] = {one.run.folder: one for one in findings.standings}
     done = {run.folder: frozenset(there(run)) for runs in findings.arms.values() for run in runs}
-    seeds = Counter(run.seed for runs in findings.arms.values() for run in runs if done[run.folder])
-    if not seeds:
+    far = Counter(run.seed for runs in findings.arms.values() for run in runs for _ in done[run.folder])
+    if not far:
         return []
-    seed = seeds.most_common(1)[0][0]
+    seed = far.most_common(1)[0][0]  # the first of equals
     found = []
     for name, runs in list(findings.arms.items())[:ARMS]:
         run = next((run for run in runs if run.seed == seed), next((run for run in runs if done[run.folder]), runs[0]))
