@@ -261,6 +261,15 @@ def test_half_finished_folders_are_shown_so_far(grid: Path, tmp_path: Path) -> N
     assert [text for text in found.texts["h3"] if text.endswith("seed 0")] == ["none, seed 0", "half, seed 0"]
 
 
+def test_an_ablation_of_which_only_the_gaussian_null_model_is_judged_yet_has_a_page(grid: Path, tmp_path: Path) -> None:
+    shutil.copytree(grid, tmp_path / "begun")
+    for one in ablations.planned(tmp_path / "begun"):
+        for manifest in one.folder.glob("gen_*/MANIFEST.json") if one.null != "gaussian" else ():
+            manifest.unlink()
+    found = Reader(page_of(tmp_path / "begun"))
+    assert "How it was made" in found.texts["h2"] and not found.named("img")
+
+
 def test_an_ablation_that_has_not_begun_has_a_page(tmp_path: Path, grid: Path) -> None:
     empty = tmp_path / "empty"
     empty.mkdir()

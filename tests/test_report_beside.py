@@ -23,13 +23,14 @@ from PIL import Image
 
 from imgcollapse import ablation, cli, machine, npz, store, worker
 from imgcollapse.ablation import Ablation
+from imgcollapse.card.markdown import fenced
 from imgcollapse.commands.run import study_from
 from imgcollapse.errors import DataProblem
 from imgcollapse.files import read_json, to_json, write_manifest, write_text
 from imgcollapse.images import ImageSet
 from imgcollapse.metrics.scores import SCORES
 from imgcollapse.report import Findings, movie, paper, read
-from imgcollapse.report.markdown import _fenced, escaped, markdown
+from imgcollapse.report.markdown import escaped, markdown
 from imgcollapse.report.style import GREY, arm_style
 from imgcollapse.report.words import answer, one_line, reproduce, shortened
 from imgcollapse.settings import build, to_yaml
@@ -669,7 +670,7 @@ def test_what_only_github_would_read_as_markup_is_not_left() -> None:
 
 
 def test_backticks_in_a_command_do_not_end_its_block(tmp_path: Path) -> None:
-    shown = Shown(_fenced("a\n````\nb", "bash"))
+    shown = Shown(fenced("a\n````\nb", "bash"))
     assert shown.tags == [("pre", []), ("code", [("class", "language-bash")])]
     own = build(Study, {"dataset": {"kind": "folder", "path": "a```b\n````"}, "model": "vae"})
     write_text(tmp_path / store.STUDY, to_yaml(own))

@@ -115,20 +115,21 @@ def finish(folder: Path, chosen: Ablation, runs: Sequence[Run], after: Sequence[
     """Writes page, tidy table, summary and figures of what is there; returns the files, and the summary (empty before any scores)."""
     if not any(one.done for one in after):
         return [], {}
-    page = report.write(report.read([folder], method), folder / report.PAGE)
+    findings = report.read([folder], method)
+    made, record = list[Path](), Record()
+    if findings.rows:
+        summary.write_csv(findings.rows, folder / ablation.CSV)
+        record = {
+            "question": chosen.question,
+            **findings.summary,
+            "account": standing.account(after),
+            "runs": [standing.as_record(one, folder) for one in after],
+        }
+        write_text(folder / ablation.SUMMARY, to_json(record))
+        made = [folder / ablation.CSV, folder / ablation.SUMMARY, *report.draw_ablation(folder, runs, record)]
+    page = report.write(findings, folder / report.PAGE)
     say(f"report: {page.page} ({page.size / 1e6:.2f} MB)")
-    rows = summary.rows(runs)
-    if not rows:
-        return [page.page], {}
-    summary.write_csv(rows, folder / ablation.CSV)
-    record = {
-        "question": chosen.question,
-        **summary.summarise(runs, rows, chosen.reference, method),
-        "account": standing.account(after),
-        "runs": [standing.as_record(one, folder) for one in after],
-    }
-    write_text(folder / ablation.SUMMARY, to_json(record))
-    return [page.page, folder / ablation.CSV, folder / ablation.SUMMARY, *report.draw_ablation(folder, runs, record)], record
+    return [page.page, *made], record
 
 
 def work(run: Path) -> None:

@@ -36,7 +36,7 @@ def class_charts(findings: Findings) -> list[Chart]:
         drawing += shares.stack(f"classes-{number}", f"{arm}: shares of the classes", _stacked(names, cells), gens)
         rule = "whose share its false hits may explain" if cells[0][0]["ruled"] else "of which no confident sample is left"
         about = (
-            "Above: share over the real share (vermillion: too rare, blue: too frequent). "
+            "Upper chart: share over the real share (vermillion: too rare, blue: too frequent); lower chart: the shares. "
             f"A cross marks a class {rule}, in at least half of the seeds."
         )
         found.append(Chart(f"classes-{number}", arm, about, SCORES["classes_alive"].definition, drawing, table, number))

@@ -98,6 +98,12 @@ def there(run: Run) -> list[int]:
     return store.finished(run.folder) if (run.folder / store.STUDY).is_file() else []
 
 
+def sessions(findings: Findings) -> list[list[dict[str, Any]]]:
+    """What each run that has begun was made with (`environment.json`), session by session."""
+    paths = [run.folder / store.ENVIRONMENT for run in findings.runs]
+    return [list(read_json(path)["sessions"]) for path in paths if path.is_file()]
+
+
 def _is_ablation(place: Path) -> bool:
     return (place / PLAN).is_file()
 

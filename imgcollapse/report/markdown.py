@@ -5,9 +5,9 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from imgcollapse import store
-from imgcollapse.files import read_json, write_text
-from imgcollapse.report.findings import Findings
+from imgcollapse.card.markdown import fenced, table
+from imgcollapse.files import write_text
+from imgcollapse.report.findings import Findings, sessions
 from imgcollapse.report.panels import NULL
 from imgcollapse.report.words import answer, reproduce, shortened
 from imgcollapse.summary import named, spanned
@@ -39,7 +39,7 @@ def markdown(findings: Findings, folder: Path) -> list[Path]:
         _half_lives(findings),
         _unfinished(findings),
         _listed("What it was made with", _about(findings)),
-        f"To reproduce:\n\n{_fenced(reproduce(findings), 'bash')}",
+        f"To reproduce:\n\n{fenced(reproduce(findings), 'bash')}",
     ]
     folder.mkdir(parents=True, exist_ok=True)
     write_text(folder / REPORT, "\n\n".join(part for part in parts if part) + "\n")
@@ -60,16 +60,16 @@ def _reference(letter: str) -> str:
 def _arms(findings: Findings) -> list[str]:
     """A table an extractor: the floor, every arm at its last generation, and in italics what finite sampling alone does."""
     found = []
-    for extractor, table in lines(findings.summary, SHOWN, COARSER).items():
+    for extractor, told in lines(findings.summary, SHOWN, COARSER).items():
         rows = []
-        for arm, cells in table:
+        for arm, cells in told:
             own = [escaped(cells[0]), *cells[1:]]
             if arm is None or arm["null"] is None:
                 rows.append(own)
             elif arm["null"] == NULL:
                 rows.append([f"*{cell}*" if cell else "" for cell in own])
         head = ["arm", "generation", "seeds", *SHOWN.values()]
-        found.append(f"**The last generation**, features: {escaped(extractor)}\n\n{_table(head, rows)}")
+        found.append(f"**The last generation**, features: {escaped(extractor)}\n\n{table(head, rows)}")
     most = max((len(arm["seeds"]) for arm in findings.summary["arms"]), default=0)
     method = findings.summary["method"].replace("intervals by", "interval by")
     return [*found, escaped(f"Mean [{method}]." if most > 1 else "One seed, no interval.", 400)] if found else []
@@ -92,7 +92,7 @@ def _differences(findings: Findings) -> list[str]:
                 [*cells, *(spanned(spans[name], name, "+", COARSER) if name in spans else "" for name in SHOWN)]
             )
     head = ["arm", "generation", "paired seeds", *SHOWN.values()]
-    return [f"**Differences from {escaped(reference)}**, features: {escaped(name)}\n\n{_table(head, rows)}" for name, rows in found.items()]
+    return [f"**Differences from {escaped(reference)}**, features: {escaped(name)}\n\n{table(head, rows)}" for name, rows in found.items()]
 
 
 def _half_lives(findings: Findings) -> str:
@@ -131,12 +131,7 @@ def _about(findings: Findings) -> list[str]:
     models = _distinct(f"{run.study.model.kind} on {run.study.dataset.kind}" for run in own)
     seeds = _distinct(run.seed for run in own)
     said += [f"model: {', '.join(models)}; seeds: {', '.join(map(str, seeds))}"]
-    return _some([*said, *_distinct(_versions(sessions[-1]) for sessions in _sessions(findings))])
-
-
-def _sessions(findings: Findings) -> list[list[dict[str, Any]]]:
-    paths = [run.folder / store.ENVIRONMENT for run in findings.runs]
-    return [read_json(path)["sessions"] for path in paths if path.is_file()]
+    return _some([*said, *_distinct(_versions(of_run[-1]) for of_run in sessions(findings))])
 
 
 def _versions(session: dict[str, Any]) -> str:
@@ -161,13 +156,3 @@ def _some(said: list[str]) -> list[str]:
 
 def _listed(heading: str, said: Sequence[str]) -> str:
     return f"**{heading}**\n\n" + "\n".join(f"- {escaped(line, 600)}" for line in said) if said else ""
-
-
-def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    return "\n".join(f"| {' | '.join(row)} |" for row in (head, ["---"] * len(head), *rows))
-
-
-def _fenced(text: str, language: str) -> str:
-    """A code block whose fence is longer than any run of backticks in it."""
-    fence = "`" * max(3, 1 + max(map(len, re.findall("`+", text)), default=0))
-    return f"{fence}{language}\n{text}\n{fence}"

@@ -3,10 +3,8 @@
 from collections.abc import Iterable
 from typing import Any
 
-from imgcollapse import store
 from imgcollapse.ablation import ABLATION
-from imgcollapse.files import read_json
-from imgcollapse.report.findings import Findings
+from imgcollapse.report.findings import Findings, sessions
 from imgcollapse.settings import to_yaml
 from imgcollapse.summary import named
 
@@ -31,7 +29,7 @@ def notes(findings: Findings) -> list[str]:
 
 def about_runs(findings: Findings) -> list[tuple[str, str]]:
     """Rows of the table of data, versions and hardware; where runs differ, every value once."""
-    sessions = [one for run in findings.runs for one in _sessions(run.folder)]
+    made = [session for of_run in sessions(findings) for session in of_run]
     rulers = list(findings.rulers.values())
     rows = [
         ("seeds", ", ".join(str(seed) for seed in sorted({run.seed for run in findings.runs}))),
@@ -44,10 +42,10 @@ def about_runs(findings: Findings) -> list[tuple[str, str]]:
     rows.append(("features", _each(_extractor(name, about) for one in rulers for name, about in one["judge"]["extractors"].items())))
     rows.append(("intervals", findings.summary["method"]))
     for key, words in (("imgcollapse", "imgcollapse"), ("git_commit", "commit"), ("python", "Python"), ("system", "system")):
-        rows.append((words, _each(one[key] for one in sessions)))
-    rows.append(("packages", _each(", ".join(f"{name} {v}" for name, v in one["packages"].items() if v) for one in sessions)))
+        rows.append((words, _each(one[key] for one in made)))
+    rows.append(("packages", _each(", ".join(f"{name} {v}" for name, v in one["packages"].items() if v) for one in made)))
     for key in ("device_name", "precision", "threads", "processes"):
-        rows.append((key.replace("_name", "").replace("_", " "), _each(one[key] for one in sessions)))
+        rows.append((key.replace("_name", "").replace("_", " "), _each(one[key] for one in made)))
     return [(name, value) for name, value in rows if value]
 
 
@@ -70,11 +68,6 @@ def _extractor(name: str, about: dict[str, Any]) -> str:
         + (f", held-out accuracy {accuracy:.4f}" if accuracy is not None else "")
         + (f", SHA-256 {about['digest']}" if about.get("digest") else "")
     )
-
-
-def _sessions(folder: Any) -> list[dict[str, Any]]:
-    path = folder / store.ENVIRONMENT
-    return list(read_json(path)["sessions"]) if path.is_file() else []
 
 
 def _each(values: Iterable[Any]) -> str:

@@ -16,6 +16,13 @@ from imgcollapse.summary import HALVED, Record, Run, named, spanned
 CURVES = ("fd", "precision", "recall", "coverage", "classes_alive", "effective_classes", "kid", "density", "total_variation", "confident")
 WORDS = {"slope": "slope per generation", "area": "area above the floor", "last": "last generation"}
 
+QUANTITY = {
+    "slope": "The straight line through the values by least squares: of the value itself for distances, of its logarithm for what decays "
+    "geometrically (then the relative change per generation: -0.1 loses a tenth of what is left every time).",
+    "area": "The area between the curve and its floor over the generations, by the trapezoidal rule; 0 for a perfect generator.",
+    "last": "The value at the last generation that was reached; the dashed line is the floor.",
+}
+
 
 @dataclass(frozen=True)
 class Table:
@@ -49,6 +56,8 @@ def curves(findings: Findings) -> list[Chart]:
     for key in [name for name in CURVES if any(name in arm["extractors"][extractor] for arm in judged)]:
         arms = [(arm, arm["extractors"][extractor][key]) for arm in judged if key in arm["extractors"][extractor]]
         drawn = [(arm, metric) for arm, metric in arms if arm["null"] in (None, NULL)]
+        if not drawn:  # the gaussian null model was the quickest
+            continue
         floors = sorted({round(metric["floor"], 12) for _, metric in drawn})
         lines = [Line(_number(findings, arm), arm["arm"], metric["by_generation"], arm["null"] is not None) for arm, metric in drawn]
         last = max(len(metric["by_generation"]) for _, metric in drawn) - 1
@@ -87,14 +96,6 @@ def numbers(findings: Findings) -> list[Chart]:
         drawing = charts.forest(f"{key}-{what}", title, lines, floor, unit)
         found.append(Chart(f"{key}-{what}", title, about, QUANTITY[what], drawing, table))
     return found
-
-
-QUANTITY = {
-    "slope": "The straight line through the values by least squares: of the value itself for distances, of its logarithm for what decays "
-    "geometrically (then the relative change per generation: -0.1 loses a tenth of what is left every time).",
-    "area": "The area between the curve and its floor over the generations, by the trapezoidal rule; 0 for a perfect generator.",
-    "last": "The value at the last generation that was reached; the dashed line is the floor.",
-}
 
 
 def half_lives(findings: Findings) -> Table | None:
