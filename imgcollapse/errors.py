@@ -19,6 +19,10 @@ class DataProblem(Problem):
     exit_code = 3
 
 
+class WeightsProblem(DataProblem):
+    """Weights of an extractor that are not there; others can go on without it."""
+
+
 class InUseProblem(Problem):
     """A run folder that another process is writing."""
 

@@ -8,6 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from imgcollapse.seeds import derive, torch_generator
+
 REAL = -1  # in `born`: a picture of the real world
 UNLABELLED = -1  # in `labels`: its maker gave it no class
 
@@ -65,6 +67,18 @@ class ImageSet:
         for part in (self.pixels, self.labels):
             digest.update(part.contiguous().numpy().data)
         return digest.hexdigest()
+
+
+def marks(pixels: Tensor) -> Tensor:
+    """int64 [N]: a number for each picture; equal pictures have equal numbers, different ones different numbers but for a chance of 1e-16.
+
+    A sum of the values (of a point: of the bits of its coordinates), each times an odd 64-bit number of its own, modulo 2^64.
+    """
+    flat = pixels.flatten(1) if pixels.dtype == torch.uint8 else pixels.flatten(1).contiguous().view(torch.int32)
+    low, high = torch.iinfo(torch.int64).min, torch.iinfo(torch.int64).max
+    odd = torch.randint(low, high, (flat.shape[1],), generator=torch_generator(derive(0, "marks"))) | 1
+    found = [(block.to(torch.int64) * odd).sum(1) for block in flat.split(max(1, 2**22 // flat.shape[1]))]
+    return torch.cat(found) if found else torch.empty(0, dtype=torch.int64)
 
 
 def concatenate(sets: Sequence[ImageSet]) -> ImageSet:

@@ -81,7 +81,8 @@ def run(study: Study, folder: Path, landed: Landed = lambda generation, scores: 
                 drawn = processes.sample(model, n, derive(study.seed, generation, "sample")).born_in(generation)
                 same = model.sample(grids.COLUMNS, derive(study.seed, "latents")).born_in(generation)
                 # judge
-                scores = {"generation": generation, **ruler(drawn)}
+                judged = ruler(drawn, training_set)
+                scores = {"generation": generation, **judged.scores}
                 # keep
                 title = f"generation {generation}: {study.model.kind} on {study.dataset.kind}, seed {study.seed}; {made_of(learned_from)}"
                 kept.keep(
@@ -90,7 +91,7 @@ def run(study: Study, folder: Path, landed: Landed = lambda generation, scores: 
                     latents=same,
                     scores=scores,
                     provenance={"generation": generation, **learned_from},
-                    grid=grids.by_class(title, drawn, ruler.classes(drawn), world.classes),
+                    grid=grids.by_class(title, drawn, judged.classes, world.classes),
                     save_model=model.save,
                 )
             landed(generation, scores)

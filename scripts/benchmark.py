@@ -104,7 +104,7 @@ def reference(seed: int) -> None:
         fit = time.perf_counter() - began
         drawn = fitted.sample(len(world.train), seeds.derive(seed, 0, "sample"))
         sample = time.perf_counter() - began - fit
-        scores = ruler(drawn)["extractors"]["classifier"]
+        scores = ruler(drawn).scores["extractors"]["classifier"]
         ours = time.perf_counter() - began
         click.echo(f"ours:      {ours:6.1f} s (fit {fit:.1f}, sample {sample:.1f}, judge {ours - fit - sample:.2f})")
         click.echo(_quality("           ", scores["metrics"], scores["floor"]))
@@ -172,7 +172,7 @@ def _usual(world: World, ruler: Ruler, ours: DDPM, folder: Path, seed: int) -> f
     real = sight.held_out.features.numpy()
     distance = frechet_distance(made.mean(0), np.cov(made, rowvar=False), real.mean(0), np.cov(real, rowvar=False))
     with contextlib.redirect_stdout(io.StringIO()):
-        found = compute_prdc(real, made, nearest_k=ruler.k)
+        found = compute_prdc(real, made, nearest_k=ruler.neighbours["k_precision"])
     took = time.perf_counter() - began
     click.echo(f"the usual: {took:6.1f} s (fit {fit:.1f}, sample {sample:.1f}, judge {took - fit - sample:.2f})")
     click.echo(f"            FD {distance:.2f}, precision {found['precision']:.3f}, recall {found['recall']:.3f}")
@@ -209,7 +209,7 @@ def metrics(n: int, dim: int) -> None:
     whole = 0.0
     for name, metric in METRICS.items():
         began = time.perf_counter()
-        metric(evidence)
+        metric.measure(evidence)
         whole += time.perf_counter() - began
         click.echo(f"{name}: {time.perf_counter() - began:.2f} s")
     began = time.perf_counter()

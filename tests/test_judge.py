@@ -24,7 +24,8 @@ from imgcollapse.extractors.pixels import FittedPixels, Pixels
 from imgcollapse.images import ImageSet, World
 from imgcollapse.judge import Judge, Ruler
 from imgcollapse.metrics import METRICS, Evidence, Seen
-from imgcollapse.metrics.classes import CONFIDENT, NO_CLASS, false_hit_rates
+from imgcollapse.metrics.classes import CONFIDENT
+from imgcollapse.metrics.evidence import NO_CLASS, confusion_of
 
 QUICK = Classifier(steps=30, batch=32, width=8, dim=8, learning_rate=1e-2)
 SIDE = 6
@@ -141,54 +142,79 @@ def ruler_of(world: World, *extractors: Classifier | Pixels, samples: int = 60) 
     return Judge(extractors=extractors).resolved(world, samples).open(world)
 
 
-def by_hand(extractor: FittedClassifier | FittedPixels, world: World, drawn: ImageSet, n: int) -> dict[str, float]:
+def by_hand(extractor: FittedClassifier | FittedPixels, world: World, drawn: ImageSet, n: int, of_floor: bool = False) -> dict[str, float]:
     """The metrics of the first n of each set, put together without the ruler."""
 
-    def seen(images: ImageSet) -> Seen:
+    def seen(images: ImageSet, real: bool = False) -> Seen:
         features = extractor.features(images.pixels)
         sure = extractor.probabilities(features)
+        labels = images.labels if real else None
         if sure is None:
-            return Seen(features.double())
+            return Seen(features.double(), None, labels)
         found = [int(row.argmax()) if row.max() >= CONFIDENT else NO_CLASS for row in sure]
-        return Seen(features.double(), torch.tensor(found))
+        return Seen(features.double(), torch.tensor(found), labels)
 
     everything = seen(world.held_out).classes
-    false_hits = None if everything is None else false_hit_rates(everything, world.held_out.labels, len(world.classes))
-    evidence = Evidence(seen(world.train[:n]), seen(world.held_out[:n]), seen(drawn[:n]), world.shares(), false_hits, 5)
-    return {name: value for metric in METRICS.values() for name, value in metric(evidence).items()}
+    confusion = None if everything is None else confusion_of(everything, world.held_out.labels, len(world.classes))
+    train, held_out = seen(world.train[:n], real=True), seen(world.held_out[:n], real=True)
+
+    def evidence(made: Seen, images: ImageSet, learned: Seen | None, learned_from: ImageSet | None) -> Evidence:
+        return Evidence(
+            train,
+            held_out,
+            made,
+            world.shares(),
+            confusion,
+            learned,
+            copies_among(images, world.train),
+            None if learned_from is None else copies_among(images, learned_from),
+        )
+
+    usual = evidence(seen(drawn[:n]), drawn[:n], None, None)
+    floor = evidence(held_out, world.held_out[:n], train, world.train)
+    chosen = {name: metric for name, metric in METRICS.items() if metric.default}
+    return {
+        name: value for metric in chosen.values() for name, value in metric.measure(floor if metric.memory and of_floor else usual).items()
+    }
+
+
+def copies_among(images: ImageSet, of: ImageSet) -> Tensor:
+    return torch.tensor([any(torch.equal(one, other) for other in of.pixels) for one in images.pixels])
 
 
 def test_floors_are_the_metrics_of_training_against_held_out_pictures_at_the_same_n(world: World, points: World) -> None:
     ruler = ruler_of(world, QUICK, Pixels())
     floors = {name: entry["floor"] for name, entry in ruler.record()["extractors"].items()}
     assert floors == {
-        name: by_hand(each.fit(world), world, world.train, 60) for name, each in (("classifier", QUICK), ("pixels", Pixels()))
+        name: by_hand(each.fit(world), world, world.train, 60, of_floor=True)
+        for name, each in (("classifier", QUICK), ("pixels", Pixels()))
     }
     assert ruler_of(points, Pixels(), samples=200).record()["extractors"]["pixels"]["floor"] == by_hand(
-        Pixels().fit(points), points, points.train, 200
+        Pixels().fit(points), points, points.train, 200, of_floor=True
     )
 
 
 def test_scores_are_of_the_first_n_drawn_against_the_first_n_held_out(world: World) -> None:
     ruler, drawn = ruler_of(world, QUICK), squares(150, "drawn")
-    scores = ruler(drawn)
+    scores = ruler(drawn).scores
     entry = scores["extractors"]["classifier"]
     assert entry["metrics"] == by_hand(QUICK.fit(world), world, drawn, 60)
     assert entry["floor"] == ruler.record()["extractors"]["classifier"]["floor"]
-    assert (scores["n"], scores["k"]) == (60, 5)
-    assert ruler(drawn[:60]) == scores, "what lies beyond n is not looked at"
+    assert (scores["n"], scores["k"], scores["k_precision"], scores["k_probabilistic"]) == (60, 5, 3, 4)
+    assert ruler(drawn[:60]).scores == scores, "what lies beyond n is not looked at"
 
 
 def test_training_pictures_drawn_again_score_the_floor(world: World) -> None:
-    entry = ruler_of(world, Pixels())(world.train)["extractors"]["pixels"]
-    assert entry["metrics"] == entry["floor"]
+    entry = ruler_of(world, Pixels())(world.train).scores["extractors"]["pixels"]
+    remembering = {name for metric in METRICS.values() if metric.memory for name in metric.scores}
+    assert all(entry["metrics"][name] == entry["floor"][name] for name in entry["metrics"] if name not in remembering)
 
 
 def test_judging_leaves_the_ruler_as_it_was(world: World) -> None:
     ruler, drawn = ruler_of(world, QUICK, Pixels()), squares(60, "drawn")
-    first, record = ruler(drawn), ruler.record()
+    first, record = ruler(drawn).scores, ruler.record()
     ruler(ImageSet.of(torch.zeros_like(drawn.pixels)))
-    assert ruler(drawn) == first
+    assert ruler(drawn).scores == first
     assert ruler.record() == record
 
 
@@ -207,10 +233,10 @@ def test_classes_are_those_of_the_first_extractor_that_knows_any(world: World, p
     fitted = QUICK.fit(world)
     probabilities = fitted.probabilities(fitted.features(world.held_out.pixels))
     expected = torch.where(probabilities.amax(1) >= CONFIDENT, probabilities.argmax(1), NO_CLASS)
-    found = ruler_of(world, Pixels(), QUICK).classes(world.held_out)
+    found = ruler_of(world, Pixels(), QUICK)(world.held_out).classes
     assert found is not None and torch.equal(found, expected)
-    assert ruler_of(world, Pixels()).classes(world.held_out) is None
-    found = ruler_of(points, Pixels()).classes(points.held_out)
+    assert ruler_of(world, Pixels())(world.held_out).classes is None
+    found = ruler_of(points, Pixels())(points.held_out).classes
     assert found is not None and len(found) == len(points.held_out)
 
 
@@ -223,12 +249,12 @@ class Doubtful(FittedPixels):
 
 
 def test_a_picture_has_a_class_where_the_extractor_is_sure_to_9_in_10(world: World) -> None:
-    found = Ruler(Judge(n=50), world, [Doubtful(world.train.shape)]).classes(world.train)
+    found = Ruler(Judge(n=50, metrics=()), world, [Doubtful(world.train.shape)])(world.train).classes
     assert found is not None and found.tolist() == [2, 1] + [NO_CLASS] * 118
 
 
 def test_nothing_is_judged_where_no_extractor_is_named(world: World) -> None:
-    assert ruler_of(world)(world.train)["extractors"] == {}
+    assert ruler_of(world)(world.train).scores["extractors"] == {}
 
 
 # --- every extractor
@@ -466,4 +492,4 @@ def test_points_of_one_class_have_no_classes() -> None:
     points = datasets.load(Gaussian(size=50), 0)
     fitted = Pixels().fit(points)
     assert fitted.probabilities(fitted.features(points.train.pixels)) is None
-    assert "classes_alive" not in ruler_of(points, Pixels())(points.train)["extractors"]["pixels"]["metrics"]
+    assert "classes_alive" not in ruler_of(points, Pixels())(points.train).scores["extractors"]["pixels"]["metrics"]

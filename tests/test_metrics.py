@@ -18,16 +18,19 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 import imgcollapse.torchvision_guard  # noqa: F401 (torchmetrics and clean-fid import torchvision)
-from imgcollapse.metrics import METRICS, Evidence, Metric, Seen, nearest
+from imgcollapse.metrics import METRICS, Evidence, Seen, nearest
 from imgcollapse.metrics import evidence as evidence_module
-from imgcollapse.metrics.classes import NO_CLASS, class_counts, class_variety, false_hit_rates, interval, lower_bound
+from imgcollapse.metrics.classes import class_counts, class_variety, interval, lower_bound
 from imgcollapse.metrics.distances import frechet_distance, kernel_distance
+from imgcollapse.metrics.evidence import NO_CLASS, false_hit_rates
 from imgcollapse.metrics.kernel import BLOCK as KERNEL_BLOCK
 from imgcollapse.metrics.nearest import kth_distance, squared_distances
 from imgcollapse.metrics.neighbours import neighbourhood
 
 ROUNDING = 1e-12  # relative: what float64 sums of some hundred terms may differ by
 Array = NDArray[np.float64]
+Measure = Callable[[Evidence], dict[str, float]]
+MEASURES: dict[str, Measure] = {name: metric.measure for name, metric in METRICS.items()}
 
 
 def normal(n: int, d: int, seed: int) -> Tensor:
@@ -436,8 +439,8 @@ class Largest(TorchDispatchMode):
         return found
 
 
-@pytest.mark.parametrize("metric", METRICS.values(), ids=METRICS)
-def test_no_metric_holds_a_matrix_of_all_pairs(metric: Metric) -> None:
+@pytest.mark.parametrize("metric", MEASURES.values(), ids=MEASURES)
+def test_no_metric_holds_a_matrix_of_all_pairs(metric: Measure) -> None:
     n, d = 1000, 8
     classes_N = torch.arange(n) % 3
     seen = Seen(normal(n, d, 0), classes_N)
@@ -598,14 +601,14 @@ def test_what_is_costly_is_computed_once_for_the_real_set(monkeypatch: pytest.Mo
     real, generations = Seen(normal(31, 3, 0)), 3
     for generation in range(generations):
         for metric in METRICS.values():
-            metric(Evidence(real, real, Seen(normal(30, 3, 1 + generation))))
+            metric.measure(Evidence(real, real, Seen(normal(30, 3, 1 + generation))))
     for name in ("kth_distance", "mean_within", "qr"):
         assert calls.count((name, 31)) == 1, name
         assert calls.count((name, 30)) == generations, name
 
 
 @pytest.mark.parametrize("metric", [frechet_distance, kernel_distance, neighbourhood])
-def test_the_reference_are_the_held_out_pictures(metric: Metric) -> None:
+def test_the_reference_are_the_held_out_pictures(metric: Measure) -> None:
     held_out, made = Seen(normal(80, 4, 0)), Seen(normal(80, 4, 1))
     elsewhere = Seen(normal(80, 4, 2) + 50)
     assert metric(Evidence(elsewhere, held_out, made)) == metric(Evidence(held_out, held_out, made))
@@ -646,7 +649,7 @@ def sets() -> Iterator[tuple[str, Seen]]:
     yield "no class found", with_classes(normal(90, 4, 2) + 9, torch.full((90,), NO_CLASS))
 
 
-def judged(metric: Metric, made: Seen) -> dict[str, float]:
+def judged(metric: Measure, made: Seen) -> dict[str, float]:
     """By real pictures of three equally frequent classes, which the classifier never confuses."""
     labels = torch.arange(90) % 3
     real = with_classes(normal(90, 4, 0), labels)
@@ -657,8 +660,8 @@ LOWER = {"fd", "kid", "total_variation"}
 HIGHER = {"precision", "recall", "coverage", "min_recall_coverage", "classes_alive", "effective_classes"}
 
 
-@pytest.mark.parametrize("metric", METRICS.values(), ids=METRICS)
-def test_every_metric_gives_finite_floats(metric: Metric) -> None:
+@pytest.mark.parametrize("metric", MEASURES.values(), ids=MEASURES)
+def test_every_metric_gives_finite_floats(metric: Measure) -> None:
     names = set()
     for name, made in sets():
         found = judged(metric, made)
@@ -667,8 +670,8 @@ def test_every_metric_gives_finite_floats(metric: Metric) -> None:
     assert len(names) == 1, "the same values, whatever the samples"
 
 
-@pytest.mark.parametrize("metric", METRICS.values(), ids=METRICS)
-def test_every_metric_is_at_its_best_for_equal_sets(metric: Metric) -> None:
+@pytest.mark.parametrize("metric", MEASURES.values(), ids=MEASURES)
+def test_every_metric_is_at_its_best_for_equal_sets(metric: Measure) -> None:
     best = judged(metric, with_classes(normal(90, 4, 0), torch.arange(90) % 3))
     for name, made in sets():
         for key, value in judged(metric, made).items():
@@ -678,8 +681,8 @@ def test_every_metric_is_at_its_best_for_equal_sets(metric: Metric) -> None:
                 assert best[key] >= value - ROUNDING, (name, key)
 
 
-@pytest.mark.parametrize("metric", METRICS.values(), ids=METRICS)
-def test_every_metric_says_how_to_read_it_and_what_it_costs(metric: Metric) -> None:
+@pytest.mark.parametrize("metric", MEASURES.values(), ids=MEASURES)
+def test_every_metric_says_how_to_read_it_and_what_it_costs(metric: Measure) -> None:
     text = " ".join((metric.__doc__ or "").lower().split())
     assert "cost: o(" in text, "the cost"
     assert "lower is better" in text or "higher is better" in text, "the direction"
@@ -689,8 +692,8 @@ def test_every_metric_says_how_to_read_it_and_what_it_costs(metric: Metric) -> N
         assert key.startswith(("share_", "min_")) or key in text or key in ("fd", "kid"), f"the formula of {key}"
 
 
-@pytest.mark.parametrize("metric", METRICS.values(), ids=METRICS)
-def test_no_metric_changes_what_it_sees_or_draws_at_random(metric: Metric) -> None:
+@pytest.mark.parametrize("metric", MEASURES.values(), ids=MEASURES)
+def test_no_metric_changes_what_it_sees_or_draws_at_random(metric: Measure) -> None:
     _, made = next(sets())
     assert made.classes is not None
     before = made.features.clone(), made.classes.clone(), torch.random.get_rng_state()

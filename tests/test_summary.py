@@ -331,7 +331,7 @@ def test_every_score_has_an_entry_that_says_how_it_is_read() -> None:
     seen = Seen(features, torch.arange(60) % 2)
     shares, false_hits = torch.full((2,), 0.5, dtype=torch.float64), torch.full((2,), 0.01, dtype=torch.float64)
     evidence = Evidence(seen, seen, seen, shares, false_hits, 5)
-    scores = {name for metric in METRICS.values() for name in metric(evidence)}
+    scores = {name for metric in METRICS.values() for name in metric.measure(evidence)}
     assert {name for name in scores if not name.startswith("share_")} == set(SCORES)
     assert set(summary.HALVED) < {name for name, score in SCORES.items() if score.scale == "log" and score.better == "higher"}
     assert {name for name, score in SCORES.items() if score.better == "lower"} == {"fd", "kid", "total_variation"}

@@ -24,7 +24,7 @@ TABLES: dict[str, Mapping[str, Any]] = {
     "data sets": DATASETS,
     "regimes": REGIMES,
     "extractors": EXTRACTORS,
-    "metrics": METRICS,
+    "metrics": {name: metric.measure for name, metric in METRICS.items()},
 }
 
 

@@ -4,11 +4,10 @@ import torch
 from scipy import stats
 from torch import Tensor
 
-from imgcollapse.metrics.evidence import Evidence
+from imgcollapse.metrics.evidence import LEVEL, NO_CLASS, Evidence
+from imgcollapse.metrics.score import Score
 
-NO_CLASS = -1  # a picture in which the classifier finds no class with confidence
 CONFIDENT = 0.9  # the probability from which the classifier is confident
-LEVEL = 0.95  # of every interval and bound here
 
 
 def class_counts(classes_N: Tensor, count: int) -> Tensor:
@@ -27,19 +26,42 @@ def lower_bound(hits: int, n: int, level: float = LEVEL) -> float:
     return float(stats.beta.ppf(1 - level, hits, n - hits + 1)) if hits else 0.0
 
 
-def false_hit_rates(classes_N: Tensor, labels_N: Tensor, count: int) -> Tensor:
-    """float64 [count]: an upper bound for the share of class c among confident pictures when all of them are of other classes.
-
-    The 95 % quantile of Beta(k + 1/2, n - k + 1/2), the posterior under Jeffreys' prior after k of n confident real pictures of other
-    classes were taken for c. A bound, for an estimate would often be too low by chance, and k = 0 would let a single confused sample
-    keep a dead class alive. It averages over the other classes as they are in the real world.
-    """
-    bounds = []
-    for c in range(count):
-        others = (labels_N != c) & (classes_N != NO_CLASS)
-        hits, n = int((classes_N[others] == c).sum()), int(others.sum())
-        bounds.append(stats.beta.ppf(LEVEL, hits + 0.5, n - hits + 0.5))
-    return torch.tensor(bounds, dtype=torch.float64)
+VARIETY: dict[str, Score] = {
+    "classes_alive": Score(
+        "classes alive",
+        "classes that are still drawn",
+        "higher",
+        "log",
+        0,
+        "Classes whose share of the confident samples has a one-sided 95 % lower bound (Clopper & Pearson 1934) above what the "
+        "classifier's false hits may explain (the 95 % upper bound of their rate among held-out real pictures of other classes).",
+    ),
+    "effective_classes": Score(
+        "effective classes",
+        "exp(entropy) of the class shares",
+        "higher",
+        "log",
+        2,
+        "exp(-Σ p ln p) of the class shares p among the confident samples: 1 when only one class is left, the number of classes when "
+        "all are equally often. Biased downwards in small samples.",
+    ),
+    "total_variation": Score(
+        "total variation",
+        "of class shares to the real ones; lower is better",
+        "lower",
+        "linear",
+        3,
+        "½ Σ |p_c - real_c| over the classes: 0 for the real shares, 1 for nothing in common. Biased upwards in small samples.",
+    ),
+    "confident": Score(
+        "confident",
+        "share of samples in which the classifier is sure of a class",
+        "higher",
+        "log",
+        3,
+        "The share of samples to which the classifier gives a class with a probability of at least 0.9. Class shares are of these alone.",
+    ),
+}
 
 
 def class_variety(evidence: Evidence) -> dict[str, float]:

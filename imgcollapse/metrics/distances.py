@@ -4,6 +4,20 @@ import torch
 
 from imgcollapse.metrics.evidence import Evidence
 from imgcollapse.metrics.kernel import mean_between
+from imgcollapse.metrics.score import Score
+
+FRECHET: dict[str, Score] = {
+    "fd": Score(
+        "Fréchet distance (FD)",
+        "distance to the real pictures; lower is better",
+        "lower",
+        "linear",
+        2,
+        "|m_r - m_g|² + tr(C_r + C_g - 2 (C_r C_g)^(1/2)) of the means and covariances of real and generated features. It sees two "
+        "moments only, and is biased upwards by about 1/N: compare at one N. It is called FID with Inception features alone. Heusel "
+        "et al. 2017.",
+    ),
+}
 
 
 def frechet_distance(evidence: Evidence) -> dict[str, float]:
@@ -19,6 +33,19 @@ def frechet_distance(evidence: Evidence) -> dict[str, float]:
     spread = real.factor.square().sum() + made.factor.square().sum()
     cross = torch.linalg.matrix_norm(real.factor @ made.factor.T, "nuc")
     return {"fd": max(0.0, float(apart + spread - 2 * cross))}
+
+
+KERNEL: dict[str, Score] = {
+    "kid": Score(
+        "kernel distance (KID)",
+        "distance without bias in N; lower is better",
+        "lower",
+        "linear",
+        3,
+        "The squared maximum mean discrepancy of the features under the kernel (xᵀy / D + 1)³, estimated without bias, so that small "
+        "values can be negative. Bińkowski et al. 2018.",
+    ),
+}
 
 
 def kernel_distance(evidence: Evidence) -> dict[str, float]:

@@ -4,30 +4,43 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 import torch
+from scipy import stats
 from torch import Tensor
 
 from imgcollapse.metrics.kernel import mean_within
 from imgcollapse.metrics.nearest import kth_distance
+
+NO_CLASS = -1  # a picture in which the classifier finds no class with confidence
+LEVEL = 0.95  # of every interval and bound
 
 
 @dataclass(frozen=True, eq=False)
 class Seen:
     """One set of pictures as an extractor sees it. What is costly is computed at first use and kept, so that real sets pay once.
 
-    features: float64 [N, D]
-    classes:  int64 [N], the class found by the extractor's classifier, or NO_CLASS where it is not confident; None where it has none
+    features: float64 [N, D], on the CPU or a GPU
+    classes:  int64 [N] on the CPU, the class found by the extractor's classifier, or NO_CLASS where it is not confident; None where it has
+              none
+    labels:   int64 [N] on the CPU, the true classes of real pictures; None where they are not known
     """
 
     features: Tensor
     classes: Tensor | None = None
+    labels: Tensor | None = None
     _radii: dict[int, Tensor] = field(default_factory=dict, repr=False)
 
     def __post_init__(self) -> None:
         assert self.features.dtype == torch.float64 and self.features.ndim == 2, (self.features.dtype, self.features.shape)
         assert self.classes is None or self.classes.shape == (len(self),), self.classes
+        assert self.labels is None or self.labels.shape == (len(self),), self.labels
 
     def __len__(self) -> int:
         return len(self.features)
+
+    def first(self, n: int) -> "Seen":
+        """The first n pictures."""
+        classes = None if self.classes is None else self.classes[:n]
+        return Seen(self.features[:n], classes, None if self.labels is None else self.labels[:n])
 
     @cached_property
     def mean(self) -> Tensor:
@@ -54,19 +67,56 @@ class Seen:
 
 @dataclass(frozen=True, eq=False)
 class Evidence:
-    """All that the metrics of one generation are computed from; the three sets hold N pictures each.
+    """All that the metrics of one generation are computed from; all sets hold N pictures.
 
-    train:       real pictures of the training part
-    held_out:    real pictures that no model has learned from: the reference
-    generated:   the generation's samples (for the floor: other real pictures, from the training part)
-    real_shares: float64 [classes], share of each class among all real training pictures, by their true labels; None without classes
-    false_hits:  float64 [classes], bound for the rate at which the classifier takes confident pictures of other classes for this one
-    k:           number of nearest neighbours for precision, recall, density and coverage
+    train:           real pictures of the training part
+    held_out:        real pictures that no model has learned from: the reference
+    generated:       the generation's samples (for the floor: other real pictures)
+    real_shares:     float64 [classes], share of each class among all real training pictures, by their true labels; None without classes
+    confusion:       int64 [classes, classes + 1], of all held-out pictures: row true class, column class found, the last one NO_CLASS
+    learned:         pictures of the generation's own training set; None where it is not known
+    copies:          bool [N] on the CPU, whether a sample is pixel for pixel a picture of the whole real training part; None where unknown
+    learned_copies:  the same of the generation's whole own training set
+    k:               nearest neighbours for density and coverage
+    k_precision:     nearest neighbours for (improved and symmetric) precision and recall
+    k_probabilistic: nearest neighbours for probabilistic precision and recall
     """
 
     train: Seen
     held_out: Seen
     generated: Seen
     real_shares: Tensor | None = None
-    false_hits: Tensor | None = None
+    confusion: Tensor | None = None
+    learned: Seen | None = None
+    copies: Tensor | None = None
+    learned_copies: Tensor | None = None
     k: int = 5
+    k_precision: int = 3
+    k_probabilistic: int = 4
+
+    @cached_property
+    def false_hits(self) -> Tensor | None:
+        """float64 [classes], bound for the rate at which the classifier takes confident pictures of other classes for this one."""
+        return None if self.confusion is None else false_hit_rates(self.confusion)
+
+
+def confusion_of(classes_N: Tensor, labels_N: Tensor, count: int) -> Tensor:
+    """int64 [count, count + 1]: real pictures by their true class (row) and the class found (column; the last one: NO_CLASS)."""
+    found_N = torch.where(classes_N == NO_CLASS, count, classes_N)
+    return torch.bincount(labels_N * (count + 1) + found_N, minlength=count * (count + 1)).reshape(count, count + 1)
+
+
+def false_hit_rates(confusion: Tensor) -> Tensor:
+    """float64 [classes]: an upper bound for the share of class c among confident pictures when all of them are of other classes.
+
+    The 95 % quantile of Beta(k + 1/2, n - k + 1/2), the posterior under Jeffreys' prior after k of n confident real pictures of other
+    classes were taken for c. A bound, for an estimate would often be too low by chance, and k = 0 would let a single confused sample
+    keep a dead class alive. It averages over the other classes as they are in the real world.
+    """
+    confident = confusion[:, :-1]
+    bounds = []
+    for c in range(len(confident)):
+        hits = int(confident[:, c].sum() - confident[c, c])
+        n = int(confident.sum() - confident[c].sum())
+        bounds.append(stats.beta.ppf(LEVEL, hits + 0.5, n - hits + 0.5))
+    return torch.tensor(bounds, dtype=torch.float64)

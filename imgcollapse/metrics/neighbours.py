@@ -8,8 +8,59 @@ import torch
 
 from imgcollapse.metrics.evidence import Evidence
 from imgcollapse.metrics.nearest import squared_distances
+from imgcollapse.metrics.score import Score
 
 SLACK = 1e-9  # relative: two computations of one distance must not differ by which side of the radius they round to
+
+
+NEIGHBOURHOOD: dict[str, Score] = {
+    "precision": Score(
+        "precision",
+        "share of samples that look real",
+        "higher",
+        "log",
+        3,
+        "The share of samples that lie within some real picture's distance to its k-th nearest real neighbour. It does not see lost "
+        "variety: a single good picture, repeated, scores 1. Kynkäänniemi et al. 2019.",
+    ),
+    "recall": Score(
+        "recall",
+        "share of the real variety still there",
+        "higher",
+        "log",
+        3,
+        "The share of real pictures that lie within some sample's distance to its k-th nearest sample. It falls when modes are lost "
+        "and when they shrink, and reads 1 for samples that are spread too widely: read it beside precision. Kynkäänniemi et al. "
+        "2019.",
+    ),
+    "density": Score(
+        "density",
+        "samples near each real picture; real: about 1",
+        "higher",
+        "log",
+        3,
+        "How many real pictures' k-nearest-neighbour balls a sample lies in, on average, divided by k. It can exceed 1 and favours "
+        "the modes that a model knows well. Naeem et al. 2020.",
+    ),
+    "coverage": Score(
+        "coverage",
+        "share of real pictures with a sample near",
+        "higher",
+        "log",
+        3,
+        "The share of real pictures that have a sample within the distance to their own k-th nearest real neighbour. It finds lost "
+        "modes and is blind to shrinking within a mode. Naeem et al. 2020.",
+    ),
+    "min_recall_coverage": Score(
+        "min(recall, coverage)",
+        "the smaller of the two: finds both kinds of lost variety",
+        "higher",
+        "log",
+        3,
+        "Recall finds shrinking but is fooled by samples spread too widely, coverage finds lost modes but not shrinking: the smaller "
+        "of the two falls in either case.",
+    ),
+}
 
 
 def neighbourhood(evidence: Evidence) -> dict[str, float]:

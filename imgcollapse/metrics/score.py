@@ -1,0 +1,38 @@
+"""How every score is read: its name in plain words, which way is better, and the scale on which its collapse is a straight line."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+Better = Literal["lower", "higher"]
+Scale = Literal["linear", "log"]
+
+
+# The scale is the one on which finite-sampling theory makes the beginning of a collapse a straight line (Shumailov et al. 2024).
+# linear: FD and KID are squared distances. Estimating again and again makes the mean a random walk of uncorrelated steps, so the
+#   expected square of its drift grows like t. Total variation is a distance, not squared: it grows like t while a model errs the same
+#   way every time, and like sqrt(t) by chance alone, so compare it at equal t; it starts near 0, where a logarithm would see only noise.
+# log: what is still there. Every generation of n draws loses the same expected share of what is left of the variance (and of the
+#   heterozygosity of class shares), (1 - 1/n)^t, a straight line of its logarithm. For precision, density and confident this is an
+#   analogy (the share of samples that still fit falls by a constant factor), not a theorem; effective_classes and classes_alive end at 1
+#   and not at 0, so their line bends at the end.
+# What is of one class (share_c, its bounds, ...) has no entry: whether a class should rise or fall is a matter of the class.
+
+
+@dataclass(frozen=True)
+class Score:
+    """How one score is read.
+
+    title:      its name as people write it
+    meaning:    what it says, in plain words
+    better:     whether lower or higher values are better
+    scale:      on which its collapse is a straight line over the generations, see above
+    decimals:   worth printing of a single value
+    definition: how it is computed, what to beware of, and its source
+    """
+
+    title: str
+    meaning: str
+    better: Better
+    scale: Scale
+    decimals: int
+    definition: str
