@@ -2,13 +2,14 @@
 
 import sys
 import time
+from collections.abc import Callable
 from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-# the columns of the table: metric -> (heading, decimals)
+# the columns of the table: metric -> (name on a line, decimals)
 COLUMNS = {
     "fd": ("FD", 2),
     "precision": ("precision", 3),
@@ -103,15 +104,16 @@ def watcher(gens: int) -> Plain:
     return Bars(gens) if sys.stderr.isatty() else Plain(gens)
 
 
-def tables(scores: list[dict[str, Any]]) -> list[Table]:
-    """Generations by metrics, the floor as the first row: one table an extractor."""
+def tables(scores: list[dict[str, Any]], heading: Callable[[str, str], str]) -> list[Table]:
+    """Generations by metrics, the floor as the first row: one table an extractor. `heading(metric, extractor)` names the columns."""
     found = []
     for extractor, first in scores[0]["extractors"].items():
         shown = [name for name in COLUMNS if name in first["metrics"]]
-        n, k = scores[0]["n"], scores[0]["k"]
-        table = Table(title=f"features: {extractor}, N = {n:,} against held-out real pictures, k = {k}", title_justify="left")
-        for heading in ("generation", *(COLUMNS[name][0] for name in shown)):
-            table.add_column(heading, justify="right")
+        n, k, k_precision = (scores[0][name] for name in ("n", "k", "k_precision"))
+        said = f"k = {k_precision} for precision and recall, {k} for coverage"
+        table = Table(title=f"features: {extractor}, N = {n:,} against held-out real pictures, {said}", title_justify="left")
+        for column in ("generation", *(heading(name, extractor) for name in shown)):
+            table.add_column(column, justify="right")
         table.add_row("floor (real)", *_cells(first["floor"], shown), end_section=True)
         for one in scores:
             table.add_row(str(one["generation"]), *_cells(one["extractors"][extractor]["metrics"], shown))

@@ -12,10 +12,11 @@ from pathlib import Path
 
 import click
 
+from imgcollapse.metrics.scores import title
 from imgcollapse.statistics import Interval, interval
 from imgcollapse.summary.words import lines, spanned
 
-SHOWN = {"fd": "FD", "precision": "precision", "recall": "recall", "coverage": "coverage"}
+SHOWN = ("fd", "precision", "recall", "coverage")
 COARSER = 1  # decimals fewer than of single values: these are means over a few seeds
 FOLDER = click.argument("folder", type=click.Path(path_type=Path, exists=True))
 
@@ -31,7 +32,8 @@ def arms(folder: Path) -> None:
     """Every arm at its last generation, `mean [95 % interval]` over seeds."""
     summary = json.loads(_text(folder / "summary.json"))
     differences = {(one["arm"], one["against"], one["against_null"]): one["extractors"] for one in summary["differences"]}
-    print(f"| arm | seeds | {' | '.join(SHOWN.values())} | recall minus that of {summary['reference']} | recall below half |")
+    names = " | ".join(title(name, short=True) for name in SHOWN)
+    print(f"| arm | seeds | {names} | recall minus that of {summary['reference']} | recall below half |")
     print("|---" * (len(SHOWN) + 4) + "|")
     extractor, table = next(iter(lines(summary, SHOWN, COARSER).items()))
     for arm, (_, _, _, *cells) in table:

@@ -5,7 +5,7 @@ from bisect import bisect_right
 from imgcollapse.card.markdown import line
 from imgcollapse.card.subject import Record, Subject
 from imgcollapse.export import Export
-from imgcollapse.metrics.scores import SCORES
+from imgcollapse.metrics.scores import SCORES, title
 from imgcollapse.models.ddpm import DDPM
 
 HUB = {"mnist": "ylecun/mnist", "fashion-mnist": "zalando-datasets/fashion_mnist", "cifar10": "uoft-cs/cifar10"}  # the real data there
@@ -55,15 +55,16 @@ def size_category(n: int) -> str:
 def _model_index(subject: Subject) -> Record:
     """The scores; where there are none, nothing."""
     study, scores, data = subject.study, subject.scores, subject.reference["data"]
+    counts = {key: value for key, value in scores.items() if key == "n" or key.startswith("k")}
     metrics = [
         {
             "type": name,
             "value": judged["metrics"][name],
-            "name": f"{score.title}, {extractor} features, N = {scores['n']}",
-            "args": {"extractor": extractor, "n": scores["n"], "k": scores["k"], "floor": judged["floor"][name]},
+            "name": f"{title(name, extractor)}, {extractor} features, N = {scores['n']}",
+            "args": {"extractor": extractor, **counts, "floor": judged["floor"][name]},
         }
         for extractor, judged in scores["extractors"].items()
-        for name, score in SCORES.items()
+        for name in SCORES
         if name in judged["metrics"]
     ]
     hub = HUB.get(study.dataset.kind)

@@ -6,7 +6,7 @@ from imgcollapse.card.heads import LICENSE, data_head, model_head
 from imgcollapse.card.markdown import card, fenced, plain, table
 from imgcollapse.card.subject import Lineage, Subject
 from imgcollapse.export import NO_CLASS, Export, folder_names
-from imgcollapse.metrics.scores import SCORES
+from imgcollapse.metrics.scores import SCORES, title
 from imgcollapse.models import MODELS
 from imgcollapse.models.ddpm import DDPM
 
@@ -150,8 +150,8 @@ def _scores(subject: Subject) -> list[str]:
     found = ["## Scores"]
     for extractor, judged in subject.scores["extractors"].items():
         metrics = {name: score for name, score in SCORES.items() if name in judged["metrics"]}
-        values = ((score, judged["metrics"][name], judged["floor"][name]) for name, score in metrics.items())
-        rows = [(s.title, f"{value:.{s.decimals}f}", f"{floor:.{s.decimals}f}", s.better) for s, value, floor in values]
+        values = ((title(name, extractor), score, judged["metrics"][name], judged["floor"][name]) for name, score in metrics.items())
+        rows = [(name, f"{value:.{s.decimals}f}", f"{floor:.{s.decimals}f}", s.better) for name, s, value, floor in values]
         digest = subject.reference["judge"]["extractors"][extractor]["digest"]
         found += [
             f"N = {n:,} samples against as many held-out real {subject.things}; features `{extractor}` (weights `{digest}`); k = {k}. "

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from imgcollapse import grids, store
-from imgcollapse.metrics.scores import SCORES
+from imgcollapse.metrics.scores import SCORES, title
 from imgcollapse.report import panels
 from imgcollapse.report.mosaic import mosaic
 from imgcollapse.report.style import GREY, PAPER, figure, tidy
@@ -37,7 +37,7 @@ def _curves(folder: Path, summary: Record) -> Path | None:
     nulls = [arm for arm in panels.judged(summary, extractor, panels.NULL) if arm["arm"] == summary["reference"]]
     for place, name in zip(axes.flat, names, strict=False):
         panels.curves(place, name, extractor, arms, nulls)
-        tidy(place, SCORES[name].title, SCORES[name].meaning, whole=True)
+        tidy(place, title(name, extractor), SCORES[name].meaning, whole=True)
     for place in list(axes.flat)[len(names) :]:
         place.set_axis_off()
     handles, labels = axes.flat[0].get_legend_handles_labels()
@@ -60,7 +60,7 @@ def _forest(folder: Path, summary: Record) -> Path | None:
         panels.forest(place, name, what, extractor, arms)
         unit = arms[0]["extractors"][extractor][name][what]["unit"]
         words = {"area": "area above the floor", "slope": "slope", "last": "last generation"}[what]
-        tidy(place, SCORES[name].title, words if what == "last" else f"{words} ({unit})")
+        tidy(place, title(name, extractor), words if what == "last" else f"{words} ({unit})")
         place.set_yticks(range(len(arms)), names if place is axes.flat[0] else [""] * len(arms), fontsize=8)
     if halved is not None:
         place = axes.flat[len(wanted)]

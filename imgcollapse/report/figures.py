@@ -4,7 +4,7 @@ import math
 from pathlib import Path
 
 from imgcollapse import grids, store
-from imgcollapse.metrics.scores import SCORES
+from imgcollapse.metrics.scores import SCORES, title
 from imgcollapse.report.style import BLUE, FROM_ZERO, GREY, figure, tidy
 from imgcollapse.settings import build, read_file
 from imgcollapse.study import Study
@@ -51,7 +51,7 @@ def _curves(run: Path, there: list[int]) -> Path | None:
         values = [one["extractors"][extractor]["metrics"][name] for one in scores]
         axes.plot(there, values, "o-", color=BLUE, markersize=4, linewidth=1.6, label="samples")
         axes.axhline(floor, color=GREY, linestyle="--", linewidth=1.2, label="floor: real against real")
-        tidy(axes, SCORES[name].title, SCORES[name].meaning, whole=True)
+        tidy(axes, title(name, extractor), SCORES[name].meaning, whole=True)
         if name in FROM_ZERO:
             axes.set_ylim(0, 1.08 * max(*values, floor, 1e-9))
         elif min(*values, floor) > 0 and max(*values, floor) > 20 * min(*values, floor):

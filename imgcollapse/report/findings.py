@@ -46,7 +46,12 @@ class Findings:
     @property
     def extractor(self) -> str:
         """The first extractor that judged; empty where none did."""
-        return next((name for arm in self.summary["arms"] for name in arm["extractors"]), "")
+        return next(iter(self.extractors), "")
+
+    @property
+    def extractors(self) -> list[str]:
+        """All extractors that judged, in order."""
+        return list(dict.fromkeys(name for arm in self.summary["arms"] for name in arm["extractors"]))
 
     @property
     def arms(self) -> dict[str, list[Run]]:

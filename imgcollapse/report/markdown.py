@@ -7,6 +7,7 @@ from typing import Any
 
 from imgcollapse.card.markdown import fenced, table
 from imgcollapse.files import write_text
+from imgcollapse.metrics.scores import title
 from imgcollapse.report.findings import Findings, sessions
 from imgcollapse.report.panels import NULL
 from imgcollapse.report.words import answer, reproduce, shortened
@@ -14,7 +15,7 @@ from imgcollapse.summary import named, spanned
 from imgcollapse.summary.words import half_lives, lines
 
 REPORT, MOVIE = "report.md", "collapse.gif"
-SHOWN = {"fd": "FD", "precision": "precision", "recall": "recall", "coverage": "coverage", "classes_alive": "classes alive"}
+SHOWN = ("fd", "precision", "recall", "coverage", "classes_alive")
 COARSER = 1  # decimals fewer than of single values: these are means over a few seeds
 LISTED = 20  # lines of a list
 # what is, or at its place may be, a piece of markup; brackets without what makes a link or a box of them are left readable
@@ -68,7 +69,7 @@ def _arms(findings: Findings) -> list[str]:
                 rows.append(own)
             elif arm["null"] == NULL:
                 rows.append([f"*{cell}*" if cell else "" for cell in own])
-        head = ["arm", "generation", "seeds", *SHOWN.values()]
+        head = ["arm", "generation", "seeds", *(title(name, extractor, short=True) for name in SHOWN)]
         found.append(f"**The last generation**, features: {escaped(extractor)}\n\n{table(head, rows)}")
     most = max((len(arm["seeds"]) for arm in findings.summary["arms"]), default=0)
     method = findings.summary["method"].replace("intervals by", "interval by")
@@ -91,8 +92,9 @@ def _differences(findings: Findings) -> list[str]:
             found.setdefault(extractor, []).append(
                 [*cells, *(spanned(spans[name], name, "+", COARSER) if name in spans else "" for name in SHOWN)]
             )
-    head = ["arm", "generation", "paired seeds", *SHOWN.values()]
-    return [f"**Differences from {escaped(reference)}**, features: {escaped(name)}\n\n{table(head, rows)}" for name, rows in found.items()]
+    heads = {name: ["arm", "generation", "paired seeds", *(title(one, name, short=True) for one in SHOWN)] for name in found}
+    about = f"**Differences from {escaped(reference)}**, features:"
+    return [f"{about} {escaped(name)}\n\n{table(heads[name], rows)}" for name, rows in found.items()]
 
 
 def _half_lives(findings: Findings) -> str:

@@ -19,7 +19,7 @@ from imgcollapse.ablation import ABLATION
 from imgcollapse.errors import OtherStudyProblem
 from imgcollapse.files import read_json, write_text
 from imgcollapse.images import made_of
-from imgcollapse.metrics.scores import SCORES
+from imgcollapse.metrics.scores import SCORES, title
 from imgcollapse.report import charts, composition, pictures, tables
 from imgcollapse.report.findings import Findings, there
 from imgcollapse.report.panels import NULL
@@ -72,11 +72,12 @@ def _render(findings: Findings, size: tuple[int, int, int], keep: Keep, live: bo
     nulls = any(arm["null"] == NULL and arm["extractors"] for arm in summary["arms"])
     if nulls and reference is not None:
         style += f'.chart .null[data-arm="{reference}"] {{ display: inline; }}\n'
-    curves, classes, origins = tables.curves(findings), composition.class_charts(findings), composition.origins(findings)
+    curves, more, classes = tables.curves(findings), tables.more_curves(findings), composition.class_charts(findings)
+    origins = composition.origins(findings)
     numbers, halves = tables.numbers(findings), tables.half_lives(findings)
     last = max((generation for run in findings.runs for generation in there(run)), default=0)
     strip, noise = _pictures(findings, size, keep)
-    charted: Sequence[Chart] = (*curves, *classes, *origins, *numbers)
+    charted: Sequence[Chart] = (*curves, *more, *classes, *origins, *numbers)
     records = {table.key: table.records for table in (*(chart.table for chart in charted), *([halves] if halves else []))}
     policy = (
         f"default-src 'none'; img-src data: 'self' file:; script-src '{_hash(script)}'; style-src '{_hash(style)}'; "
@@ -103,6 +104,7 @@ def _render(findings: Findings, size: tuple[int, int, int], keep: Keep, live: bo
         strip=strip,
         noise=noise,
         charts=curves,
+        more=more,
         classes=classes,
         numbers=numbers,
         halves=halves,
@@ -147,9 +149,10 @@ def _frame(picture: Picture, keep: Keep, generation: int, alt: str, caption: str
 def _caption(run: Run, generation: int) -> str:
     """`learned from 10 % real, 90 % generation 2; FD 9.12, recall 0.812`."""
     words = made_of(read_json(store.generation_folder(run.folder, generation) / store.PROVENANCE))
-    for judged in store.scores_of(run.folder, generation)["extractors"].values():
-        shown = [f"{key.upper() if key == 'fd' else key} {judged['metrics'][key]:.{SCORES[key].decimals}f}" for key in CAPTION]
-        return f"{words}; {', '.join(shown)}"
+    for extractor, judged in store.scores_of(run.folder, generation)["extractors"].items():
+        there = [key for key in CAPTION if key in judged["metrics"]]
+        shown = [f"{title(key, extractor, short=True)} {judged['metrics'][key]:.{SCORES[key].decimals}f}" for key in there]
+        return "; ".join([words, *([", ".join(shown)] if shown else [])])
     return words
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from imgcollapse.files import write_bytes
-from imgcollapse.metrics.scores import SCORES
+from imgcollapse.metrics.scores import SCORES, title
 from imgcollapse.report import panels, style
 from imgcollapse.report.findings import Findings
 from imgcollapse.report.words import shortened
@@ -86,7 +86,7 @@ def _curves(names: Sequence[str], extractor: str, arms: Sequence[Record], nulls:
         panels.curves(place, name, extractor, arms, nulls, _label(page), _scale())
         for line in place.lines:
             line.set_markevery(max(1, len(line.get_xdata()) // 12))
-        place.set_title(SCORES[name].title)
+        place.set_title(title(name, extractor))
         place.set_xlabel("generation")
         _ticks(place.xaxis, 8 if across == 1 else 5, whole=True)
         _ticks(place.yaxis, 5, whole=name == "classes_alive")
@@ -106,7 +106,7 @@ def _forest(wanted: Sequence[tuple[str, str]], extractor: str, arms: Sequence[Re
     for place, (name, quantity) in zip(axes.flat, wanted, strict=False):
         panels.forest(place, name, quantity, extractor, arms, _scale())
         relative = quantity == "slope" and SCORES[name].scale == "log"
-        place.set_title("FD" if name == "fd" else SCORES[name].title, fontsize=small)
+        place.set_title(title(name, extractor, short=True), fontsize=small)
         place.set_xlabel(f"relative {QUANTITY[quantity]}" if relative else QUANTITY[quantity])
         place.set_yticks(range(len(arms)), names if place is axes.flat[0] else [""] * len(arms))
         _ticks(place.xaxis, 3)

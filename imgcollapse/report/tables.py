@@ -6,7 +6,7 @@ from typing import Any
 
 from markupsafe import Markup
 
-from imgcollapse.metrics.scores import SCORES
+from imgcollapse.metrics.scores import SCORES, title
 from imgcollapse.report import charts
 from imgcollapse.report.charts import Line
 from imgcollapse.report.findings import Findings, there
@@ -49,11 +49,28 @@ class Chart:
 
 
 def curves(findings: Findings) -> list[Chart]:
-    """A chart a metric, by the first extractor that judged; below it the same numbers for every extractor's arm and null model."""
-    extractor = findings.extractor
-    judged = [arm for arm in findings.summary["arms"] if extractor in arm["extractors"]]
+    """A chart a metric: those of CURVES by the first extractor that judged, and the Fréchet distance by every other one."""
+    return [
+        chart
+        for extractor in findings.extractors
+        for chart in _curves(findings, extractor, CURVES if extractor == findings.extractor else CURVES[:1])
+    ]
+
+
+def more_curves(findings: Findings) -> list[Chart]:
+    """All other metrics, by all extractors."""
     found = []
-    for key in [name for name in CURVES if any(name in arm["extractors"][extractor] for arm in judged)]:
+    for extractor in findings.extractors:
+        shown = CURVES if extractor == findings.extractor else CURVES[:1]
+        found += _curves(findings, extractor, [name for name in SCORES if name not in shown])
+    return found
+
+
+def _curves(findings: Findings, extractor: str, names: Sequence[str]) -> list[Chart]:
+    judged = [arm for arm in findings.summary["arms"] if extractor in arm["extractors"]]
+    other = "" if extractor == findings.extractor else f"{extractor}-"  # of the first extractor's keys are the metrics' own
+    found = []
+    for key in [name for name in names if any(name in arm["extractors"][extractor] for arm in judged)]:
         arms = [(arm, arm["extractors"][extractor][key]) for arm in judged if key in arm["extractors"][extractor]]
         drawn = [(arm, metric) for arm, metric in arms if arm["null"] in (None, NULL)]
         if not drawn:  # the gaussian null model was the quickest
@@ -62,8 +79,9 @@ def curves(findings: Findings) -> list[Chart]:
         lines = [Line(_number(findings, arm), arm["arm"], metric["by_generation"], arm["null"] is not None) for arm, metric in drawn]
         last = max(len(metric["by_generation"]) for _, metric in drawn) - 1
         score = SCORES[key]
-        drawing = charts.curves(key, score.title, lines, floors, last)
-        found.append(Chart(key, score.title, score.meaning, score.definition, drawing, _series(key, arms)))
+        heading = title(key, extractor) + (f", features: {extractor}" if other else "")
+        drawing = charts.curves(f"{other}{key}", heading, lines, floors, last)
+        found.append(Chart(f"{other}{key}", heading, score.meaning, score.definition, drawing, _series(key, arms, other, heading)))
     return found
 
 
@@ -82,19 +100,19 @@ def numbers(findings: Findings) -> list[Chart]:
             for arm, span in known
         ]
         floor = known[0][0]["extractors"][extractor][key]["floor"] if what == "last" else 0.0
-        unit = known[0][1]["unit"].replace(key, SCORES[key].title)
-        title = f"{SCORES[key].title}: {WORDS[what]}"
+        unit = known[0][1]["unit"].replace(key, title(key, extractor))
+        heading = f"{title(key, extractor)}: {WORDS[what]}"
         records = [{"arm": arm["arm"], "null": arm["null"] or "", "metric": key, "quantity": what, **span} for arm, span in known]
         table = Table(
             f"number-{key}-{what}",
-            title,
+            heading,
             ["arm", f"{unit}, mean [95 % interval]", "seeds"],
             [[named(arm["arm"], arm["null"]), _plain(span), str(span["n"])] for arm, span in known],
             records,
         )
         about = f"{unit}; the dashed line is {'the floor' if what == 'last' else '0'}"
-        drawing = charts.forest(f"{key}-{what}", title, lines, floor, unit)
-        found.append(Chart(f"{key}-{what}", title, about, QUANTITY[what], drawing, table))
+        drawing = charts.forest(f"{key}-{what}", heading, lines, floor, unit)
+        found.append(Chart(f"{key}-{what}", heading, about, QUANTITY[what], drawing, table))
     return found
 
 
@@ -121,7 +139,7 @@ def _number(findings: Findings, arm: Record) -> int:
     return list(findings.arms).index(arm["arm"])
 
 
-def _series(key: str, arms: Sequence[tuple[Record, Record]]) -> Table:
+def _series(key: str, arms: Sequence[tuple[Record, Record]], other: str, heading: str) -> Table:
     """Generations down, arms across; the first row is the floor."""
     gens = max(len(metric["by_generation"]) for _, metric in arms)
     decimals = max(1, SCORES[key].decimals)
@@ -135,7 +153,7 @@ def _series(key: str, arms: Sequence[tuple[Record, Record]]) -> Table:
         for point in metric["by_generation"]
     ]
     headings = ["generation", *(named(arm["arm"], arm["null"]) for arm, _ in arms)]
-    return Table(f"curve-{key}", f"{SCORES[key].title}: mean over seeds [95 % interval]", headings, rows, records)
+    return Table(f"curve-{other}{key}", f"{heading}: mean over seeds [95 % interval]", headings, rows, records)
 
 
 def _plain(span: Record) -> str:

@@ -12,7 +12,7 @@ import yaml
 from imgcollapse import store
 from imgcollapse.ablation import ABLATION
 from imgcollapse.files import read_json
-from imgcollapse.metrics.scores import SCORES
+from imgcollapse.metrics.scores import title
 from imgcollapse.report.findings import Findings
 from imgcollapse.report.panels import NULL, judged
 from imgcollapse.summary import Record, spanned
@@ -80,7 +80,7 @@ def _compared(findings: Findings, arms: list[Record]) -> list[str]:
     name, metrics = _headline(findings, first), _metrics(findings, first)
     last = metrics[name]["last"]
     beside = _beside(findings, first, name, last["generation"])
-    parts = [f"at generation {last['generation']}, {_title(name)} is {_said(last, name)} with {_quoted(first['arm'])} {beside}"]
+    parts = [f"at generation {last['generation']}, {_title(findings, name)} is {_said(last, name)} with {_quoted(first['arm'])} {beside}"]
     apart = [
         (one["arm"], one["extractors"][findings.extractor][name]["last"])
         for one in summary["differences"]
@@ -101,7 +101,9 @@ def _compared(findings: Findings, arms: list[Record]) -> list[str]:
         reached = {arm: span for arm, span in reached.items() if span["generation"] == last["generation"]}
         best = min(reached, key=lambda arm: reached[arm]["mean"])
         lowest = "" if best == first["arm"] else f", lowest with {_quoted(best)}: {_said(reached[best], 'fd')}"
-        parts.append(f"FD is {_said(metrics['fd']['last'], 'fd')} {_beside(findings, first, 'fd', last['generation'])}{lowest}")
+        parts.append(
+            f"{_title(findings, 'fd')} is {_said(metrics['fd']['last'], 'fd')} {_beside(findings, first, 'fd', last['generation'])}{lowest}"
+        )
     if missing := [arm for arm in findings.arms if arm not in {one["arm"] for one in arms}]:
         parts.append(f"not judged yet: {', '.join(map(_quoted, missing[:MENTIONED]))}{' and others' * (len(missing) > MENTIONED)}")
     return parts
@@ -118,7 +120,7 @@ def _alone(findings: Findings, arms: list[Record]) -> list[str]:
             begin, end = metrics[one]["by_generation"][0], metrics[one]["by_generation"][-1]
             was, now = _said(begin, one), _said(end, one)
             way = f"stays at {now}" if was == now else f"{'rises' if end['mean'] > begin['mean'] else 'falls'} from {was} to {now}"
-            told.append(f"{_title(one)} {way if last else f'is {now}'} {_beside(findings, arms[0], one, last)}")
+            told.append(f"{_title(findings, one)} {way if last else f'is {now}'} {_beside(findings, arms[0], one, last)}")
     parts = [f"{f'from generation 0 to {last}' if last else 'at generation 0'}, {' and '.join(told)}"]
     if "classes_alive" in metrics:
         alive, floor = metrics["classes_alive"]["last"], metrics["classes_alive"]["floor"]
@@ -153,8 +155,8 @@ def _said(span: Record, name: str, sign: str = "") -> str:
     return spanned(span, name, sign, coarser=1)
 
 
-def _title(name: str) -> str:
-    return "FD" if name == "fd" else SCORES[name].title
+def _title(findings: Findings, name: str) -> str:
+    return title(name, findings.extractor, short=True)
 
 
 def _quoted(arm: str) -> str:

@@ -1,13 +1,13 @@
 """The summary in words: tables and sentences for people."""
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from typing import NamedTuple
 
-from imgcollapse.metrics.scores import SCORES
+from imgcollapse.metrics.scores import SCORES, title
 from imgcollapse.summary.numbers import HALVED
 from imgcollapse.summary.table import Record
 
-SHOWN = {"fd": "FD", "recall": "recall", "coverage": "coverage", "classes_alive": "classes alive"}
+SHOWN = ("fd", "recall", "coverage", "classes_alive")
 
 
 class Line(NamedTuple):
@@ -17,10 +17,10 @@ class Line(NamedTuple):
     cells: list[str]
 
 
-def lines(summary: Record, shown: Mapping[str, str] = SHOWN, coarser: int = 0) -> dict[str, list[Line]]:
+def lines(summary: Record, shown: Sequence[str] = SHOWN, coarser: int = 0) -> dict[str, list[Line]]:
     """Per extractor every arm at its last generation: name, generation, seeds, and `mean [low, high]` over seeds of the metrics shown.
 
-    `shown` maps metrics to their headings; metrics that were not measured have empty cells. A floor's line stands above the arms that
+    `shown` are metrics; those that were not measured have empty cells. A floor's line stands above the arms that
     have it. `coarser`: so many decimals fewer than a single value deserves.
     """
     found: dict[str, list[Line]] = {}
@@ -42,8 +42,13 @@ def lines(summary: Record, shown: Mapping[str, str] = SHOWN, coarser: int = 0) -
 
 def table_lines(summary: Record) -> dict[str, list[list[str]]]:
     """Per extractor the lines of a table, text by text: headings, then `lines`."""
-    headings = ["arm", "generation", "seeds", *SHOWN.values()]
-    return {extractor: [headings, *(line.cells for line in table)] for extractor, table in lines(summary).items()}
+    return {
+        extractor: [
+            ["arm", "generation", "seeds", *(title(name, extractor, short=True) for name in SHOWN)],
+            *(line.cells for line in table),
+        ]
+        for extractor, table in lines(summary).items()
+    }
 
 
 def headline(summary: Record) -> list[str]:
@@ -59,7 +64,9 @@ def headline(summary: Record) -> list[str]:
                 last = next(iter(spans.values()))
                 pair = f"{named(one['arm'], one['null'])} minus {named(one['against'], one['against_null'])}"
                 where = f"generation {last['generation']}, {extractor}, {last['n']} paired seed{'s' if last['n'] > 1 else ''}"
-                parts = [f"{SHOWN[name]} {spanned(span, name, '+')}{_in_floors(span)}" for name, span in spans.items()]
+                parts = [
+                    f"{title(name, extractor, short=True)} {spanned(span, name, '+')}{_in_floors(span)}" for name, span in spans.items()
+                ]
                 found.append(f"{pair} ({where}): {', '.join(parts)}")
     for arm, extractor, words in half_lives(summary):
         found.append(f"{arm} ({extractor}), first generation below half of generation 0: {words}")
