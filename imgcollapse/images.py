@@ -136,13 +136,13 @@ class World:
 def provenance(images: ImageSet, classes: tuple[str, ...]) -> dict[str, Any]:
     """Of what a set is made: its size and digest, and for `real` and each generation the number of pictures, in all and per class.
 
-    Pictures that their maker gave no class are counted as `unlabelled`. Plain JSON values.
+    Pictures that their maker gave no class are counted as `unlabelled`, or `(unlabelled)` where a class has that name. Plain JSON values.
     """
     made_of = {}
     for born in images.born.unique().tolist():
         labels = images.labels[images.born == born]
         counts = {name: int((labels == c).sum()) for c, name in enumerate(classes)}
-        counts["unlabelled"] = int((labels == UNLABELLED).sum())
+        counts["(unlabelled)" if "unlabelled" in counts else "unlabelled"] = int((labels == UNLABELLED).sum())
         made_of["real" if born == REAL else f"generation {born}"] = {
             "pictures": len(labels),
             "classes": {name: n for name, n in counts.items() if n},

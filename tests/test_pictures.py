@@ -54,6 +54,11 @@ def test_provenance_counts_by_birth_and_class() -> None:
     }
 
 
+def test_pictures_without_a_class_are_not_taken_for_a_class_of_that_name() -> None:
+    images = ImageSet.of(torch.zeros(3, 1, 2, 2, dtype=torch.uint8), torch.tensor([0, 0, -1]))
+    assert provenance(images, ("unlabelled",))["made_of"]["real"]["classes"] == {"unlabelled": 2, "(unlabelled)": 1}
+
+
 @pytest.mark.parametrize("channels", [1, 3])
 def test_a_sheet_holds_the_very_pixels_enlarged_by_a_whole_factor(channels: int) -> None:
     images = squares(40, channels)
