@@ -4,6 +4,7 @@ import contextlib
 import inspect
 import io
 import math
+import re
 from collections.abc import Callable, Iterator
 from itertools import pairwise
 from typing import Any
@@ -18,13 +19,12 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 import imgcollapse.torchvision_guard  # noqa: F401 (torchmetrics and clean-fid import torchvision)
-from imgcollapse.metrics import METRICS, Evidence, Seen, nearest
+from imgcollapse.metrics import METRICS, Evidence, Seen, nearest, pairs
 from imgcollapse.metrics import evidence as evidence_module
 from imgcollapse.metrics.classes import class_counts, class_variety, interval, lower_bound
 from imgcollapse.metrics.distances import frechet_distance, kernel_distance
-from imgcollapse.metrics.evidence import NO_CLASS, false_hit_rates
-from imgcollapse.metrics.kernel import BLOCK as KERNEL_BLOCK
-from imgcollapse.metrics.nearest import kth_distance, squared_distances
+from imgcollapse.metrics.evidence import NO_CLASS, confusion_of, false_hit_rates
+from imgcollapse.metrics.nearest import squared_distances, within
 from imgcollapse.metrics.neighbours import neighbourhood
 
 ROUNDING = 1e-12  # relative: what float64 sums of some hundred terms may differ by
@@ -39,7 +39,14 @@ def normal(n: int, d: int, seed: int) -> Tensor:
 
 
 def evidence(real: Tensor, made: Tensor, k: int = 5, **more: Any) -> Evidence:
-    return Evidence(Seen(real), Seen(real), Seen(made), k=k, **more)
+    """All kinds of neighbour metrics with the same k."""
+    return Evidence(Seen(real), Seen(real), Seen(made), **{"k": k, "k_precision": k, "k_probabilistic": k, **more})
+
+
+def set_tile(side: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tiles of so many pictures on each side, so that small sets fill several."""
+    monkeypatch.setattr(nearest, "TILE", side)
+    monkeypatch.setattr(pairs, "TILE", side)
 
 
 # --- Fréchet distance
@@ -176,9 +183,10 @@ def kernel(x_D: Array, y_D: Array) -> float:
     return float((sum(a * b for a, b in zip(x_D, y_D, strict=True)) / len(x_D) + 1) ** 3)
 
 
-def test_kid_is_the_double_sum_over_pairs_that_leaves_out_each_picture_with_itself() -> None:
-    n, m = 137, 123  # two sizes; neither a multiple of the block, one above it
-    assert m < KERNEL_BLOCK < n
+@pytest.mark.parametrize("tile", [50, 130, 768])
+def test_kid_is_the_double_sum_over_pairs_that_leaves_out_each_picture_with_itself(tile: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    n, m = 137, 123  # two sizes, no multiples of a tile
+    set_tile(tile, monkeypatch)
     real, made = normal(n, 3, 0).numpy(), normal(m, 3, 1).numpy() + 0.5
     within_real = sum(kernel(real[i], real[j]) for i in range(n) for j in range(n) if i != j) / (n * (n - 1))
     within_made = sum(kernel(made[i], made[j]) for i in range(m) for j in range(m) if i != j) / (m * (m - 1))
@@ -218,7 +226,7 @@ def test_kid_is_unbiased() -> None:
     # the check has teeth: with each picture's kernel with itself left in, the mean is far from 0
     def excess(x_ND: Tensor) -> float:
         own = (x_ND.square().sum(1) / d + 1).pow(3).mean()
-        return float((own - evidence_module.mean_within(x_ND)) / n)
+        return float((own - Seen(x_ND).kernel_within) / n)
 
     biased = values + [excess(real) + excess(made) for real, made in sets]
     assert abs(biased.mean()) > 4 * biased.std(ddof=1) / math.sqrt(draws)
@@ -253,11 +261,13 @@ def naive(real: Tensor, made: Tensor, k: int) -> dict[str, float]:
     }
 
 
-SIZES = [(300, 257, 8, 5), (150, 390, 2, 1), (128, 256, 16, 40)]  # N, M, D, k: multiples of the block and not, k on both sides of topk
+SIZES = [(300, 257, 8, 5), (150, 390, 2, 1), (128, 256, 16, 40)]  # N, M, D, k: multiples of a tile and not, k in reach and beyond
 
 
+@pytest.mark.parametrize("tile", [64, 128, 768])
 @pytest.mark.parametrize(("n", "m", "d", "k"), SIZES)
-def test_neighbourhood_is_its_definition(n: int, m: int, d: int, k: int) -> None:
+def test_neighbourhood_is_its_definition(n: int, m: int, d: int, k: int, tile: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    set_tile(tile, monkeypatch)
     real, made = normal(n, d, 0), 0.8 * normal(m, d, 1) + 0.3
     assert neighbourhood(evidence(real, made, k)) == pytest.approx(naive(real, made, k), rel=ROUNDING)
 
@@ -274,13 +284,18 @@ def test_neighbourhood_agrees_with_prdc_where_there_are_no_ties(n: int, m: int, 
 
 
 @pytest.mark.parametrize("block", [1, 7, 50, 99, 100, 101, 4096])
-def test_neighbours_do_not_depend_on_the_block(block: int) -> None:
+def test_neighbours_do_not_depend_on_the_block(block: int, monkeypatch: pytest.MonkeyPatch) -> None:
     x_ND, y_MD = normal(100, 5, 0), normal(130, 5, 1)
     rows = [index for index, _ in squared_distances(x_ND, y_MD, block)]
     assert torch.cat([torch.arange(100)[index] for index in rows]).tolist() == list(range(100))
-    found_NM = torch.cat([apart_bM for _, apart_bM in squared_distances(x_ND, y_MD, block)])
+    found_NM = torch.cat([apart_bM.clone() for _, apart_bM in squared_distances(x_ND, y_MD, block)])
     np.testing.assert_allclose(found_NM.sqrt().numpy(), apart(x_ND, y_MD), rtol=1e-10)
-    np.testing.assert_allclose(kth_distance(x_ND, 3, block).numpy(), naive_radii(x_ND, 3), rtol=1e-10)
+    set_tile(max(10, block), monkeypatch)
+    found_Nk = within(x_ND, 3).nearest_Nk.numpy()
+    for k in (1, 2, 3):
+        np.testing.assert_allclose(found_Nk[:, k - 1], naive_radii(x_ND, k), rtol=1e-10)
+    near = evidence(x_ND, y_MD).near
+    np.testing.assert_allclose(near.nearest_real_M.numpy(), apart(x_ND, y_MD).min(0), rtol=1e-10)
 
 
 def test_neighbourhood_is_unchanged_by_shift_and_scale() -> None:
@@ -306,7 +321,7 @@ def test_one_far_picture_does_not_blur_the_others() -> None:
 
 def test_a_set_of_duplicates_against_itself_scores_1() -> None:
     x_ND = normal(40, 6, 0).repeat(8, 1)
-    assert kth_distance(x_ND, 5).abs().max() == 0
+    assert Seen(x_ND).radii(5).abs().max() == 0
     found = neighbourhood(evidence(x_ND, x_ND.flip(0)))
     assert [found[name] for name in ("precision", "recall", "coverage", "min_recall_coverage")] == [1, 1, 1, 1]
     assert found["density"] == 8 / 5  # each sample lies in the balls of its 8 copies, and in no other
@@ -420,7 +435,7 @@ def test_losing_modes_lowers_recall_and_coverage_and_raises_the_distances() -> N
 @pytest.mark.parametrize("k", [10, 11, 0])
 def test_k_neighbours_need_more_than_k_pictures(k: int) -> None:
     x_ND = normal(10, 2, 0)
-    assert kth_distance(x_ND, 9).shape == (10,)
+    assert Seen(x_ND).radii(9).shape == (10,)
     with pytest.raises(AssertionError, match=f"k = {k} neighbours need more"):
         neighbourhood(evidence(x_ND, x_ND, k))
 
@@ -441,16 +456,20 @@ class Largest(TorchDispatchMode):
 
 @pytest.mark.parametrize("metric", MEASURES.values(), ids=MEASURES)
 def test_no_metric_holds_a_matrix_of_all_pairs(metric: Measure) -> None:
-    n, d = 1000, 8
+    n, d = 2000, 8
     classes_N = torch.arange(n) % 3
-    seen = Seen(normal(n, d, 0), classes_N)
-    rates = torch.full((3,), 0.01, dtype=torch.float64)
+    seen = Seen(normal(n, d, 0), classes_N, classes_N)
     with Largest() as largest:
-        metric(Evidence(seen, seen, Seen(normal(n, d, 1), classes_N), torch.full((3,), 1 / 3, dtype=torch.float64), rates))
-    assert 0 < largest.elements <= n * max(nearest.BLOCK, KERNEL_BLOCK) < n * n / 4
+        metric(Evidence(seen, seen, Seen(normal(n, d, 1), classes_N), torch.full((3,), 1 / 3, dtype=torch.float64), sure(3)))
+    assert 0 < largest.elements <= max(n * nearest.BLOCK, nearest.TILE**2) < n * n / 4
 
 
 # --- classes
+
+
+def sure(count: int, pictures: int = 10**6) -> Tensor:
+    """int64 [count, count + 1]: the confusions of a classifier that is sure and right in so many pictures of each class."""
+    return torch.nn.functional.one_hot(torch.arange(count), count + 1) * pictures
 
 
 @pytest.mark.parametrize("n", [1, 7, 599])
@@ -491,7 +510,7 @@ def test_false_hits_are_bounded_from_confident_pictures_of_other_classes() -> No
     found = torch.tensor([0, 0, 0, 1, 1, NO_CLASS, 1, 1, 0, NO_CLASS, 1, NO_CLASS])
     # class 0: of 3 + 1 confident others 1 is taken for it; class 1: 3 of 5 + 1; class 2: 0 of 5 + 3
     by_hand = [(1, 4), (3, 6), (0, 8)]
-    bounds = false_hit_rates(found, labels, 3)
+    bounds = false_hit_rates(confusion_of(found, labels, 3))
     assert bounds.dtype == torch.float64
     for bound, (hits, n) in zip(bounds.tolist(), by_hand, strict=True):
         # Jeffreys' posterior: density proportional to p^(k - 1/2) (1 - p)^(n - k - 1/2), here by the trapezoid rule in p = sin^2(t)
@@ -503,14 +522,14 @@ def test_false_hits_are_bounded_from_confident_pictures_of_other_classes() -> No
 
 def test_without_any_confident_picture_the_false_hits_are_unknown() -> None:
     # the prior itself: the arcsine law, whose quantile at q is sin^2(pi q / 2)
-    found = false_hit_rates(torch.full((9,), NO_CLASS), torch.arange(9) % 3, 3)
+    found = false_hit_rates(confusion_of(torch.full((9,), NO_CLASS), torch.arange(9) % 3, 3))
     assert found.tolist() == pytest.approx([math.sin(0.95 * math.pi / 2) ** 2] * 3)
 
 
-def variety(found_N: Tensor, real_shares: list[float], false_hits: Tensor | None = None) -> dict[str, float]:
+def variety(found_N: Tensor, real_shares: list[float], confusion: Tensor | None = None) -> dict[str, float]:
     seen = Seen(torch.zeros(len(found_N), 1, dtype=torch.float64), found_N)
-    shares = torch.tensor(real_shares, dtype=torch.float64)
-    return class_variety(Evidence(seen, seen, seen, shares, torch.zeros_like(shares) if false_hits is None else false_hits))
+    confusion = sure(len(real_shares)) if confusion is None else confusion
+    return class_variety(Evidence(seen, seen, seen, torch.tensor(real_shares, dtype=torch.float64), confusion))
 
 
 def confused(labels_N: Tensor, rate: float, taken_for: int, generator: np.random.Generator) -> Tensor:
@@ -523,9 +542,9 @@ def share_counted_alive(share: float, rate: float, simulations: int = 250) -> fl
     generator = np.random.default_rng(1)
     real_N, alive = torch.arange(800) % 4, 0
     for _ in range(simulations):
-        false_hits = false_hit_rates(confused(real_N, rate, 2, generator), real_N, 4)[:3]
+        confusion = confusion_of(confused(real_N, rate, 2, generator), real_N, 4)
         made_N = torch.from_numpy(generator.choice(3, size=599, p=[0.5 - share / 2, 0.5 - share / 2, share]))
-        alive += variety(confused(made_N, rate, 2, generator), [1 / 3] * 3, false_hits)["classes_alive"] == 3
+        alive += variety(confused(made_N, rate, 2, generator), [1 / 4] * 4, confusion)["share_alive_2"] == 1
     return alive / simulations
 
 
@@ -541,12 +560,12 @@ def test_a_class_with_5_percent_is_counted_alive(rate: float, at_least: float) -
 
 def test_one_hit_does_not_keep_a_class_alive() -> None:
     labels = torch.arange(600) % 10
-    false_hits = false_hit_rates(labels, labels, 10)  # no false hit in 540 pictures of other classes
+    confusion = confusion_of(labels, labels, 10)  # no false hit in 540 pictures of other classes
     found = torch.zeros(599, dtype=torch.int64)
     found[0] = 3
-    assert variety(found, [0.1] * 10, false_hits)["classes_alive"] == 1
+    assert variety(found, [0.1] * 10, confusion)["classes_alive"] == 1
     found[:30] = 3  # 5 %
-    assert variety(found, [0.1] * 10, false_hits)["classes_alive"] == 2
+    assert variety(found, [0.1] * 10, confusion)["classes_alive"] == 2
 
 
 def test_effective_classes_is_the_exponential_of_the_entropy() -> None:
@@ -595,16 +614,19 @@ def test_what_is_costly_is_computed_once_for_the_real_set(monkeypatch: pytest.Mo
 
         return call
 
-    monkeypatch.setattr(evidence_module, "kth_distance", counted("kth_distance", kth_distance))
-    monkeypatch.setattr(evidence_module, "mean_within", counted("mean_within", evidence_module.mean_within))
+    monkeypatch.setattr(evidence_module, "within", counted("within", within))
+    monkeypatch.setattr(evidence_module, "near", counted("near", evidence_module.near))
     monkeypatch.setattr(torch.linalg, "qr", counted("qr", torch.linalg.qr))
     real, generations = Seen(normal(31, 3, 0)), 3
     for generation in range(generations):
+        evidence = Evidence(real, real, Seen(normal(30, 3, 1 + generation)))
         for metric in METRICS.values():
-            metric.measure(Evidence(real, real, Seen(normal(30, 3, 1 + generation))))
-    for name in ("kth_distance", "mean_within", "qr"):
+            if metric.default:
+                metric.measure(evidence)
+    for name in ("within", "qr"):
         assert calls.count((name, 31)) == 1, name
         assert calls.count((name, 30)) == generations, name
+    assert calls.count(("near", 31)) == generations, "one pass over the pairs for all metrics of a generation"
 
 
 @pytest.mark.parametrize("metric", [frechet_distance, kernel_distance, neighbourhood])
@@ -615,9 +637,11 @@ def test_the_reference_are_the_held_out_pictures(metric: Measure) -> None:
     assert metric(Evidence(elsewhere, held_out, made)) != metric(Evidence(held_out, elsewhere, made))
 
 
-def test_radii_of_another_k_are_computed_anew() -> None:
+def test_radii_are_of_the_k_that_is_asked_for() -> None:
     seen = Seen(normal(20, 2, 0))
-    assert seen.radii(1) is seen.radii(1)
+    assert torch.equal(Seen(normal(20, 2, 0)).radii(15)[:, None], within(seen.features, 15).nearest_Nk[:, 14:])
+    for k in (3, 15, 3):  # within reach, beyond it, and back
+        np.testing.assert_allclose(seen.radii(k).numpy(), naive_radii(seen.features, k), rtol=1e-12)
     assert (seen.radii(2) >= seen.radii(1)).all() and not torch.equal(seen.radii(2), seen.radii(1))
 
 
@@ -650,14 +674,16 @@ def sets() -> Iterator[tuple[str, Seen]]:
 
 
 def judged(metric: Measure, made: Seen) -> dict[str, float]:
-    """By real pictures of three equally frequent classes, which the classifier never confuses."""
+    """By held-out pictures of three classes, which the classifier never confuses."""
     labels = torch.arange(90) % 3
-    real = with_classes(normal(90, 4, 0), labels)
-    return metric(Evidence(real, real, made, torch.full((3,), 1 / 3, dtype=torch.float64), false_hit_rates(labels, labels, 3)))
+    real = Seen(normal(90, 4, 0), labels, labels)
+    shares = torch.tensor([0.3, 0.3, 0.4], dtype=torch.float64)
+    return metric(Evidence(real, real, made, shares, confusion_of(labels, labels, 3)))
 
 
 LOWER = {"fd", "kid", "total_variation"}
 HIGHER = {"precision", "recall", "coverage", "min_recall_coverage", "classes_alive", "effective_classes"}
+HIGHER |= {"symmetric_precision", "symmetric_recall", "p_precision", "p_recall"}
 
 
 @pytest.mark.parametrize("metric", MEASURES.values(), ids=MEASURES)
@@ -689,7 +715,8 @@ def test_every_metric_says_how_to_read_it_and_what_it_costs(metric: Measure) -> 
     assert " to " in text or "from " in text, "the range"
     assert "bias" in text or "floor" in text, "what the number of pictures does to it"
     for key in judged(metric, next(sets())[1]):
-        assert key.startswith(("share_", "min_")) or key in text or key in ("fd", "kid"), f"the formula of {key}"
+        key = re.sub(r"_\d+$", "_c", key)  # of class c
+        assert key.startswith("min_") or key in text or key in ("fd", "kid"), f"the formula of {key}"
 
 
 @pytest.mark.parametrize("metric", MEASURES.values(), ids=MEASURES)

@@ -3,11 +3,23 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from imgcollapse.metrics.classes import VARIETY, class_variety
-from imgcollapse.metrics.distances import FRECHET, KERNEL, frechet_distance, kernel_distance
+from imgcollapse.metrics.classes import RARE, VARIETY, class_variety, rare_classes
+from imgcollapse.metrics.classwise import CLASSWISE, class_neighbourhood
+from imgcollapse.metrics.corrected import CORRECTED, corrected_shares
+from imgcollapse.metrics.distances import FRECHET, FRECHET_INFINITY, KERNEL, frechet_distance, frechet_infinity, kernel_distance
 from imgcollapse.metrics.evidence import Evidence, Seen
-from imgcollapse.metrics.neighbours import NEIGHBOURHOOD, neighbourhood
+from imgcollapse.metrics.memorisation import MEMORY, memorised
+from imgcollapse.metrics.modes import BINS, different_bins
+from imgcollapse.metrics.neighbours import (
+    NEIGHBOURHOOD,
+    PROBABILISTIC,
+    SYMMETRIC,
+    neighbourhood,
+    probabilistic_precision_recall,
+    symmetric_precision_recall,
+)
 from imgcollapse.metrics.score import Score
+from imgcollapse.metrics.variety import SPREAD, VENDI, vendi_score, within_class_distance
 
 
 @dataclass(frozen=True)
@@ -29,9 +41,19 @@ class Metric:
 
 METRICS: dict[str, Metric] = {
     "frechet_distance": Metric(frechet_distance, FRECHET),
+    "frechet_infinity": Metric(frechet_infinity, FRECHET_INFINITY, default=False),
     "kernel_distance": Metric(kernel_distance, KERNEL),
     "neighbourhood": Metric(neighbourhood, NEIGHBOURHOOD),
+    "symmetric_precision_recall": Metric(symmetric_precision_recall, SYMMETRIC),
+    "probabilistic_precision_recall": Metric(probabilistic_precision_recall, PROBABILISTIC),
     "class_variety": Metric(class_variety, VARIETY),
+    "rare_classes": Metric(rare_classes, RARE),
+    "corrected_shares": Metric(corrected_shares, CORRECTED),
+    "class_neighbourhood": Metric(class_neighbourhood, CLASSWISE),
+    "different_bins": Metric(different_bins, BINS),
+    "vendi_score": Metric(vendi_score, VENDI),
+    "within_class_distance": Metric(within_class_distance, SPREAD),
+    "memorisation": Metric(memorised, MEMORY, memory=True),
 }
 
 __all__ = ["METRICS", "Evidence", "Metric", "Score", "Seen"]

@@ -59,7 +59,8 @@ VARIETY: dict[str, Score] = {
         "higher",
         "log",
         3,
-        "The share of samples to which the classifier gives a class with a probability of at least 0.9. Class shares are of these alone.",
+        "The share of samples to which the classifier gives a class with a probability of at least 0.9. Class shares are of these alone; "
+        "1 minus it is the part of the samples in no class.",
     ),
 }
 
@@ -69,7 +70,7 @@ def class_variety(evidence: Evidence) -> dict[str, float]:
 
         share_c            share of class c, with its 95 % Wilson interval share_low_c, share_high_c
         share_alive_c      1 where class c is alive by the rule of classes_alive, else 0
-        confident          share of all samples in which the classifier is confident of some class
+        confident          share of all samples in which the classifier is confident of some class: 1 - the part of them in no class
         classes_alive      number of classes whose share has a one-sided 95 % lower bound above its false-hit rate (`false_hit_rates`)
         effective_classes  exp(H) of the shares, H = -sum p ln p: 1 (one class) to the number of classes (all equally often)
         total_variation    1/2 sum |p_c - real_c|: 0 (the real shares) to 1 (nothing in common)
@@ -96,3 +97,41 @@ def class_variety(evidence: Evidence) -> dict[str, float]:
         low, high = interval(hits, n) if n else (0.0, 1.0)
         values |= {f"share_{c}": float(shares[c]), f"share_low_{c}": low, f"share_high_{c}": high, f"share_alive_{c}": alive[c]}
     return values
+
+
+RARE: dict[str, Score] = {
+    "rare_share": Score(
+        "rare share",
+        "share of the rarest classes over their real share; kept: 1, lost: 0",
+        "higher",
+        "log",
+        3,
+        "The rarest classes' share of the confident samples, divided by their real share. Rare is the quarter of the classes with the "
+        "smallest real shares (rounded up, with all that tie with them, but never a class of the largest share). It can exceed 1. A "
+        "classifier that takes other classes for rare ones keeps it from reaching 0.",
+    ),
+}
+
+
+def rare_classes(evidence: Evidence) -> dict[str, float]:
+    """The rarest classes' share among the confident samples, relative to their real share: what becomes of the tail of the classes.
+
+        rare_share  sum over rare c of p_c / sum over rare c of real_c, p_c the share of class c among the confident samples
+
+    Rare are the classes whose real share is no larger than the ceil(C/4)-th smallest of the C real shares (ties are rare together) and
+    smaller than the largest. From 0 (lost) over 1 (kept) to 1 / their real share; higher is better, up to the floor's value, which is not
+    exactly 1 where the classifier is less often sure of rare pictures than of others. Without a confident sample it is 0.
+    Empty for worlds with fewer than two classes, or in which all are equally frequent. Without bias in N. Cost: O(N).
+    """
+    found, real = evidence.generated.classes, evidence.real_shares
+    rare = torch.zeros(0) if real is None else rarest(real)
+    if found is None or real is None or not rare.any():
+        return {}
+    counts = class_counts(found, len(real)).double()
+    return {"rare_share": float(counts[rare].sum() / counts.sum().clamp(min=1) / real[rare].sum())}
+
+
+def rarest(real_shares: Tensor) -> Tensor:
+    """bool [classes]: the rare ones, see `rare_classes`; none where all are equally frequent."""
+    quarter = -(-len(real_shares) // 4)
+    return (real_shares <= real_shares.sort().values[quarter - 1]) & (real_shares < real_shares.max())

@@ -1,17 +1,21 @@
 """What a metric may see: features and classes, never pictures, paths or models."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Any, TypeVar
 
 import torch
 from scipy import stats
 from torch import Tensor
 
-from imgcollapse.metrics.kernel import mean_within
-from imgcollapse.metrics.nearest import kth_distance
+from imgcollapse.metrics.nearest import Within, within
+from imgcollapse.metrics.pairs import GROWTH, Near, Radii, near
 
 NO_CLASS = -1  # a picture in which the classifier finds no class with confidence
 LEVEL = 0.95  # of every interval and bound
+REACH = 8  # nearest neighbours kept of each picture; looking for more than these repeats the pass
+Found = TypeVar("Found")
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,7 +31,8 @@ class Seen:
     features: Tensor
     classes: Tensor | None = None
     labels: Tensor | None = None
-    _radii: dict[int, Tensor] = field(default_factory=dict, repr=False)
+    _passes: list[Within] = field(default_factory=list, repr=False)
+    _once: dict[Callable[["Seen"], Any], Any] = field(default_factory=dict, repr=False)
 
     def __post_init__(self) -> None:
         assert self.features.dtype == torch.float64 and self.features.ndim == 2, (self.features.dtype, self.features.shape)
@@ -53,16 +58,27 @@ class Seen:
         x_ND = (self.features - self.mean) / max(1, len(self) - 1) ** 0.5
         return torch.linalg.qr(x_ND, mode="r").R
 
-    @cached_property
+    def within(self, k: int) -> Within:
+        """What one pass over all pairs of these pictures finds, with the distances to k neighbours or more."""
+        if not self._passes or k > self._passes[-1].nearest_Nk.shape[1]:
+            self._passes.append(within(self.features, max(k, min(REACH, len(self) - 1))))
+        return self._passes[-1]
+
+    @property
     def kernel_within(self) -> float:
         """Mean of KID's kernel over all pairs of different pictures."""
-        return mean_within(self.features)
+        return self.within(1).kernel
 
     def radii(self, k: int) -> Tensor:
         """float64 [N]: distance of each picture to its k-th nearest neighbour among the others."""
-        if k not in self._radii:
-            self._radii[k] = kth_distance(self.features, k)
-        return self._radii[k]
+        assert 1 <= k < len(self), f"k = {k} neighbours need more than {k} pictures, there are {len(self)}"
+        return self.within(k).nearest_Nk[:, k - 1]
+
+    def once(self, measure: Callable[["Seen"], Found]) -> Found:
+        """What a function finds in this set, computed at first use and kept: a metric's own costly part for the real pictures."""
+        if measure not in self._once:
+            self._once[measure] = measure(self)
+        return self._once[measure]
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,6 +109,17 @@ class Evidence:
     k: int = 5
     k_precision: int = 3
     k_probabilistic: int = 4
+
+    @cached_property
+    def near(self) -> Near:
+        """What one pass over all pairs of a generated and a held-out picture finds; all neighbour metrics and KID read from it."""
+        real, made = self.held_out, self.generated
+        return near(real.features, made.features, self._radii(real), self._radii(made))
+
+    def _radii(self, seen: Seen) -> Radii:
+        seen.within(max(self.k, self.k_precision, self.k_probabilistic))  # one pass for all three
+        probabilistic = GROWTH * float(seen.radii(self.k_probabilistic).mean())
+        return Radii(seen.radii(self.k_precision), seen.radii(self.k), probabilistic)
 
     @cached_property
     def false_hits(self) -> Tensor | None:

@@ -1,23 +1,18 @@
-"""The kernel of KID, k(x, y) = (x.y / D + 1)^3, summed over all pairs in O(block x N) memory."""
+"""The kernel of KID, k(x, y) = (x.y / D + 1)^3, from squared distances, so that one product of two sets serves neighbours and kernel.
+
+As x.y = (|x|^2 + |y|^2 - |x - y|^2) / 2, it is k = (h(x) + h(y) - |x - y|^2 / 2D)^3 with h(x) = (|x|^2 / D + 1) / 2.
+"""
 
 import torch
 from torch import Tensor
 
-BLOCK = 128  # rows of the kernel matrix that are in memory at once: few enough to stay in the processor's cache
+
+def half_root(x_ND: Tensor) -> Tensor:
+    """float64 [N], what one picture alone adds to the root of the kernel: (|x|^2 / D + 1) / 2."""
+    return (x_ND.square().sum(1) / x_ND.shape[1] + 1) / 2
 
 
-def mean_between(x_ND: Tensor, y_MD: Tensor) -> float:
-    """Mean of k over all N x M pairs."""
-    return _total(x_ND, y_MD) / (len(x_ND) * len(y_MD))
-
-
-def mean_within(x_ND: Tensor) -> float:
-    """Mean of k over all N (N - 1) pairs of different rows: leaving out k(x, x) makes it unbiased."""
-    n, d = x_ND.shape
-    own = float((x_ND.square().sum(1) / d + 1).pow(3).sum())
-    return (_total(x_ND, x_ND) - own) / (n * (n - 1))
-
-
-def _total(x_ND: Tensor, y_MD: Tensor) -> float:
-    one = x_ND.new_ones(())
-    return sum(float(torch.addmm(one, x_bD, y_MD.T, alpha=1 / x_ND.shape[1]).pow_(3).sum()) for x_bD in x_ND.split(BLOCK))
+def kernel(apart_bc: Tensor, half_b: Tensor, half_c: Tensor, d: int, out: Tensor) -> Tensor:
+    """k of every pair of a tile of squared distances, written into `out`."""
+    root_bc = torch.add(half_b[:, None], half_c, out=out).sub_(apart_bc, alpha=1 / (2 * d))
+    return root_bc.pow_(3)

@@ -1,17 +1,9 @@
-"""Precision, recall, density and coverage.
+"""Precision and recall by nearest neighbours: improved, density and coverage, symmetric, probabilistic; from one pass over all pairs."""
 
-Every comparison of a distance with a radius is `<=`: a copy of a picture lies inside that picture's ball even where duplicates have made
-its radius 0. (The `prdc` package says `<` and finds precision 0 for a set of duplicates against itself.)
-"""
-
-import torch
+from torch import Tensor
 
 from imgcollapse.metrics.evidence import Evidence
-from imgcollapse.metrics.nearest import squared_distances
 from imgcollapse.metrics.score import Score
-
-SLACK = 1e-9  # relative: two computations of one distance must not differ by which side of the radius they round to
-
 
 NEIGHBOURHOOD: dict[str, Score] = {
     "precision": Score(
@@ -66,7 +58,8 @@ NEIGHBOURHOOD: dict[str, Score] = {
 def neighbourhood(evidence: Evidence) -> dict[str, float]:
     """Precision, recall, density, coverage (share of ..., 0 to 1; density may pass 1), and the smaller of recall and coverage.
 
-    With NND_k(x) the distance of x to its k-th nearest neighbour in its own set, real r (held-out) and generated g:
+    With NND_k(x) the distance of x to its k-th nearest neighbour in its own set, real r (held-out) and generated g, k = k_precision
+    for precision and recall:
 
         precision = mean over g of [some r: |g - r| <= NND_k(r)]           Kynkäänniemi et al. 2019, eq. 2-3
         recall    = mean over r of [some g: |g - r| <= NND_k(g)]
@@ -76,23 +69,101 @@ def neighbourhood(evidence: Evidence) -> dict[str, float]:
     Higher is better, but for density, which rises far above its floor when samples shrink. Coverage finds lost modes but not shrinking
     within a mode; recall finds shrinking but reads 1 for an inflated, wrong generator; their minimum finds both. In high dimension all
     are below 1 for two samples of one law: read them beside the floor.
-    Cost: O(N^2 D) time, O(block N) memory.
+    Cost: O(N^2 D) time, O(N D) memory, in one pass over all pairs for all that stands in this file and KID.
     """
-    real, made, k = evidence.held_out, evidence.generated, evidence.k
-    real_N, made_M = real.radii(k).square(), made.radii(k).square()
-    recalled_N, covered_N = torch.zeros(len(real), dtype=torch.bool), torch.zeros(len(real), dtype=torch.bool)
-    precise = inside = 0
-    for rows, apart_bN in squared_distances(made.features, real.features):
-        in_real_bN = apart_bN <= real_N * (1 + SLACK)
-        precise += int(in_real_bN.any(1).sum())
-        inside += int(in_real_bN.sum())
-        covered_N |= in_real_bN.any(0)
-        recalled_N |= (apart_bN <= made_M[rows, None] * (1 + SLACK)).any(0)
-    recall, coverage = float(recalled_N.double().mean()), float(covered_N.double().mean())
+    near = evidence.near
+    recall, coverage = _share(near.recalled_N), _share(near.covered_N)
     return {
-        "precision": precise / len(made),
+        "precision": _share(near.precise_M),
         "recall": recall,
-        "density": inside / (k * len(made)),
+        "density": near.inside / (evidence.k * len(evidence.generated)),
         "coverage": coverage,
         "min_recall_coverage": min(recall, coverage),
     }
+
+
+SYMMETRIC: dict[str, Score] = {
+    "symmetric_precision": Score(
+        "symmetric precision",
+        "share of samples that look real, by either side's balls",
+        "higher",
+        "log",
+        3,
+        "The smaller of precision and of the share of samples that have a real picture within their own distance to their k-th nearest "
+        "sample. In high dimension precision alone is near 1 for samples that are too close together; this is not. Khayatkhoei & "
+        "AbdAlmageed 2023.",
+    ),
+    "symmetric_recall": Score(
+        "symmetric recall",
+        "share of the real variety still there, by either side's balls",
+        "higher",
+        "log",
+        3,
+        "The smaller of recall and of the share of real pictures that have a sample within their own distance to their k-th nearest real "
+        "picture. In high dimension recall alone is near 1 for samples that are spread too widely; this is not. Khayatkhoei & "
+        "AbdAlmageed 2023.",
+    ),
+}
+
+
+def symmetric_precision_recall(evidence: Evidence) -> dict[str, float]:
+    """Precision and recall that treat both sets alike: the smaller of each and its complement, with the balls of the other set.
+
+    With NND_k, r and g as in `neighbourhood` and k = k_precision (Khayatkhoei & AbdAlmageed 2023):
+
+        symmetric_precision = min(precision, mean over g of [some r: |g - r| <= NND_k(g)])
+        symmetric_recall    = min(recall,    mean over r of [some g: |g - r| <= NND_k(r)])
+
+    From 0 to 1; higher is better. In high dimension a set that lies a little inside of the other has all of the other's balls around it,
+    and one that lies a little outside has none: precision and recall then tell inside from outside rather than good from bad. The
+    minimum falls on either side. (The paper compares by `<`, this by `<=`.) Below 1 for two samples of one law, the more so the
+    fewer pictures there are: read them beside the floor. Cost: O(N) after the pass that `neighbourhood` makes.
+    """
+    near = evidence.near
+    return {
+        "symmetric_precision": min(_share(near.precise_M), _share(near.complement_M)),
+        "symmetric_recall": min(_share(near.recalled_N), _share(near.complement_N)),
+    }
+
+
+PROBABILISTIC: dict[str, Score] = {
+    "p_precision": Score(
+        "P-precision",
+        "how likely samples are to look real",
+        "higher",
+        "log",
+        3,
+        "The mean probability that a sample lies in some real picture's ball, where a ball's probability falls from 1 at its centre to 0 "
+        "at R, and R, the same for all balls, is 1.2 times the mean distance to the k-th nearest real neighbour: no single outlier has a "
+        "large ball. Park & Kim 2023.",
+    ),
+    "p_recall": Score(
+        "P-recall",
+        "how likely real pictures are to be among what is drawn",
+        "higher",
+        "log",
+        3,
+        "The mean probability that a real picture lies in some sample's ball, with R of the samples. It falls when modes are lost and "
+        "when they shrink, and not when samples are spread too widely: read it beside P-precision. Park & Kim 2023.",
+    ),
+}
+
+
+def probabilistic_precision_recall(evidence: Evidence) -> dict[str, float]:
+    """P-precision and P-recall: precision and recall with soft balls of one size for the whole set (Park & Kim 2023).
+
+    With NND_k, r and g as in `neighbourhood` and k = k_probabilistic (4, the picture itself not counted, as in the authors' code):
+
+        p_precision = mean over g of 1 - prod over r of (1 - max(0, 1 - |g - r| / R_r)),  R_r = 1.2 mean over r of NND_k(r)
+        p_recall    = mean over r of 1 - prod over g of (1 - max(0, 1 - |g - r| / R_g)),  R_g = 1.2 mean over g of NND_k(g)
+
+    From 0 to 1; higher is better. Where all pictures of a set are the same, R is 0 and its balls hold copies only.
+    In high dimension, where distances hardly differ, a picture lies in the soft rims of very many balls and both come near 1 whatever is
+    drawn; they rise with the number of pictures: compare at one N, beside the floor. Cost: O(N) after the pass that `neighbourhood` makes.
+    """
+    near = evidence.near
+    return {"p_precision": float(near.likely_M.mean()), "p_recall": float(near.likely_N.mean())}
+
+
+def _share(found_N: Tensor) -> float:
+    return float(found_N.double().mean())
