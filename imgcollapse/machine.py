@@ -26,16 +26,20 @@ def default_data_dir() -> Path:
 
 @dataclass(frozen=True)
 class Machine:
-    """The hardware and folders of this process.
+    """The hardware, folders and files of this process.
 
-    device:    `auto`, `cpu`, `cuda`, `cuda:1`, `mps`
-    precision: `auto`, `float32` or `bfloat16`, of the networks' matrix work
-    data_dir:  where data sets and classifiers are kept
+    device:            `auto`, `cpu`, `cuda`, `cuda:1`, `mps`
+    precision:         `auto`, `float32` or `bfloat16`, of the networks' matrix work
+    data_dir:          where data sets, classifiers and published weights are kept
+    inception_weights: a file to use instead of the published weights in the data folder
+    dinov2_weights:    the same
     """
 
     device: str = "auto"
     precision: str = "auto"
     data_dir: Path = field(default_factory=default_data_dir)
+    inception_weights: Path | None = None
+    dinov2_weights: Path | None = None
 
     def torch_device(self) -> torch.device:
         """The device itself; where `accelerate launch` started several processes, each one's own GPU.

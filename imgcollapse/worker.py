@@ -12,6 +12,7 @@ import torch
 from imgcollapse import machine, progress, store, study
 from imgcollapse.errors import DataProblem, InUseProblem, OtherStudyProblem, Problem
 from imgcollapse.files import read_json, to_json, write_text
+from imgcollapse.machine import Machine
 from imgcollapse.settings import build, read_file, to_yaml
 from imgcollapse.study import Study
 
@@ -22,11 +23,13 @@ WORKER, FAILED = "worker.json", "failed.json"
 class Bench:
     """On what a run is carried out.
 
-    threads:   of the processor, for every matrix product; they decide the last digits
-    device:    `auto`, `cpu`, `cuda`, ...
-    precision: `auto`, `float32`, `bfloat16`
-    data_dir:  where data sets and classifiers are kept
-    shared:    the folder of generations that runs have in common
+    threads:           of the processor, for every matrix product; they decide the last digits
+    device:            `auto`, `cpu`, `cuda`, ...
+    precision:         `auto`, `float32`, `bfloat16`
+    data_dir:          where data sets, classifiers and published weights are kept
+    shared:            the folder of generations that runs have in common
+    inception_weights: a file to use instead of the published weights
+    dinov2_weights:    the same
     """
 
     threads: int
@@ -34,6 +37,20 @@ class Bench:
     precision: str
     data_dir: str
     shared: str
+    inception_weights: str | None = None
+    dinov2_weights: str | None = None
+
+    @classmethod
+    def of(cls, here: Machine, threads: int, shared: Path) -> "Bench":
+        """The same as this machine, whatever folder the worker is started in."""
+        files = (here.inception_weights, here.dinov2_weights)
+        inception, dinov2 = (None if path is None else str(path.absolute()) for path in files)
+        return cls(threads, here.device, here.precision, str(here.data_dir.absolute()), str(shared.absolute()), inception, dinov2)
+
+    def here(self) -> Machine:
+        """The machine that the worker is to take itself for."""
+        inception, dinov2 = (None if path is None else Path(path) for path in (self.inception_weights, self.dinov2_weights))
+        return Machine(self.device, self.precision, Path(self.data_dir), inception, dinov2)
 
 
 def lay_out(run: Path, chosen: Study, bench: Bench) -> None:
@@ -76,7 +93,7 @@ def work(run: Path) -> int:
     logging.getLogger("filelock").setLevel(logging.WARNING)
     before = read_failure(run)
     try:
-        with machine.use(machine.Machine(bench.device, bench.precision, Path(bench.data_dir))), progress.watched_by(_Log()):
+        with machine.use(bench.here()), progress.watched_by(_Log()):
             study.run(build(Study, read_file(run / store.STUDY)), run, shared=Path(bench.shared))
     except InUseProblem:
         raise

@@ -8,13 +8,13 @@ import pytest
 import imgcollapse
 
 FLOORS = [
-    {"errors", "progress", "busy"},
+    {"errors", "progress", "busy", "options"},
     {"seeds", "settings", "machine", "files", "torchvision_guard"},
     {"images", "console", "statistics", "shelf", "cache"},
     {"processes", "npz"},
     {"training", "environment"},
     {"datasets", "models", "regimes", "extractors", "metrics", "store", "grids", "export"},
-    {"judge"},
+    {"judge", "samples", "published"},
     {"study"},
     {"summary", "worker", "card"},
     {"ablation", "standing", "engines"},
@@ -75,4 +75,4 @@ def test_the_command_line_imports_nothing_heavy() -> None:
     tree = ast.parse((PACKAGE / "cli.py").read_text())
     top = {alias.name for node in tree.body if isinstance(node, ast.Import) for alias in node.names}
     top |= {str(node.module) for node in tree.body if isinstance(node, ast.ImportFrom)}
-    assert top <= {"sys", "collections.abc", "pathlib", "typing", "click", "imgcollapse"}
+    assert top <= {"sys", "collections.abc", "pathlib", "typing", "click", "imgcollapse", "imgcollapse.options"}

@@ -16,6 +16,7 @@ from imgcollapse.ablation import Ablation
 from imgcollapse.commands.common import machine_from, stoppable
 from imgcollapse.engines import ENGINES, Crew
 from imgcollapse.errors import DivergedProblem, SettingsProblem
+from imgcollapse.extractors import fetch_weights
 from imgcollapse.files import to_json, write_text
 from imgcollapse.settings import assignment, build, merge, nested, read_file
 from imgcollapse.standing import Standing
@@ -48,11 +49,12 @@ def ablate(given: dict[str, Any], assignments: tuple[str, ...], axes: tuple[str,
         raise SettingsProblem(f"--engine: '{given['engine']}' is unknown; there are: {', '.join(ENGINES)}")
     track.known(given["track"])
     with machine.use(here), progress.watched_by(Aloud()):
-        bench = Bench(threads, here.device, here.precision, str(here.data_dir.absolute()), str((folder / ablation.SHARED).absolute()))
+        bench = Bench.of(here, threads, folder / ablation.SHARED)
         if dry_run:
             _show_plan(chosen, folder, as_json)
             return
         ENGINES[given["engine"]]([], crew, lambda: None)  # before anything is written: can it be used, and does it know its options?
+        _fetch_weights(chosen)
         runs = ablation.plan(chosen, folder, bench)
     before = standing.standings(runs)
     todo = [one.run for one in before if one.state != "done" and not (_diverged(one) and not given["retry"])]
@@ -100,6 +102,8 @@ def ablation_from(given: dict[str, Any], assignments: Sequence[str], axes: Seque
         crossed[path.strip()] = _list(several)
     if given.get("gens") is not None:
         base["gens"] = given["gens"]
+    if given.get("extractor") is not None:
+        base = merge(base, {"judge": {"extractors": given["extractor"]}})
     for text in assignments:
         base = merge(base, assignment(text))
     layer: dict[str, Any] = {"base": base, "axes": crossed}
@@ -161,6 +165,20 @@ def status(folder: Path, as_json: bool) -> None:
         table.add_row(named(one.run.arm, one.run.null), str(one.run.seed), one.state, f"{one.done} of {one.run.study.gens}", said)
     out.print(table)
     click.echo(account_line(all_of_them, left if busy else None))
+
+
+def _fetch_weights(chosen: Ablation) -> None:
+    """Fetches what extractors need before any worker starts, as nodes often have no network; says what cannot be had. Raises
+    WeightsProblem where an arm would have no extractor left."""
+    said = set()
+    for _, _, own in chosen.studies():
+        asked = own.judge.extractors or ()
+        missing = fetch_weights(asked)
+        if missing and len(missing) == len(asked):
+            raise missing[0]
+        said |= {str(problem) for problem in missing}
+    for line in sorted(said):
+        say(f"{line}; going on without it")
 
 
 def _print_end(after: Sequence[Standing], made: Sequence[Path], record: Record) -> None:

@@ -3,18 +3,17 @@
 import shutil
 import sys
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel
 from rich.console import Console
 from rich.table import Table
 
-from imgcollapse import environment, machine
+from imgcollapse import environment, machine, published
 from imgcollapse.commands.common import machine_from
 from imgcollapse.datasets import DATASETS
 from imgcollapse.errors import SettingsProblem
-from imgcollapse.extractors import EXTRACTORS
+from imgcollapse.extractors import EXTRACTORS, dinov2, inception, weights
 from imgcollapse.metrics import METRICS
 from imgcollapse.models import MODELS
 from imgcollapse.regimes import REGIMES
@@ -51,19 +50,20 @@ def list_tables(name: str | None) -> None:
             out.print(entry.__doc__, markup=False, highlight=False)
 
 
-def doctor(data_dir: Path | None) -> int:
-    """`imgcollapse doctor`: prints what is there; the exit code, 1 when something must be mended."""
+def doctor(given: dict[str, Any]) -> int:
+    """`imgcollapse doctor`: prints what is there; the exit code, 1 when something must be mended. `given`: the flags."""
     from imgcollapse import torchvision_guard
 
-    with machine.use(machine_from({"data_dir": data_dir})):
-        about = environment.describe()
+    here = machine_from(given)
+    with machine.use(here):
+        about, of_weights = environment.describe(), _weights()
     wrong = [f"{name} is not installed; run: pip install imgcollapse" for name, version in about["packages"].items() if version is None]
     state = {
         "healthy": "healthy",
         "mended": "built for another torch; mended in this process (its nms and io do not work and are not needed)",
         "absent": "absent",
     }[torchvision_guard.state]
-    folder = data_dir or machine.default_data_dir()
+    folder = here.data_dir
     existing = next(path for path in (folder.absolute(), *folder.absolute().parents) if path.exists())
     rows = {
         "imgcollapse": f"{about['imgcollapse']} (commit {about['git_commit'] or 'unknown'})",
@@ -79,12 +79,27 @@ def doctor(data_dir: Path | None) -> int:
             there = (folder / dataset.files).is_dir()
             rows[f"data: {kind}"] = "there" if there else f"not there: the first use downloads it, or put it into {folder / dataset.files}"
     rows["data: digits"] = "there (bundled with scikit-learn)"
+    rows |= of_weights
     out = Console(width=None if sys.stdout.isatty() else 140)
     out.print(_two_columns("doctor", rows))
     for line in wrong:
         out.print(f"to mend: {line}", markup=False)
     out.print("nothing to mend" if not wrong else "", markup=False)
     return 1 if wrong else 0
+
+
+def _weights() -> dict[str, str]:
+    """Which weights extractors would use, and which statistics they can be compared with."""
+    here = machine.current()
+    rows = {
+        "weights: inception": weights.state(inception.PUBLISHED, here.inception_weights),
+        "weights: dinov2": weights.state(dinov2.PUBLISHED, here.dinov2_weights),
+    }
+    for name in published.STATISTICS.values():
+        there = (weights.folder() / name).is_file()
+        cure = f"not there: to compare ours with it, put {published.SOURCE}{name} into {weights.folder()}"
+        rows[f"statistics: {name}"] = "there" if there else cure
+    return rows
 
 
 def _first_line(entry: Any) -> str:

@@ -33,4 +33,5 @@ def stoppable() -> Iterator[list[int]]:
 
 def machine_from(given: dict[str, Any]) -> machine.Machine:
     """The machine that the flags name."""
-    return machine.Machine(**{name: given[name] for name in ("device", "precision", "data_dir") if given.get(name) is not None})
+    fields = ("device", "precision", "data_dir", "inception_weights", "dinov2_weights")
+    return machine.Machine(**{name: given[name] for name in fields if given.get(name) is not None})

@@ -10,8 +10,11 @@ from rich.console import Console
 
 from imgcollapse import console, machine, processes, progress, report, store, study, track
 from imgcollapse.commands.common import machine_from, stoppable
+from imgcollapse.files import read_json
+from imgcollapse.metrics.scores import title
 from imgcollapse.settings import assignment, build, expand, merge, read_file, to_yaml
 from imgcollapse.study import DEFAULT_KINDS, Study
+from imgcollapse.summary import losses
 
 
 def run(given: dict[str, Any], assignments: tuple[str, ...], *, dry_run: bool, as_json: bool) -> None:
@@ -62,13 +65,19 @@ def _run(given: dict[str, Any], assignments: tuple[str, ...], *, dry_run: bool, 
         sys.exit(stopped[0])
     pictures, page = _draw(folder)
     scores = store.scores(folder)
+    lost = losses(scores)
     if as_json:
-        record = {"run": str(folder), "scores": scores, "pictures": [str(path) for path in pictures], "report": str(page.page)}
+        drawn = [str(path) for path in pictures]
+        record = {"run": str(folder), "scores": scores, "lost": lost, "pictures": drawn, "report": str(page.page)}
         click.echo(json.dumps(record))
         return
     out = Console(width=None if sys.stdout.isatty() else 110)
-    for table in console.tables(scores):
+    names = read_json(folder / store.REFERENCE)["data"]["classes"]
+    tables = console.tables(scores, lambda name, extractor: title(name, extractor, short=True))
+    for extractor, table in zip(scores[0]["extractors"], tables, strict=True):
         out.print(table)
+        if line := console.lost(lost[extractor], names):
+            out.print(line, markup=False, highlight=False, soft_wrap=True)
     out.print(
         "pictures:",
         *(str(path) for path in pictures),
@@ -96,6 +105,8 @@ def study_from(given: dict[str, Any], assignments: tuple[str, ...]) -> Study:
         where = merge(merge(values, named), flags)["regime"]
         kind = expand(where)["kind"] if isinstance(where, (str, dict)) and "regime" in (named | flags) else "retain"  # type: ignore[index]
         flags["regime"] = {"kind": kind, **retained}
+    if given.get("extractor") is not None:
+        flags["judge"] = {"extractors": given["extractor"]}
     for layer in (named, flags, *(assignment(text) for text in assignments)):
         values = merge(values, layer)
     return build(Study, values)

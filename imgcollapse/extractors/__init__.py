@@ -1,10 +1,14 @@
 """Extractors: what turns pictures into features. To add one, write a class with `fit` and add its line to the table."""
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Protocol
 
 from torch import Tensor
 
+from imgcollapse.errors import WeightsProblem
 from imgcollapse.extractors.classifier import Classifier
+from imgcollapse.extractors.dinov2 import DinoV2
+from imgcollapse.extractors.inception import Inception
 from imgcollapse.extractors.pixels import Pixels
 from imgcollapse.images import World
 from imgcollapse.settings import one_of
@@ -15,7 +19,7 @@ class FittedExtractor(Protocol):
 
     @property
     def name(self) -> str:
-        """Its kind."""
+        """Its kind, or a name of its own where that would promise too much (other weights than the published ones)."""
 
     def features(self, pixels: Tensor) -> Tensor:
         """uint8 [N, C, H, W] (or the float32 points of a toy world) -> float32 [N, D] on the CPU."""
@@ -41,9 +45,23 @@ class Extractor(Protocol):
 EXTRACTORS: dict[str, type[Extractor]] = {
     "classifier": Classifier,
     "pixels": Pixels,
+    "inception": Inception,
+    "dinov2": DinoV2,
 }
 
 if TYPE_CHECKING:
     AnyExtractor = Extractor
 else:
     AnyExtractor = one_of(EXTRACTORS)  # built from the table, which a type checker cannot follow
+
+
+def fetch_weights(extractors: Iterable[Extractor]) -> list[WeightsProblem]:
+    """Fetches the weights that these extractors need, so that workers find them; what is in the way of those that cannot be had."""
+    missing = []
+    for extractor in extractors:
+        if isinstance(extractor, (Inception, DinoV2)):
+            try:
+                extractor.weights()
+            except WeightsProblem as problem:
+                missing.append(problem)
+    return missing

@@ -1,0 +1,33 @@
+"""How a network of others sees pictures: some at a time, in full float32, the same numbers whatever else is in the batch."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor
+
+from imgcollapse import machine, progress
+
+
+def forward(see: Callable[[Tensor], Tensor], pixels: Tensor, batch: int, what: str) -> Tensor:
+    """float32 [N, D] on the CPU: `see` (uint8 [n, C, H, W] -> float [n, D], on the current device) of `batch` pictures at a time.
+
+    TorchScript's optimiser is off: it rewrites a network after its first calls, and again when a batch has another size, so that the last
+    digits would depend on what was seen before.
+    """
+    device = machine.current().torch_device()
+    blocks = pixels.split(batch)
+    unoptimised = torch.jit.optimized_execution(False)  # type: ignore[attr-defined]
+    with torch.inference_mode(), unoptimised, _full_precision():
+        return torch.cat([see(blocks[at].to(device)).float().cpu() for at in progress.steps(len(blocks), what)])
+
+
+@contextmanager
+def _full_precision() -> Iterator[None]:
+    """TF32 off: by default convolutions on NVIDIA GPUs keep 10 of 23 bits, and features would depend on the machine."""
+    before = torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32
+    torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
+    try:
+        yield
+    finally:
+        torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32 = before

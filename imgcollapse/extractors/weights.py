@@ -1,0 +1,139 @@
+"""Weights that others have published: fetched once into the data folder, whole or not at all, and known by their SHA-256."""
+
+import hashlib
+import os
+import pickle
+import textwrap
+from dataclasses import dataclass
+from http.client import HTTPException
+from pathlib import Path
+from urllib.error import HTTPError
+from urllib.request import Request, urlopen
+
+from filelock import FileLock
+
+from imgcollapse import machine, progress
+from imgcollapse.errors import SettingsProblem, WeightsProblem
+
+TIMEOUT = 20  # seconds without an answer, or without a further byte, after which the server counts as absent
+BLOCK = 1 << 20
+
+
+@dataclass(frozen=True)
+class Published:
+    """A file of weights as its makers published it.
+
+    kind:   of the extractor that needs it
+    file:   its name
+    url:    where it is published
+    size:   in bytes
+    sha256: hexadecimal
+    """
+
+    kind: str
+    file: str
+    url: str
+    size: int
+    sha256: str
+
+    def place(self) -> Path:
+        """Where it lies in the data folder."""
+        return folder() / self.file
+
+
+@dataclass(frozen=True)
+class Weights:
+    """A file of weights that is there.
+
+    path:      where it lies, which decides nothing
+    digest:    its SHA-256
+    published: whether it is the published file
+    """
+
+    path: Path
+    digest: str
+    published: bool
+
+
+def folder() -> Path:
+    """The folder of weights in the data folder."""
+    return machine.current().data_dir / "weights"
+
+
+def find(wanted: Published, given: Path | None) -> Weights:
+    """The file the user named, else the published one from the data folder, into which it is fetched at its first use.
+
+    Raises SettingsProblem for a named file that is not there, and WeightsProblem where the published one is not there (or is damaged) and
+    cannot be fetched. Several processes fetch it once.
+    """
+    if given is not None:
+        if not given.is_file():
+            cure = f"name a file, or leave the option out: {wanted.file} is looked for in {folder()}"
+            raise SettingsProblem(f"--{wanted.kind}-weights: {given}: there is no such file; {cure}")
+        digest = digest_of(given)
+        return Weights(given, digest, digest == wanted.sha256)
+    path = wanted.place()
+    if not _whole(wanted, path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(path.with_name(path.name + ".lock")):
+            if not _whole(wanted, path):  # else another process was faster
+                _fetch(wanted, path)
+    return Weights(path, wanted.sha256, True)
+
+
+def state(wanted: Published, given: Path | None) -> str:
+    """What `find` would find, in words. Nothing is fetched."""
+    path = given or wanted.place()
+    if not path.is_file():
+        if given:
+            return f"not there: give another --{wanted.kind}-weights ({path})"
+        return f"not there: the first use fetches {wanted.size / 1e6:,.0f} MB, or put {path.name} into {path.parent}"
+    if digest_of(path) == wanted.sha256:
+        return f"there, verified ({path})"
+    return f"other weights than the published ones ({path})" if given else f"damaged: the next use fetches it again ({path})"
+
+
+def unusable(kind: str, weights: Weights, error: Exception, cure: str) -> SettingsProblem:
+    """What is said of a file of other weights that is no network of this kind."""
+    said = (str(error).strip().splitlines() or [type(error).__name__])[-1]
+    if isinstance(error, pickle.UnpicklingError):
+        said = "it holds other things than weights, or is damaged"
+    reason = textwrap.shorten(said, 120, placeholder=" ...")
+    return SettingsProblem(f"--{kind}-weights: {weights.path}: cannot be used ({reason}); {cure}")
+
+
+def digest_of(path: Path) -> str:
+    """SHA-256 (hexadecimal) of a file."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _whole(wanted: Published, path: Path) -> bool:
+    return path.is_file() and path.stat().st_size == wanted.size and digest_of(path) == wanted.sha256
+
+
+def _fetch(wanted: Published, path: Path) -> None:
+    """Into a file beside, which takes the place only when its size and digest are right."""
+    part = path.with_name(f".{path.name}.part")
+    progress.say(f"{wanted.kind}: fetching {wanted.url} ({wanted.size / 1e6:,.0f} MB) into {path.parent}")
+    found, size = hashlib.sha256(), 0
+    try:
+        with urlopen(Request(wanted.url, headers={"User-Agent": "imgcollapse"}), timeout=TIMEOUT) as answer, part.open("wb") as file:
+            while size <= wanted.size and (block := answer.read(BLOCK)):
+                size += file.write(block)
+                found.update(block)
+            file.flush()
+            os.fsync(file.fileno())
+        if (size, found.hexdigest()) != (wanted.size, wanted.sha256):
+            came = f"{size:,} bytes came" if size <= wanted.size else "more came"
+            raise OSError(f"{came} and not the published {wanted.size:,} with their SHA-256")
+        os.replace(part, path)
+    except (OSError, HTTPException) as error:
+        if isinstance(error, HTTPError):
+            error.close()  # it is the server's answer as well
+        there = f"{path} is damaged and cannot be fetched again" if path.exists() else "the weights are not there and cannot be fetched"
+        reason = " ".join(str(getattr(error, "reason", error)).split()) or type(error).__name__
+        cure = f"put {path.name} into {path.parent}, or give --{wanted.kind}-weights PATH"
+        raise WeightsProblem(f"{wanted.kind}: {there} ({reason}); {cure}") from error
+    finally:
+        part.unlink(missing_ok=True)

@@ -1,0 +1,42 @@
+"""Options that several commands have. Nothing heavy is imported here: `--help` must answer at once."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+
+def setting(flag: str, help: str, **more: Any) -> Callable[[Any], Any]:
+    """An option that can be given in the environment as well."""
+    variable = "IMGCOLLAPSE_" + flag.removeprefix("--").replace("-", "_").upper()
+    return click.option(flag, help=help, envvar=variable, show_envvar=True, **more)
+
+
+def _listed(context: click.Context, parameter: click.Parameter, value: str | None) -> list[str] | None:
+    """`classifier,inception` -> their names."""
+    return None if value is None else [name.strip() for name in value.split(",")]
+
+
+DATA_DIR = click.option(
+    "--data-dir",
+    envvar="IMGCOLLAPSE_DATA",
+    show_envvar=True,
+    type=click.Path(path_type=Path),
+    help="Where data sets, classifiers and weights are kept. [~/.cache/imgcollapse]",
+)
+TRACK = setting("--track", "Log to a tracker as well: tensorboard, wandb, trackio; may be repeated.", multiple=True, metavar="KIND")
+EXTRACTOR = setting(
+    "--extractor",
+    "Features to judge by, with commas: classifier, pixels, inception (FID), dinov2. [classifier; of points pixels]",
+    callback=_listed,
+    metavar="KIND,KIND",
+)
+
+
+def weights(command: Any) -> Any:
+    """Files to use instead of published weights: decorates a command with an option for each."""
+    for kind in ("dinov2", "inception"):
+        said = f"A file of weights for {kind}. [the published one, fetched into DATA_DIR/weights at its first use]"
+        command = setting(f"--{kind}-weights", said, type=click.Path(path_type=Path))(command)
+    return command
