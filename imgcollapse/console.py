@@ -2,7 +2,7 @@
 
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from rich.console import Console
@@ -119,6 +119,15 @@ def tables(scores: list[dict[str, Any]], heading: Callable[[str, str], str]) -> 
             table.add_row(str(one["generation"]), *_cells(one["extractors"][extractor]["metrics"], shown))
         found.append(table)
     return found
+
+
+def lost(losses: Mapping[int, int], names: Sequence[str]) -> str:
+    """`lost: 7 at generation 4; 1, 3 at generation 6` of each lost class and its generation, the first to go first; empty where none is."""
+    by_generation: dict[int, list[str]] = {}
+    for number, generation in losses.items():
+        by_generation.setdefault(generation, []).append(names[number])
+    told = "; ".join(f"{', '.join(gone)} at generation {generation}" for generation, gone in by_generation.items())
+    return f"lost: {told}" if told else ""
 
 
 def _cells(metrics: dict[str, float], shown: list[str]) -> list[str]:

@@ -1,4 +1,4 @@
-"""Statistics over seeds: intervals, paired differences, and what makes a collapse comparable: slope, half-life, area. Pure functions."""
+"""Statistics over seeds: intervals, paired differences, and what makes collapses comparable: slopes, half-lives, areas. Pure functions."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -94,14 +94,14 @@ def slope(generations: Sequence[int], values: Sequence[float], scale: Literal["l
 
 
 @dataclass(frozen=True)
-class HalfLife:
-    """When a series first fell below half its start: a generation, or None (censored): not within the generations seen, 0 to `seen` - 1."""
+class EventTime:
+    """When something happened to a series: a generation, or None (censored): not within the generations seen, 0 to `seen` - 1."""
 
     generation: int | None
     seen: int
 
 
-def half_life(values: Sequence[float]) -> HalfLife | None:
+def half_life(values: Sequence[float]) -> EventTime | None:
     """min {g : v_g < v_0 / 2} of the values of generations 0, 1, 2, ...; censored where there is no such g.
 
     Exactly half is not below. A series that was cut short is censored at its own end, whatever number of generations was asked for. None
@@ -111,19 +111,35 @@ def half_life(values: Sequence[float]) -> HalfLife | None:
     if len(v_T) == 0 or v_T[0] <= 0:
         return None
     below = np.flatnonzero(v_T < v_T[0] / 2)
-    return HalfLife(int(below[0]) if len(below) else None, len(v_T))
+    return EventTime(int(below[0]) if len(below) else None, len(v_T))
+
+
+def lost(alive: Sequence[float]) -> EventTime | None:
+    """min {g : not alive at g, nor at any later generation seen}, of 1 (alive) or 0 at generations 0, 1, 2, ...; None for an empty series.
+
+    Censored where it is alive at the last generation seen. What dies and comes back was not lost yet: dead at 3, alive at 4, dead from 6
+    on is lost at 6. The last generations are therefore the least certain: what is dead at the last one alone may come back in the next.
+    Raises DataProblem for a value that is no finite number.
+    """
+    v_T = _finite(alive)
+    if len(v_T) == 0:
+        return None
+    there = np.flatnonzero(v_T > 0)
+    since = int(there[-1]) + 1 if len(there) else 0
+    return EventTime(since if since < len(v_T) else None, len(v_T))
 
 
 @dataclass(frozen=True)
 class MedianTime:
-    """The median half-life over seeds.
+    """The median over seeds of when something happened (a half-life, the loss of a class).
 
     generation: the median; None where it is not reached within the generations seen
     within:     the number of generations seen by the seed that was seen longest
-    at:         the half-lives of the seeds that reached theirs, in order
-    of:         seeds that have a half-life, reached or censored
+    at:         the generations of the seeds to which it happened, in order
+    of:         seeds to which it could happen, whether it did or is censored
     short:      censored seeds that were seen for fewer generations than `within`
-    undefined:  seeds with nothing to halve, counted nowhere else
+    undefined:  seeds to which it cannot happen, counted nowhere else
+    nothing:    what those have none of, in words: `nothing to halve`
     """
 
     generation: int | None
@@ -132,27 +148,29 @@ class MedianTime:
     of: int
     short: int = 0
     undefined: int = 0
+    nothing: str = "nothing to halve"
 
     @property
     def words(self) -> str:
         """`4 (3 of 3 seeds)`, or `not within 10 generations (1 of 3 seeds at 7)`."""
         if not self.of:
-            return "nothing to halve" if self.undefined else "no seeds"
+            return self.nothing if self.undefined else "no seeds"
         counted = f"{len(self.at)} of {self.of} seed{'s' if self.of > 1 else ''}"
-        notes = [f"{self.short} cut short"] * bool(self.short) + [f"{self.undefined} with nothing to halve"] * bool(self.undefined)
+        notes = [f"{self.short} cut short"] * bool(self.short) + [f"{self.undefined} with {self.nothing}"] * bool(self.undefined)
         if self.generation is not None:
             return f"{self.generation} ({'; '.join([counted, *notes])})"
         reached = f" at {', '.join(map(str, self.at))}" if self.at else ""
         return f"not within {self.within} generation{'s' if self.within > 1 else ''} ({'; '.join([counted + reached, *notes])})"
 
 
-def median_time(times: Sequence[HalfLife | None]) -> MedianTime:
-    """The Kaplan-Meier median of half-lives, one per seed: the first generation t at which S(t) <= 1/2 (Kaplan & Meier 1958).
+def median_time(times: Sequence[EventTime | None], nothing: str = "nothing to halve") -> MedianTime:
+    """The Kaplan-Meier median of times, one per seed: the first generation t at which S(t) <= 1/2 (Kaplan & Meier 1958).
 
-    S(t) = product over s <= t of (1 - d_s / r_s): d_s seeds reach their half-life at s, r_s have not reached it before and were seen at s.
+    S(t) = product over s <= t of (1 - d_s / r_s): to d_s seeds it happened at s, to r_s it had not happened before and they were seen at s.
     A censored seed counts among r_s for as long as it was seen, and is never taken for one that reached anything at its end. Where all
     seeds were seen equally long this is the plain median (of an even number, the lower of the two in the middle). It supposes that being
-    cut short has nothing to do with the collapse: true of a run that waits for its turn, not of one that diverged.
+    cut short has nothing to do with the collapse: true of a run that waits for its turn, not of one that diverged. `nothing` is what seeds
+    without a time (None) have none of, in words.
     """
     known = [one for one in times if one is not None]
     at = tuple(sorted(one.generation for one in known if one.generation is not None))
@@ -165,7 +183,7 @@ def median_time(times: Sequence[HalfLife | None]) -> MedianTime:
             break
     within = max((one.seen for one in known), default=0)
     short = sum(one.generation is None and one.seen < within for one in known)
-    return MedianTime(median, within, at, len(known), short, len(times) - len(known))
+    return MedianTime(median, within, at, len(known), short, len(times) - len(known), nothing)
 
 
 def area(generations: Sequence[int], values: Sequence[float], floor: float, better: Literal["lower", "higher"]) -> float:

@@ -159,6 +159,40 @@ def test_lost_classes_have_a_cross_and_the_shares_stand_below(grid: Path) -> Non
     assert sum(shown[str(c), 2] for c in range(10)) == pytest.approx(1)
 
 
+def test_lost_classes_are_listed_with_their_generation_and_their_seeds(grid: Path) -> None:
+    findings, html = report.read([grid]), page_of(grid)
+    classes = {str(c) for c in range(10)}
+    for number, (arm, chart) in enumerate(zip(findings.arms, composition.class_charts(findings), strict=True)):
+        alive = {
+            (r["metric"].removeprefix("share_alive_"), r["seed"], r["generation"]): r["value"]
+            for r in findings.rows
+            if r["arm"] == arm and not r["null"] and r["metric"].startswith("share_alive_")
+        }
+        floor = {r["metric"].removeprefix("share_alive_"): r["floor"] for r in findings.rows if r["metric"].startswith("share_alive_")}
+        last = {c: [max((g for g in range(3) if alive[c, seed, g]), default=-1) for seed in (0, 1)] for c in classes if floor[c]}
+        gone = {c: sorted(g + 1 for g in both if g < 2) for c, both in last.items()}
+        assert chart.above is not None
+        shown = {row[0]: (row[1], row[2]) for row in chart.above.rows}
+        assert shown == {c: (str(at[0]), f"{len(at)} of 2") for c, at in gone.items() if at} | {
+            c: ("not alive among real pictures either", "") for c in classes if not floor[c]
+        }
+        order = [int(row[1]) for row in chart.above.rows if row[1].isdigit()]
+        assert order == sorted(order) and order, "the first to go first"
+        assert {str(record["class"]) for record in embedded(html)[f"lost-{number}"]} == classes, "for programs, those that stay as well"
+
+
+def test_without_a_lost_class_there_is_no_list_of_them(grid: Path) -> None:
+    findings = report.read([grid])
+    for arm in findings.summary["arms"]:
+        for time in arm["lost"]["classifier"].values():
+            time |= {"generation": None, "reached": 0, "of": 2}
+    charts = composition.class_charts(findings)
+    assert all(chart.above is None and chart.about.endswith(" No class is lost.") for chart in charts)
+    for arm in findings.summary["arms"]:
+        arm["lost"] = {}  # runs of older versions
+    assert all(chart.above is None and "No class" not in chart.about for chart in composition.class_charts(findings))
+
+
 def test_a_class_is_lost_by_the_rule_and_not_by_a_single_hit() -> None:
     cells = [[(1.0, False), (0.1, True)], [None, (2.0, False)]]
     drawn = str(shares.heat("x", "title", ["<a>", "b"], cells))

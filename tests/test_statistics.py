@@ -3,13 +3,14 @@
 import inspect
 import math
 from collections.abc import Sequence
+from itertools import pairwise
 
 import numpy as np
 import pytest
 from scipy import stats
 
 from imgcollapse.errors import DataProblem, SettingsProblem
-from imgcollapse.statistics import METHODS, HalfLife, Interval, area, half_life, interval, median_time, paired, slope
+from imgcollapse.statistics import METHODS, EventTime, Interval, area, half_life, interval, lost, median_time, paired, slope
 
 ERRORS = 4.5  # standard errors; two-sided 7e-6
 TABLE = 1e-8  # relative: how far scipy's ways to a quantile of t may differ
@@ -170,30 +171,61 @@ def test_one_point_has_no_slope(scale: str) -> None:
 @pytest.mark.parametrize(
     ("values", "found"),
     [
-        ([0.8, 0.7, 0.39, 0.1], HalfLife(2, 4)),
-        ([0.8, 0.4, 0.4, 0.4], HalfLife(None, 4)),  # exactly half is not below
-        ([0.8, 0.4, 0.3999], HalfLife(2, 3)),
-        ([0.8, 0.1, 0.9], HalfLife(1, 3)),  # the first time counts
-        ([0.8, 0.0], HalfLife(1, 2)),
-        ([0.8, 0.9], HalfLife(None, 2)),  # cut short: censored at its own end
-        ([0.8], HalfLife(None, 1)),
+        ([0.8, 0.7, 0.39, 0.1], EventTime(2, 4)),
+        ([0.8, 0.4, 0.4, 0.4], EventTime(None, 4)),  # exactly half is not below
+        ([0.8, 0.4, 0.3999], EventTime(2, 3)),
+        ([0.8, 0.1, 0.9], EventTime(1, 3)),  # the first time counts
+        ([0.8, 0.0], EventTime(1, 2)),
+        ([0.8, 0.9], EventTime(None, 2)),  # cut short: censored at its own end
+        ([0.8], EventTime(None, 1)),
         ([0.0, 0.0, 0.0], None),
         ([0.0, 0.5, 0.1], None),
         ([-1.0, -2.0], None),
         ([], None),
     ],
 )
-def test_the_half_life_is_the_first_generation_below_half_the_start(values: list[float], found: HalfLife | None) -> None:
+def test_the_half_life_is_the_first_generation_below_half_the_start(values: list[float], found: EventTime | None) -> None:
     assert half_life(values) == found
 
 
 def test_the_half_life_of_exponential_decay_is_the_textbook_one() -> None:
     for rate in (0.9, 0.5001, 0.2):
-        assert half_life([rate**t for t in range(40)]) == HalfLife(math.floor(math.log(0.5) / math.log(rate)) + 1, 40)
+        assert half_life([rate**t for t in range(40)]) == EventTime(math.floor(math.log(0.5) / math.log(rate)) + 1, 40)
 
 
-def lives(*pairs: tuple[int | None, int]) -> list[HalfLife | None]:
-    return [HalfLife(*pair) for pair in pairs]
+@pytest.mark.parametrize(
+    ("alive", "found"),
+    [
+        ([1, 1, 1, 0, 0], EventTime(3, 5)),
+        ([1, 1, 1, 0, 1, 1, 0, 0], EventTime(6, 8)),  # dead at 3, back at 4, dead from 6 on
+        ([1, 1, 0, 1], EventTime(None, 4)),  # alive at the end: whatever was before
+        ([1, 1, 1, 0], EventTime(3, 4)),  # at the last generation alone
+        ([0, 1, 0, 1, 0, 0], EventTime(4, 6)),
+        ([0, 0, 0], EventTime(0, 3)),
+        ([0], EventTime(0, 1)),
+        ([1], EventTime(None, 1)),
+        ([], None),
+    ],
+)
+def test_a_class_is_lost_from_the_generation_after_which_it_is_never_seen_again(alive: list[float], found: EventTime | None) -> None:
+    assert lost(alive) == found
+
+
+def test_being_seen_for_longer_moves_the_loss_only_where_the_class_comes_back() -> None:
+    chance = np.random.default_rng(3)
+    for _ in range(200):
+        alive = (chance.random(12) < 0.4).astype(float).tolist()
+        found = [lost(alive[: seen + 1]) for seen in range(12)]
+        for seen, (before, after) in enumerate(pairwise(found), start=1):
+            assert before is not None and after is not None
+            if alive[seen]:
+                assert after.generation is None
+            else:
+                assert after.generation == (before.generation if before.generation is not None else seen)
+
+
+def lives(*pairs: tuple[int | None, int]) -> list[EventTime | None]:
+    return [EventTime(*pair) for pair in pairs]
 
 
 @pytest.mark.parametrize(
@@ -219,10 +251,16 @@ def lives(*pairs: tuple[int | None, int]) -> list[HalfLife | None]:
         ([], None, "no seeds"),
     ],
 )
-def test_the_median_time_is_honest_about_censoring(times: Sequence[HalfLife | None], generation: int | None, words: str) -> None:
+def test_the_median_time_is_honest_about_censoring(times: Sequence[EventTime | None], generation: int | None, words: str) -> None:
     found = median_time(times)
     assert (found.generation, found.words) == (generation, words)
     assert median_time(times[::-1]) == found
+
+
+def test_what_cannot_happen_is_said_in_its_own_words() -> None:
+    """Of a class that is not alive among real pictures either."""
+    assert median_time([None, None], "nothing to lose").words == "nothing to lose"
+    assert median_time([*lives((3, 10), (4, 10)), None], "nothing to lose").words == "3 (2 of 2 seeds; 1 with nothing to lose)"
 
 
 def test_seeds_cut_short_are_not_taken_for_seeds_that_last() -> None:
@@ -235,10 +273,10 @@ def test_the_median_time_is_that_of_the_kaplan_meier_curve_of_scipy() -> None:
     chance = np.random.default_rng(5)
     reached = 0
     for _ in range(300):
-        times: list[HalfLife | None] = []
+        times: list[EventTime | None] = []
         for _ in range(int(chance.integers(1, 9))):
             seen, falls = int(chance.integers(1, 9)), int(chance.geometric(0.2))
-            times.append(HalfLife(falls if falls < seen else None, seen))
+            times.append(EventTime(falls if falls < seen else None, seen))
         known = [one for one in times if one is not None]
         events = [one.generation for one in known if one.generation is not None]
         curve = stats.ecdf(stats.CensoredData(uncensored=events, right=[one.seen - 1 for one in known if one.generation is None])).sf
@@ -252,7 +290,7 @@ def test_without_cuts_the_median_time_is_the_plain_median() -> None:
     chance = np.random.default_rng(6)
     for _ in range(100):
         falls = chance.geometric(0.15, int(chance.integers(1, 8)))
-        times = [HalfLife(int(one) if one < 10 else None, 10) for one in falls]
+        times = [EventTime(int(one) if one < 10 else None, 10) for one in falls]
         middle = sorted(falls)[(len(falls) - 1) // 2]
         assert median_time(times).generation == (middle if middle < 10 else None)
 
@@ -286,6 +324,7 @@ def test_what_is_no_finite_number_is_refused(bad: float) -> None:
         lambda: slope(range(2), [1.0, bad], "linear"),
         lambda: slope(range(2), [1.0, bad], "log"),
         lambda: half_life([1.0, bad]),
+        lambda: lost([1.0, bad]),
         lambda: area(range(2), [1.0, bad], 0.0, "lower"),
         lambda: area(range(2), [1.0, 1.0], bad, "higher"),
     ):

@@ -3,6 +3,7 @@
 import csv
 import json
 import math
+import re
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from imgcollapse.study import Study
 from imgcollapse.summary import COLUMNS, Record, Run
 
 FLOOR = {"fd": 2.0, "recall": 0.9, "kid": -0.001, "share_0": 0.5, "coverage": 0.9, "classes_alive": 25.0, "effective_classes": 25.0}
+FLOOR |= {"share_alive_0": 1.0, "share_alive_1": 1.0, "share_alive_10": 0.0}
 LOSING = {0: [0.8, 0.7, 0.39, 0.1], 1: [0.8, 0.6, 0.5, 0.2], 2: [0.8, 0.8, 0.8, 0.7]}  # recall of the losing arm by seed
 KEEPING = {0: [0.8, 0.79, 0.78, 0.77], 1: [0.8, 0.78, 0.79, 0.8], 2: [0.82, 0.8, 0.8, 0.81]}
 
@@ -154,6 +156,7 @@ def test_an_arm_is_summarised_over_its_seeds(runs: list[Run]) -> None:
     assert record["method"] == "95 % intervals by Student's t over seeds (mean ± t s/√n); differences paired by seed"
     assert [(one["arm"], one["null"]) for one in record["arms"]] == [("0 % real", None), ("0 % real", "bootstrap"), ("half, fixed", None)]
     about = {"arm": "0 % real", "null": None, "model": "gmm", "regime": "replace", "gens": 4, "planned": [0, 1, 2], "seeds": [0, 1, 2]}
+    about["lost"] = {}  # no classes were known
     assert {name: value for name, value in arm(record, "0 % real").items() if name != "extractors"} == about
     fd = metric(record, "0 % real", "fd")
     assert set(arm(record, "0 % real")["extractors"]["pixels"]) == {"fd", "recall", "kid"}, "shares of classes are in the table only"
@@ -261,6 +264,43 @@ def test_arms_without_a_common_seed_have_no_difference(tmp_path: Path) -> None:
     assert summarised([not_begun])["differences"] == []
 
 
+# --- lost classes
+
+
+def alive(*generations: int) -> list[float]:
+    return [float(one) for one in generations]
+
+
+def test_a_lost_class_has_the_generation_from_which_on_it_is_not_seen_again(tmp_path: Path) -> None:
+    series = {
+        0: {"share_alive_0": alive(1, 0, 1, 0), "share_alive_1": alive(1, 1, 1, 1), "share_alive_10": alive(0, 0, 0, 0)},
+        1: {"share_alive_0": alive(1, 0, 0, 0), "share_alive_1": alive(1, 1, 1, 0), "share_alive_10": alive(0, 0, 0, 0)},
+        2: {"share_alive_0": alive(1, 1), "share_alive_1": alive(1, 1), "share_alive_10": alive(0, 1)},
+    }
+    runs = [written(tmp_path, "a", seed, {"fd": [1.0] * len(values["share_alive_0"]), **values}) for seed, values in series.items()]
+    found = summarised(runs)
+    assert arm(found, "a")["lost"] == {
+        "pixels": {
+            # lost at 3 (it came back at 2) and at 1, in the third seed not before it was cut short
+            "0": {"generation": 3, "within": 4, "reached": 2, "of": 3, "words": "3 (2 of 3 seeds; 1 cut short)"},
+            # lost at 3 in one of the two seeds that were seen for as long
+            "1": {"generation": 3, "within": 4, "reached": 1, "of": 3, "words": "3 (1 of 3 seeds; 1 cut short)"},
+            "10": {"generation": None, "within": 0, "reached": 0, "of": 0, "words": "nothing to lose"},  # nor among real pictures
+        }
+    }
+    assert set(arm(found, "a")["extractors"]["pixels"]) == {"fd"}, "beside the metrics, not one of them"
+    assert [summary.losses(store.scores(run.folder)) for run in runs] == [{"pixels": {0: 3}}, {"pixels": {0: 1, 1: 3}}, {"pixels": {}}]
+
+
+def test_losses_are_told_in_the_order_in_which_they_happened_and_up_to_a_missing_generation(tmp_path: Path) -> None:
+    values = {"share_alive_0": alive(1, 1, 1, 0), "share_alive_1": alive(1, 0, 0, 0), "share_alive_10": alive(1, 0, 0, 0)}
+    assert list(summary.losses(store.scores(written(tmp_path, "a", 0, values).folder))["pixels"].items()) == [(1, 1), (0, 3)]
+    assert summary.losses(store.scores(written(tmp_path, "b", 0, values, skip=3).folder)) == {"pixels": {1: 1}}
+    assert summary.losses(store.scores(written(tmp_path, "c", 0, values, skip=1).folder)) == {"pixels": {}}
+    assert summary.losses(store.scores(written(tmp_path, "d", 0, values, skip=0).folder)) == {} == summary.losses([])
+    assert summary.losses(store.scores(written(tmp_path, "e", 0, {"fd": [1.0]}).folder)) == {"pixels": {}}
+
+
 # --- in words
 
 
@@ -328,10 +368,13 @@ def test_pairing_is_what_the_summary_does(runs: list[Run]) -> None:
 
 def test_every_score_has_an_entry_that_says_how_it_is_read() -> None:
     features = torch.randn(60, 3, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
-    seen = Seen(features, torch.arange(60) % 2)
-    shares, false_hits = torch.full((2,), 0.5, dtype=torch.float64), torch.full((2,), 0.01, dtype=torch.float64)
-    evidence = Evidence(seen, seen, seen, shares, false_hits, 5)
+    seen = Seen(features, torch.arange(60) % 2, torch.arange(60) % 2)
+    shares, confusion = torch.tensor([0.4, 0.6], dtype=torch.float64), torch.tensor([[30, 0, 0], [0, 30, 0]])
+    copies = torch.zeros(60, dtype=torch.bool)
+    evidence = Evidence(seen, seen, seen, shares, confusion, learned=seen, copies=copies, learned_copies=copies)
     scores = {name for metric in METRICS.values() for name in metric.measure(evidence)}
-    assert {name for name in scores if not name.startswith("share_")} == set(SCORES)
+    assert {name for name in scores if not re.search(r"_\d+$", name)} == set(SCORES), "all but those of single classes"
     assert set(summary.HALVED) < {name for name, score in SCORES.items() if score.scale == "log" and score.better == "higher"}
-    assert {name for name, score in SCORES.items() if score.better == "lower"} == {"fd", "kid", "total_variation"}
+    lower = {name for name, score in SCORES.items() if score.better == "lower"}
+    assert lower >= {"fd", "kid", "total_variation", "total_variation_corrected"}
+    assert not lower & {"precision", "recall", "coverage", "confident", "rare_share", "min_class_recall", *summary.HALVED}

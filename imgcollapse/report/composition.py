@@ -39,8 +39,27 @@ def class_charts(findings: Findings) -> list[Chart]:
             "Upper chart: share over the real share (vermillion: too rare, blue: too frequent); lower chart: the shares. "
             f"A cross marks a class {rule}, in at least half of the seeds."
         )
-        found.append(Chart(f"classes-{number}", arm, about, SCORES["classes_alive"].definition, drawing, table, number))
+        losses = _losses(findings, arm, number, names)
+        listed = losses if losses and losses.rows else None
+        if losses:
+            about += " The first table: since when a class is lost, not alive and never again." if listed else " No class is lost."
+        found.append(Chart(f"classes-{number}", arm, about, SCORES["classes_alive"].definition, drawing, table, number, listed))
     return found
+
+
+def _losses(findings: Findings, arm: str, number: int, names: Sequence[str]) -> Table | None:
+    """The lost classes, the first to go first; None where nothing is known of them, as in runs of older versions."""
+    record = next(one for one in findings.summary["arms"] if (one["arm"], one["null"]) == (arm, None))
+    times = {int(c): time for c, time in record["lost"].get(findings.extractor, {}).items()}
+    told = [c for c, time in times.items() if time["reached"] or not time["of"]]
+    rows = []
+    for c in sorted(told, key=lambda c: (times[c]["generation"] is None, times[c]["generation"], c)):
+        when, within, of = times[c]["generation"], times[c]["within"], times[c]["of"]
+        words = str(when) if when is not None else f"not within {within}" if of else "not alive among real pictures either"
+        rows.append([names[c], words, f"{times[c]['reached']} of {of}" if of else ""])
+    records = [{"arm": arm, "class": names[c], **time} for c, time in times.items()]
+    headings = ["class", "lost at generation", "seeds"]
+    return Table(f"lost-{number}", f"{arm}: lost classes (median over seeds)", headings, rows, records) if times else None
 
 
 def origins(findings: Findings) -> list[Chart]:

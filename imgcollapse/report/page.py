@@ -78,7 +78,8 @@ def _render(findings: Findings, size: tuple[int, int, int], keep: Keep, live: bo
     last = max((generation for run in findings.runs for generation in there(run)), default=0)
     strip, noise = _pictures(findings, size, keep)
     charted: Sequence[Chart] = (*curves, *more, *classes, *origins, *numbers)
-    records = {table.key: table.records for table in (*(chart.table for chart in charted), *([halves] if halves else []))}
+    shown = (*(chart.table for chart in charted), *(chart.above for chart in charted), halves)
+    records = {table.key: table.records for table in shown if table}
     policy = (
         f"default-src 'none'; img-src data: 'self' file:; script-src '{_hash(script)}'; style-src '{_hash(style)}'; "
         "base-uri 'none'; form-action 'none'"

@@ -37,7 +37,8 @@ class Table:
 
 @dataclass(frozen=True)
 class Chart:
-    """A chart with the table below it. `about`: what it shows in plain words; `definition`: one click away; `arm`: the arm it is of."""
+    """A chart with the table below it. `about`: what it shows in plain words; `definition`: one click away; `arm`: the arm it is of;
+    `above`: a table above the other one, open as long as it is short."""
 
     key: str
     title: str
@@ -46,6 +47,7 @@ class Chart:
     drawing: Markup
     table: Table
     arm: int | None = None
+    above: Table | None = None
 
 
 def curves(findings: Findings) -> list[Chart]:

@@ -1,18 +1,19 @@
 """The summary of an ablation: means, differences and collapse numbers over seeds, each with its interval."""
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import count, takewhile
 from typing import Any
 
 from imgcollapse.errors import SettingsProblem
 from imgcollapse.metrics.scores import SCORES
-from imgcollapse.statistics import METHODS, MedianTime, area, half_life, interval, median_time, paired, slope
+from imgcollapse.statistics import METHODS, MedianTime, area, half_life, interval, lost, median_time, paired, slope
 from imgcollapse.summary.table import Record, Run
 
 QUANTITIES = ("last", "slope", "area")
 HALVED = ("recall", "coverage", "classes_alive", "effective_classes")
+ALIVE = "share_alive_"  # and the number of a class: 1 where it is alive, else 0
 
 
 @dataclass(frozen=True)
@@ -43,21 +44,39 @@ def summarise(runs: Sequence[Run], rows: Iterable[Mapping[str, Any]], reference:
         raise SettingsProblem(f"interval: '{method}' is unknown; there are: {', '.join(METHODS)}")
     if reference not in names:
         raise SettingsProblem(f"reference: there is no arm '{reference}'; there are: {', '.join(names) or 'none'}")
-    judged = _judged(rows)
+    table = list(rows)
+    judged, alive = _judged(table, SCORES.__contains__), _judged(table, lambda name: name.startswith(ALIVE))
     pairs: list[tuple[_Key, _Key]] = [((arm, None), (reference, None)) for arm in names if arm != reference]
     pairs += [((arm, None), (arm, null)) for arm, null in planned if null is not None]
     return {
         "method": f"95 % intervals by {METHODS[method]}; differences paired by seed",
         "reference": reference,
-        "arms": [_arm(key, members, judged.get(key, {}), method) for key, members in planned.items()],
+        "arms": [_arm(key, members, judged.get(key, {}), alive.get(key, {}), method) for key, members in planned.items()],
         "differences": [_difference(a, b, judged, method) for a, b in pairs if a in judged and b in judged],
     }
 
 
-def _judged(rows: Iterable[Mapping[str, Any]]) -> _Judged:
+def losses(scores: Sequence[Record]) -> dict[str, dict[int, int]]:
+    """Per extractor the classes that a single run has lost, and since which generation, the first to go first.
+
+    `scores` are those of `imgcollapse.store.scores`. A class that is not alive among real pictures either (in the floor) cannot be lost.
+    """
+    chain = [one for place, one in enumerate(scores) if one["generation"] == place]
+    found: dict[str, dict[int, int]] = {}
+    for extractor, first in chain[0]["extractors"].items() if chain else ():
+        at = {}
+        for name in [name for name, alive in first["floor"].items() if name.startswith(ALIVE) and alive]:
+            time = lost([one["extractors"][extractor]["metrics"][name] for one in chain])
+            if time is not None and time.generation is not None:
+                at[int(name.removeprefix(ALIVE))] = time.generation
+        found[extractor] = dict(sorted(at.items(), key=lambda one: (one[1], one[0])))
+    return found
+
+
+def _judged(rows: Iterable[Mapping[str, Any]], wanted: Callable[[str], bool]) -> _Judged:
     there: dict[tuple[_Key, str, str, int], dict[int, Mapping[str, Any]]] = {}
     for row in rows:
-        if row["metric"] in SCORES:
+        if wanted(row["metric"]):
             place = (row["arm"], row["null"] or None), row["extractor"], row["metric"], row["seed"]
             there.setdefault(place, {})[row["generation"]] = row
     found: _Judged = {}
@@ -69,7 +88,7 @@ def _judged(rows: Iterable[Mapping[str, Any]]) -> _Judged:
     return found
 
 
-def _arm(key: _Key, runs: list[Run], judged: dict[str, dict[str, _Seeds]], method: str) -> Record:
+def _arm(key: _Key, runs: list[Run], judged: dict[str, dict[str, _Seeds]], alive: dict[str, dict[str, _Seeds]], method: str) -> Record:
     study = runs[0].study
     seen = {seed for metrics in judged.values() for seeds in metrics.values() for seed in seeds}
     return {
@@ -82,6 +101,9 @@ def _arm(key: _Key, runs: list[Run], judged: dict[str, dict[str, _Seeds]], metho
         "seeds": [run.seed for run in runs if run.seed in seen],
         "extractors": {
             extractor: {name: _metric(name, seeds, method) for name, seeds in metrics.items()} for extractor, metrics in judged.items()
+        },
+        "lost": {
+            extractor: {name.removeprefix(ALIVE): _lost(seeds) for name, seeds in classes.items()} for extractor, classes in alive.items()
         },
     }
 
@@ -98,7 +120,7 @@ def _metric(name: str, seeds: _Seeds, method: str) -> Record:
         record[quantity] = {"generation": through, **asdict(over), "unit": _unit(name, quantity)}
     record["slope"]["scale"] = SCORES[name].scale
     if name in HALVED:
-        record["half"] = _half(median_time([half_life(one.values) for one in seeds.values()]))
+        record["half"] = _when(median_time([half_life(one.values) for one in seeds.values()]))
     return record
 
 
@@ -149,7 +171,12 @@ def _unit(name: str, quantity: str) -> str:
     return f"{name} × generations" if quantity == "area" else name
 
 
-def _half(median: MedianTime) -> Record:
+def _lost(seeds: _Seeds) -> Record:
+    """When a class was lost; of seeds in whose floor it is not alive either, nothing can be said."""
+    return _when(median_time([lost(one.values) if one.floor else None for one in seeds.values()], "nothing to lose"))
+
+
+def _when(median: MedianTime) -> Record:
     return {
         "generation": median.generation,
         "within": median.within,
