@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 import sys
 import tomllib
 from collections.abc import Callable
@@ -90,8 +91,8 @@ def test_tensorboard_shows_every_metric_with_its_floor_and_the_grids(tmp_path: P
     assert result.exit_code == 0 and "--track" not in result.output, result.output
     assert samples(RUN) == samples(Path("plain"))
     found, scores = events(RUN), store.scores(RUN)
-    metrics = [name for name in scores[0]["extractors"]["pixels"]["metrics"] if not name.startswith(("share_low", "share_high"))]
-    group = {name: "pixels_shares" if name.startswith("share") else "pixels" for name in metrics}
+    metrics = [name for name in scores[0]["extractors"]["pixels"]["metrics"] if not re.search(r"_(low|high)_", name)]
+    group = {name: "pixels_classes" if name[-1].isdigit() else "pixels" for name in metrics}
     assert {"fd", "share_24"} < set(metrics)
     assert set(found.Tags()["scalars"]) == {f"{group[name]}/{name}{end}" for name in metrics for end in ("", "_floor")}
     for name in metrics:
@@ -279,10 +280,10 @@ def test_wandb_and_trackio_are_told_the_same_in_one_run_a_folder(kind: str, monk
     assert {name for step, names in logged for name in names if step == 1} >= {"grid", "pixels/fd", "pixels/fd_floor"}
 
 
-def test_shares_of_classes_are_a_group_of_their_own_without_their_intervals() -> None:
+def test_what_is_of_one_class_is_a_group_of_their_own_without_their_intervals() -> None:
     part = {"fd": 1.0, "share_0": 0.5, "share_low_0": 0.4, "share_high_0": 0.6}
     named = tracker.scalars({"extractors": {"classifier": {"metrics": part, "floor": part}}})
-    assert list(named) == ["classifier/fd", "classifier/fd_floor", "classifier_shares/share_0", "classifier_shares/share_0_floor"]
+    assert list(named) == ["classifier/fd", "classifier/fd_floor", "classifier_classes/share_0", "classifier_classes/share_0_floor"]
 
 
 def test_settings_are_named_by_their_paths() -> None:

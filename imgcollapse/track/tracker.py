@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, redirect_stdout
@@ -138,14 +139,15 @@ def known(kinds: Iterable[str]) -> None:
 def scalars(scores: dict[str, Any]) -> dict[str, float]:
     """A generation's metrics as `EXTRACTOR/METRIC`, each with its floor beside it as `EXTRACTOR/METRIC_floor`.
 
-    The shares of single classes are a group of their own, `EXTRACTOR_shares/...`; their intervals stay in the scores.
+    What is of one class is a group of its own, `EXTRACTOR_classes/...`; the ends of intervals stay in the scores.
     """
     found = dict[str, float]()
     for extractor, judged in scores["extractors"].items():
         for metric, value in judged["metrics"].items():
-            if metric.startswith(("share_low_", "share_high_")):
+            if re.search(r"_(low|high)_\d+$", metric):
                 continue
-            name = f"{extractor}{'_shares' if metric.startswith('share_') else ''}/{metric}"
+            of_class = "_classes" if re.search(r"_\d+$", metric) else ""
+            name = f"{extractor}{of_class}/{metric}"
             found |= {name: value, f"{name}_floor": judged["floor"][metric]}
     return found
 
