@@ -1,37 +1,19 @@
 """The command line. Every command is thin, and imports what is heavy only when it runs: `--help` must answer at once."""
 
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import click
 
 from imgcollapse import __version__
+from imgcollapse.options import DATA_DIR, EXTRACTOR, TRACK, setting, weights
 
 EXIT_CODES = """\b
 Exit codes: 0 done; 1 unexpected error; 2 settings that cannot be used; 3 data missing or damaged;
 4 the run folder is in use by another process; 5 the run folder holds something else;
 6 a network's loss was no finite number; 7 some runs of an ablation are not finished;
 130 and 143 stopped by SIGINT and SIGTERM (what is finished is kept)."""
-
-
-def setting(flag: str, help: str, **more: Any) -> Callable[[Any], Any]:
-    """An option that can be given in the environment as well."""
-    variable = "IMGCOLLAPSE_" + flag.removeprefix("--").replace("-", "_").upper()
-    return click.option(flag, help=help, envvar=variable, show_envvar=True, **more)
-
-
-DATA_DIR = click.option(
-    "--data-dir",
-    envvar="IMGCOLLAPSE_DATA",
-    show_envvar=True,
-    type=click.Path(path_type=Path),
-    help="Where data sets and classifiers are kept. [~/.cache/imgcollapse]",
-)
-
-
-TRACK = setting("--track", "Log to a tracker as well: tensorboard, wandb, trackio; may be repeated.", multiple=True, metavar="KIND")
 
 
 class OneLine(click.Group):
@@ -76,6 +58,8 @@ def main(debug: bool) -> None:
 @click.option("--set", "assignments", multiple=True, metavar="PATH=VALUE", help="Any setting, e.g. model.steps=500; may be repeated.")
 @setting("--device", "auto, cpu, cuda, cuda:N, mps.", default="auto", show_default=True)
 @setting("--precision", "auto (bfloat16 where it is done in hardware), float32, bfloat16.", default="auto", show_default=True)
+@EXTRACTOR
+@weights
 @DATA_DIR
 @TRACK
 @click.option("--dry-run", is_flag=True, help="Show the study, with every default, and stop.")
@@ -115,6 +99,8 @@ def run(assignments: tuple[str, ...], dry_run: bool, as_json: bool, **given: Any
 @click.option("--retry", is_flag=True, help="Also try runs again whose network diverged.")
 @setting("--device", "auto, cpu, cuda, cuda:N, mps.", default="auto", show_default=True)
 @setting("--precision", "auto, float32, bfloat16.", default="auto", show_default=True)
+@EXTRACTOR
+@weights
 @DATA_DIR
 @TRACK
 @click.option("--dry-run", is_flag=True, help="Show the studies, and stop.")
@@ -165,6 +151,43 @@ def card(run: Path, generation: int | None, out: Path | None, export: Any, as_js
     card.card(run, generation, out, export, as_json)
 
 
+@main.command(epilog=EXIT_CODES)
+@click.argument("paths", metavar="SAMPLES...", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("--against", required=True, metavar="DATASET", help="Real pictures: digits, mnist, cifar10, folder:PATH, zip:PATTERN, ...")
+@click.option("--n", type=int, help="Pictures of each set that are compared. [as many as are there and held out, at most 10,000]")
+@click.option("--learned-from", metavar="SAMPLES", type=click.Path(path_type=Path), help="What the model that drew them learned from.")
+@click.option("--seed", type=int, help="Of a toy world. [0]")
+@click.option("--set", "assignments", multiple=True, metavar="PATH=VALUE", help="Any setting, e.g. judge.k=5, dataset.subset=5000.")
+@click.option("--out", type=click.Path(path_type=Path), help="The file of scores. [scores/NAME.json, the name made from all of this]")
+@setting("--device", "auto, cpu, cuda, cuda:N, mps.", default="auto", show_default=True)
+@setting("--precision", "auto, float32, bfloat16.", default="auto", show_default=True)
+@EXTRACTOR
+@weights
+@DATA_DIR
+@click.option("--json", "as_json", is_flag=True, help="Print the scores as JSON.")
+def score(paths: tuple[Path, ...], assignments: tuple[str, ...], as_json: bool, **given: Any) -> None:
+    """Compare pictures of any program with real ones: a table of all scores with their floors.
+
+    SAMPLES: a folder of pictures, a .zip, an .npz (arr_0, uint8 [N, H, W, C]), a run or one of its generations; several stand side by side.
+    """
+    from imgcollapse.commands import score
+
+    score.score(paths, given, assignments, as_json=as_json)
+
+
+@main.command()
+@click.argument("run", type=click.Path(path_type=Path))
+@click.option("--gen", "generation", type=int, help="The generation. [the last that is finished]")
+@click.option("--to", required=True, type=click.Choice(["folder", "zip", "npz", "imagefolder"]), help="How samples are written.")
+@click.option("--out", type=click.Path(path_type=Path), help="Where they go. [RUN/export/gen_NNN...]")
+@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+def export(run: Path, generation: int | None, to: str, out: Path | None, as_json: bool) -> None:
+    """Write the samples of one generation for other programs: PNG files, a .zip as StyleGAN's, an .npz as guided-diffusion's."""
+    from imgcollapse.commands import export
+
+    export.export(run, generation, to, out, as_json)
+
+
 @main.command()
 @click.argument("places", metavar="RUN_OR_ABLATION...", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("-o", "--out", "page", type=click.Path(path_type=Path), help="The page. [report.html in the folder; of several, here]")
@@ -198,8 +221,9 @@ def list_(name: str | None) -> None:
 
 @main.command()
 @DATA_DIR
-def doctor(data_dir: Path | None) -> None:
+@weights
+def doctor(**given: Path | None) -> None:
     """What is installed, which device and precision will be used, which data are there, and what to do about what is wrong."""
     from imgcollapse.commands import about
 
-    sys.exit(about.doctor(data_dir))
+    sys.exit(about.doctor(given))

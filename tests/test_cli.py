@@ -15,8 +15,9 @@ from click.testing import CliRunner, Result
 from PIL import Image
 
 import imgcollapse
-from imgcollapse import cli, errors
+from imgcollapse import cli, console, errors
 from imgcollapse.commands import about
+from imgcollapse.metrics.scores import SCORES
 from imgcollapse.study import Study
 
 ROOT = Path(imgcollapse.__file__).parent.parent
@@ -54,7 +55,7 @@ def test_a_run_prints_lines_then_a_table_with_the_floor_first_and_where_the_pict
     assert all(line.startswith("generation ") and " left)" in line and "classes alive" in line for line in lines)
     rows = [line for line in result.stdout.splitlines() if line.startswith("│")]
     assert rows[0].split("│")[1].strip() == "floor (real)" and len(rows) == 3
-    header = result.stdout.splitlines()[2]
+    header = next(line for line in result.stdout.splitlines() if line.startswith("┃"))
     assert [
         word for word in ("FD", "precision", "recall", "coverage", "classes alive", "effective classes") if word in header
     ].__len__() == 6
@@ -71,6 +72,20 @@ def test_json_is_json_alone_on_stdout() -> None:
     assert re.fullmatch(r"runs/grid25-gmm-replace-seed0-[0-9a-f]{6}", record["run"]) and Path(record["run"]).is_dir()
     assert record["scores"][0]["extractors"]["pixels"]["metrics"]["fd"] > 0
     assert [Path(path).name for path in record["pictures"]] == ["curves.png"]
+
+
+def test_a_run_says_which_classes_are_lost_since_when() -> None:
+    result = call("run", *TOY, "--gens", "2", "--out", "here")
+    (line,) = [line for line in result.stdout.splitlines() if line.startswith("lost: ")]
+    lost = json.loads(call("run", *TOY, "--gens", "2", "--out", "here", "--json").stdout)["lost"]["pixels"]
+    names = json.loads(Path("here/reference.json").read_text())["data"]["classes"]
+    told = {name: int(part.partition(" at generation ")[2]) for part in line[6:].split("; ") for name in names if name in part}
+    assert told == {names[int(c)]: generation for c, generation in lost.items()} and set(told.values()) == {0, 1}
+    assert console.lost({7: 4, 1: 6, 3: 6}, [str(c) for c in range(10)]) == "lost: 7 at generation 4; 1, 3 at generation 6"
+    keeping = ["run", "--dataset", "grid25", "--model", "bootstrap", "--gens", "1", "--out", "kept"]
+    kept = call(*keeping)
+    assert kept.exit_code == 0 and "lost: " not in kept.stdout, "nothing where none was lost"
+    assert json.loads(call(*keeping, "--json").stdout)["lost"] == {"pixels": {}}
 
 
 def test_pictures_of_a_run_on_digits() -> None:
@@ -188,11 +203,11 @@ def test_doctor_says_what_is_there(tmp_path: Path) -> None:
 
 def test_every_flag_of_run_is_a_setting_or_known_not_to_be() -> None:
     flags = {parameter.name for parameter in cli.run.params}
-    machine = {"device", "precision", "data_dir"}
+    machine = {"device", "precision", "data_dir", "inception_weights", "dinov2_weights"}
     assert (
         flags
         == (set(Study.model_fields) - {"judge"})
-        | {"real_fraction", "pool", "config", "assignments", "out", "track", "dry_run", "as_json"}
+        | {"real_fraction", "pool", "extractor", "config", "assignments", "out", "track", "dry_run", "as_json"}
         | machine
     )
 
@@ -263,3 +278,13 @@ def test_the_two_commands_of_the_readme_are_there(script: str) -> None:
     assert f"\n{script}" in README
     assert os.access(ROOT / script, os.X_OK)
     assert subprocess.run(["bash", "-n", str(ROOT / script)]).returncode == 0
+
+
+def test_the_page_of_metrics_names_every_score_and_the_figure_is_of_all_failures() -> None:
+    page = (ROOT / "docs" / "metrics.md").read_text(encoding="utf-8")
+    for name in SCORES:
+        assert f"`{name}`" in page, name
+    record = json.loads((ROOT / "docs" / "planted.json").read_text())
+    assert len(record["planted"]) == 10 and all(scores.keys() == record["floor"].keys() for scores in record["planted"].values())
+    left_out = {name for name, score in SCORES.items() if name.startswith("own_")} | {"fd_infinity"}
+    assert record["floor"].keys() == SCORES.keys() - left_out, "every default score"

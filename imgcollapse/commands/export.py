@@ -1,0 +1,44 @@
+"""`imgcollapse export`."""
+
+import json
+import sys
+from pathlib import Path
+
+import click
+
+from imgcollapse import progress, samples, store
+from imgcollapse.commands.common import stoppable
+from imgcollapse.errors import SettingsProblem
+from imgcollapse.export import WRITERS, made_once
+from imgcollapse.files import read_json
+from imgcollapse.images import UNLABELLED
+from imgcollapse.watch import Aloud
+
+FLAG = "--to"
+FILES = ("zip", "npz")  # one file each, named by its suffix; the others are folders
+
+
+def export(run: Path, number: int | None, to: str, out: Path | None, as_json: bool) -> None:
+    """`imgcollapse export RUN`."""
+    with stoppable() as stopped, progress.watched_by(Aloud()):  # so that nothing half-filled is left
+        number, drawn = samples.generation(run, number)
+        name = store.generation_folder(run, number).name
+        place = out or run / "export" / (f"{name}.{to}" if to in FILES else f"{name}-{to}")
+        if to in FILES and place.suffix.lower() != f".{to}":
+            raise SettingsProblem(f"--out: {place}: programs tell what is in a file by its name; end it in .{to}")
+        classes = read_json(run / store.REFERENCE)["data"]["classes"]
+        with made_once(place) as draft:
+            WRITERS[to](drawn, classes, draft, FLAG)
+    if stopped:
+        click.echo("stopped; nothing was written. To go on, run the same command again.", err=True)
+        sys.exit(stopped[0])
+    classed = int((drawn.labels != UNLABELLED).sum())
+    if to == "folder" or (to in FILES and classed < len(drawn)):
+        classed = 0  # these layouts have classes for all pictures, or for none
+    if as_json:
+        made = {"run": str(run), "generation": number, "to": to, "pictures": len(drawn), "with_class": classed, "place": str(place)}
+        click.echo(json.dumps(made))
+        return
+    things = "points" if drawn.are_points else "pictures"
+    said = "each with its class" if classed == len(drawn) else f"{classed:,} with their class" if classed else "without classes"
+    click.echo(f"generation {number}: {len(drawn):,} {things}, {said}\nwritten: {place}")

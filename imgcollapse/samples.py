@@ -1,0 +1,220 @@
+"""Sets of pictures that any program drew: read whole, checked, and brought into the shape of the real ones."""
+
+import io
+import os
+import zipfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path, PurePosixPath
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image, UnidentifiedImageError
+
+from imgcollapse import store
+from imgcollapse.datasets.dataset import order, problems_at
+from imgcollapse.datasets.pictures import SUFFIXES, Listed, decode, is_picture
+from imgcollapse.errors import DataProblem, SettingsProblem
+from imgcollapse.files import MANIFEST, damage
+from imgcollapse.images import ImageSet, World, marks
+
+OURS, THEIRS = "pixels", "arr_0"  # the array that tells our own .npz from one as guided-diffusion writes it
+
+
+@dataclass(frozen=True, eq=False)
+class Samples:
+    """A set that is ready to be compared with a world.
+
+    path:     where it lies, as the user named it
+    sha256:   of the pictures alone: the same in whatever kind of file and in whatever order they lie
+    pictures: how many there are
+    images:   all or the first of them, in a random order that is the same for ever and that the pictures alone decide: not their names,
+              which may sort them by class
+    """
+
+    KEYS: ClassVar[tuple[str, ...]] = ("path", "sha256", "pictures")  # of its record
+
+    path: Path
+    sha256: str
+    pictures: int
+    images: ImageSet
+
+    @classmethod
+    def of(cls, path: Path, world: World, most: int | None = None) -> "Samples":
+        """Reads the set, and keeps `most` pictures of it. Raises DataProblem for what cannot be read or is not of the world's shape."""
+        pixels = like(world, read(path), path).pixels
+        whole = ImageSet.of(pixels[marks(pixels).argsort()])  # equal pictures have equal marks, so this does not depend on their order
+        return cls(path, whole.digest(), len(whole), whole[order(len(whole), "samples")[:most]])
+
+    def record(self) -> dict[str, Any]:
+        """What tells this set from any other. Plain JSON values."""
+        return {"path": str(self.path), "sha256": self.sha256, "pictures": self.pictures}
+
+
+def read(path: Path) -> ImageSet:
+    """The pictures (or points) there, in order; labels and births only where this package wrote them.
+
+    path: a folder of pictures, at any depth; a `.zip` of pictures; an `.npz` of ours, or with `arr_0`, uint8 [N, H, W, C] (points: float
+    [N, D]); a run's folder (its last finished generation) or one generation's. Nothing is ever unpickled.
+    Raises DataProblem for what is damaged or something else, SettingsProblem for a run without a finished generation.
+    """
+    path = path.expanduser()
+    if path.is_dir():
+        if (path / store.STUDY).is_file():
+            return generation(path)[1]
+        return _kept(path) if (path / store.SAMPLES).is_file() or (path / MANIFEST).is_file() else _folder(path)
+    readers: dict[str, Callable[[Path], ImageSet]] = {".npz": _arrays, ".zip": _archive}
+    if path.suffix.lower() not in readers:
+        wrong = "is no folder, .zip or .npz" if path.exists() else "there is no such file or folder"
+        raise DataProblem(f"{path}: {wrong}; name a folder of pictures, a .zip or .npz of them, or a run")
+    return readers[path.suffix.lower()](path)
+
+
+def generation(run: Path, number: int | None = None) -> tuple[int, ImageSet]:
+    """A finished generation of a run, the last one where no number is given, and what it drew, checked against the manifest.
+
+    Raises SettingsProblem for one that is not finished, DataProblem for damage and for a folder that is no run.
+    """
+    there = store.finished(run)
+    if not there:
+        raise SettingsProblem(f"{run}: no generation is finished yet; let `imgcollapse run` finish one first")
+    number = there[-1] if number is None else number
+    if number not in there:
+        raise SettingsProblem(f"--gen: generation {number} of {run} is not finished; choose among {', '.join(map(str, there))}")
+    return number, _kept(store.generation_folder(run, number))
+
+
+def like(world: World, images: ImageSet, path: Path) -> ImageSet:
+    """The same in the shape of the world's pictures: grey ones are spread over three channels, three equal channels become one.
+
+    Raises DataProblem for another size and for colours in a grey world: what is done about these changes every score, so it is the
+    user's choice.
+    """
+    (channels, *size), (own, *own_size) = world.train.shape, images.shape
+    if images.are_points != world.train.are_points:
+        mine, yours = ("points", "pictures") if images.are_points else ("pictures", "points")
+        raise DataProblem(f"{path}: holds {mine}, and {world.name} is made of {yours}; compare it --against a data set of {mine}")
+    if own_size != size:
+        if images.are_points:
+            raise DataProblem(f"{path}: its points have {own_size[1]} coordinates, those of {world.name} {size[1]}; give both the same")
+        sizes = f"its pictures are {own_size[1]}x{own_size[0]} pixels, those of {world.name} {size[1]}x{size[0]}"
+        raise DataProblem(f"{path}: {sizes}; resize them first (the way of resizing changes every score, so it is not done silently)")
+    if own == channels:
+        return images
+    if own > channels:
+        coloured = int((images.pixels != images.pixels[:, :1]).flatten(1).any(1).sum())
+        if coloured:
+            wrong = f"{coloured:,} of its {len(images):,} pictures are in colour, those of {world.name} are grey"
+            raise DataProblem(f"{path}: {wrong}; make them grey first, or compare it --against pictures in colour")
+    return ImageSet(images.pixels[:, :1].expand(-1, channels, -1, -1).contiguous(), images.labels, images.born)
+
+
+def short_names(paths: Sequence[Path]) -> list[str]:
+    """The last part of each path, or as many as tell it from the others. Raises SettingsProblem for a path that stands there twice."""
+    parts = [Path(os.path.abspath(path.expanduser())).parts for path in paths]
+    for number, path in enumerate(paths):
+        if parts[number] in parts[:number]:
+            raise SettingsProblem(f"{path}: is named twice; name each set once")
+    return [
+        next("/".join(one[-k:]) for k in range(1, len(one) + 1) if sum(other[-k:] == one[-k:] for other in parts) == 1) for one in parts
+    ]
+
+
+def _kept(folder: Path) -> ImageSet:
+    if wrong := damage(folder):
+        raise DataProblem(f"{folder}: {wrong}; run the run's command again, which mends damaged generations")
+    return _arrays(folder / store.SAMPLES)
+
+
+def _folder(path: Path) -> ImageSet:
+    def fail(error: OSError) -> None:  # os.walk would pass over an unreadable folder without a word
+        raise error
+
+    with problems_at(path, "make it readable, or move it away"):
+        found = [Path(at, name).relative_to(path) for at, _, names in os.walk(path, onerror=fail) for name in names]
+    runs = sorted(file.parent for file in found if file.name == store.STUDY)
+    if runs:
+        raise DataProblem(f"{path}: holds runs; name one of them, such as {path / runs[0]}")
+    pictures = [path / name for name in sorted(found, key=Path.as_posix) if is_picture(name)]
+    return _pictures(path, [Listed(str(file), 0, partial(_content, file.read_bytes)) for file in pictures])
+
+
+def _archive(path: Path) -> ImageSet:
+    cure = "it is cut or no zip archive: copy or make it again"
+    with problems_at(path, cure):
+        archive = zipfile.ZipFile(path)
+    with archive:
+        members = [name for name in sorted(set(archive.namelist())) if is_picture(PurePosixPath(name))]
+        return _pictures(path, [Listed(f"{path}: {name}", 0, partial(_content, partial(archive.read, name))) for name in members])
+
+
+def _pictures(path: Path, files: Sequence[Listed]) -> ImageSet:
+    if not files:
+        raise DataProblem(f"{path}: holds no pictures ({', '.join(SUFFIXES)}); name a folder or archive that does")
+    return ImageSet.of(decode(files))
+
+
+def _content(content: Callable[[], bytes]) -> bytes:
+    """A picture's bytes. Raises ValueError where its colours depend on a profile, and so would every score."""
+    found = content()
+    try:
+        with Image.open(io.BytesIO(found)) as picture:
+            mode = picture.mode
+    except UnidentifiedImageError:
+        return found  # `decode` says it
+    if mode in ("CMYK", "LAB"):
+        raise ValueError(f"it is {mode}, which is for printing, and not RGB or grey")
+    return found
+
+
+def _arrays(path: Path) -> ImageSet:
+    """One of ours, whole, or the pictures of another's."""
+    cure = "it is cut, or no .npz of plain arrays: copy or write it again"
+    with problems_at(path, cure), zipfile.ZipFile(path) as archive:
+        names = [name.removesuffix(".npy") for name in archive.namelist() if name.endswith(".npy")]
+        wanted = [OURS, "labels", "born"] if OURS in names else [THEIRS] if THEIRS in names else []
+        arrays: list[NDArray[Any]] = []
+        for name in wanted:
+            with archive.open(f"{name}.npy") as member:
+                arrays.append(np.lib.format.read_array(member, allow_pickle=False))
+    if not wanted:
+        there = f"holds {', '.join(names[:5])}" if names else "holds no arrays"
+        raise DataProblem(f"{path}: {there}; write the pictures as {THEIRS}, uint8 [N, H, W, C]")
+    first, *others = arrays
+    if not first.size:
+        raise DataProblem(f"{path}: {wanted[0]} is empty, {_shape(first)}; write at least one picture")
+    if wanted == [THEIRS]:
+        return _of_theirs(path, first)
+    points = first.dtype == np.float32 and first.shape[1:3] == (1, 1)
+    fits = first.ndim == 4 and (points or (first.dtype == np.uint8 and first.shape[1] in (1, 3)))
+    if not fits or any(other.shape != first.shape[:1] or other.dtype != np.int64 for other in others):
+        there = ", ".join(f"{name} {array.dtype} {_shape(array)}" for name, array in zip(wanted, arrays, strict=True))
+        raise DataProblem(f"{path}: holds {there}; write pixels as uint8 [N, C, H, W], labels and born as int64 [N]")
+    return ImageSet(_finite(path, OURS, first), *map(torch.from_numpy, others))
+
+
+def _of_theirs(path: Path, array: NDArray[Any]) -> ImageSet:
+    """As guided-diffusion writes pictures: uint8 [N, H, W, C]; of points, float [N, D]."""
+    if array.ndim == 2 and array.dtype.kind == "f":
+        return ImageSet.of(_finite(path, THEIRS, array.astype(np.float32))[:, None, None, :])
+    if array.ndim == 4 and array.shape[3] not in (1, 3) and array.shape[1] in (1, 3):
+        raise DataProblem(f"{path}: {THEIRS} is {_shape(array)}, channels first; put them last, [N, H, W, C]: transpose(0, 2, 3, 1)")
+    if array.ndim != 4 or array.shape[3] not in (1, 3):
+        raise DataProblem(f"{path}: {THEIRS} is {_shape(array)}; write pictures as [N, H, W, C] with C = 1 (grey) or 3 (RGB)")
+    if array.dtype != np.uint8:
+        raise DataProblem(f"{path}: {THEIRS} is {array.dtype}; write the pixels 0 ... 255 as uint8")
+    return ImageSet.of(torch.from_numpy(array.transpose(0, 3, 1, 2)))
+
+
+def _finite(path: Path, name: str, array: NDArray[Any]) -> torch.Tensor:
+    wrong = 0 if array.dtype == np.uint8 else int((~np.isfinite(array)).any(axis=-1).sum())
+    if wrong:
+        raise DataProblem(f"{path}: {wrong:,} points in {name} are not finite; take them out, or look why they are there")
+    return torch.from_numpy(array)
+
+
+def _shape(array: NDArray[Any]) -> str:
+    return str(list(array.shape))
