@@ -3,15 +3,22 @@
 python scripts/benchmark.py digits       the main job, end to end, and what share of it is the network's own work
 python scripts/benchmark.py reference    one generation our way and the usual way, in one process
 python scripts/benchmark.py mnist        a VAE generation on MNIST: pictures per second (needs MNIST in the data folder)
-python scripts/benchmark.py metrics      the metrics at N = 10,000 against prdc
+python scripts/benchmark.py metrics      the metrics at N = 10,000 against prdc, torch-fidelity and clean-fid: seconds, memory, values
 python scripts/benchmark.py ablation     the digits retention ablation, shortened: two jobs of one thread against one job of two, or others
 """
 
 import contextlib
+import dataclasses
+import functools
 import io
+import itertools
+import json
+import subprocess
+import sys
 import tempfile
 import time
-from collections.abc import Iterator
+import warnings
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -196,26 +203,154 @@ def mnist(steps: int) -> None:
 
 
 @main.command()
-@click.option("--n", default=10_000)
-@click.option("--dim", default=64)
-def metrics(n: int, dim: int) -> None:
-    """All metrics on random features, and prdc's four numbers on the same."""
-    from prdc import compute_prdc
+@click.option("--n", "sizes", multiple=True, default=(10_000,), show_default=True, help="Pictures in each set; may be repeated.")
+@click.option("--dim", "dims", multiple=True, default=(64, 2048), show_default=True, help="Features of a picture; may be repeated.")
+@click.option("--repeats", default=3, show_default=True, help="Measurements of each; the fastest is printed, and the slowest beside it.")
+@click.option("--rivals/--alone", default=True, help="Measure the other packages as well.")
+def metrics(sizes: tuple[int, ...], dims: tuple[int, ...], repeats: int, rivals: bool) -> None:
+    """The metrics against prdc, torch-fidelity and clean-fid, on the same float64 features, each in a process of its own.
 
-    from imgcollapse.metrics import METRICS, Evidence, Seen
+    Ours is timed twice: "first" with nothing known of the real pictures, as the others always are; "later" as for every generation after
+    the first, which finds the passes over the real pictures done. Memory is the peak above what the process held before it measured.
+    """
+    for n, dim in itertools.product(sizes, dims):
+        click.echo(f"N = {n:,}, D = {dim:,}")
+        whole = _measured("all", n, dim, repeats)
+        for name, seconds in whole["parts"].items():
+            click.echo(f"  {name:32} {seconds:6.2f} s")
+        click.echo(f"  all default metrics: first {whole['first']}, later {whole['later']} s, + {whole['peak']:.0f} MiB")
+        for rival in RIVALS if rivals else ():
+            ours, theirs = _measured(f"ours-{rival}", n, dim, repeats), _measured(rival, n, dim, repeats)
+            click.echo(f"  {rival}: {theirs['first']} s, + {theirs['peak']:.0f} MiB; ours + {ours['peak']:.0f} MiB")
+            for key in ("first", "later"):
+                click.echo(f"    ours, {key}: {ours[key]} s, {theirs['first'][0] / ours[key][0]:.1f} times as fast")
+            for name, value in theirs["values"].items():
+                found = ours["values"][name]
+                click.echo(f"    {name:9} {found:.12g}  {value:.12g}  relative difference {abs(found - value) / abs(value):.1e}")
+
+
+RIVALS = {"prdc": 5, "torch-fidelity": 3, "clean-fid": 3}
+"""Whom the metrics are measured against, and at which k for precision and recall."""
+
+
+class Seconds(list[float]):
+    """Fastest and slowest."""
+
+    def __str__(self) -> str:
+        return f"{self[0]:.2f} to {self[1]:.2f}"
+
+
+def _measured(name: str, n: int, dim: int, repeats: int) -> dict[str, Any]:
+    command = [sys.executable, __file__, "contender", name, str(n), str(dim), str(repeats)]
+    found = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout.splitlines()[-1])
+    return {**found, **{key: Seconds(found[key]) for key in ("first", "later") if key in found}}
+
+
+@main.command(hidden=True)
+@click.argument("name")
+@click.argument("n", type=int)
+@click.argument("dim", type=int)
+@click.argument("repeats", type=int)
+def contender(name: str, n: int, dim: int, repeats: int) -> None:
+    """One of the measurements of `metrics`, as JSON."""
+    import resource
 
     real, made = (torch.randn((n, dim), generator=torch.Generator().manual_seed(s), dtype=torch.float64) for s in (0, 1))
-    evidence = Evidence(Seen(real), Seen(real), Seen(made))
-    whole = 0.0
-    for name, metric in METRICS.items():
-        began = time.perf_counter()
-        metric.measure(evidence)
-        whole += time.perf_counter() - began
-        click.echo(f"{name}: {time.perf_counter() - began:.2f} s")
-    began = time.perf_counter()
-    with contextlib.redirect_stdout(io.StringIO()):
-        compute_prdc(real.numpy(), made.numpy(), nearest_k=5)
-    click.echo(f"all: {whole:.2f} s; prdc's precision, recall, density, coverage alone: {time.perf_counter() - began:.2f} s")
+    measure = _rival(name, real, made) if name in RIVALS else _ours(name.removeprefix("ours-"), real, made)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    found: dict[str, Any] = {}
+    seconds: dict[str, list[float]] = {}
+    for _ in range(repeats):
+        with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # clean-fid's call of SciPy is deprecated
+            for key, step in measure().items():
+                began = time.perf_counter()
+                found |= step()
+                seconds.setdefault(key, []).append(time.perf_counter() - began)
+    found = {key: float(value) for key, value in found.items()}
+    parts = {key: min(took) for key, took in seconds.items() if key not in ("first", "later")}
+    ends = {key: [min(took), max(took)] for key, took in seconds.items() if key in ("first", "later")}
+    peak = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024  # of KiB, as Linux counts
+    click.echo(json.dumps({"values": found, "parts": parts, "peak": peak, **ends}))
+
+
+Steps = dict[str, Callable[[], dict[str, Any]]]
+
+
+def _ours(against: str, real: torch.Tensor, made: torch.Tensor) -> Callable[[], Steps]:
+    """What a rival measures, by our metrics, or all of them; each time for a reference of which nothing is known yet."""
+    from imgcollapse.metrics import METRICS, Evidence, Seen
+    from imgcollapse.metrics.evidence import confusion_of
+
+    chosen = {
+        "prdc": ["neighbourhood"],
+        "torch-fidelity": ["frechet_distance", "kernel_distance", "neighbourhood"],
+        "clean-fid": ["frechet_distance", "kernel_distance"],
+        "all": [name for name, metric in METRICS.items() if metric.default],
+    }[against]
+    n, classes = len(real), 10
+    labels = torch.arange(n) % classes
+    shares = torch.full((classes,), 1 / classes, dtype=torch.float64)
+
+    def steps() -> Steps:
+        train, held_out, learned = Seen(made.flip(1), labels, labels), Seen(real, labels, labels), Seen(real.flip(1), labels)
+        generations = [
+            Evidence(
+                train,
+                held_out,
+                Seen(made, labels),
+                shares,
+                confusion_of(labels, labels, classes),
+                learned,
+                torch.zeros(n, dtype=torch.bool),
+                torch.zeros(n, dtype=torch.bool),
+                k_precision=RIVALS.get(against, 3),
+            )
+            for _ in range(2)
+        ]
+
+        def judge(evidence: Evidence) -> dict[str, float]:
+            return {key: value for name in chosen for key, value in METRICS[name].measure(evidence).items()}
+
+        found: Steps = {"first": lambda: judge(generations[0]), "later": lambda: judge(generations[1])}
+        if against != "all":
+            return found
+        third = dataclasses.replace(generations[1], generated=Seen(made, labels), learned=Seen(real.flip(1), labels))
+        return found | {name: functools.partial(METRICS[name].measure, third) for name in chosen}
+
+    return steps
+
+
+def _rival(name: str, real: torch.Tensor, made: torch.Tensor) -> Callable[[], Steps]:
+    """All that another package measures of features: its own functions, called as its own command does, with all N pictures at once."""
+    import numpy as np
+
+    x, y = real.numpy(), made.numpy()
+
+    def prdc() -> dict[str, Any]:
+        from prdc import compute_prdc
+
+        return compute_prdc(x, y, nearest_k=RIVALS["prdc"])
+
+    def torch_fidelity() -> dict[str, Any]:
+        from torch_fidelity.metric_fid import fid_features_to_statistics, fid_statistics_to_metric
+        from torch_fidelity.metric_kid import kernel_poly, mmd2
+        from torch_fidelity.metric_prc import prc_features_to_metric
+
+        fid = fid_statistics_to_metric(fid_features_to_statistics(real), fid_features_to_statistics(made), verbose=False)
+        kid = mmd2(kernel_poly(x, x), kernel_poly(x, y), kernel_poly(y, y))
+        options = {"prc_neighborhood": RIVALS["torch-fidelity"], "prc_batch_size": 10_000, "save_cpu_ram": False, "verbose": False}
+        prc = prc_features_to_metric(made, real, **options)
+        return {"fd": fid["frechet_inception_distance"], "kid": kid, "precision": prc["precision"], "recall": prc["recall"]}
+
+    def clean_fid() -> dict[str, Any]:
+        from cleanfid.fid import frechet_distance, kernel_distance
+
+        fd = frechet_distance(x.mean(0), np.cov(x, rowvar=False), y.mean(0), np.cov(y, rowvar=False))
+        return {"fd": fd, "kid": kernel_distance(x, y, num_subsets=1, max_subset_size=len(x))}
+
+    measure = {"prdc": prdc, "torch-fidelity": torch_fidelity, "clean-fid": clean_fid}[name]
+    return lambda: {"first": measure}
 
 
 @main.command()
@@ -227,10 +362,7 @@ def metrics(n: int, dim: int) -> None:
 @click.option("--device", default="cpu", show_default=True, help="cuda: how busy the GPU is, is printed as well.")
 def ablation(gens: int, seeds: int, arms: int, steps: int | None, layouts: tuple[str, ...], device: str) -> None:
     """The digits retention ablation from the command line as a user starts it; shortened, and every time with an empty folder."""
-    import json
     import os
-    import subprocess
-    import sys
 
     import yaml
 
@@ -272,7 +404,6 @@ def ablation(gens: int, seeds: int, arms: int, steps: int | None, layouts: tuple
 @contextlib.contextmanager
 def _gpu_busy(device: str) -> Iterator[list[float]]:
     """Once a second how many percent of the time the GPU computed something (nvidia-smi's `utilization.gpu`); empty on a CPU."""
-    import subprocess
     import threading
 
     seen: list[float] = []

@@ -112,6 +112,7 @@ def test_arms_share_their_random_streams(whole: tuple[Path, Result]) -> None:
     assert scores["replace", 0] != scores["replace", 1]
 
 
+@pytest.mark.slow  # two ablations
 def test_one_job_finds_what_two_find(whole: tuple[Path, Result], tmp_path: Path) -> None:
     assert ablate(GRID, "again", "--jobs", "1").exit_code == 0
     assert outcome(tmp_path / "again") == outcome(whole[0])
@@ -263,6 +264,7 @@ def test_stopping_keeps_what_is_finished_and_going_on_ends_where_an_uninterrupte
     assert samples[0] == samples[1]
 
 
+@pytest.mark.slow  # several processes
 def test_a_worker_that_is_killed_is_recorded_and_takes_no_other_run_with_it(tmp_path: Path) -> None:
     process = begin("--jobs", "1")
     wait_for(lambda: any(Path("out").glob("runs/*/gen_000")))

@@ -56,6 +56,7 @@ def test_a_flipped_bit_or_a_cut_file_is_said_and_made_anew(tmp_path: Path, place
     assert remember(tmp_path)[1] == 1
 
 
+@pytest.mark.slow  # trains a classifier
 def test_the_ruler_remembers_the_real_pictures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A second ruler sees no real picture, and measures the same."""
     world = datasets.load(build(Study, {}).dataset, 0)

@@ -604,7 +604,8 @@ def test_worlds_without_two_classes_have_no_variety() -> None:
 # --- what a metric may see, and what each must do
 
 
-def test_what_is_costly_is_computed_once_for_the_real_set(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("k_probabilistic", [4, 20])
+def test_what_is_costly_is_computed_once_for_the_real_set(k_probabilistic: int, monkeypatch: pytest.MonkeyPatch) -> None:
     calls: list[tuple[str, int]] = []
 
     def counted(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
@@ -619,7 +620,7 @@ def test_what_is_costly_is_computed_once_for_the_real_set(monkeypatch: pytest.Mo
     monkeypatch.setattr(torch.linalg, "qr", counted("qr", torch.linalg.qr))
     real, generations = Seen(normal(31, 3, 0)), 3
     for generation in range(generations):
-        evidence = Evidence(real, real, Seen(normal(30, 3, 1 + generation)))
+        evidence = Evidence(real, real, Seen(normal(30, 3, 1 + generation)), k_probabilistic=k_probabilistic)
         for metric in METRICS.values():
             if metric.default:
                 metric.measure(evidence)

@@ -170,8 +170,8 @@ def test_thousands_of_balls_around_one_picture_do_not_underflow_into_nonsense() 
 
 
 def test_where_all_samples_are_one_picture_their_balls_hold_its_copies_only() -> None:
-    real = normal(60, 4, 0)
-    for far in (0.0, 1e5):
+    for far, scale in ((0.0, 1.0), (1e5, 1.0), (0.0, 1e-8), (0.0, 1e8)):
+        real = scale * normal(60, 4, 0)
         point = real[:1].expand(60, 4)
         found = probabilistic_precision_recall(evidence(real + far, point + far))
         assert found["p_recall"] == pytest.approx(1 / 60), far
@@ -180,6 +180,11 @@ def test_where_all_samples_are_one_picture_their_balls_hold_its_copies_only() ->
         assert (found["p_precision"], found["p_recall"]) == (pytest.approx(1 / 60), 1), far
         same = all_of(evidence(point + far, point + far))
         assert {same[name] for name in same if name != "density"} == {1}
+
+
+def test_where_nothing_differs_every_share_is_1() -> None:
+    same = all_of(evidence(torch.zeros(20, 3, dtype=torch.float64), torch.zeros(10, 3, dtype=torch.float64)))
+    assert {same[name] for name in same if name != "density"} == {1}
 
 
 def test_in_high_dimension_precision_and_recall_tell_inside_from_outside_and_the_symmetric_ones_do_not() -> None:

@@ -416,6 +416,7 @@ def call(*arguments: str) -> Result:
     return CliRunner().invoke(cli.main, ["report", *arguments])
 
 
+@pytest.mark.slow  # draws all figures
 def test_the_command_says_what_it_wrote_and_how_large_it_is(grid: Path) -> None:
     result = call(str(grid))
     page = grid / "report.html"

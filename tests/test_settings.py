@@ -37,7 +37,7 @@ def study(*assignments: str, **given: Any) -> Study:
             ["judge.extractors=[classifier, {kind: pixels, within: -1}]"],
             "judge.extractors.1.within: -1 cannot be used; it should be greater",
         ),
-        (["judge.extractors=[inceptoin]"], "judge.extractors.0: 'inceptoin' is unknown; there are: classifier, pixels"),
+        (["judge.extractors=[inceptoin]"], "judge.extractors.0: 'inceptoin' is unknown; did you mean 'inception'? there are: "),
         (
             ["judge.extractors=[{dim: 3}]"],
             "judge.extractors.0: {'dim': 3} names no kind; write for example `judge.extractors.0: {kind: ...}`",
