@@ -2,6 +2,7 @@
 
 import functools
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -24,6 +25,13 @@ from imgcollapse.settings import Settings
 
 Scores = dict[str, Any]
 NEIGHBOURS = ("k", "k_precision", "k_probabilistic")
+
+
+def neighbours(record: Mapping[str, Any]) -> str:
+    """`k = 3 (precision, recall), 5 (density, coverage), 4 (probabilistic)` of scores or a ruler's record; older ones have one k."""
+    k, k_precision, k_probabilistic = (record.get(name) for name in NEIGHBOURS)
+    parted = f"k = {k_precision} (precision, recall), {k} (density, coverage), {k_probabilistic} (probabilistic)"
+    return f"k = {k}" if k_precision is None else parted
 
 
 class Judge(Settings):
@@ -126,9 +134,9 @@ class Ruler:
     def __call__(self, drawn: ImageSet, learned_from: ImageSet | None = None) -> Judged:
         """Judges what a model drew by the first N of it. `learned_from` is the model's own training set, where it is known."""
         by_extractor, classes = {}, None
-        learned = None if learned_from is None or not self.memory else _spread(learned_from, self.n)
-        copies = self._copies(drawn[: self.n], self._real)
-        learned_copies = self._copies(drawn[: self.n], None if learned_from is None or not self.memory else marks(learned_from.pixels))
+        known = learned_from if self.memory else None
+        learned = None if known is None else _spread(known, self.n)
+        copies, learned_copies = self._copies(drawn[: self.n], self._real, None if known is None else marks(known.pixels))
         for sight in self._sights:
             name = sight.extractor.name
             whole = sight.confusion is not None and classes is None  # of the first that knows classes, those of all that was drawn
@@ -144,6 +152,11 @@ class Ruler:
             metrics = {key: value for metric in self.metrics.values() for key, value in metric.measure(evidence).items()}
             by_extractor[name] = {"metrics": metrics, "floor": {key: self._floors[name][key] for key in metrics}}
         return Judged({"n": self.n, **self.neighbours, "extractors": by_extractor}, classes)
+
+    @property
+    def extractors(self) -> list[FittedExtractor]:
+        """Those that judge, in order."""
+        return [sight.extractor for sight in self._sights]
 
     def record(self) -> dict[str, Any]:
         """What names this ruler: N, k, metrics, and each extractor with the digest of its weights and its floor."""
@@ -188,7 +201,7 @@ class Ruler:
         )
 
     def _floor(self, sight: _Sight, world: World) -> dict[str, float]:
-        copies = self._copies(world.held_out[: self.n], self._real)
+        (copies,) = self._copies(world.held_out[: self.n], self._real)
         remembering = self._evidence(sight, sight.held_out, learned=sight.train, copies=copies, learned_copies=copies)
         usual = self._evidence(sight, sight.train)
         return {
@@ -199,8 +212,10 @@ class Ruler:
         more |= self.neighbours
         return Evidence(sight.train, sight.held_out, generated, self.shares, sight.confusion, **more)
 
-    def _copies(self, drawn: ImageSet, of: Tensor | None) -> Tensor | None:
-        return None if of is None else torch.isin(marks(drawn.pixels), of)
+    def _copies(self, drawn: ImageSet, *sets: Tensor | None) -> list[Tensor | None]:
+        """bool [N] for the marks of each set: which pictures are in it."""
+        own = marks(drawn.pixels) if self.memory else None
+        return [None if own is None or of is None else torch.isin(own, of) for of in sets]
 
 
 def _seen(extractor: FittedExtractor, images: ImageSet) -> Seen:

@@ -19,6 +19,7 @@ from imgcollapse.errors import DataProblem
 from imgcollapse.extractors import FittedExtractor
 from imgcollapse.extractors import weights as files
 from imgcollapse.images import World
+from imgcollapse.metrics.distances import between_gaussians
 from imgcollapse.metrics.scores import title
 
 STATISTICS = {"inception": "cifar10_clean_train_32.npz", "inception-legacy": "cifar10_legacy_tensorflow_train_32.npz"}
@@ -88,12 +89,8 @@ def moments(extractor: FittedExtractor, pixels: Tensor) -> Moments:
 
 
 def frechet(one: Moments, other: Moments) -> float:
-    """|m1 - m2|^2 + tr(C1 + C2 - 2 (C1^1/2 C2 C1^1/2)^1/2), from the moments alone; the last trace is the nuclear norm of F1^T F2 where
-    C = F F^T. Float64. It is what `metrics.distances` computes from features."""
-    f1_DD, f2_DD = _factor(one.covariance), _factor(other.covariance)
-    apart = (one.mean - other.mean).square().sum()
-    spread = one.covariance.trace() + other.covariance.trace()
-    return max(0.0, float(apart + spread - 2 * torch.linalg.matrix_norm(f1_DD.T @ f2_DD, "nuc")))
+    """The Fréchet distance, from the moments alone. Float64."""
+    return between_gaussians(one.mean, _root(one.covariance), other.mean, _root(other.covariance))
 
 
 def against_published(extractor: FittedExtractor, world: World, real: Moments) -> dict[str, Any] | None:
@@ -121,7 +118,7 @@ def _read(path: Path, dim: int) -> Moments:
     return Moments(mean, covariance, CIFAR10)
 
 
-def _factor(covariance: Tensor) -> Tensor:
-    """float64 [D, D], F with F F^T = C; eigenvalues that rounding has made negative count as 0."""
+def _root(covariance: Tensor) -> Tensor:
+    """float64 [D, D], R with R^T R = C; eigenvalues that rounding has made negative count as 0."""
     values, vectors = torch.linalg.eigh(covariance)
-    return vectors * values.clamp(min=0).sqrt()
+    return (vectors * values.clamp(min=0).sqrt()).T

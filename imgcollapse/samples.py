@@ -78,12 +78,7 @@ def generation(run: Path, number: int | None = None) -> tuple[int, ImageSet]:
 
     Raises SettingsProblem for one that is not finished, DataProblem for damage and for a folder that is no run.
     """
-    there = store.finished(run)
-    if not there:
-        raise SettingsProblem(f"{run}: no generation is finished yet; let `imgcollapse run` finish one first")
-    number = there[-1] if number is None else number
-    if number not in there:
-        raise SettingsProblem(f"--gen: generation {number} of {run} is not finished; choose among {', '.join(map(str, there))}")
+    number = store.chosen(run, number)
     return number, _kept(store.generation_folder(run, number))
 
 

@@ -13,7 +13,7 @@ from filelock import FileLock, Timeout
 from PIL import Image
 
 from imgcollapse import progress
-from imgcollapse.errors import DataProblem, InUseProblem, OtherStudyProblem
+from imgcollapse.errors import DataProblem, InUseProblem, OtherStudyProblem, SettingsProblem
 from imgcollapse.files import MANIFEST, append_line, damage, first_difference, read_json, sync, to_json, write_manifest, write_text
 from imgcollapse.images import ImageSet
 from imgcollapse.npz import read_images as read_images
@@ -183,6 +183,16 @@ def finished(run: Path) -> list[int]:
     if not (run / STUDY).is_file():
         raise DataProblem(f"{run}: is no run folder ({STUDY} is missing); name a folder that `imgcollapse run` made")
     return sorted(int(path.parent.name[4:]) for path in run.glob("gen_[0-9]*/" + MANIFEST) if path.parent.name[4:].isdigit())
+
+
+def chosen(run: Path, generation: int | None = None) -> int:
+    """That generation, or the last finished one. Raises SettingsProblem where it is not finished, DataProblem where there is no run."""
+    there = finished(run)
+    if not there:
+        raise SettingsProblem(f"{run}: no generation is finished yet; let `imgcollapse run` finish one first")
+    if generation is not None and generation not in there:
+        raise SettingsProblem(f"--gen: generation {generation} of {run} is not finished; choose among {', '.join(map(str, there))}")
+    return there[-1] if generation is None else generation
 
 
 def history(run: Path) -> list[dict[str, Any]]:

@@ -174,7 +174,8 @@ def test_the_words_say_of_what_the_training_set_was_made_and_what_was_measured(c
         fd = [SCORES["fd"].title, f"{judged['metrics']['fd']:.2f}", f"{judged['floor']['fd']:.2f}", "lower"]
         assert fd in scores and len(scores) == 1 + len(SCORES.keys() & judged["metrics"].keys())
         reference = read_json(chain("ddpm") / store.REFERENCE)
-        for said in (reference["data"]["train"]["sha256"], reference["judge"]["extractors"]["classifier"]["digest"], "N = 60 samples"):
+        k = "k = 3 (precision, recall), 5 (density, coverage), 4 (probabilistic)"
+        for said in (reference["data"]["train"]["sha256"], reference["judge"]["extractors"]["classifier"]["digest"], "N = 60 samples", k):
             assert said in text
         assert "**75 % synthetic, through up to 2 generations of models (1.312 on average)**" in text
         assert len([part for part in text.splitlines() if part.startswith("> ") and "study of model collapse" in part]) == 1

@@ -5,6 +5,7 @@ from bisect import bisect_right
 from imgcollapse.card.markdown import line
 from imgcollapse.card.subject import Record, Subject
 from imgcollapse.export import Export
+from imgcollapse.judge import NEIGHBOURS
 from imgcollapse.metrics.scores import SCORES, title
 from imgcollapse.models.ddpm import DDPM
 
@@ -55,7 +56,7 @@ def size_category(n: int) -> str:
 def _model_index(subject: Subject) -> Record:
     """The scores; where there are none, nothing."""
     study, scores, data = subject.study, subject.scores, subject.reference["data"]
-    counts = {key: value for key, value in scores.items() if key == "n" or key.startswith("k")}
+    counts = {key: scores[key] for key in ("n", *NEIGHBOURS) if key in scores}
     metrics = [
         {
             "type": name,

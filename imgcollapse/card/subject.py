@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from imgcollapse import store
-from imgcollapse.errors import DataProblem, SettingsProblem
+from imgcollapse.errors import DataProblem
 from imgcollapse.files import damage, read_json
 from imgcollapse.images import UNLABELLED, ImageSet
 from imgcollapse.settings import build, read_file
@@ -81,12 +81,7 @@ class Subject:
 
         Raises SettingsProblem for a generation that is not finished, DataProblem for damage in it or in one before it.
         """
-        there = store.finished(run)
-        if not there:
-            raise SettingsProblem(f"{run}: no generation is finished yet; let `imgcollapse run` finish one first")
-        generation = there[-1] if generation is None else generation
-        if generation not in there:
-            raise SettingsProblem(f"--gen: generation {generation} of {run} is not finished; choose among {', '.join(map(str, there))}")
+        generation = store.chosen(run, generation)
         provenances = [_provenance(run, g) for g in range(generation + 1)]
         return cls(
             study=build(Study, read_file(run / store.STUDY)),

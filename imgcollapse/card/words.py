@@ -6,6 +6,7 @@ from imgcollapse.card.heads import LICENSE, data_head, model_head
 from imgcollapse.card.markdown import card, fenced, plain, table
 from imgcollapse.card.subject import Lineage, Subject
 from imgcollapse.export import NO_CLASS, Export, folder_names
+from imgcollapse.judge import neighbours
 from imgcollapse.metrics.scores import SCORES, title
 from imgcollapse.models import MODELS
 from imgcollapse.models.ddpm import DDPM
@@ -146,7 +147,7 @@ def _provenance(subject: Subject) -> list[str]:
 
 
 def _scores(subject: Subject) -> list[str]:
-    n, k = subject.scores["n"], subject.scores["k"]
+    n, k = subject.scores["n"], neighbours(subject.scores)
     found = ["## Scores"]
     for extractor, judged in subject.scores["extractors"].items():
         metrics = {name: score for name, score in SCORES.items() if name in judged["metrics"]}
@@ -154,7 +155,7 @@ def _scores(subject: Subject) -> list[str]:
         rows = [(name, f"{value:.{s.decimals}f}", f"{floor:.{s.decimals}f}", s.better) for name, s, value, floor in values]
         digest = subject.reference["judge"]["extractors"][extractor]["digest"]
         found += [
-            f"N = {n:,} samples against as many held-out real {subject.things}; features `{extractor}` (weights `{digest}`); k = {k}. "
+            f"N = {n:,} samples against as many held-out real {subject.things}; features `{extractor}` (weights `{digest}`); {k}. "
             f"The floor is what as many other real {subject.things} reach: the best that any model can hope for.",
             table(("score", f"generation {subject.generation}", "floor", "better"), rows),
         ]

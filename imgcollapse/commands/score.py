@@ -17,16 +17,16 @@ from imgcollapse.commands.score_tables import tables
 from imgcollapse.datasets import AnyDataset
 from imgcollapse.datasets.digits import Digits
 from imgcollapse.errors import DataProblem, OtherStudyProblem, SettingsProblem
+from imgcollapse.export import CURE
 from imgcollapse.extractors.inception import Inception
 from imgcollapse.files import first_difference, to_json, write_text
 from imgcollapse.images import World
-from imgcollapse.judge import NEIGHBOURS, Judge
+from imgcollapse.judge import NEIGHBOURS, Judge, Ruler
 from imgcollapse.samples import Samples, short_names
 from imgcollapse.settings import Settings, assignment, build, merge
 
 Record = dict[str, Any]
 MANY = 10_000  # samples from which on FID as in papers is computed too: it looks at every picture there is, too much for the sake of a few
-CURE = "nothing is ever overwritten; remove it, or choose another --out"
 
 
 class Scoring(Settings):
@@ -102,7 +102,7 @@ def scored(chosen: Scoring, paths: Sequence[Path], learned_from: Path | None, ou
         progress.say(f"{name}: {one.pictures:,} pictures, {judge.n:,} of them compared")
         found[name] = {**one.record(), **ruler(one.images[: judge.n], None if learned is None else learned.images).scores}
         if fid and one.pictures >= MANY:
-            found[name] |= {"as_published": _as_published(judge, world, found[name]["extractors"], one)}
+            found[name] |= {"as_published": _as_published(ruler, world, one)}
     return place, {**about, "samples": found}
 
 
@@ -127,16 +127,15 @@ def _resolved(judge: Judge, world: World, sets: Mapping[str, Samples]) -> Judge:
     return resolved
 
 
-def _as_published(judge: Judge, world: World, seen: Mapping[str, Any], one: Samples) -> Record:
+def _as_published(ruler: Ruler, world: World, one: Samples) -> Record:
     """By extractor, the Fréchet distance as papers report it; only of those whose weights were there."""
     found = {}
-    for extractor in judge.extractors or ():
-        if isinstance(extractor, Inception) and published.STATISTICS.keys() & seen.keys():
+    for extractor in ruler.extractors:
+        if extractor.name in published.STATISTICS:
             progress.say(
                 f"{one.path}: FID as papers report it, of all {one.pictures:,} pictures against all {len(world.train):,} for training"
             )
-            fitted = extractor.fit(world)
-            found[fitted.name] = published.as_published(fitted, world, one.images.pixels)
+            found[extractor.name] = published.as_published(extractor, world, one.images.pixels)
     return found
 
 

@@ -8,6 +8,7 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
+from imgcollapse.judge import neighbours
 from imgcollapse.metrics import METRICS, Score
 from imgcollapse.metrics.scores import title
 
@@ -33,8 +34,7 @@ def tables(record: Record) -> Iterator[Group]:
 def _scores(record: Record, extractor: str, names: Sequence[str]) -> Group:
     judge, sets = record["judge"], [record["samples"][name]["extractors"][extractor]["metrics"] for name in names]
     floor = judge["extractors"][extractor]["floor"]
-    said = f"k = {judge['k_precision']} (precision, recall), {judge['k']} (density, coverage), {judge['k_probabilistic']} (probabilistic)"
-    caption = f"features: {extractor}; N = {judge['n']:,} against held-out real pictures of {record['data']['name']}\n{said}"
+    caption = f"features: {extractor}; N = {judge['n']:,} against held-out real pictures of {record['data']['name']}\n{neighbours(judge)}"
     table = _table(("score", "better"), ("floor (real)", *names))
     for metric in METRICS.values():
         for name, score in metric.scores.items():

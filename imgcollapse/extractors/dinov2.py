@@ -10,12 +10,12 @@ import torch
 from pydantic import Field, PositiveInt
 from torch import Tensor, nn
 
-from imgcollapse import machine, progress
+from imgcollapse import machine
 from imgcollapse.errors import DataProblem
 from imgcollapse.extractors.dinov2_network import SIDE, VisionTransformer
 from imgcollapse.extractors.forward import forward
 from imgcollapse.extractors.resize import bicubic
-from imgcollapse.extractors.weights import Published, Weights, find, unusable
+from imgcollapse.extractors.weights import Published, Weights, find, tried
 from imgcollapse.images import World
 from imgcollapse.settings import Settings
 
@@ -50,16 +50,9 @@ class DinoV2(Settings):
         if world.train.are_points:
             raise DataProblem(f"{world.name}: the extractor 'dinov2' needs pictures; use 'pixels'")
         weights = self.weights()
-        try:
+        with tried(PUBLISHED, weights, "FD-DINOv2", f"give {PUBLISHED.file}, weights of that layout, or a network in TorchScript"):
             net = _network(weights.path)
             dim = _see(net, torch.zeros(1, 3, SIDE, SIDE, dtype=torch.uint8)).shape[1]
-        except Exception as error:  # unpickling raises what it likes
-            if weights.published:
-                raise
-            cure = f"give {PUBLISHED.file}, weights of that layout, or a network in TorchScript"
-            raise unusable("dinov2", weights, error, cure) from error
-        if not weights.published:
-            progress.say(f"dinov2: {weights.path} holds other weights than the published ones; the distance is called FD, not FD-DINOv2")
         return FittedDinoV2(net, weights, self.batch, dim, "dinov2" if weights.published else "dinov2-other")
 
 

@@ -10,11 +10,11 @@ from typing import Any, Literal
 from pydantic import Field, PositiveInt
 from torch import Tensor, nn
 
-from imgcollapse import machine, progress
+from imgcollapse import machine
 from imgcollapse.errors import DataProblem
 from imgcollapse.extractors.forward import forward
 from imgcollapse.extractors.resize import bicubic
-from imgcollapse.extractors.weights import Published, Weights, find, unusable
+from imgcollapse.extractors.weights import Published, Weights, find, tried
 from imgcollapse.images import World
 from imgcollapse.settings import Settings
 
@@ -48,17 +48,11 @@ class Inception(Settings):
             raise DataProblem(f"{world.name}: the extractor 'inception' needs pictures; use 'pixels'")
         weights = self.weights()
         name = {"clean": "inception", "legacy": "inception-legacy"}[self.mode] if weights.published else "inception-other"
-        try:
+        cure = f"give a network in TorchScript with the interface of {PUBLISHED.file}, or leave the option out"
+        with tried(PUBLISHED, weights, "FID", cure):
             fitted = FittedInception(_network(weights.path, self.mode), weights, self.mode, self.batch, name)
             if not weights.published:
                 fitted.features(world.train.pixels[:1])
-        except Exception as error:
-            if weights.published:
-                raise
-            cure = f"give a network in TorchScript with the interface of {PUBLISHED.file}, or leave the option out"
-            raise unusable("inception", weights, error, cure) from error
-        if not weights.published:
-            progress.say(f"inception: {weights.path} holds other weights than the published ones; the distance is called FD, not FID")
         return fitted
 
 

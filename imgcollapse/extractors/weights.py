@@ -4,6 +4,8 @@ import hashlib
 import os
 import pickle
 import textwrap
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from http.client import HTTPException
 from pathlib import Path
@@ -93,13 +95,23 @@ def state(wanted: Published, given: Path | None) -> str:
     return f"other weights than the published ones ({path})" if given else f"damaged: the next use fetches it again ({path})"
 
 
-def unusable(kind: str, weights: Weights, error: Exception, cure: str) -> SettingsProblem:
-    """What is said of a file of other weights that is no network of this kind."""
-    said = (str(error).strip().splitlines() or [type(error).__name__])[-1]
-    if isinstance(error, pickle.UnpicklingError):
-        said = "it holds other things than weights, or is damaged"
-    reason = textwrap.shorten(said, 120, placeholder=" ...")
-    return SettingsProblem(f"--{kind}-weights: {weights.path}: cannot be used ({reason}); {cure}")
+@contextmanager
+def tried(wanted: Published, weights: Weights, distance: str, cure: str) -> Iterator[None]:
+    """The block loads the weights and tries them. Raises SettingsProblem where it fails with other weights than the published ones; where
+    it works with them, says that the Fréchet distance is not called by the name of `distance`."""
+    try:
+        yield
+    except Exception as error:  # unpickling raises what it likes
+        if weights.published:
+            raise
+        said = (str(error).strip().splitlines() or [type(error).__name__])[-1]
+        if isinstance(error, pickle.UnpicklingError):
+            said = "it holds other things than weights, or is damaged"
+        reason = textwrap.shorten(said, 120, placeholder=" ...")
+        raise SettingsProblem(f"--{wanted.kind}-weights: {weights.path}: cannot be used ({reason}); {cure}") from error
+    if not weights.published:
+        other = f"{weights.path} holds other weights than the published ones"
+        progress.say(f"{wanted.kind}: {other}; the distance is called FD, not {distance}")
 
 
 def digest_of(path: Path) -> str:

@@ -1,6 +1,7 @@
 """Distances between the distributions of real and generated features."""
 
 import torch
+from torch import Tensor
 
 from imgcollapse.metrics.evidence import Evidence, Seen
 from imgcollapse.metrics.score import Score
@@ -32,9 +33,14 @@ def frechet_distance(evidence: Evidence) -> dict[str, float]:
 
 
 def _frechet(real: Seen, made: Seen) -> float:
-    apart = (real.mean - made.mean).square().sum()
-    spread = real.factor.square().sum() + made.factor.square().sum()
-    cross = torch.linalg.matrix_norm(real.factor @ made.factor.T, "nuc")
+    return between_gaussians(real.mean, real.factor, made.mean, made.factor)
+
+
+def between_gaussians(mean1_D: Tensor, root1_KD: Tensor, mean2_D: Tensor, root2_KD: Tensor) -> float:
+    """The Fréchet distance of two Gaussians by their means and roots R of their covariances, C = R^T R; see `frechet_distance`."""
+    apart = (mean1_D - mean2_D).square().sum()
+    spread = root1_KD.square().sum() + root2_KD.square().sum()
+    cross = torch.linalg.matrix_norm(root1_KD @ root2_KD.T, "nuc")
     return max(0.0, float(apart + spread - 2 * cross))
 
 

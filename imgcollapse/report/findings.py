@@ -9,6 +9,7 @@ from imgcollapse import ablation, standing, store, summary
 from imgcollapse.ablation import ABLATION, PLAN, Ablation
 from imgcollapse.errors import SettingsProblem
 from imgcollapse.files import read_json, to_json
+from imgcollapse.judge import neighbours
 from imgcollapse.settings import build, read_file
 from imgcollapse.standing import Standing
 from imgcollapse.summary import Record, Run
@@ -40,7 +41,8 @@ class Findings:
         """Whether all runs were judged by one ruler: the same data, N, k and extractors. (The data of toy worlds follow the seed.)"""
         seeds = {run.folder: run.seed for run in self.runs}
         by_seed = {(seeds[folder], to_json(ruler)) for folder, ruler in self.rulers.items()}
-        names = {(one["data"]["name"], one["judge"]["n"], one["judge"]["k"], *one["judge"]["extractors"]) for one in self.rulers.values()}
+        rulers = [(one["data"]["name"], one["judge"]) for one in self.rulers.values()]
+        names = {(name, judge["n"], neighbours(judge), *judge["extractors"]) for name, judge in rulers}
         return len(by_seed) == len({seed for seed, _ in by_seed}) and len(names) <= 1
 
     @property

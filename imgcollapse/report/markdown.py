@@ -7,6 +7,7 @@ from typing import Any
 
 from imgcollapse.card.markdown import fenced, table
 from imgcollapse.files import write_text
+from imgcollapse.judge import neighbours
 from imgcollapse.metrics.scores import title
 from imgcollapse.report.findings import Findings, sessions
 from imgcollapse.report.panels import NULL
@@ -128,7 +129,7 @@ def _about(findings: Findings) -> list[str]:
             known += f", weights {extractor['digest'][:12]}" if extractor.get("digest") else ""
             right = extractor.get("held_out_accuracy")
             known += f", right on {100 * right:.1f} % of held-out pictures" if right is not None else ""
-            said.append(f"judged by: {name}{known}; N = {judge['n']:,}, k = {judge['k']}")
+            said.append(f"judged by: {name}{known}; N = {judge['n']:,}, {neighbours(judge)}")
     own = [run for runs in findings.arms.values() for run in runs]
     models = _distinct(f"{run.study.model.kind} on {run.study.dataset.kind}" for run in own)
     seeds = _distinct(run.seed for run in own)

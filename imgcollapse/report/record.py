@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from imgcollapse.ablation import ABLATION
+from imgcollapse.judge import neighbours
 from imgcollapse.report.findings import Findings, sessions
 from imgcollapse.settings import to_yaml
 from imgcollapse.summary import named
@@ -38,7 +39,7 @@ def about_runs(findings: Findings) -> list[tuple[str, str]]:
     ]
     for part, words in (("train", "training part"), ("held_out", "held-out part")):
         rows.append((words, _each(f"{one['data'][part]['pictures']:,} pictures, SHA-256 {one['data'][part]['sha256']}" for one in rulers)))
-    rows.append(("judged", _each(f"N = {one['judge']['n']:,}, k = {one['judge']['k']}" for one in rulers)))
+    rows.append(("judged", _each(f"N = {one['judge']['n']:,}, {neighbours(one['judge'])}" for one in rulers)))
     rows.append(("features", _each(_extractor(name, about) for one in rulers for name, about in one["judge"]["extractors"].items())))
     rows.append(("intervals", findings.summary["method"]))
     for key, words in (("imgcollapse", "imgcollapse"), ("git_commit", "commit"), ("python", "Python"), ("system", "system")):
