@@ -241,6 +241,7 @@ def wait_for(what: Any, seconds: float = 90) -> None:
         time.sleep(0.05)
 
 
+@pytest.mark.slow  # two ablations each
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_stopping_keeps_what_is_finished_and_going_on_ends_where_an_uninterrupted_one_does(tmp_path: Path, number: int) -> None:
     process = begin("--jobs", "2")
@@ -289,6 +290,7 @@ def _holds(process: Path, file: Path) -> bool:
         return False
 
 
+@pytest.mark.slow  # two processes
 def test_the_worker_command_carries_one_run_out_and_can_be_repeated(tmp_path: Path) -> None:
     small = {**GRID, "seeds": 1, "nulls": False, "arms": {"replace": {}}}
     assert ablate(small, "out").exit_code == 0

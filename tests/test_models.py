@@ -172,6 +172,7 @@ def moments(drawn: ImageSet) -> torch.Tensor:
     return torch.cat([flat.mean(0), flat.std(0)])
 
 
+@pytest.mark.slow  # five samplers
 def test_the_samplers_agree_on_one_network(diffusion: DDPM) -> None:
     """Means and deviations of every pixel, drawn by each sampler, differ by no more than two draws of one sampler do (times 3)."""
     many: dict[str, dict[str, int]] = {"ddpm": {}, "ddim": {"sampler_steps": 50}, "dpm++": {"sampler_steps": 25}}
