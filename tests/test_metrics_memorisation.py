@@ -17,8 +17,9 @@ from imgcollapse.images import ImageSet, World, concatenate, marks
 from imgcollapse.judge import Judge
 from imgcollapse.metrics import METRICS, Evidence, Seen
 from imgcollapse.metrics import memorisation as module
-from imgcollapse.metrics.memorisation import MEMORY, memorised, nearest, to_another
-from imgcollapse.metrics.nearest import BLOCK
+from imgcollapse.metrics.memorisation import MEMORY, memorised, to_another
+from imgcollapse.metrics.nearest import nearest
+from imgcollapse.metrics.tiles import BLOCK
 
 KEYS = ("copy_ratio", "authenticity", "copies")
 D = 8

@@ -13,7 +13,7 @@ from vendi_score import vendi
 
 from imgcollapse.metrics import Evidence, Seen, variety
 from imgcollapse.metrics.evidence import NO_CLASS
-from imgcollapse.metrics.nearest import BLOCK
+from imgcollapse.metrics.tiles import BLOCK
 from imgcollapse.metrics.variety import effective_pictures, mean_apart, vendi_score, within_class_distance
 
 ROUNDING = 1e-12

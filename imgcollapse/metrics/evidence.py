@@ -9,12 +9,12 @@ import torch
 from scipy import stats
 from torch import Tensor
 
-from imgcollapse.metrics.nearest import Within, within
+from imgcollapse.metrics.nearest import Within
 from imgcollapse.metrics.pairs import GROWTH, Near, Radii, near
 
 NO_CLASS = -1  # a picture in which the classifier finds no class with confidence
 LEVEL = 0.95  # of every interval and bound
-REACH = 8  # nearest neighbours kept of each picture; looking for more than these repeats the pass
+REACH = 5  # nearest neighbours that a pass finds at least; looking for more than these repeats it
 Found = TypeVar("Found")
 
 
@@ -53,6 +53,12 @@ class Seen:
         return self.features.mean(0)
 
     @cached_property
+    def covariance(self) -> Tensor:
+        """float64 [D, D], unbiased."""
+        x_ND = self.features - self.mean
+        return x_ND.T @ x_ND / max(1, len(self) - 1)
+
+    @cached_property
     def factor(self) -> Tensor:
         """float64 [min(N, D), D], R with R^T R = the unbiased covariance; from the features themselves, as squaring halves the digits."""
         x_ND = (self.features - self.mean) / max(1, len(self) - 1) ** 0.5
@@ -60,19 +66,14 @@ class Seen:
 
     def within(self, k: int) -> Within:
         """What one pass over all pairs of these pictures finds, with the distances to k neighbours or more."""
-        if not self._passes or k > self._passes[-1].nearest_Nk.shape[1]:
-            self._passes.append(within(self.features, max(k, min(REACH, len(self) - 1))))
+        if not self._passes or not self._passes[-1].neighbours.reaches(k):
+            self._passes.append(Within(self.features, max(k, min(REACH, len(self) - 1))))
         return self._passes[-1]
-
-    @property
-    def kernel_within(self) -> float:
-        """Mean of KID's kernel over all pairs of different pictures."""
-        return self.within(1).kernel
 
     def radii(self, k: int) -> Tensor:
         """float64 [N]: distance of each picture to its k-th nearest neighbour among the others."""
         assert 1 <= k < len(self), f"k = {k} neighbours need more than {k} pictures, there are {len(self)}"
-        return self.within(k).nearest_Nk[:, k - 1]
+        return self.within(k).radii(k)
 
     def once(self, measure: Callable[["Seen"], Found]) -> Found:
         """What a function finds in this set, computed at first use and kept: a metric's own costly part for the real pictures."""

@@ -4,8 +4,9 @@ import torch
 from torch import Tensor
 
 from imgcollapse.metrics.evidence import Evidence, Seen
-from imgcollapse.metrics.nearest import squared_distances
+from imgcollapse.metrics.nearest import nearest
 from imgcollapse.metrics.score import Score
+from imgcollapse.metrics.tiles import squared_distances
 
 SLACK = 1e-9  # relative: two computations of one distance must not differ by which side of the other they round to
 SAME = 1e-5  # of the features' length: a network that looks twice at one picture may round otherwise (float32, batches of another size)
@@ -102,23 +103,13 @@ def _to_held_out(evidence: Evidence, count: int) -> Tensor:
     return real.radii(1).cpu() if made is real else evidence.near.nearest_real_M
 
 
-def nearest(x_ND: Tensor, y_MD: Tensor, same: bool = False) -> tuple[Tensor, Tensor]:
-    """float64 and int64 [N] on the CPU: distance of each row of x to the nearest row of y, and which one it is (the first of equally near).
-
-    `same`: row i of y is row i of x, and is left out.
-    """
-    found = []
-    for rows, apart_bM in squared_distances(x_ND, y_MD):
-        if same:
-            apart_bM.diagonal(rows.start).fill_(torch.inf)
-        found.append(apart_bM.min(1))
-    return torch.cat([block.values for block in found]).sqrt().cpu(), torch.cat([block.indices for block in found]).cpu()
-
-
 def to_another(seen: Seen) -> Tensor:
     """float64 [N] on the CPU: distance of each picture to the nearest one that differs by more than rounding; the rounding if none does."""
     same_N = SAME**2 * seen.features.square().sum(1)
-    found_N = torch.empty_like(same_N)
-    for rows, apart_bN in squared_distances(seen.features, seen.features):
-        found_N[rows] = apart_bN.masked_fill_(apart_bN <= same_N[rows, None] + same_N, torch.inf).amin(1)
+    if len(seen) < 2:
+        return (2 * same_N).sqrt().cpu()
+    found_N = seen.radii(1).square()
+    near_R = (found_N <= same_N + same_N.max()).nonzero().squeeze(1)  # the nearest may not differ
+    for rows, apart_bN in squared_distances(seen.features[near_R], seen.features):
+        found_N[near_R[rows]] = apart_bN.masked_fill_(apart_bN <= same_N[near_R[rows], None] + same_N, torch.inf).amin(1)
     return torch.where(found_N.isinf(), 2 * same_N, found_N).sqrt().cpu()

@@ -11,8 +11,8 @@ from sklearn.exceptions import ConvergenceWarning
 from torch import Tensor
 
 from imgcollapse.metrics.evidence import LEVEL, Evidence, Seen
-from imgcollapse.metrics.nearest import squared_distances
 from imgcollapse.metrics.score import Score
+from imgcollapse.metrics.tiles import squared_distances
 from imgcollapse.seeds import derive, torch_generator
 
 MOST = 100  # bins, as in the paper

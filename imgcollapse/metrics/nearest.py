@@ -1,90 +1,111 @@
-"""Squared distances of all pairs of two sets, tile by tile, and the nearest neighbours within one set.
-
-Both sets are shifted to a common centre (where features lie far from 0, digits would cancel), then |x|^2 + |y|^2 - 2 x.y is the one float64
-product of the rows (-2x, |x|^2, 1) with the rows (y, 1, |y|^2). A tile stays in the processor's cache while all that is asked of it is
-read. Memory: O(N D) and one tile.
-"""
-
-from collections.abc import Iterator
-from dataclasses import dataclass
+"""Nearest neighbours within one set and in another one: found in float32, with the distances of float64 (see `tiles`)."""
 
 import torch
 from torch import Tensor
 
-from imgcollapse.metrics.kernel import half_root, kernel
+from imgcollapse.metrics.kernel import KernelMean, by_moments
+from imgcollapse.metrics.tiles import SURE, Pairs, squared_distances
 
-TILE = 768  # pictures on each side of a tile: small enough for the processor's cache, large enough that starting an operation costs nothing
-BLOCK = 128  # rows of a strip
-BLUR = 2e-12  # of a picture's squared distance to the centre: the rounding error of the squared distance to a picture beside it
-
-
-def blur(x_ND: Tensor, centre_D: Tensor) -> Tensor:
-    """float64 [N], the squared distance up to which another picture counts as a copy, at distance 0."""
-    return BLUR * (x_ND - centre_D).square().sum(1)
+SPARE = 2  # neighbours kept beyond the k-th, for float32 may take the k-th for one of the next
 
 
-def tiles(
-    x_ND: Tensor, y_MD: Tensor, centre_D: Tensor, height: int, width: int, upper: bool = False
-) -> Iterator[tuple[slice, slice, Tensor, Tensor]]:
-    """Tile by tile: (rows, columns, apart, spare): squared distances of x[rows] and y[columns], and room for the reader's own sums.
+class Neighbours:
+    """The pictures of y that are nearest to each picture of x, gathered tile by tile.
 
-    Both float64 [<= height, <= width], and written over by the next tile. Rounding errors (`blur`) are left in them, and may be negative.
-    upper: of a set with itself, only the tiles on the diagonal and above.
+    Of each the float32 squared distances and the numbers of the nearest ones are kept, SPARE more than are asked for. Those whose order
+    float32 leaves open are then compared in float64. Where even those may not be all that come into question, all of y is looked through.
+    same: row i of y is row i of x, and no neighbour of it
     """
-    (n, d), m = x_ND.shape, len(y_MD)
-    columns_ME = torch.ones(m, d + 2, dtype=y_MD.dtype, device=y_MD.device)
-    columns_ME[:, :d] = y_MD - centre_D
-    columns_ME[:, d + 1] = columns_ME[:, :d].square().sum(1)
-    apart, spare = (x_ND.new_empty(min(height, n) * min(width, m)) for _ in range(2))
-    for top in range(0, n, height):
-        x_bD = x_ND[top : top + height] - centre_D
-        rows_bE = torch.cat([-2 * x_bD, x_bD.square().sum(1, keepdim=True), torch.ones_like(x_bD[:, :1])], 1)
-        for left in range(top if upper else 0, m, width):
-            columns_cE = columns_ME[left : left + width]
-            b, c = len(rows_bE), len(columns_cE)
-            apart_bc = torch.mm(rows_bE, columns_cE.T, out=apart[: b * c].view(b, c))
-            yield slice(top, top + b), slice(left, left + c), apart_bc, spare[: b * c].view(b, c)
+
+    def __init__(self, pairs: Pairs, k: int, same: bool = False) -> None:
+        n, self._others = len(pairs.x_ND), len(pairs.y_MD) - same
+        self.pairs, self.same = pairs, same
+        self.apart_NK = torch.full((n, min(k + SPARE, self._others)), torch.inf, device=pairs.x_ND.device)
+        self.which_NK = torch.zeros_like(self.apart_NK, dtype=torch.int64)
+        self._kth: dict[int, tuple[Tensor, Tensor]] = {}
+
+    def reaches(self, k: int) -> bool:
+        """Whether the k-th neighbour can be told."""
+        kept = self.apart_NK.shape[1]
+        return k + SPARE <= kept or kept == self._others
+
+    def take(self, rows: slice, first: int, apart_bc: Tensor, least_b: Tensor) -> None:
+        """Keep what is near in a tile of these rows, whose first column is y[first]; `least_b`: the smallest of each row."""
+        kept = self.apart_NK.shape[1]
+        better_R = (least_b < self.apart_NK[rows][:, -1]).nonzero().squeeze(1)
+        found = apart_bc[better_R].topk(min(kept, apart_bc.shape[1]), dim=1, largest=False, sorted=False)
+        at_R = better_R + rows.start
+        both = torch.cat([self.apart_NK[at_R], found.values], 1).topk(kept, dim=1, largest=False)
+        self.which_NK[at_R] = torch.cat([self.which_NK[at_R], found.indices + first], 1).gather(1, both.indices)
+        self.apart_NK[at_R] = both.values
+
+    def kth(self, k: int) -> tuple[Tensor, Tensor]:
+        """float64 and int64 [N]: distance of each picture to its k-th nearest neighbour, and which one that is."""
+        assert 1 <= k and self.reaches(k), (k, self.apart_NK.shape)
+        if k not in self._kth:
+            squares_N, which_N = self._find(k)
+            self._kth[k] = squares_N.sqrt(), which_N
+        return self._kth[k]
+
+    def _find(self, k: int) -> tuple[Tensor, Tensor]:
+        pairs, apart_NK = self.pairs, self.apart_NK.double()
+        error_NK = SURE * pairs.x_error(apart_NK, pairs.x_N[:, None])
+        low_NK, high_NK = apart_NK - error_NK, apart_NK + error_NK
+        # the k-th is between the k-th of the lower and that of the upper bounds; what lies outside keeps its place
+        open_NK = (high_NK >= low_NK[:, k - 1, None]) & (low_NK <= high_NK[:, k - 1, None])
+        i_P, j_P = open_NK.nonzero(as_tuple=True)
+        apart_NK = (apart_NK * pairs.unit).index_put_((i_P, j_P), pairs.exact(i_P, self.which_NK[i_P, j_P]))
+        found = apart_NK.kthvalue(k, dim=1)
+        squares_N, which_N = found.values, self.which_NK.gather(1, found.indices[:, None]).squeeze(1)
+        open_R = (squares_N > low_NK[:, -1].clamp(min=0) * pairs.unit).nonzero().squeeze(1)
+        if apart_NK.shape[1] < self._others and len(open_R):
+            squares_N[open_R], which_N[open_R] = self._among_all(open_R, k)
+        return squares_N, which_N
+
+    def _among_all(self, chosen_R: Tensor, k: int) -> tuple[Tensor, Tensor]:
+        found = []
+        for rows, apart_bM in squared_distances(self.pairs.x_ND[chosen_R], self.pairs.y_MD):
+            if self.same:
+                ours_b = chosen_R[rows] < apart_bM.shape[1]
+                apart_bM[ours_b.nonzero().squeeze(1), chosen_R[rows][ours_b]] = torch.inf
+            found.append(apart_bM.kthvalue(k, dim=1))
+        return torch.cat([block.values for block in found]), torch.cat([block.indices for block in found])
 
 
-def squared_distances(x_ND: Tensor, y_MD: Tensor, block: int = BLOCK) -> Iterator[tuple[slice, Tensor]]:
-    """Rows `x[rows]` against all of y, strip by strip: (rows, float64 [block, M], written over by the next). Copies are at distance 0."""
-    centre_D = y_MD.mean(0)
-    blur_N = blur(x_ND, centre_D)
-    for rows, _, apart_bM, _ in tiles(x_ND, y_MD, centre_D, block, max(1, len(y_MD))):
-        yield rows, apart_bM.masked_fill_(apart_bM <= blur_N[rows, None], 0.0)
-
-
-@dataclass(frozen=True)
 class Within:
-    """What one pass over all pairs of a set finds.
+    """What one pass over half of the pairs of a set finds; a picture itself is left out by its place, not by its distance.
 
-    nearest_Nk: float64 [N, k], distances of each picture to its k nearest others, ascending
-    kernel:     mean of KID's kernel over all pairs of different pictures
+    neighbours: the k nearest others of each picture
+    kernel:     mean of KID's kernel over all pairs of different pictures; None where it is had from moments (`by_moments`)
     """
 
-    nearest_Nk: Tensor
-    kernel: float
+    def __init__(self, x_ND: Tensor, k: int) -> None:
+        assert 1 <= k < len(x_ND), f"k = {k} neighbours need more than {k} pictures, there are {len(x_ND)}"
+        pairs = Pairs(x_ND, None, x_ND.mean(0))
+        self.neighbours = Neighbours(pairs, k, same=True)
+        kernel = None if by_moments(x_ND) else KernelMean(pairs, same=True)
+        for tile in pairs.tiles(same=True, upper=True):
+            twice = tile.rows != tile.columns
+            if kernel is not None:
+                kernel.add(tile, twice)
+            self.neighbours.take(tile.rows, tile.columns.start, tile.apart_bc, tile.least_b)
+            if twice:
+                self.neighbours.take(tile.columns, tile.rows.start, tile.apart_bc.T, tile.least_c)
+        self.kernel = None if kernel is None else kernel.mean()
+
+    def radii(self, k: int) -> Tensor:
+        """float64 [N]: the distance of each picture to its k-th nearest neighbour."""
+        return self.neighbours.kth(k)[0]
 
 
-def within(x_ND: Tensor, k: int) -> Within:
-    """The pass over half of the pairs; a picture itself is left out by its place, not by its distance."""
-    n, d = x_ND.shape
-    assert 1 <= k < n, f"k = {k} neighbours need more than {k} pictures, there are {n}"
-    centre_D, half_N, total = x_ND.mean(0), half_root(x_ND), x_ND.new_zeros(())
-    nearest_Nk = x_ND.new_full((n, k), torch.inf)
+def nearest(x_ND: Tensor, y_MD: Tensor, same: bool = False) -> tuple[Tensor, Tensor]:
+    """float64 and int64 [N] on the CPU: distance of each row of x to the nearest row of y, and which one it is.
 
-    def keep(rows: slice, apart_bc: Tensor) -> None:
-        found = apart_bc.topk(min(k, apart_bc.shape[1]), dim=1, largest=False, sorted=False).values
-        nearest_Nk[rows] = torch.cat([nearest_Nk[rows], found], 1).topk(k, dim=1, largest=False).values
-
-    for rows, columns, apart_bc, spare_bc in tiles(x_ND, x_ND, centre_D, TILE, TILE, upper=True):
-        k_bc = kernel(apart_bc, half_N[rows], half_N[columns], d, out=spare_bc)
-        if rows == columns:
-            total += k_bc.sum() - k_bc.diagonal().sum()
-            keep(rows, apart_bc.fill_diagonal_(torch.inf))
-        else:
-            total += 2 * k_bc.sum()
-            keep(rows, apart_bc)
-            keep(columns, spare_bc.view(apart_bc.T.shape).copy_(apart_bc.T))
-    nearest_Nk = torch.where(nearest_Nk <= blur(x_ND, centre_D)[:, None], 0.0, nearest_Nk)
-    return Within(nearest_Nk.sqrt(), float(total) / (n * (n - 1)))
+    Of rows that are equally near but for float64 rounding it may be any. `same`: row i of y is row i of x, and is left out.
+    """
+    pairs = Pairs(x_ND, y_MD, y_MD.mean(0))
+    found = Neighbours(pairs, 1, same)
+    for tile in pairs.tiles(same):
+        found.take(tile.rows, tile.columns.start, tile.apart_bc, tile.least_b)
+    apart_N, which_N = found.kth(1)
+    return apart_N.cpu(), which_N.cpu()

@@ -4,8 +4,8 @@ import torch
 from torch import Tensor
 
 from imgcollapse.metrics.evidence import NO_CLASS, Evidence, Seen
-from imgcollapse.metrics.nearest import squared_distances
 from imgcollapse.metrics.score import Score
+from imgcollapse.metrics.tiles import squared_distances
 
 VENDI: dict[str, Score] = {
     "vendi": Score(
