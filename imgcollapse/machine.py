@@ -4,7 +4,7 @@ Ambient (a context variable), so that a model's `fit(images, seed)` does not hav
 """
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
@@ -28,18 +28,16 @@ def default_data_dir() -> Path:
 class Machine:
     """The hardware, folders and files of this process.
 
-    device:            `auto`, `cpu`, `cuda`, `cuda:1`, `mps`
-    precision:         `auto`, `float32` or `bfloat16`, of the networks' matrix work
-    data_dir:          where data sets, classifiers and published weights are kept
-    inception_weights: a file to use instead of the published weights in the data folder
-    dinov2_weights:    the same
+    device:    `auto`, `cpu`, `cuda`, `cuda:1`, `mps`
+    precision: `auto`, `float32` or `bfloat16`, of the networks' matrix work
+    data_dir:  where data sets, classifiers and published weights are kept
+    weights:   files to use instead of published weights, by the kind of the extractor
     """
 
     device: str = "auto"
     precision: str = "auto"
     data_dir: Path = field(default_factory=default_data_dir)
-    inception_weights: Path | None = None
-    dinov2_weights: Path | None = None
+    weights: Mapping[str, Path] = field(default_factory=dict)
 
     def torch_device(self) -> torch.device:
         """The device itself; where `accelerate launch` started several processes, each one's own GPU.

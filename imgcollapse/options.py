@@ -34,9 +34,13 @@ EXTRACTOR = setting(
 )
 
 
+WEIGHTS = ("dinov2", "inception")
+"""The extractors with published weights: the table of extractors is not imported here."""
+
+
 def weights(command: Any) -> Any:
     """Files to use instead of published weights: decorates a command with an option for each."""
-    for kind in ("dinov2", "inception"):
+    for kind in WEIGHTS:
         said = f"A file of weights for {kind}. [the published one, fetched into DATA_DIR/weights at its first use]"
         command = setting(f"--{kind}-weights", said, type=click.Path(path_type=Path))(command)
     return command

@@ -2,7 +2,7 @@
 
 import logging
 import traceback
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -23,13 +23,12 @@ WORKER, FAILED = "worker.json", "failed.json"
 class Bench:
     """On what a run is carried out.
 
-    threads:           of the processor, for every matrix product; they decide the last digits
-    device:            `auto`, `cpu`, `cuda`, ...
-    precision:         `auto`, `float32`, `bfloat16`
-    data_dir:          where data sets, classifiers and published weights are kept
-    shared:            the folder of generations that runs have in common
-    inception_weights: a file to use instead of the published weights
-    dinov2_weights:    the same
+    threads:   of the processor, for every matrix product; they decide the last digits
+    device:    `auto`, `cpu`, `cuda`, ...
+    precision: `auto`, `float32`, `bfloat16`
+    data_dir:  where data sets, classifiers and published weights are kept
+    shared:    the folder of generations that runs have in common
+    weights:   files to use instead of published weights, by the kind of the extractor
     """
 
     threads: int
@@ -37,20 +36,17 @@ class Bench:
     precision: str
     data_dir: str
     shared: str
-    inception_weights: str | None = None
-    dinov2_weights: str | None = None
+    weights: dict[str, str] = field(default_factory=dict)
 
     @classmethod
     def of(cls, here: Machine, threads: int, shared: Path) -> "Bench":
         """The same as this machine, whatever folder the worker is started in."""
-        files = (here.inception_weights, here.dinov2_weights)
-        inception, dinov2 = (None if path is None else str(path.absolute()) for path in files)
-        return cls(threads, here.device, here.precision, str(here.data_dir.absolute()), str(shared.absolute()), inception, dinov2)
+        weights = {kind: str(path.absolute()) for kind, path in here.weights.items()}
+        return cls(threads, here.device, here.precision, str(here.data_dir.absolute()), str(shared.absolute()), weights)
 
     def here(self) -> Machine:
         """The machine that the worker is to take itself for."""
-        inception, dinov2 = (None if path is None else Path(path) for path in (self.inception_weights, self.dinov2_weights))
-        return Machine(self.device, self.precision, Path(self.data_dir), inception, dinov2)
+        return Machine(self.device, self.precision, Path(self.data_dir), {kind: Path(path) for kind, path in self.weights.items()})
 
 
 def lay_out(run: Path, chosen: Study, bench: Bench) -> None:

@@ -17,7 +17,9 @@ from PIL import Image
 import imgcollapse
 from imgcollapse import cli, console, errors
 from imgcollapse.commands import about
+from imgcollapse.extractors import with_weights
 from imgcollapse.metrics.scores import SCORES
+from imgcollapse.options import WEIGHTS
 from imgcollapse.study import Study
 
 ROOT = Path(imgcollapse.__file__).parent.parent
@@ -203,13 +205,19 @@ def test_doctor_says_what_is_there(tmp_path: Path) -> None:
 
 def test_every_flag_of_run_is_a_setting_or_known_not_to_be() -> None:
     flags = {parameter.name for parameter in cli.run.params}
-    machine = {"device", "precision", "data_dir", "inception_weights", "dinov2_weights"}
+    machine = {"device", "precision", "data_dir"} | {f"{kind}_weights" for kind in WEIGHTS}
     assert (
         flags
         == (set(Study.model_fields) - {"judge"})
         | {"real_fraction", "pool", "extractor", "config", "assignments", "out", "track", "dry_run", "as_json"}
         | machine
     )
+
+
+def test_every_extractor_with_published_weights_has_an_option_for_them() -> None:
+    assert set(WEIGHTS) == set(with_weights())
+    for kind, extractor in with_weights().items():
+        assert extractor.published().kind == kind
 
 
 def test_exit_codes_are_documented() -> None:

@@ -30,7 +30,7 @@ def absent(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
 
 
 def fitted(file: Path, batch: int = 32) -> FittedDinoV2:
-    with machine.use(replace(machine.current(), dinov2_weights=file)):
+    with machine.use(replace(machine.current(), weights={"dinov2": file})):
         return DinoV2(batch=batch).fit(standins.world())
 
 

@@ -46,7 +46,7 @@ def absent(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
 
 
 def fitted(file: Path, world: World | None = None, **options: object) -> FittedInception:
-    with machine.use(replace(machine.current(), inception_weights=file)):
+    with machine.use(replace(machine.current(), weights={"inception": file})):
         return build(Inception, options).fit(world or standins.world())
 
 
@@ -258,7 +258,7 @@ def test_an_ablation_fetches_first_and_its_workers_get_the_file(file: Path, monk
     assert done.exit_code == 0, done.output
     (one,) = Path("there/runs").iterdir()
     assert list(scores(one)) == ["pixels", "inception-other"]
-    assert json.loads((one / "worker.json").read_text())["inception_weights"] == str(relative.absolute())
+    assert json.loads((one / "worker.json").read_text())["weights"] == {"inception": str(relative.absolute())}
     assert "kind: inception\n    mode: clean" in (one / "study.yaml").read_text() and "net.pt" not in (one / "study.yaml").read_text()
 
 

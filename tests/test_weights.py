@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 import pytest
 from standins import Ear
@@ -68,6 +69,16 @@ def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
         yield tmp_path / "data" / "weights"
 
 
+def using(file: Path, function: Callable[[Published], Any]) -> Callable[[Published], Any]:
+    """The function on a machine whose user has named this file."""
+
+    def call(published: Published) -> Any:
+        with machine.use(replace(machine.current(), weights={published.kind: file})):
+            return function(published)
+
+    return call
+
+
 def left(folder: Path) -> set[str]:
     """What lies in the folder, but for locks."""
     return {path.name for path in folder.iterdir() if path.suffix != ".lock"}
@@ -75,8 +86,8 @@ def left(folder: Path) -> set[str]:
 
 def test_it_is_fetched_once_and_said_once(server: Server, data: Path) -> None:
     with progress.watched_by(heard := Ear()):
-        first = find(server.published, None)
-        again = find(server.published, None)
+        first = find(server.published)
+        again = find(server.published)
     assert first == again == weights.Weights(data / "net.pt", server.published.sha256, True)
     assert first.path.read_bytes() == CONTENT and left(data) == {"net.pt"} and server.asked == 1
     assert heard.lines == [f"inception: fetching {server.published.url} (2 MB) into {data}"]
@@ -86,7 +97,7 @@ def test_what_is_there_already_needs_no_server(data: Path) -> None:
     data.mkdir(parents=True)
     (data / "net.pt").write_bytes(CONTENT)
     nowhere = Published("inception", "net.pt", "http://127.0.0.1:1/net.pt", len(CONTENT), hashlib.sha256(CONTENT).hexdigest())
-    assert find(nowhere, None).published
+    assert find(nowhere).published
 
 
 def test_several_at_once_fetch_it_once(server: Server, data: Path) -> None:
@@ -94,7 +105,7 @@ def test_several_at_once_fetch_it_once(server: Server, data: Path) -> None:
 
     def one(_: int) -> bytes:
         with machine.use(machine.Machine(data_dir=data.parent)):
-            return find(server.published, None).path.read_bytes()
+            return find(server.published).path.read_bytes()
 
     with ThreadPoolExecutor(4) as pool:
         assert all(content == CONTENT for content in pool.map(one, range(4)))
@@ -124,7 +135,7 @@ def test_anything_but_the_published_file_is_never_kept(server: Server, data: Pat
     monkeypatch.setattr(weights, "TIMEOUT", 0.3)
     SPOILT[reason](server)
     with pytest.raises(WeightsProblem) as caught:
-        find(server.published, None)
+        find(server.published)
     line = str(caught.value)
     assert line.startswith("inception: the weights are not there and cannot be fetched (") and reason in line
     assert line.endswith(f"); put net.pt into {data}, or give --inception-weights PATH") and "\n" not in line
@@ -134,41 +145,43 @@ def test_anything_but_the_published_file_is_never_kept(server: Server, data: Pat
         time.sleep(0.01)
     assert server.cut_off == (reason == "more came")
     changed(server, status=200, body=CONTENT, says=len(CONTENT), pause=0.0)
-    assert find(server.published, None).path.read_bytes() == CONTENT
+    assert find(server.published).path.read_bytes() == CONTENT
 
 
 def test_without_a_server_it_takes_no_time(data: Path) -> None:
     began = time.monotonic()
     with pytest.raises(WeightsProblem, match=r"the weights are not there and cannot be fetched .*refused"):
-        find(Published("dinov2", "net.pt", "http://127.0.0.1:1/net.pt", 3, "0"), None)
+        find(Published("dinov2", "net.pt", "http://127.0.0.1:1/net.pt", 3, "0"))
     assert time.monotonic() - began < 5
 
 
 @pytest.mark.parametrize("damage", ["a flipped bit", "cut"])
 def test_damage_is_found_and_fetched_again_or_said(server: Server, data: Path, damage: str) -> None:
-    path = find(server.published, None).path
+    path = find(server.published).path
     path.write_bytes(CONTENT[:-1] + b"!" if damage == "a flipped bit" else CONTENT[:100])
     absent = replace(server.published, url="http://127.0.0.1:1/net.pt")
-    assert weights.state(absent, None) == f"damaged: the next use fetches it again ({path})"
+    assert weights.state(absent) == f"damaged: the next use fetches it again ({path})"
     with pytest.raises(WeightsProblem, match=r"net\.pt is damaged and cannot be fetched again"):
-        find(absent, None)
-    assert find(server.published, None).path.read_bytes() == CONTENT and server.asked == 2
+        find(absent)
+    assert find(server.published).path.read_bytes() == CONTENT and server.asked == 2
 
 
 def test_a_file_of_the_users_own_is_taken_as_it_is_and_known_by_its_digest(server: Server, tmp_path: Path) -> None:
     (tmp_path / "other.pt").write_bytes(b"other")
-    other = find(server.published, tmp_path / "other.pt")
+    other = using(tmp_path / "other.pt", find)(server.published)
     assert other == weights.Weights(tmp_path / "other.pt", hashlib.sha256(b"other").hexdigest(), False)
     (tmp_path / "copy.pt").write_bytes(CONTENT)
-    assert find(server.published, tmp_path / "copy.pt").published and server.asked == 0
+    assert using(tmp_path / "copy.pt", find)(server.published).published and server.asked == 0
     with pytest.raises(SettingsProblem, match=r"^--inception-weights: nowhere\.pt: there is no such file; name a file, or leave"):
-        find(server.published, Path("nowhere.pt"))
+        using(Path("nowhere.pt"), find)(server.published)
 
 
 def test_the_state_in_words(server: Server, data: Path, tmp_path: Path) -> None:
-    assert weights.state(server.published, None) == f"not there: the first use fetches 2 MB, or put net.pt into {data}"
-    assert weights.state(server.published, Path("no.pt")) == "not there: give another --inception-weights (no.pt)"
-    path = find(server.published, None).path
-    assert weights.state(server.published, None) == f"there, verified ({path})"
+    assert weights.state(server.published) == f"not there: the first use fetches 2 MB, or put net.pt into {data}"
+    assert using(Path("no.pt"), weights.state)(server.published) == "not there: give another --inception-weights (no.pt)"
+    path = find(server.published).path
+    assert weights.state(server.published) == f"there, verified ({path})"
     (tmp_path / "other.pt").write_bytes(b"other")
-    assert weights.state(server.published, tmp_path / "other.pt") == f"other weights than the published ones ({tmp_path / 'other.pt'})"
+    assert (
+        using(tmp_path / "other.pt", weights.state)(server.published) == f"other weights than the published ones ({tmp_path / 'other.pt'})"
+    )

@@ -13,7 +13,7 @@ from imgcollapse import environment, machine, published
 from imgcollapse.commands.common import machine_from
 from imgcollapse.datasets import DATASETS
 from imgcollapse.errors import SettingsProblem
-from imgcollapse.extractors import EXTRACTORS, dinov2, inception, weights
+from imgcollapse.extractors import EXTRACTORS, weights, with_weights
 from imgcollapse.metrics import METRICS
 from imgcollapse.models import MODELS
 from imgcollapse.regimes import REGIMES
@@ -90,11 +90,7 @@ def doctor(given: dict[str, Any]) -> int:
 
 def _weights() -> dict[str, str]:
     """Which weights extractors would use, and which statistics they can be compared with."""
-    here = machine.current()
-    rows = {
-        "weights: inception": weights.state(inception.PUBLISHED, here.inception_weights),
-        "weights: dinov2": weights.state(dinov2.PUBLISHED, here.dinov2_weights),
-    }
+    rows = {f"weights: {kind}": weights.state(extractor.published()) for kind, extractor in with_weights().items()}
     for name in published.STATISTICS.values():
         there = (weights.folder() / name).is_file()
         cure = f"not there: to compare ours with it, put {published.SOURCE}{name} into {weights.folder()}"

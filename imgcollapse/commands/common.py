@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from imgcollapse import machine
+from imgcollapse.options import WEIGHTS
 
 
 class Stopped(KeyboardInterrupt):
@@ -33,5 +34,6 @@ def stoppable() -> Iterator[list[int]]:
 
 def machine_from(given: dict[str, Any]) -> machine.Machine:
     """The machine that the flags name."""
-    fields = ("device", "precision", "data_dir", "inception_weights", "dinov2_weights")
-    return machine.Machine(**{name: given[name] for name in fields if given.get(name) is not None})
+    fields = {name: given[name] for name in ("device", "precision", "data_dir") if given.get(name) is not None}
+    weights = {kind: file for kind in WEIGHTS if (file := given.get(f"{kind}_weights")) is not None}
+    return machine.Machine(**fields, weights=weights)

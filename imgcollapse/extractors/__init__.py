@@ -1,7 +1,7 @@
 """Extractors: what turns pictures into features. To add one, write a class with `fit` and add its line to the table."""
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from torch import Tensor
 
@@ -10,6 +10,7 @@ from imgcollapse.extractors.classifier import Classifier
 from imgcollapse.extractors.dinov2 import DinoV2
 from imgcollapse.extractors.inception import Inception
 from imgcollapse.extractors.pixels import Pixels
+from imgcollapse.extractors.weights import Published, find
 from imgcollapse.images import World
 from imgcollapse.settings import one_of
 
@@ -42,6 +43,15 @@ class Extractor(Protocol):
         """The extractor, ready for this world."""
 
 
+@runtime_checkable
+class Weighted(Protocol):
+    """An extractor that needs published weights; its name stands in `options.WEIGHTS` as well."""
+
+    @staticmethod
+    def published() -> Published:
+        """The file of weights that it needs."""
+
+
 EXTRACTORS: dict[str, type[Extractor]] = {
     "classifier": Classifier,
     "pixels": Pixels,
@@ -59,9 +69,18 @@ def fetch_weights(extractors: Iterable[Extractor]) -> list[WeightsProblem]:
     """Fetches the weights that these extractors need, so that workers find them; what is in the way of those that cannot be had."""
     missing = []
     for extractor in extractors:
-        if isinstance(extractor, (Inception, DinoV2)):
+        if extractor.kind in with_weights():
             try:
-                extractor.weights()
+                find(with_weights()[extractor.kind].published())
             except WeightsProblem as problem:
                 missing.append(problem)
     return missing
+
+
+def with_weights() -> dict[str, type[Weighted]]:
+    """The extractors of the table that need published weights."""
+    found: dict[str, type[Weighted]] = {}
+    for kind, extractor in EXTRACTORS.items():
+        if issubclass(extractor, Weighted):
+            found[kind] = extractor
+    return found

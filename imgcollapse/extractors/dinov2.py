@@ -36,9 +36,10 @@ class DinoV2(Settings):
     kind: Literal["dinov2"] = "dinov2"
     batch: PositiveInt = Field(32, description="pictures at once; changes no number")
 
-    def weights(self) -> Weights:
-        """The file of weights. Raises WeightsProblem where it is not there and cannot be fetched."""
-        return find(PUBLISHED, machine.current().dinov2_weights)
+    @staticmethod
+    def published() -> Published:
+        """The file of weights that it needs."""
+        return PUBLISHED
 
     def fit(self, world: World) -> "FittedDinoV2":
         """Nothing is learned: the weights are the ruler. Raises DataProblem for points, WeightsProblem, and SettingsProblem for a file of
@@ -49,7 +50,7 @@ class DinoV2(Settings):
         """
         if world.train.are_points:
             raise DataProblem(f"{world.name}: the extractor 'dinov2' needs pictures; use 'pixels'")
-        weights = self.weights()
+        weights = find(PUBLISHED)
         with tried(PUBLISHED, weights, "FD-DINOv2", f"give {PUBLISHED.file}, weights of that layout, or a network in TorchScript"):
             net = _network(weights.path)
             dim = _see(net, torch.zeros(1, 3, SIDE, SIDE, dtype=torch.uint8)).shape[1]

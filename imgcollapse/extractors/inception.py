@@ -37,16 +37,17 @@ class Inception(Settings):
     )
     batch: PositiveInt = Field(64, description="pictures at once; changes no number")
 
-    def weights(self) -> Weights:
-        """The file of weights. Raises WeightsProblem where it is not there and cannot be fetched."""
-        return find(PUBLISHED, machine.current().inception_weights)
+    @staticmethod
+    def published() -> Published:
+        """The file of weights that it needs."""
+        return PUBLISHED
 
     def fit(self, world: World) -> "FittedInception":
         """Nothing is learned: the weights are the ruler. Raises DataProblem for points, WeightsProblem, and SettingsProblem for a file of
         other weights that cannot be used."""
         if world.train.are_points:
             raise DataProblem(f"{world.name}: the extractor 'inception' needs pictures; use 'pixels'")
-        weights = self.weights()
+        weights = find(PUBLISHED)
         name = {"clean": "inception", "legacy": "inception-legacy"}[self.mode] if weights.published else "inception-other"
         cure = f"give a network in TorchScript with the interface of {PUBLISHED.file}, or leave the option out"
         with tried(PUBLISHED, weights, "FID", cure):

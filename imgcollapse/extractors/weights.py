@@ -62,12 +62,13 @@ def folder() -> Path:
     return machine.current().data_dir / "weights"
 
 
-def find(wanted: Published, given: Path | None) -> Weights:
+def find(wanted: Published) -> Weights:
     """The file the user named, else the published one from the data folder, into which it is fetched at its first use.
 
     Raises SettingsProblem for a named file that is not there, and WeightsProblem where the published one is not there (or is damaged) and
     cannot be fetched. Several processes fetch it once.
     """
+    given = machine.current().weights.get(wanted.kind)
     if given is not None:
         if not given.is_file():
             cure = f"name a file, or leave the option out: {wanted.file} is looked for in {folder()}"
@@ -83,8 +84,9 @@ def find(wanted: Published, given: Path | None) -> Weights:
     return Weights(path, wanted.sha256, True)
 
 
-def state(wanted: Published, given: Path | None) -> str:
+def state(wanted: Published) -> str:
     """What `find` would find, in words. Nothing is fetched."""
+    given = machine.current().weights.get(wanted.kind)
     path = given or wanted.place()
     if not path.is_file():
         if given:
