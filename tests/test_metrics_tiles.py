@@ -127,7 +127,21 @@ def test_where_float32_sees_ties_that_are_none_it_is_asked_again() -> None:
     assert among_kept.item() > truth, "the nearest one is not among those that float32 has kept: else this tests nothing"
 
 
-@pytest.mark.parametrize("d", [3, 70])
+def test_the_order_of_what_float32_has_kept_is_that_of_float64() -> None:
+    wrong = 0
+    for seed in range(30):  # all three neighbours are kept, and float32 often sees them in another order
+        x_ND = torch.cat([torch.zeros(1, 50).double(), normal(1, 50, seed) + 3e-8 * normal(3, 50, 100 + seed)])
+        found, expected = Within(x_ND, 1), apart(x_ND[:1], x_ND[1:])[0]
+        seen = [float(expected[i - 1]) for i in found.neighbours.which_NK[0]]
+        wrong += len(found.neighbours.apart_NK[0].unique()) > 1 and seen != sorted(seen)
+        for k in (1, 2, 3):
+            distance_N, which_N = found.neighbours.kth(k)
+            assert distance_N[0].item() == pytest.approx(sorted(expected)[k - 1], rel=1e-15)
+            assert expected[which_N[0] - 1] == pytest.approx(sorted(expected)[k - 1], rel=1e-15), "and it says which one"
+    assert wrong > 3, "else this tests nothing"
+
+
+@pytest.mark.parametrize("d", [3, 200])
 def test_values_do_not_depend_on_the_tile(d: int, monkeypatch: pytest.MonkeyPatch) -> None:
     real, made = normal(150, d, 0), 0.9 * normal(140, d, 1) + 0.1
 
@@ -172,10 +186,12 @@ def test_products_are_in_full_float32_whatever_is_set_outside(monkeypatch: pytes
 
 
 @pytest.mark.parametrize("shift", [0.0, 3.0, 100.0])
-@pytest.mark.parametrize("d", [2, 64, 500])
-def test_kid_from_float32_pairs_keeps_six_digits_also_where_it_is_near_0(d: int, shift: float) -> None:
+@pytest.mark.parametrize("d", [2, 64, 128, 129, 500])
+@pytest.mark.parametrize("tile", [70, 1024])
+def test_kid_keeps_six_digits_also_where_it_is_near_0(d: int, shift: float, tile: int, monkeypatch: pytest.MonkeyPatch) -> None:
     from cleanfid.fid import kernel_distance as other
 
+    monkeypatch.setattr(tiles, "TILE", tile)
     real, made = normal(300, d, 0) + shift, normal(300, d, 1) + shift
     with contextlib.redirect_stdout(io.StringIO()):
         expected = other(real.numpy(), made.numpy(), num_subsets=1, max_subset_size=300)
