@@ -93,13 +93,13 @@ def test_nearest_is_the_nearest_row_and_says_which(n: int) -> None:
     np.testing.assert_allclose(distance_N.numpy(), apart_NM.amin(1).numpy(), rtol=1e-9)
 
 
-@pytest.mark.parametrize("count", [2, 100, BLOCK, BLOCK + 1, 300])
+@pytest.mark.parametrize("count", [1, 2, 3, 100, BLOCK, BLOCK + 1, 300])
 def test_nearest_leaves_out_a_row_itself_where_the_sets_are_the_same(count: int) -> None:
     x_ND = normal(300, D, 0)
     apart_NM = torch.cdist(x_ND, x_ND[:count], compute_mode="donot_use_mm_for_euclid_dist")
     apart_NM.fill_diagonal_(math.inf)
     distance_N, which_N = nearest(x_ND, x_ND[:count], same=True)
-    assert torch.equal(which_N, apart_NM.argmin(1))
+    assert torch.equal(which_N, apart_NM.argmin(1)), "and a picture that is alone is infinitely far from any other"
     np.testing.assert_allclose(distance_N.numpy(), apart_NM.amin(1).numpy(), rtol=1e-9)
 
 

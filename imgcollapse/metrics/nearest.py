@@ -18,7 +18,8 @@ class Neighbours:
     """
 
     def __init__(self, pairs: Pairs, k: int, same: bool = False) -> None:
-        n, self._others = len(pairs.x_ND), len(pairs.y_MD) - same
+        n, m = len(pairs.x_ND), len(pairs.y_MD)
+        self._others = max(1, m - 1 if same and n <= m else m)  # neighbours that a picture may have
         self.pairs, self.same = pairs, same
         self.apart_NK = torch.full((n, min(k + SPARE, self._others)), torch.inf, device=pairs.x_ND.device)
         self.which_NK = torch.zeros_like(self.apart_NK, dtype=torch.int64)
@@ -53,7 +54,7 @@ class Neighbours:
         low_NK, high_NK = apart_NK - error_NK, apart_NK + error_NK
         # the k-th is between the k-th of the lower and that of the upper bounds; what lies outside keeps its place
         open_NK = (high_NK >= low_NK[:, k - 1, None]) & (low_NK <= high_NK[:, k - 1, None])
-        i_P, j_P = open_NK.nonzero(as_tuple=True)
+        i_P, j_P = (open_NK & apart_NK.isfinite()).nonzero(as_tuple=True)
         apart_NK = (apart_NK * pairs.unit).index_put_((i_P, j_P), pairs.exact(i_P, self.which_NK[i_P, j_P]))
         found = apart_NK.kthvalue(k, dim=1)
         squares_N, which_N = found.values, self.which_NK.gather(1, found.indices[:, None]).squeeze(1)
