@@ -29,7 +29,6 @@ from imgcollapse.metrics.neighbours import neighbourhood
 from imgcollapse.metrics.tiles import squared_distances
 
 ROUNDING = 1e-12  # relative: what float64 sums of some hundred terms may differ by
-SINGLE = 1e-6  # of values that are sums over float32 pairs
 Array = NDArray[np.float64]
 Measure = Callable[[Evidence], dict[str, float]]
 MEASURES: dict[str, Measure] = {name: metric.measure for name, metric in METRICS.items()}
@@ -200,7 +199,7 @@ def test_kid_is_the_double_sum_over_pairs_that_leaves_out_each_picture_with_itse
     within_made = sum(kernel(made[i], made[j]) for i in range(m) for j in range(m) if i != j) / (m * (m - 1))
     between = sum(kernel(x_D, y_D) for x_D in real for y_D in made) / (n * m)
     expected = within_real + within_made - 2 * between
-    assert kid(torch.from_numpy(real), torch.from_numpy(made)) == pytest.approx(expected, rel=SINGLE)
+    assert kid(torch.from_numpy(real), torch.from_numpy(made)) == pytest.approx(expected, rel=1e-10)
 
 
 @pytest.mark.filterwarnings("ignore:Metric `Kernel Inception Distance` will save all extracted features:UserWarning")
@@ -213,7 +212,7 @@ def test_kid_agrees_with_torchmetrics() -> None:
     other.update(made, real=False)
     with torch.random.fork_rng():  # it draws its subset, here a permutation of all, from the global generator
         mean, _ = other.compute()
-    assert kid(real, made) == pytest.approx(float(mean), rel=SINGLE)
+    assert kid(real, made) == pytest.approx(float(mean), rel=1e-10)
 
 
 def test_kid_agrees_with_torch_fidelity() -> None:
@@ -221,7 +220,7 @@ def test_kid_agrees_with_torch_fidelity() -> None:
 
     real, made = (x_ND.numpy() for x_ND in features())
     expected = mmd2(kernel_poly(real, real), kernel_poly(real, made), kernel_poly(made, made))
-    assert kid(*features()) == pytest.approx(float(expected), rel=SINGLE)
+    assert kid(*features()) == pytest.approx(float(expected), rel=1e-10)
 
 
 def test_kid_is_unbiased() -> None:
