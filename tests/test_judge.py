@@ -265,8 +265,8 @@ def test_nothing_is_judged_where_no_extractor_is_named(world: World) -> None:
 
 @pytest.mark.parametrize("kind", EXTRACTORS)
 def test_every_extractor_gives_features_and_probabilities_of_the_agreed_form(kind: str, world: World, tmp_path: Path) -> None:
-    files = {f"{name}_weights": make(tmp_path / f"{name}.pt") for name, make in STAND_INS.items()}
-    with machine.use(replace(machine.current(), **files)):  # the published weights are not here
+    files = {name: make(tmp_path / f"{name}.pt") for name, make in STAND_INS.items()}
+    with machine.use(replace(machine.current(), weights=files)):  # the published weights are not here
         fitted = (QUICK if kind == "classifier" else EXTRACTORS[kind]()).fit(world)
     features = fitted.features(world.held_out.pixels)
     record = fitted.record()
