@@ -1,6 +1,7 @@
 """What all tests share: no test reads or writes the user's own folders, and none needs a network."""
 
 import os
+import shutil
 from pathlib import Path
 
 # one thread, here and in every process that a test starts: the tests' networks are so small that threads only wait for each other
@@ -22,3 +23,16 @@ def _own_folders(tmp_path_factory: pytest.TempPathFactory) -> None:
 def _own_working_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """`runs/` is made in a test's own folder."""
     monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture(scope="session")
+def _ablation(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    from pages import ablation
+
+    return ablation(tmp_path_factory.mktemp("ablation"))
+
+
+@pytest.fixture(scope="module")
+def grid(_ablation: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The ablation of `pages`, made once; a copy for each file of tests."""
+    return Path(shutil.copytree(_ablation, tmp_path_factory.mktemp("grid") / "out"))

@@ -39,11 +39,6 @@ def browser() -> Iterator["Browser"]:
 
 
 @pytest.fixture(scope="module")
-def grid(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return ablation(tmp_path_factory.mktemp("grid"))
-
-
-@pytest.fixture(scope="module")
 def file(grid: Path) -> Path:
     return report.write(report.read([grid]), grid / "page.html").page
 

@@ -32,11 +32,6 @@ VOID = {"meta", "img", "input", "link", "br"}
 TOY = ["--dataset", "grid25", "--model", "gmm", "--set", "dataset.size=400", "--set", "model.components=5", "--gens", "2"]
 
 
-@pytest.fixture(scope="module")
-def grid(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return ablation(tmp_path_factory.mktemp("grid"))
-
-
 class Reader(HTMLParser):
     """Elements with their attributes, the text of each, and whether every element is closed where it should be."""
 
