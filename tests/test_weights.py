@@ -125,7 +125,7 @@ SPOILT: dict[str, Callable[[Server], None]] = {
     f"{len(CONTENT):,} bytes came": lambda server: changed(server, body=CONTENT[:-1] + b"!"),
     "more came": lambda server: changed(server, body=CONTENT * 20, says=20 * len(CONTENT)),
     "44 bytes came": lambda server: changed(server, body=b"<html><body>Please log in first</body></html>"[:44], says=44),
-    "Not Found": lambda server: changed(server, status=404),
+    "Not Found": lambda server: changed(server, status=404, body=b"no", says=2),  # short: nobody reads it
     "timed out": lambda server: changed(server, pause=0.6, body=b""),
 }
 

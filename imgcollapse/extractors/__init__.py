@@ -69,9 +69,9 @@ def fetch_weights(extractors: Iterable[Extractor]) -> list[WeightsProblem]:
     """Fetches the weights that these extractors need, so that workers find them; what is in the way of those that cannot be had."""
     missing = []
     for extractor in extractors:
-        if extractor.kind in with_weights():
+        if isinstance(extractor, Weighted):
             try:
-                find(with_weights()[extractor.kind].published())
+                find(extractor.published())
             except WeightsProblem as problem:
                 missing.append(problem)
     return missing

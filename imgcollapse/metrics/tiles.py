@@ -170,7 +170,6 @@ def squared_distances(x_ND: Tensor, y_MD: Tensor, block: int = BLOCK, centre_D: 
     One float64 product of the rows (-2u, |u|^2, 1) with the rows (w, 1, |w|^2). The centre is the mean of y where none is given.
     """
     centre_D = y_MD.mean(0) if centre_D is None else centre_D
-    blur_N = BLUR * (x_ND - centre_D).square().sum(1)
     (n, d), m = x_ND.shape, len(y_MD)
     columns_ME = torch.ones(m, d + 2, dtype=y_MD.dtype, device=y_MD.device)
     columns_ME[:, :d] = y_MD - centre_D
@@ -178,7 +177,7 @@ def squared_distances(x_ND: Tensor, y_MD: Tensor, block: int = BLOCK, centre_D: 
     room = x_ND.new_empty(min(block, n) * m)
     for top in range(0, n, block):
         x_bD = x_ND[top : top + block] - centre_D
-        rows_bE = torch.cat([-2 * x_bD, x_bD.square().sum(1, keepdim=True), torch.ones_like(x_bD[:, :1])], 1)
+        squares_b1 = x_bD.square().sum(1, keepdim=True)
+        rows_bE = torch.cat([-2 * x_bD, squares_b1, torch.ones_like(squares_b1)], 1)
         apart_bM = torch.mm(rows_bE, columns_ME.T, out=room[: len(rows_bE) * m].view(len(rows_bE), m))
-        rows = slice(top, top + len(rows_bE))
-        yield rows, apart_bM.masked_fill_(apart_bM <= blur_N[rows, None], 0.0)
+        yield slice(top, top + len(rows_bE)), apart_bM.masked_fill_(apart_bM <= BLUR * squares_b1, 0.0)
