@@ -1,5 +1,11 @@
 """What can go wrong for a user, and the exit code that says so. Every message names the place, the value and the cure."""
 
+import errno
+import os
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 
 class Problem(ValueError):
     """An error with one clear line for the user."""
@@ -39,3 +45,79 @@ class DivergedProblem(Problem):
     """A network whose loss stopped being a finite number."""
 
     exit_code = 6
+
+
+class SystemProblem(Problem):
+    """Something that the operating system refuses: no room on the disk, no permission, no locks."""
+
+    exit_code = 8
+
+
+AGAIN = "then run the same command again: what is finished is kept"
+CURES = {
+    errno.ENOSPC: f"make room there, or name another folder, {AGAIN}",
+    errno.EDQUOT: f"make room within your quota, or name another folder, {AGAIN}",
+    errno.EFBIG: f"the system bounds the size of files (`ulimit -f`): raise the bound, or name another folder, {AGAIN}",
+    errno.EROFS: "name a folder that can be written",
+    errno.EACCES: "ask for permission, or name another place",
+    errno.EPERM: "ask for permission, or name another place",
+    errno.ENOENT: "look whether it is named rightly, and is still there",
+    errno.ENOTDIR: "a part of this path is a file and no folder: name another place",
+    errno.EISDIR: "it is a folder where a file is wanted: name another place",
+    errno.EEXIST: "something else has this name: name another place",
+    errno.ENAMETOOLONG: "name a shorter place",
+    errno.ELOOP: "the links there lead in a circle: name another place",
+    errno.EMFILE: f"too many files are open at once: raise the bound (`ulimit -n`), {AGAIN}",
+    errno.ENFILE: f"too many files are open on this machine: close some programs, {AGAIN}",
+    errno.ENOMEM: f"close other programs, or take fewer --samples or --jobs, {AGAIN}",
+    errno.EIO: f"the disk or its connection fails: look at the system's log, or name another folder, {AGAIN}",
+    errno.ESTALE: f"the network file system has lost it: look whether it is still mounted, {AGAIN}",
+    errno.ENOLCK: "name a folder on a file system that has locks",
+    errno.ENOSYS: "name a folder on another file system",
+}
+"""By error number, what to do about it."""
+OTHERWISE = f"see that the system allows it, {AGAIN}"
+
+
+@contextmanager
+def placed_at(path: str | os.PathLike[str]) -> Iterator[None]:
+    """Gives an OSError inside the block its place, where the system did not say one (as when writing fails for want of room)."""
+    try:
+        yield
+    except OSError as error:
+        if error.filename is None and error.errno is not None:
+            error.filename = os.fspath(path)
+        raise
+
+
+def explained(error: BaseException) -> Problem | None:
+    """The Problem in which an error is told to a user: itself where it is one, else what the system refused, with place, reason and cure.
+
+    None for everything else, which is a fault of the program. The one boundary: the command line and the workers ask it.
+    """
+    if isinstance(error, Problem):
+        return error
+    number = getattr(error, "errno", None) or _number(error)
+    if isinstance(error, MemoryError) or "out of memory" in str(error).lower() or number == errno.ENOMEM:
+        return SystemProblem(f"memory: {_reason(error) or 'there is not enough'}; {CURES[errno.ENOMEM]}")
+    if number is None and not isinstance(error, OSError):
+        return None
+    place = getattr(error, "filename", None)
+    said = os.strerror(number) if number else _reason(error)
+    where = os.fsdecode(place) if isinstance(place, (str, bytes)) else "the system says no" if place is None else str(place)
+    return SystemProblem(f"{where}: {said}; {CURES.get(number or 0, OTHERWISE)}")
+
+
+def _number(error: BaseException) -> int | None:
+    """The system's error number in the words of what does not carry it: safetensors (`os error 28`), torch, shutil (`[Errno 28]`)."""
+    found = re.search(r"(?:os error|[Ee]rrno:?) (\d+)", str(error))
+    if found:
+        return int(found[1])
+    full = ("PytorchStreamWriter failed", "No space left on device")
+    return errno.ENOSPC if any(said in str(error) for said in full) else None
+
+
+def _reason(error: BaseException) -> str:
+    """Its first line, without what only programmers read."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return lines[0][:200].rstrip(".") if lines else ""

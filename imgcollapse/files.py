@@ -1,15 +1,24 @@
 """Files that are there whole or not at all, and manifests that tell when one has changed."""
 
+import errno
 import json
 import os
+import re
+import stat
+from contextlib import suppress
 from datetime import UTC, datetime
-from hashlib import file_digest
+from hashlib import file_digest, sha256
+from itertools import count
 from pathlib import Path
+from secrets import token_hex
 from typing import Any
 
-from imgcollapse.errors import DataProblem
+from imgcollapse import locks, progress
+from imgcollapse.errors import DataProblem, placed_at
 
 MANIFEST = "MANIFEST.json"
+NO_FSYNC = (errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS)  # answers of file systems that have no such thing
+PART = re.compile(r"\.imgcollapse-[0-9a-f]{16}\.part")  # a file on its way to its place
 
 
 def write_text(path: Path, text: str) -> None:
@@ -18,17 +27,45 @@ def write_text(path: Path, text: str) -> None:
 
 
 def write_bytes(path: Path, data: bytes) -> None:
-    """All of it or nothing: another reader never sees half a file."""
-    part = path.with_name(path.name + ".part")
-    part.write_bytes(data)
-    sync(part)
-    os.replace(part, path)
+    """All of it or nothing, whoever else writes the same: into a file of its own beside, put on the disk, then renamed.
+
+    What a killed process leaves there is known by its name: see `sweep`. Raises OSError with its place.
+    """
+    part = path.with_name(f".imgcollapse-{token_hex(8)}.part")
+    try:
+        with part.open("xb") as file:
+            locks.mark(file.fileno())
+            file.write(data)
+            file.flush()
+            _put_on_disk(file.fileno(), part)
+            if os.name == "nt":
+                file.close()  # Windows renames no open file
+            os.replace(part, path)
+    except BaseException as error:
+        with suppress(OSError):
+            part.unlink(missing_ok=True)
+        if isinstance(error, OSError):
+            error.filename, error.filename2 = str(path), None
+        raise
+
+
+def is_part(path: Path) -> bool:
+    """Whether the file is one of `write_bytes` on its way to its place, or what is left of one."""
+    return PART.fullmatch(path.name) is not None
+
+
+def sweep(folder: Path) -> None:
+    """Removes what killed processes left of files on their way; not those whose writer is alive."""
+    for path in folder.glob(".imgcollapse-*.part"):
+        if is_part(path) and not locks.is_locked(path):
+            with suppress(OSError):
+                path.unlink()
 
 
 def append_line(path: Path, record: dict[str, Any]) -> None:
     """Adds one line of JSON; a line that a killed process left unfinished is ended first."""
     line = json.dumps(record, ensure_ascii=False, allow_nan=False) + "\n"
-    with path.open("a+b") as file:
+    with placed_at(path), path.open("a+b") as file:
         if file.tell():
             file.seek(-1, os.SEEK_END)
             line = line if file.read(1) == b"\n" else "\n" + line
@@ -44,45 +81,106 @@ def read_json(path: Path) -> dict[str, Any]:
     """A record of a run. Raises DataProblem where it cannot be read."""
     try:
         return dict(json.loads(path.read_text(encoding="utf-8")))
-    except (OSError, ValueError, TypeError) as error:
-        raise DataProblem(f"{path}: cannot be read ({error}); remove its generation folder and run again") from None
+    except (OSError, ValueError, TypeError, RecursionError) as error:
+        reason = getattr(error, "strerror", None) or ("it is empty" if is_empty(path) else f"it is damaged: {error}")
+        raise DataProblem(f"{path}: cannot be read ({reason}); run the same run or ablation again, which makes it anew") from None
 
 
-def write_manifest(folder: Path) -> None:
-    """Names every file in the folder with its size and SHA-256, then asks the system to put all of it on the disk."""
-    files = {str(path.relative_to(folder)): _entry(path) for path in sorted(folder.rglob("*")) if path.is_file()}
-    write_text(folder / MANIFEST, to_json({"written": datetime.now(UTC).isoformat(timespec="seconds"), "files": files}))
+def is_empty(path: Path) -> bool:
+    """Whether it is a file of no bytes, as a full disk leaves them."""
+    return path.is_file() and not path.stat().st_size
+
+
+def write_manifest(folder: Path, made_by: dict[str, Any] | None = None) -> None:
+    """Names every file in the folder with its size and SHA-256, and what made them; then asks the system to put all of it on the disk."""
+    files = {path.relative_to(folder).as_posix(): _entry(path) for path in sorted(folder.rglob("*")) if path.is_file()}
+    record = {"written": datetime.now(UTC).isoformat(timespec="seconds"), "made_by": made_by, "files": files}
+    write_text(folder / MANIFEST, to_json({**record, "sha256": digest(record)}))
     for path in (*folder.rglob("*"), folder):
         sync(path)
 
 
-def damage(folder: Path) -> str | None:
-    """What is wrong with a generation's files, in words; None where every file is as its manifest says."""
+def read_manifest(folder: Path) -> dict[str, Any]:
+    """`written`, `made_by` (None: not known), `files`: path -> `size`, `sha256`. Raises DataProblem for what is missing or damaged."""
     try:
-        files = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))["files"]
-        expected = {name: (entry["size"], entry["sha256"]) for name, entry in files.items()}
+        record = dict(json.loads((folder / MANIFEST).read_text(encoding="utf-8")))
+        own = record.pop("sha256", None)
+        files = {str(name): {"size": int(entry["size"]), "sha256": str(entry["sha256"])} for name, entry in record["files"].items()}
     except FileNotFoundError:
-        return f"{MANIFEST} is missing"
-    except (ValueError, KeyError, TypeError, AttributeError):
-        return f"{MANIFEST} is damaged"
-    for name, (size, sha256) in expected.items():
+        raise DataProblem(f"{MANIFEST} is missing") from None
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        raise DataProblem(f"{MANIFEST} is damaged") from None
+    if own != digest(record) and (own is not None or "made_by" in record):  # those of older versions have neither
+        raise DataProblem(f"{MANIFEST} is damaged")
+    return {"written": record.get("written"), "made_by": record.get("made_by"), "files": files}
+
+
+def damage(folder: Path, but: str = "") -> str | None:
+    """What is wrong with a generation's files, in words; None where every file is as its manifest says.
+
+    Files in the folder `but` are not looked at.
+    """
+    try:
+        files = read_manifest(folder)["files"]
+    except DataProblem as problem:
+        return str(problem)
+    for name, entry in files.items():
         path = folder / name
+        if but and name.startswith(f"{but}/"):
+            continue
         if not path.is_file():
             return f"{name} is missing"
-        if path.stat().st_size != size:
-            return f"{name} has {path.stat().st_size:,} bytes, the manifest says {size:,}"
-        if _entry(path)["sha256"] != sha256:
+        if path.stat().st_size != entry["size"]:
+            return f"{name} has {path.stat().st_size:,} bytes, the manifest says {entry['size']:,}"
+        if _entry(path)["sha256"] != entry["sha256"]:
             return f"{name} has changed (its SHA-256 is not the manifest's)"
     return None
 
 
+def as_usual(folder: Path) -> None:
+    """Gives every file in the folder the permissions of any new file there: some libraries write theirs for the owner alone."""
+    probe = folder / f".imgcollapse-{token_hex(8)}.part"
+    with placed_at(folder):
+        probe.touch()
+        usual = stat.S_IMODE(probe.stat().st_mode)
+        probe.unlink()
+        for path in folder.rglob("*"):
+            if path.is_file() and not path.is_symlink():
+                path.chmod(usual)
+
+
+def set_aside(path: Path) -> Path:
+    """Moves what cannot be used out of the way, into the folder `set_aside` beside it; the place where it lies now."""
+    shelf = path.parent / "set_aside"
+    with placed_at(shelf):
+        shelf.mkdir(exist_ok=True)
+        taken = {one.name for one in shelf.iterdir()}
+        aside = next(place for number in count(1) if (place := shelf / f"{path.name}-{number}").name not in taken)
+        path.rename(aside)
+    return aside
+
+
+def digest(record: Any) -> str:
+    """SHA-256 (hexadecimal) of a JSON-ready record; the order of its keys does not matter."""
+    return sha256(json.dumps(record, sort_keys=True, ensure_ascii=True, allow_nan=False).encode()).hexdigest()
+
+
 def first_difference(before: Any, now: Any, place: str = "") -> str:
-    """`place 'old', now 'new'` for the first value in which two records differ."""
+    """`place 'old', now 'new'` for the first value in which two records differ; long values are cut."""
     if isinstance(before, dict) and isinstance(now, dict):
         for key in [*before, *(key for key in now if key not in before)]:
             if before.get(key) != now.get(key):
                 return first_difference(before.get(key), now.get(key), f"{place}.{key}" if place else str(key))
-    return f"{place} {before!r}, now {now!r}"
+    if isinstance(before, list) and isinstance(now, list) and len(before) == len(now):
+        for number, (one, other) in enumerate(zip(before, now, strict=True)):
+            if one != other:
+                return first_difference(one, other, f"{place}.{number}")
+    return f"{place} {_short(before)}, now {_short(now)}"
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 80 else f"{text[:60]}... ({len(text):,} characters)"
 
 
 def _entry(path: Path) -> dict[str, Any]:
@@ -92,8 +190,20 @@ def _entry(path: Path) -> dict[str, Any]:
 
 def sync(path: Path) -> None:
     """Asks the system to put a file or folder on the disk, so that a crash after the rename cannot leave it empty."""
-    descriptor = os.open(path, os.O_RDONLY)
+    with placed_at(path):
+        descriptor = os.open(path, os.O_RDONLY)
+        try:
+            _put_on_disk(descriptor, path)
+        finally:
+            os.close(descriptor)
+
+
+def _put_on_disk(descriptor: int, path: Path) -> None:
     try:
         os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    except OSError as error:
+        if error.errno not in NO_FSYNC:
+            raise
+        progress.say_once(
+            f"{path.parent}: this file system cannot be asked to put files on the disk at once; a power cut may damage the newest"
+        )

@@ -25,16 +25,18 @@ class Silent:
 
 
 _watcher: ContextVar[Watcher] = ContextVar("watcher", default=Silent())  # noqa: B039 (it holds no state)
+_said: ContextVar[set[str] | None] = ContextVar("said", default=None)
 
 
 @contextmanager
 def watched_by(watcher: Watcher) -> Iterator[None]:
     """Makes `watcher` hear of all work inside the block."""
-    token = _watcher.set(watcher)
+    token, said = _watcher.set(watcher), _said.set(set())
     try:
         yield
     finally:
         _watcher.reset(token)
+        _said.reset(said)
 
 
 def steps(total: int, what: str) -> Generator[int]:
@@ -52,3 +54,12 @@ def steps(total: int, what: str) -> Generator[int]:
 def say(line: str) -> None:
     """One line a user should hear."""
     _watcher.get().say(line)
+
+
+def say_once(line: str) -> None:
+    """A line that the watcher hears once, however often it would be said."""
+    said = _said.get()
+    if said is None or line not in said:
+        say(line)
+    if said is not None:
+        said.add(line)

@@ -1,23 +1,15 @@
 """What several runs would make alike, made once: a folder of generations addressed by all that decides them, hard-linked into every run."""
 
-import json
 import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
-from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
-
-from imgcollapse import progress
-from imgcollapse.files import damage, sync
-
-
-def address(recipe: dict[str, Any]) -> str:
-    """SHA-256 (hexadecimal) of a JSON-ready record; the order of its keys does not matter."""
-    return sha256(json.dumps(recipe, sort_keys=True, ensure_ascii=True, allow_nan=False).encode()).hexdigest()
+from imgcollapse import locks, progress
+from imgcollapse.errors import placed_at
+from imgcollapse.files import damage, read_manifest, set_aside, sync
 
 
 class Shelf:
@@ -30,25 +22,20 @@ class Shelf:
     def turn(self, key: str, what: str) -> Iterator[None]:
         """Only one process at a time is in the block with this key. A process that dies gives its turn up."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(self.folder / f"{key}.lock")
-        try:
-            lock.acquire(timeout=0)
-        except Timeout:
-            progress.say(f"{what}: another run is making the same one; waiting for it")
-            lock.acquire()
-        try:
+        with locks.locked(self.folder / f"{key}.lock", waiting=f"{what}: another run is making the same one; waiting for it"):
             yield
-        finally:
-            lock.release()
 
-    def lend(self, key: str, place: Path) -> bool:
-        """Puts the entry, checked against its manifest, at `place` by one rename; False where there is none that is whole."""
+    def lend(self, key: str, place: Path, made_by: dict[str, Any] | None = None) -> bool:
+        """Puts the entry, checked against its manifest and what should have made it, at `place` by one rename; False where there is none."""
         entry = self.folder / key
         if not entry.is_dir():
             return False
-        if wrong := damage(entry):
-            progress.say(f"{entry}: {wrong}; made again")
-            shutil.rmtree(entry)
+        wrong = damage(entry)
+        if wrong is None and read_manifest(entry)["made_by"] != made_by:
+            wrong = "was made by something else"
+        if wrong is not None:
+            aside = set_aside(entry)
+            progress.say(f"{entry}: {wrong}; made again (the old one is kept as {aside.relative_to(self.folder)})")
             return False
         _link(entry, place)
         return True
@@ -64,7 +51,8 @@ def _link(source: Path, place: Path) -> None:
     draft = place.with_name(place.name + ".draft")
     shutil.rmtree(draft, ignore_errors=True)
     try:
-        shutil.copytree(source, draft, copy_function=_link_file)
+        with placed_at(draft):
+            shutil.copytree(source, draft, copy_function=_link_file)
         draft.rename(place)
         sync(place.parent)
     except BaseException:

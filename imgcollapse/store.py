@@ -4,24 +4,27 @@ import json
 import shutil
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
+from functools import cache
 from pathlib import Path
 from typing import Any, overload
 
 import yaml
-from filelock import FileLock, Timeout
 from PIL import Image
 
-from imgcollapse import progress
-from imgcollapse.errors import DataProblem, InUseProblem, OtherStudyProblem, SettingsProblem
-from imgcollapse.files import MANIFEST, append_line, damage, first_difference, read_json, sync, to_json, write_manifest, write_text
+from imgcollapse import files, locks, progress
+from imgcollapse.errors import DataProblem, InUseProblem, OtherStudyProblem, SettingsProblem, placed_at
+from imgcollapse.files import MANIFEST, append_line, damage, digest, first_difference, read_json, sync, to_json, write_text
 from imgcollapse.images import ImageSet
 from imgcollapse.npz import read_images as read_images
 from imgcollapse.npz import write_images
-from imgcollapse.shelf import Shelf, address
+from imgcollapse.settings import read_file
+from imgcollapse.shelf import Shelf
 
 STUDY, REFERENCE, ENVIRONMENT, HISTORY, LOCK = "study.yaml", "reference.json", "environment.json", "history.jsonl", ".lock"
 SAMPLES, LATENTS, SCORES, PROVENANCE, GRID, MODEL = "samples.npz", "latents.npz", "scores.json", "provenance.json", "grid.png", "model"
+_OLDER_PARTS = [f"{name}.part" for name in (STUDY, REFERENCE, ENVIRONMENT, "worker.json", "failed.json")]  # older versions' way of writing
+OWN = ("generation", "model", "samples", "seed", "reference")  # of what made a generation, all that does not follow from the ones before
 
 
 def generation_folder(run: Path, generation: int) -> Path:
@@ -36,35 +39,31 @@ def opened(run: Path, study: str, shared: Path | None = None) -> Iterator["Kept"
     `shared` is a folder of generations that several runs have in common: what another run made there is linked, not made again.
     Raises OtherStudyProblem where it holds another study (or files of something else), InUseProblem where another process writes it.
     """
-    if run.is_dir() and not (run / STUDY).exists() and any(entry.name != LOCK for entry in run.iterdir()):
+    if run.is_dir() and not (run / STUDY).exists() and any(not _ours(entry) for entry in run.iterdir()):
         raise OtherStudyProblem(f"{run}: this folder holds other files, and nothing is ever overwritten; choose another --out")
     run.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(run / LOCK)
-    try:
-        lock.acquire(timeout=1)  # `in_use` holds it for a moment
-    except Timeout:
-        raise InUseProblem(f"{run}: another process is writing this run; wait for its end, or choose another --out") from None
-    try:
-        if not (run / STUDY).exists():
-            write_text(run / STUDY, study)
-        _same_study(run / STUDY, study)
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(locks.locked(run / LOCK, seconds=1))  # `in_use` holds it for a moment
+        except locks.Timeout:
+            raise InUseProblem(f"{run}: another process is writing this run; wait for its end, or choose another --out") from None
+        files.sweep(run)
+        for left in _OLDER_PARTS:
+            (run / left).unlink(missing_ok=True)  # by an older version that was killed
         for draft in run.glob("gen_*.draft"):
             shutil.rmtree(draft)  # left by a process that was killed; never a finished generation
+        _same_study(run, study)
         yield Kept(run, shared)
-    finally:
-        lock.release()
 
 
 def in_use(run: Path) -> bool:
     """Whether a process is writing this run now."""
-    if not (run / LOCK).exists():
-        return False
-    lock = FileLock(run / LOCK)
-    try:
-        with lock.acquire(timeout=0):
-            return False
-    except Timeout:
-        return True
+    return locks.is_locked(run / LOCK)
+
+
+def _ours(path: Path) -> bool:
+    """Whether a run that was stopped before its study was written may have left this file."""
+    return path.name == LOCK or files.is_part(path) or path.name in _OLDER_PARTS
 
 
 class Kept:
@@ -73,6 +72,7 @@ class Kept:
     def __init__(self, run: Path, shared: Path | None = None) -> None:
         self.run = run
         self.shelf = Shelf(shared) if shared else None
+        self._recipe: dict[str, Any] = {}
 
     @contextmanager
     def turn(self, generation: int, recipe: dict[str, Any]) -> Iterator[bool]:
@@ -81,7 +81,8 @@ class Kept:
         `recipe` is all that decides the generation (JSON-ready; `provenance` among it): where another run that shares the same folder
         made one by the same recipe, that one is linked.
         """
-        if self._has(generation, recipe["provenance"]["training_set"]):
+        self._recipe = recipe
+        if self._has(generation):
             yield False
             return
         began = time.monotonic()
@@ -89,9 +90,9 @@ class Kept:
             yield True
             self._note(generation, "made", began)
             return
-        key, place = address(recipe), generation_folder(self.run, generation)
+        key, place = digest(recipe), generation_folder(self.run, generation)
         with self.shelf.turn(key, f"generation {generation}"):
-            if self.shelf.lend(key, place):
+            if self.shelf.lend(key, place, self._made_by()):
                 self._note(generation, "shared", began, key)
                 yield False
                 return
@@ -100,19 +101,25 @@ class Kept:
             self.shelf.put(key, place)
             self._note(generation, "made", began, key)
 
-    def _has(self, generation: int, training_set: str) -> bool:
-        """Whether it is there, undamaged, and learned from the training set of that digest; if not, what is there is set aside."""
+    def _has(self, generation: int) -> bool:
+        """Whether it is there, undamaged, and made by this very recipe from these very samples; if not, what is there is set aside."""
         folder = generation_folder(self.run, generation)
         if not folder.exists():
             return False
-        wrong = damage(folder)
-        if wrong is None and read_json(folder / PROVENANCE)["training_set"] != training_set:
-            wrong = "learned from samples that have since been made anew"
+        wrong = damage(folder) or _unlike(made_by(folder), self._made_by())
         if wrong is None:
             return True
-        aside = self._aside(folder)
+        aside = files.set_aside(folder)
         progress.say(f"{folder.name}: {wrong}; made again (the old folder is kept as {aside.relative_to(self.run)})")
         return False
+
+    def _made_by(self) -> dict[str, Any]:
+        """What makes the generation whose turn it is: settings, and digests of the reference, the training set and the samples in it."""
+        recipe = json.loads(to_json(self._recipe))
+        provenance, reference = recipe.pop("provenance"), recipe.pop("reference")
+        origins = [int(name.split()[-1]) for name in provenance["made_of"] if name != "real"]
+        parents = {str(origin): samples_digest(generation_folder(self.run, origin)) for origin in origins}
+        return {**recipe, "reference": digest(reference), "training_set": provenance["training_set"], "parents": parents}
 
     def samples(self, before: int) -> Sequence[ImageSet]:
         """The samples of generations 0 to `before` - 1, each read when it is asked for."""
@@ -133,16 +140,18 @@ class Kept:
         place = generation_folder(self.run, generation)
         draft = place.with_suffix(".draft")
         try:
-            draft.mkdir()
-            write_images(draft / SAMPLES, samples)
-            write_images(draft / LATENTS, latents)
-            write_text(draft / SCORES, to_json(scores))
-            write_text(draft / PROVENANCE, to_json(provenance))
-            grid.save(draft / GRID, optimize=True)
-            save_model(draft / MODEL)
-            write_manifest(draft)
-            draft.rename(place)
-            sync(self.run)
+            with placed_at(draft):
+                draft.mkdir()
+                write_images(draft / SAMPLES, samples)
+                write_images(draft / LATENTS, latents)
+                write_text(draft / SCORES, to_json(scores))
+                write_text(draft / PROVENANCE, to_json(provenance))
+                grid.save(draft / GRID, optimize=True)
+                save_model(draft / MODEL)
+                files.as_usual(draft)
+                files.write_manifest(draft, self._made_by())
+                draft.rename(place)
+                sync(self.run)
         except BaseException:
             shutil.rmtree(draft, ignore_errors=True)
             raise
@@ -150,32 +159,26 @@ class Kept:
     def fix(self, name: str, record: dict[str, Any]) -> None:
         """Writes a record of the run, once. Raises OtherStudyProblem where it was written before and said something else."""
         path = self.run / name
-        if not path.exists():
+        before, now = _readable(path), json.loads(to_json(record))
+        if before is None:
             write_text(path, to_json(record))
-        before, now = read_json(path), json.loads(to_json(record))
-        if before != now:
+        elif before != now:
             begun = first_difference(before, now)
             raise OtherStudyProblem(f"{path}: the run was begun with {begun}; put the data and classifiers back, or choose another --out")
 
     def note_environment(self, environment: dict[str, Any]) -> None:
         """Adds the versions and hardware of this session to the run's record, where they differ from the last session's."""
-        path = self.run / ENVIRONMENT
-        sessions = read_json(path)["sessions"] if path.exists() else []
+        path, study = self.run / ENVIRONMENT, _study_digest(read_file(self.run / STUDY))
+        record = _readable(path) or {}
+        sessions = record.get("sessions", [])
         if not sessions or sessions[-1] != environment:
             if sessions:
                 progress.say(f"{path}: {first_difference(sessions[-1], environment)}; last digits may differ from an uninterrupted run")
-            write_text(path, to_json({"sessions": [*sessions, environment]}))
+            write_text(path, to_json({"study": study, "sessions": [*sessions, environment]}))
 
     def _note(self, generation: int, how: str, began: float, key: str | None = None) -> None:
         line = {"generation": generation, "how": how, "seconds": round(time.monotonic() - began, 3), **({"key": key} if key else {})}
         append_line(self.run / HISTORY, line)
-
-    def _aside(self, folder: Path) -> Path:
-        shelf = self.run / "set_aside"
-        shelf.mkdir(exist_ok=True)
-        aside = shelf / f"{folder.name}-{sum(1 for _ in shelf.glob(folder.name + '-*')) + 1}"
-        folder.rename(aside)
-        return aside
 
 
 def finished(run: Path) -> list[int]:
@@ -196,22 +199,114 @@ def chosen(run: Path, generation: int | None = None) -> int:
 
 
 def history(run: Path) -> list[dict[str, Any]]:
-    """How each generation came to be, in the order in which they did: `made` or `shared`, and in how many seconds."""
+    """How each generation came to be, in the order in which they did: `made` or `shared`, and in how many seconds.
+
+    A line that is damaged is said, and passed over: it counts in no sum.
+    """
     try:
-        lines = (run / HISTORY).read_text(encoding="utf-8").splitlines()
-    except OSError:
+        lines = (run / HISTORY).read_bytes().splitlines()
+    except FileNotFoundError:
         return []
-    return [json.loads(line) for line in lines if line.startswith("{") and line.endswith("}")]
+    found = []
+    for number, line in enumerate(lines):
+        try:
+            record = json.loads(line)
+            found.append(
+                {**record, "generation": int(record["generation"]), "how": str(record["how"]), "seconds": float(record["seconds"])}
+            )
+        except (ValueError, KeyError, TypeError):
+            if line.strip():
+                progress.say_once(
+                    f"{run / HISTORY}:{number + 1}: this line is damaged and passed over; times and counts of this run lack it"
+                )
+    return found
+
+
+def sound(run: Path) -> list[int]:
+    """The finished generations whose files are as they were written, by what this run says that made them, in order.
+
+    For whoever shows them; a generation that does not fit is said, and left out. Weights are not looked at.
+    """
+    return [generation for generation in finished(run) if misfit(run, generation) is None]
+
+
+def misfit(run: Path, generation: int, weights: bool = False) -> str | None:
+    """What does not fit in a finished generation, in words: damage, or something else that made it. It is said once.
+
+    `weights`: look at the model's files as well.
+    """
+    folder = generation_folder(run, generation)
+    beside = (MANIFEST, SAMPLES, LATENTS, SCORES, PROVENANCE, GRID, f"../{STUDY}", f"../{REFERENCE}")
+    wrong = _misfit(run, generation, weights, tuple(_stamp(folder / name) for name in beside)) or _misled(run, generation)
+    if wrong:
+        progress.say_once(f"{folder}: {wrong}; left out (the run's own command, run again, mends it)")
+    return wrong
+
+
+@cache
+def _misfit(run: Path, generation: int, weights: bool, stamps: tuple[tuple[int, int], ...]) -> str | None:
+    """Damage, or other settings than the run's. The digests of unchanged files (by their stamps) are taken once."""
+    folder = generation_folder(run, generation)
+    if wrong := damage(folder, but="" if weights else MODEL):
+        return wrong
+    made = made_by(folder)
+    if made is None:
+        return None  # by an older version, which kept no word of it
+    study, reference = read_file(run / STUDY), _readable(run / REFERENCE, quiet=True)
+    own = {**made, "generation": generation, **{name: study.get(name) for name in ("model", "samples", "seed")}}
+    return _unlike(made, own if reference is None else {**own, "reference": digest(reference)})
+
+
+def _misled(run: Path, generation: int) -> str | None:
+    """Whether the samples that it learned from are others than those that are there."""
+    made = made_by(generation_folder(run, generation))
+    if made is None:
+        return None
+    parents = {origin: samples_digest(generation_folder(run, int(origin))) for origin in made["parents"]}
+    return _unlike(made, {**made, "parents": parents})
+
+
+def made_by(folder: Path) -> dict[str, Any] | None:
+    """What made a finished generation; None where an older version of this program wrote it, which kept no word of that."""
+    made: dict[str, Any] | None = files.read_manifest(folder)["made_by"]
+    return made
+
+
+def samples_digest(folder: Path) -> str | None:
+    """The SHA-256 of a generation's samples, from its manifest; None where that cannot be told."""
+    try:
+        entry = files.read_manifest(folder)["files"].get(SAMPLES)
+    except DataProblem:
+        return None
+    return None if entry is None else str(entry["sha256"])
+
+
+def _unlike(made: dict[str, Any] | None, now: dict[str, Any]) -> str | None:
+    """How what made a generation differs from what should have, in words."""
+    if made is None:
+        return "is by an older version of imgcollapse, which kept no word of what made it"
+    for name in OWN:
+        if made.get(name) != now[name]:
+            said = first_difference({name: made.get(name)}, {name: now[name]})
+            return "was judged by another reference" if name == "reference" else f"was made by other settings ({said})"
+    if made.get("training_set") != now["training_set"] or made.get("parents") != now["parents"]:
+        return "learned from samples that have since been made anew"
+    return None
 
 
 def scores(run: Path) -> list[dict[str, Any]]:
-    """The scores of all finished generations, in order."""
-    return [scores_of(run, generation) for generation in finished(run)]
+    """The scores of all finished generations that fit, in order."""
+    return [scores_of(run, generation) for generation in sound(run)]
 
 
 def scores_of(run: Path, generation: int) -> dict[str, Any]:
     """The scores of one finished generation."""
     return read_json(generation_folder(run, generation) / SCORES)
+
+
+def reference(run: Path) -> dict[str, Any] | None:
+    """The run's record of data and judge; None where there is none yet, or where it is damaged, which is said."""
+    return _readable(run / REFERENCE, quiet=True)
 
 
 class _Samples(Sequence[ImageSet]):
@@ -231,13 +326,62 @@ class _Samples(Sequence[ImageSet]):
         return read_images(generation_folder(self._run, range(self._count)[index]) / SAMPLES)
 
 
-def _same_study(path: Path, study: str) -> None:
-    try:
-        before = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError):
-        before = None
+def _same_study(run: Path, study: str) -> None:
+    """Writes the study where there is none. Raises OtherStudyProblem where the folder was begun with another one."""
     now = yaml.safe_load(study)
-    if not isinstance(before, dict):
-        raise OtherStudyProblem(f"{path}: is damaged, so it cannot be told which study the folder holds; choose another --out")
-    if before != now:
-        raise OtherStudyProblem(f"{path.parent}: holds another study ({first_difference(before, now)}); choose another --out")
+    before = _readable(run / STUDY, quiet=True)
+    if before is not None and before != now:
+        raise OtherStudyProblem(f"{run}: holds another study ({first_difference(before, now)}); choose another --out")
+    _fitting(run, now)
+    if before is None:
+        _readable(run / STUDY)
+        write_text(run / STUDY, study)
+    begun = (_readable(run / ENVIRONMENT, quiet=True) or {}).get("study")
+    if begun is not None and begun != _study_digest(now):
+        raise OtherStudyProblem(f"{run / STUDY}: was changed after the run was begun; change it back, or choose another --out")
+
+
+def _fitting(run: Path, study: dict[str, Any]) -> None:
+    """Raises OtherStudyProblem where there are generations, and none of them was made by these settings."""
+    there = []
+    for folder in sorted(run.glob("gen_[0-9]*")):
+        with suppress(DataProblem):
+            there.append(made_by(folder))
+    if None in there:
+        older = "holds generations of an older version of imgcollapse, which kept no word of what made them"
+        raise OtherStudyProblem(f"{run}: {older}; choose another --out")
+    wanted = json.loads(to_json({name: study[name] for name in OWN if name in study}))
+    known = [{name: made.get(name) for name in wanted} for made in there if made]
+    if known and wanted not in known:
+        said = first_difference(known[0], wanted)
+        raise OtherStudyProblem(f"{run}: holds generations of another study ({said}); choose another --out")
+
+
+def _study_digest(study: dict[str, Any]) -> str:
+    """Of all that a run may not change under way; how many generations it has is no part of it."""
+    return digest({name: value for name, value in study.items() if name != "gens"})
+
+
+def _readable(path: Path, quiet: bool = False) -> dict[str, Any] | None:
+    """A record of the run; None where there is none. One that cannot be read is set aside (`quiet`: left where it is), and said."""
+    if not path.exists():
+        return None
+    try:
+        return read_file(path) if path.name == STUDY else read_json(path)
+    except (DataProblem, SettingsProblem):
+        why = "is empty" if files.is_empty(path) else "is damaged"
+    if quiet:
+        progress.say_once(f"{path}: {why} and left out (the run's own command, run again, makes it anew)")
+        return None
+    aside = files.set_aside(path)
+    progress.say(f"{path}: {why}; made anew (the old one is kept as {aside.relative_to(path.parent)})")
+    return None
+
+
+def _stamp(path: Path) -> tuple[int, int]:
+    """Tells a file from a changed one, mostly."""
+    try:
+        found = path.stat()
+    except OSError:
+        return (-1, -1)
+    return (found.st_size, found.st_mtime_ns)

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from imgcollapse import progress, shelf
-from imgcollapse.files import damage, write_manifest
-from imgcollapse.shelf import Shelf, address
+from imgcollapse.files import damage, digest, write_manifest
+from imgcollapse.shelf import Shelf
 
 
 def finished(place: Path, text: str = "pictures") -> Path:
@@ -21,7 +21,7 @@ def finished(place: Path, text: str = "pictures") -> Path:
 
 
 def test_an_address_is_that_of_the_content() -> None:
-    assert address({"a": 1, "b": [1.5, None]}) == address({"b": [1.5, None], "a": 1}) != address({"a": 1, "b": [1.5, 0]})
+    assert digest({"a": 1, "b": [1.5, None]}) == digest({"b": [1.5, None], "a": 1}) != digest({"a": 1, "b": [1.5, 0]})
 
 
 def test_what_is_put_is_lent_whole_and_takes_no_second_place_on_the_disk(tmp_path: Path) -> None:

@@ -15,7 +15,8 @@ import pytest
 
 from imgcollapse import progress, store
 from imgcollapse.errors import DataProblem, OtherStudyProblem, SettingsProblem
-from imgcollapse.settings import build
+from imgcollapse.files import damage
+from imgcollapse.settings import build, read_file
 from imgcollapse.study import Study, run
 
 CHAIN: dict[str, Any] = {"dataset": {"kind": "grid25", "size": 400}, "model": {"kind": "gmm", "components": 5}, "gens": 4}
@@ -150,13 +151,13 @@ def test_damage_is_said_and_the_generation_made_again(copy: Path, whole: Path, f
 
 
 def test_what_learned_from_other_samples_is_made_again(copy: Path, whole: Path) -> None:
-    """A whole generation whose parent is not the one it learned from: as after a repair on another machine."""
+    """A whole generation of another run; what follows it is made again as far as it learned from other samples."""
     shutil.rmtree(copy / "gen_001")
     other = copy.parent / "other"
     carry_out(other, seed=1)
     shutil.copytree(other / "gen_001", copy / "gen_001")
     lines = carry_out(copy)
-    assert [line.partition(";")[0] for line in lines] == ["gen_001: learned from samples that have since been made anew"]
+    assert [line.partition(";")[0] for line in lines] == ["gen_001: was made by other settings (seed 1, now 0)"]
     assert outcome(copy) == outcome(whole)
 
 
@@ -181,11 +182,137 @@ def test_a_folder_of_other_files_is_refused(tmp_path: Path) -> None:
     assert [path.name for path in (tmp_path / "thesis").iterdir()] == ["chapter1.tex"]
 
 
-@pytest.mark.parametrize("content", [b"", b"\xff\xfe", b"a: [", b"just text"])
-def test_a_damaged_study_file_is_refused(copy: Path, content: bytes) -> None:
+DAMAGE = [b"", b"\xff\xfe", b"a: [", b"just text"]
+
+
+@pytest.mark.parametrize("content", DAMAGE)
+def test_a_damaged_study_file_is_set_aside_where_all_else_fits(copy: Path, whole: Path, content: bytes) -> None:
     (copy / "study.yaml").write_bytes(content)
-    with pytest.raises(OtherStudyProblem, match=r"study\.yaml: is damaged, so it cannot be told which study the folder holds"):
+    lines = carry_out(copy)
+    assert (
+        lines[-1] == f"{copy}/study.yaml: is {'damaged' if content else 'empty'}; made anew (the old one is kept as set_aside/study.yaml-1)"
+    )
+    assert (copy / "set_aside" / "study.yaml-1").read_bytes() == content and outcome(copy) == outcome(whole)
+
+
+def test_a_damaged_study_file_does_not_let_another_study_in(copy: Path, whole: Path) -> None:
+    (copy / "study.yaml").write_bytes(b"")
+    with pytest.raises(OtherStudyProblem, match=r"holds generations of another study \(seed 0, now 3\); choose another --out$"):
+        carry_out(copy, seed=3)
+    assert (copy / "study.yaml").read_bytes() == b"" and not (copy / "set_aside").exists()
+    with pytest.raises(
+        OtherStudyProblem, match=r"study.yaml: was changed after the run was begun; change it back, or choose another --out$"
+    ):
+        carry_out(copy, regime="accumulate")
+
+
+@pytest.mark.parametrize("content", DAMAGE)
+@pytest.mark.parametrize("record", ["environment.json", "reference.json"])
+def test_a_damaged_record_is_set_aside_and_made_anew(copy: Path, whole: Path, record: str, content: bytes) -> None:
+    (copy / record).write_bytes(content)
+    lines = carry_out(copy)
+    assert lines[-1] == f"{copy}/{record}: is {'damaged' if content else 'empty'}; made anew (the old one is kept as set_aside/{record}-1)"
+    assert (copy / "set_aside" / f"{record}-1").read_bytes() == content and outcome(copy) == outcome(whole)
+    assert json.loads((copy / record).read_text()).keys() == json.loads((whole / record).read_text()).keys()
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [("seed: 0", "seed: 1"), ("components: 5", "components: 6"), ("kind: replace", "kind: accumulate"), ("size: 400", "size: 500")],
+)
+def test_a_study_file_that_was_edited_is_refused_by_what_the_run_was_begun_with(copy: Path, before: str, after: str) -> None:
+    text = (copy / "study.yaml").read_text()
+    assert before in text
+    (copy / "study.yaml").write_text(text.replace(before, after))
+    study = build(Study, read_file(copy / "study.yaml"))
+    names = sorted(path.name for path in copy.iterdir())
+    with pytest.raises(OtherStudyProblem, match=r"choose another --out$"):
+        run(study, copy)
+    assert sorted(path.name for path in copy.iterdir()) == names
+
+
+def test_exchanged_generations_are_found_and_made_again(copy: Path, whole: Path) -> None:
+    exchange(copy)
+    lines = carry_out(copy)
+    assert [line.partition(" (")[0] for line in lines] == ["gen_001: was made by other settings", "gen_002: was made by other settings"]
+    assert outcome(copy) == outcome(whole)
+
+
+def exchange(folder: Path) -> None:
+    (folder / "gen_001").rename(folder / "x")
+    (folder / "gen_002").rename(folder / "gen_001")
+    (folder / "x").rename(folder / "gen_002")
+
+
+def test_readers_leave_out_what_does_not_fit_and_say_it_once(copy: Path, whole: Path) -> None:
+    def read() -> tuple[list[int], list[str]]:
+        with progress.watched_by(heard := Heard()):
+            found = store.sound(copy)
+            assert store.sound(copy) == found == [one["generation"] for one in store.scores(copy)]
+        return found, heard.lines
+
+    assert read() == ([0, 1, 2, 3], [])
+    scores = copy / "gen_002" / "scores.json"
+    text = scores.read_text()
+    scores.write_text(text.replace('"fd": ', '"fd": 9'))
+    found, lines = read()
+    assert found == [0, 1, 3] and len(lines) == 1 and "gen_002: scores.json has " in lines[0]
+    assert lines[0].endswith("; left out (the run's own command, run again, mends it)")
+    scores.write_text(text)
+    exchange(copy)
+    found, lines = read()
+    assert found == [0] and len(lines) == 3 and "gen_003: learned from samples that have since been made anew" in lines[2]
+    exchange(copy)
+    assert read() == ([0, 1, 2, 3], [])
+    other = copy.parent / "other"
+    carry_out(other, seed=1)
+    for name, said in (("reference.json", "was judged by another reference"), ("study.yaml", "was made by other settings (seed 0, now 1)")):
+        kept = (copy / name).read_bytes()
+        (copy / name).write_bytes((other / name).read_bytes())
+        found, lines = read()
+        assert found == [] and len(lines) == 4 and all(said in line for line in lines)
+        (copy / name).write_bytes(kept)
+
+
+def test_a_manifest_tells_every_flipped_bit_of_its_own(copy: Path) -> None:
+    manifest = copy / "gen_001" / "MANIFEST.json"
+    whole = manifest.read_bytes()
+    for place in range(0, 8 * len(whole), 7):
+        content = bytearray(whole)
+        content[place // 8] ^= 1 << place % 8
+        manifest.write_bytes(bytes(content))
+        assert damage(copy / "gen_001") is not None, place
+
+
+def test_generations_of_an_older_version_are_shown_but_not_continued(copy: Path) -> None:
+    for manifest in copy.glob("gen_*/MANIFEST.json"):
+        record = json.loads(manifest.read_text())
+        manifest.write_text(json.dumps({name: record[name] for name in ("written", "files")}))
+    assert store.sound(copy) == [0, 1, 2, 3]
+    with pytest.raises(OtherStudyProblem, match=r"holds generations of an older version of imgcollapse, .*; choose another --out$"):
         carry_out(copy)
+
+
+@pytest.mark.parametrize("name", ["study.yaml.part", "reference.json.part", ".lock", ".imgcollapse-0123456789abcdef.part"])
+def test_what_a_killed_process_left_before_it_began_is_no_other_file(tmp_path: Path, whole: Path, name: str) -> None:
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / name).write_text("half")
+    carry_out(tmp_path / "run")
+    assert outcome(tmp_path / "run") == outcome(whole)
+    assert name == ".lock" or not (tmp_path / "run" / name).exists()
+
+
+def test_a_line_of_the_history_that_is_damaged_is_said_once_and_passed_over(copy: Path) -> None:
+    path = copy / "history.jsonl"
+    lines = path.read_bytes().splitlines(keepends=True)
+    for content in (b"\xff" + lines[1], lines[1].replace(b"generation", b"generatiom"), lines[1].replace(b": ", b"; "), b'{"a"\n', b"3\n"):
+        path.write_bytes(b"".join([lines[0], content, *lines[2:]]))
+        with progress.watched_by(heard := Heard()):
+            assert [line["generation"] for line in store.history(copy)] == [0, 2, 3] == [line["generation"] for line in store.history(copy)]
+        assert heard.lines == [f"{path}:2: this line is damaged and passed over; times and counts of this run lack it"]
+    path.write_bytes(b"".join(lines) + b'{"generation": 4, "how": "ma')  # cut by a kill
+    with progress.watched_by(heard := Heard()):
+        assert len(store.history(copy)) == 4 and heard.lines[0].startswith(f"{path}:5: ")
 
 
 def test_another_reference_is_refused(copy: Path) -> None:

@@ -1,20 +1,15 @@
 """A small convolutional classifier of the real classes; its penultimate layer gives the features."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from hashlib import sha256
-from pathlib import Path
 from typing import Literal
 
 import torch
-from filelock import FileLock
 from pydantic import Field, PositiveInt
-from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 from torch.nn import functional
 
-from imgcollapse import cache, machine, progress, seeds
+from imgcollapse import cache, machine, seeds
 from imgcollapse.errors import DataProblem
 from imgcollapse.images import ImageSet, World, to_signed
 from imgcollapse.training import Draws, Training, fit_network
@@ -38,14 +33,11 @@ class Classifier(Training):
         """The trained classifier of this world, from the cache where it is there. Raises DataProblem for points or a single class."""
         if world.train.are_points or len(world.classes) < 2:
             raise DataProblem(f"{world.name}: the extractor 'classifier' needs pictures of at least 2 classes; use 'pixels'")
-        key = sha256(f"{LAYOUT}{world.train.digest()}{world.held_out.digest()}{self.model_dump_json()}".encode()).hexdigest()
-        path = machine.current().data_dir / "classifiers" / f"{world.name}-{key[:16]}.safetensors"
-        path.parent.mkdir(parents=True, exist_ok=True)
+        key = f"{LAYOUT}{world.train.digest()}{world.held_out.digest()}{self.model_dump_json()}"
+        weights, _ = cache.remembered("classifiers", world.name, key, lambda: (self._train(world).state_dict(), {}))
         net = self._untrained(world)
-        with FileLock(path.with_suffix(".lock")):
-            if not (path.exists() and _load(net, path)):
-                net = self._train(world)
-                cache.write(path, net.state_dict())
+        net.load_state_dict(weights)
+        net = net.eval().requires_grad_(False)
         return FittedClassifier(net, _accuracy(net, world.held_out))
 
     def _untrained(self, world: World) -> "_Network":
@@ -130,17 +122,3 @@ def _accuracy(net: _Network, held_out: ImageSet) -> float:
     fitted = FittedClassifier(net, 0.0)
     found = fitted.probabilities(fitted.features(held_out.pixels)).argmax(1)
     return float((found == held_out.labels).double().mean())
-
-
-def _load(net: _Network, path: Path) -> bool:
-    """Whether the file held these weights whole; safetensors itself would load a flipped bit without a word."""
-    try:
-        with safe_open(path, "pt") as file:
-            net.load_state_dict({name: file.get_tensor(name) for name in file.keys()})
-            digest = json.loads((file.metadata() or {})["about"])["digest"]
-    except (SafetensorError, RuntimeError, KeyError, json.JSONDecodeError, OSError):
-        digest = ""
-    if digest == cache.digest(net.eval().requires_grad_(False).state_dict()):
-        return True
-    progress.say(f"{path}: the cached classifier is damaged; training it anew")
-    return False

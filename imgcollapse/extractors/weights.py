@@ -12,10 +12,8 @@ from pathlib import Path
 from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
-from filelock import FileLock
-
-from imgcollapse import machine, progress
-from imgcollapse.errors import SettingsProblem, WeightsProblem
+from imgcollapse import locks, machine, progress
+from imgcollapse.errors import SettingsProblem, WeightsProblem, explained
 
 TIMEOUT = 20  # seconds without an answer, or without a further byte, after which the server counts as absent
 BLOCK = 1 << 20
@@ -77,10 +75,14 @@ def find(wanted: Published) -> Weights:
         return Weights(given, digest, digest == wanted.sha256)
     path = wanted.place()
     if not _whole(wanted, path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(path.with_name(path.name + ".lock")):
-            if not _whole(wanted, path):  # else another process was faster
-                _fetch(wanted, path)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with locks.locked(path.with_name(path.name + ".lock"), waiting=f"{wanted.kind}: another process fetches the weights; waiting"):
+                if not _whole(wanted, path):  # else another process was faster
+                    _fetch(wanted, path)
+        except OSError as error:
+            said = str(explained(error)).partition("; ")[0]
+            raise WeightsProblem(f"{wanted.kind}: the weights cannot be put there ({said}); {_cure(wanted, path)}") from None
     return Weights(path, wanted.sha256, True)
 
 
@@ -147,7 +149,10 @@ def _fetch(wanted: Published, path: Path) -> None:
             error.close()  # it is the server's answer as well
         there = f"{path} is damaged and cannot be fetched again" if path.exists() else "the weights are not there and cannot be fetched"
         reason = " ".join(str(getattr(error, "reason", error)).split()) or type(error).__name__
-        cure = f"put {path.name} into {path.parent}, or give --{wanted.kind}-weights PATH"
-        raise WeightsProblem(f"{wanted.kind}: {there} ({reason}); {cure}") from error
+        raise WeightsProblem(f"{wanted.kind}: {there} ({reason}); {_cure(wanted, path)}") from error
     finally:
         part.unlink(missing_ok=True)
+
+
+def _cure(wanted: Published, path: Path) -> str:
+    return f"put {path.name} into {path.parent}, or give --{wanted.kind}-weights PATH"

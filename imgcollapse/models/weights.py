@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from torch import Tensor
 
 from imgcollapse.errors import DataProblem
@@ -34,7 +34,7 @@ def read_about(folder: Path) -> dict[str, Any]:
 def write_tensors(folder: Path, tensors: Mapping[str, Tensor]) -> None:
     """Writes named tensors (CPU)."""
     folder.mkdir(parents=True, exist_ok=True)
-    save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, folder / TENSORS)
+    (folder / TENSORS).write_bytes(save({name: tensor.contiguous() for name, tensor in tensors.items()}))
 
 
 def read_tensors(folder: Path) -> dict[str, Tensor]:
