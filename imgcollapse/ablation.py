@@ -3,14 +3,15 @@
 import itertools
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 from pydantic import Field, field_validator, model_validator
 
-from imgcollapse import datasets, store, study, worker
-from imgcollapse.errors import OtherStudyProblem, SettingsProblem
+from imgcollapse import datasets, files, locks, store, study, worker
+from imgcollapse.errors import DataProblem, InUseProblem, OtherStudyProblem, SettingsProblem
 from imgcollapse.files import first_difference, read_json, to_json, write_text
 from imgcollapse.images import World
 from imgcollapse.models.nulls import NULLS
@@ -124,10 +125,30 @@ def planned(folder: Path) -> list[Run]:
     if not (folder / PLAN).is_file():
         raise SettingsProblem(f"{folder}: holds no ablation ({PLAN} is missing); name a folder that `imgcollapse ablate` made")
     runs = []
-    for one in read_json(folder / PLAN)["runs"]:
-        place = folder / RUNS / one["run"]
-        runs.append(Run(one["arm"], one["null"], one["seed"], build(Study, read_file(place / store.STUDY)), place))
+    try:
+        for one in read_json(folder / PLAN)["runs"]:
+            place = folder / RUNS / one["run"]
+            runs.append(Run(one["arm"], one["null"], one["seed"], build(Study, read_file(place / store.STUDY)), place))
+    except (DataProblem, KeyError, TypeError):
+        raise DataProblem(f"{folder / PLAN}: is damaged; run the ablation's own command again, which makes it anew") from None
+    for run in runs:
+        if run.study.seed != run.seed:
+            wrong = f"its seed is {run.study.seed}, and {PLAN} says {run.seed}"
+            raise DataProblem(f"{run.folder / store.STUDY}: {wrong}; put back the one that was changed, or run the ablation again")
     return runs
+
+
+@contextmanager
+def alone(folder: Path) -> Iterator[None]:
+    """Nobody else plans, carries out or sums up this ablation inside the block. Raises InUseProblem where somebody does."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(locks.locked(folder / store.LOCK, seconds=1))
+        except locks.Timeout:
+            raise InUseProblem(f"{folder}: another process works on this ablation; wait for its end, or choose another --out") from None
+        files.sweep(folder)
+        yield
 
 
 def run_at(folder: Path) -> Run:
@@ -146,14 +167,19 @@ def in_order(runs: Sequence[Run]) -> list[Path]:
 
 def _keep(ablation: Ablation, folder: Path) -> None:
     """Writes `ablation.yaml`; arms, seeds and the number of generations may change from call to call, the rest of the base may not."""
-    if folder.is_dir() and not (folder / ABLATION).exists() and any(folder.iterdir()):
-        raise OtherStudyProblem(f"{folder}: this folder holds other files, and nothing is ever overwritten; choose another --out")
-    folder.mkdir(parents=True, exist_ok=True)
-    if (folder / ABLATION).exists():
-        before, now = (_without_gens(values["base"]) for values in (read_file(folder / ABLATION), ablation.model_dump(mode="json")))
+    refuse_other(folder)
+    if (old := store.readable(folder / ABLATION)) is not None:
+        before, now = (_without_gens(values["base"]) for values in (old, ablation.model_dump(mode="json")))
         if before != now:
             raise OtherStudyProblem(f"{folder}: holds another ablation (base.{first_difference(before, now)}); choose another --out")
     write_text(folder / ABLATION, to_yaml(ablation))
+
+
+def refuse_other(folder: Path) -> None:
+    """Raises OtherStudyProblem where the folder holds other files than an ablation's, or than what one left that was killed at once."""
+    ours = (store.LOCK, f"{ABLATION}.part", f"{PLAN}.part")  # the last two by older versions
+    if folder.is_dir() and not (folder / ABLATION).exists() and any(e.name not in ours and not files.is_part(e) for e in folder.iterdir()):
+        raise OtherStudyProblem(f"{folder}: this folder holds other files, and nothing is ever overwritten; choose another --out")
 
 
 def _without_gens(base: Mapping[str, Any]) -> dict[str, Any]:

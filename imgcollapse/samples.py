@@ -18,7 +18,7 @@ from imgcollapse import store
 from imgcollapse.datasets.dataset import order, problems_at
 from imgcollapse.datasets.pictures import SUFFIXES, Listed, decode, is_picture
 from imgcollapse.errors import DataProblem, SettingsProblem
-from imgcollapse.files import MANIFEST, damage
+from imgcollapse.files import MANIFEST
 from imgcollapse.images import ImageSet, World, marks
 
 OURS, THEIRS = "pixels", "arr_0"  # the array that tells our own .npz from one as guided-diffusion writes it
@@ -119,8 +119,7 @@ def short_names(paths: Sequence[Path]) -> list[str]:
 
 
 def _kept(folder: Path) -> ImageSet:
-    if wrong := damage(folder):
-        raise DataProblem(f"{folder}: {wrong}; run the run's command again, which mends damaged generations")
+    store.check(folder)
     return _arrays(folder / store.SAMPLES)
 
 

@@ -1,6 +1,7 @@
 """Run folders: a generation is there whole, or not at all. Every file is named in a manifest with its size and SHA-256."""
 
 import json
+import re
 import shutil
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -24,6 +25,7 @@ from imgcollapse.shelf import Shelf
 STUDY, REFERENCE, ENVIRONMENT, HISTORY, LOCK = "study.yaml", "reference.json", "environment.json", "history.jsonl", ".lock"
 SAMPLES, LATENTS, SCORES, PROVENANCE, GRID, MODEL = "samples.npz", "latents.npz", "scores.json", "provenance.json", "grid.png", "model"
 _OLDER_PARTS = [f"{name}.part" for name in (STUDY, REFERENCE, ENVIRONMENT, "worker.json", "failed.json")]  # older versions' way of writing
+GENERATION, MENDS = re.compile(r"gen_(\d{3,})"), "run the run's own command again, which mends it"
 OWN = ("generation", "model", "samples", "seed", "reference")  # of what made a generation, all that does not follow from the ones before
 
 
@@ -159,7 +161,7 @@ class Kept:
     def fix(self, name: str, record: dict[str, Any]) -> None:
         """Writes a record of the run, once. Raises OtherStudyProblem where it was written before and said something else."""
         path = self.run / name
-        before, now = _readable(path), json.loads(to_json(record))
+        before, now = readable(path), json.loads(to_json(record))
         if before is None:
             write_text(path, to_json(record))
         elif before != now:
@@ -169,12 +171,12 @@ class Kept:
     def note_environment(self, environment: dict[str, Any]) -> None:
         """Adds the versions and hardware of this session to the run's record, where they differ from the last session's."""
         path, study = self.run / ENVIRONMENT, _study_digest(read_file(self.run / STUDY))
-        record = _readable(path) or {}
-        sessions = record.get("sessions", [])
-        if not sessions or sessions[-1] != environment:
-            if sessions:
-                progress.say(f"{path}: {first_difference(sessions[-1], environment)}; last digits may differ from an uninterrupted run")
-            write_text(path, to_json({"study": study, "sessions": [*sessions, environment]}))
+        record = readable(path) or {}
+        past = record.get("sessions", [])
+        if not past or past[-1] != environment:
+            if past:
+                progress.say(f"{path}: {first_difference(past[-1], environment)}; last digits may differ from an uninterrupted run")
+            write_text(path, to_json({"study": study, "sessions": [*past, environment]}))
 
     def _note(self, generation: int, how: str, began: float, key: str | None = None) -> None:
         line = {"generation": generation, "how": how, "seconds": round(time.monotonic() - began, 3), **({"key": key} if key else {})}
@@ -185,7 +187,8 @@ def finished(run: Path) -> list[int]:
     """The generations that are there, in order. Raises DataProblem where the folder is no run."""
     if not (run / STUDY).is_file():
         raise DataProblem(f"{run}: is no run folder ({STUDY} is missing); name a folder that `imgcollapse run` made")
-    return sorted(int(path.parent.name[4:]) for path in run.glob("gen_[0-9]*/" + MANIFEST) if path.parent.name[4:].isdigit())
+    names = (GENERATION.fullmatch(path.parent.name) for path in run.glob("gen_[0-9]*/" + MANIFEST))
+    return sorted(int(name[1]) for name in names if name)
 
 
 def chosen(run: Path, generation: int | None = None) -> int:
@@ -225,22 +228,32 @@ def history(run: Path) -> list[dict[str, Any]]:
 def sound(run: Path) -> list[int]:
     """The finished generations whose files are as they were written, by what this run says that made them, in order.
 
-    For whoever shows them; a generation that does not fit is said, and left out. Weights are not looked at.
+    For whoever shows them; a generation that does not fit is said once, and left out. Weights are not looked at.
     """
-    return [generation for generation in finished(run) if misfit(run, generation) is None]
+    found = []
+    for generation in finished(run):
+        if wrong := misfit(run, generation):
+            progress.say_once(f"{generation_folder(run, generation)}: {wrong}; left out ({MENDS})")
+        else:
+            found.append(generation)
+    return found
+
+
+def check(folder: Path) -> None:
+    """Raises DataProblem where a finished generation is damaged, weights too, or does not fit into its run; a copy has no run."""
+    name = GENERATION.fullmatch(folder.name)
+    of_run = name is not None and (folder.parent / STUDY).is_file()
+    wrong = misfit(folder.parent, int(name[1]), weights=True) if name and of_run else damage(folder)
+    if wrong:
+        raise DataProblem(f"{folder}: {wrong}; {MENDS}")
 
 
 def misfit(run: Path, generation: int, weights: bool = False) -> str | None:
-    """What does not fit in a finished generation, in words: damage, or something else that made it. It is said once.
-
-    `weights`: look at the model's files as well.
-    """
+    """What does not fit in a finished generation, in words: damage, or something else that made it. `weights`: also the model's files."""
     folder = generation_folder(run, generation)
     beside = (MANIFEST, SAMPLES, LATENTS, SCORES, PROVENANCE, GRID, f"../{STUDY}", f"../{REFERENCE}")
-    wrong = _misfit(run, generation, weights, tuple(_stamp(folder / name) for name in beside)) or _misled(run, generation)
-    if wrong:
-        progress.say_once(f"{folder}: {wrong}; left out (the run's own command, run again, mends it)")
-    return wrong
+    stamps = tuple(_stamp(folder / name) for name in beside)
+    return _misfit(run, generation, weights, stamps if not weights else (*stamps, *map(_stamp, sorted(folder.rglob("*"))))) or _misled(run, generation)
 
 
 @cache
@@ -252,7 +265,7 @@ def _misfit(run: Path, generation: int, weights: bool, stamps: tuple[tuple[int, 
     made = made_by(folder)
     if made is None:
         return None  # by an older version, which kept no word of it
-    study, reference = read_file(run / STUDY), _readable(run / REFERENCE, quiet=True)
+    study, reference = read_file(run / STUDY), readable(run / REFERENCE, quiet=True)
     own = {**made, "generation": generation, **{name: study.get(name) for name in ("model", "samples", "seed")}}
     return _unlike(made, own if reference is None else {**own, "reference": digest(reference)})
 
@@ -306,7 +319,12 @@ def scores_of(run: Path, generation: int) -> dict[str, Any]:
 
 def reference(run: Path) -> dict[str, Any] | None:
     """The run's record of data and judge; None where there is none yet, or where it is damaged, which is said."""
-    return _readable(run / REFERENCE, quiet=True)
+    return readable(run / REFERENCE, quiet=True)
+
+
+def sessions(run: Path) -> list[dict[str, Any]]:
+    """With what versions and hardware each session of the run worked, in order; none where that is not known."""
+    return list((readable(run / ENVIRONMENT, quiet=True) or {}).get("sessions", []))
 
 
 class _Samples(Sequence[ImageSet]):
@@ -329,14 +347,14 @@ class _Samples(Sequence[ImageSet]):
 def _same_study(run: Path, study: str) -> None:
     """Writes the study where there is none. Raises OtherStudyProblem where the folder was begun with another one."""
     now = yaml.safe_load(study)
-    before = _readable(run / STUDY, quiet=True)
+    before = readable(run / STUDY, quiet=True)
     if before is not None and before != now:
         raise OtherStudyProblem(f"{run}: holds another study ({first_difference(before, now)}); choose another --out")
     _fitting(run, now)
     if before is None:
-        _readable(run / STUDY)
+        readable(run / STUDY)
         write_text(run / STUDY, study)
-    begun = (_readable(run / ENVIRONMENT, quiet=True) or {}).get("study")
+    begun = (readable(run / ENVIRONMENT, quiet=True) or {}).get("study")
     if begun is not None and begun != _study_digest(now):
         raise OtherStudyProblem(f"{run / STUDY}: was changed after the run was begun; change it back, or choose another --out")
 
@@ -362,8 +380,11 @@ def _study_digest(study: dict[str, Any]) -> str:
     return digest({name: value for name, value in study.items() if name != "gens"})
 
 
-def _readable(path: Path, quiet: bool = False) -> dict[str, Any] | None:
-    """A record of the run; None where there is none. One that cannot be read is set aside (`quiet`: left where it is), and said."""
+def readable(path: Path, quiet: bool = False) -> dict[str, Any] | None:
+    """A record of a run or an ablation; None where there is none, and where it cannot be read, which is said.
+
+    Such a one is set aside, for whoever asks makes it anew; `quiet`: it is left where it is, for whoever only looks.
+    """
     if not path.exists():
         return None
     try:
@@ -371,7 +392,7 @@ def _readable(path: Path, quiet: bool = False) -> dict[str, Any] | None:
     except (DataProblem, SettingsProblem):
         why = "is empty" if files.is_empty(path) else "is damaged"
     if quiet:
-        progress.say_once(f"{path}: {why} and left out (the run's own command, run again, makes it anew)")
+        progress.say_once(f"{path}: {why} and left out ({MENDS})")
         return None
     aside = files.set_aside(path)
     progress.say(f"{path}: {why}; made anew (the old one is kept as {aside.relative_to(path.parent)})")

@@ -9,8 +9,8 @@ from typing import Any
 
 import torch
 
-from imgcollapse import machine, progress, store, study
-from imgcollapse.errors import DataProblem, InUseProblem, OtherStudyProblem, Problem
+from imgcollapse import files, machine, progress, store, study
+from imgcollapse.errors import DataProblem, InUseProblem, OtherStudyProblem, Problem, explained
 from imgcollapse.files import read_json, to_json, write_text
 from imgcollapse.machine import Machine
 from imgcollapse.settings import build, read_file, to_yaml
@@ -55,13 +55,13 @@ def lay_out(run: Path, chosen: Study, bench: Bench) -> None:
     run.mkdir(parents=True, exist_ok=True)
     if not (run / WORKER).exists() and (run / store.STUDY).exists() and store.finished(run):
         raise OtherStudyProblem(f"{run}: is a run that no ablation made; choose another --out")
-    if (run / WORKER).exists():
-        before = read_json(run / WORKER)
+    files.sweep(run)
+    if (before := store.readable(run / WORKER)) is not None:
         for name in ("threads", "device", "precision"):  # what may decide the numbers
-            if store.finished(run) and before[name] != orders[name]:
+            if store.finished(run) and before.get(name) != orders[name]:
                 raise OtherStudyProblem(
-                    f"{run}: was begun with --{name} {before[name]}, now {orders[name]}; "
-                    f"add --{name} {before[name]}, or choose another --out"
+                    f"{run}: was begun with --{name} {before.get(name)}, now {orders[name]}; "
+                    f"add --{name} {before.get(name)}, or choose another --out"
                 )
     if not (run / store.STUDY).exists():
         write_text(run / store.STUDY, text)
@@ -84,7 +84,9 @@ def work(run: Path) -> int:
     try:
         bench = Bench(**read_json(run / WORKER))
     except (DataProblem, TypeError):
-        raise DataProblem(f"{run}: is no run of an ablation ({WORKER} is missing or damaged); name a folder in DIR/runs") from None
+        wrong = f"{WORKER} is {'damaged' if (run / WORKER).exists() else 'missing'}"
+        cure = "name a folder in DIR/runs, or run the ablation again, which makes it anew"
+        raise DataProblem(f"{run}: is no run of an ablation ({wrong}); {cure}") from None
     torch.set_num_threads(bench.threads)
     logging.getLogger("filelock").setLevel(logging.WARNING)
     before = read_failure(run)
@@ -95,8 +97,9 @@ def work(run: Path) -> int:
         raise
     except Exception as error:
         traceback.print_exc()
-        code = error.exit_code if isinstance(error, Problem) else 1
-        record_failure(run, type(error).__name__, " ".join(str(error).split()) or type(error).__name__, code)
+        problem = explained(error)
+        code = 1 if problem is None else problem.exit_code
+        record_failure(run, type(error).__name__, " ".join(str(problem or error).split()) or type(error).__name__, code)
         return code
     if before is not None:
         (run / FAILED).unlink(missing_ok=True)
@@ -104,13 +107,25 @@ def work(run: Path) -> int:
 
 
 def record_failure(run: Path, kind: str, message: str, exit_code: int) -> None:
-    """Leaves word of a failure in the run's folder, for `imgcollapse status` and the summary."""
-    done = len(store.finished(run))
+    """Leaves word of a failure in the run's folder, for `imgcollapse status` and the summary; where it cannot be written, says it."""
     when = datetime.now(UTC).isoformat(timespec="seconds")
-    record = {"kind": kind, "message": message, "exit_code": exit_code, "generation": done, "when": when}
-    write_text(run / FAILED, to_json(record))
+    try:
+        record = {"kind": kind, "message": message, "exit_code": exit_code, "generation": len(store.finished(run)), "when": when}
+        write_text(run / FAILED, to_json(record))
+    except (OSError, Problem) as error:
+        progress.say(f"{run}: FAILED: {message} (no word of it could be left there: {explained(error)})")
 
 
 def read_failure(run: Path) -> dict[str, Any] | None:
     """What `record_failure` left: kind, message, exit_code, generation, when; None where nothing failed."""
-    return read_json(run / FAILED) if (run / FAILED).exists() else None
+    if not (run / FAILED).exists():
+        return None
+    try:
+        record = read_json(run / FAILED)
+        return {**record, **{"kind": str(record["kind"]), "message": str(record["message"]), "when": str(record["when"])}} | {
+            name: int(record[name]) for name in ("exit_code", "generation")
+        }
+    except (DataProblem, KeyError, TypeError, ValueError):
+        done = len(store.finished(run)) if (run / store.STUDY).is_file() else 0
+        said = f"{FAILED} is damaged, so it cannot be told what failed; run the ablation again, which tries this run again"
+        return {"kind": "unknown", "message": said, "exit_code": 1, "generation": done, "when": ""}

@@ -536,7 +536,7 @@ def test_damage_here_or_before_is_refused(generation: int, copied: Callable[[str
     data = bytearray(damaged.read_bytes())
     data[len(data) // 2] ^= 1
     damaged.write_bytes(data)
-    with pytest.raises(DataProblem, match=r"gen_001: samples.npz has changed .*run the same command again"):
+    with pytest.raises(DataProblem, match=r"gen_001: samples.npz has changed .*run the run's own command again"):
         write(folder, generation)
     assert not (folder / "card").exists()
     write(folder, 0)  # what came before the damage is not touched by it

@@ -257,7 +257,7 @@ def test_readers_leave_out_what_does_not_fit_and_say_it_once(copy: Path, whole: 
     scores.write_text(text.replace('"fd": ', '"fd": 9'))
     found, lines = read()
     assert found == [0, 1, 3] and len(lines) == 1 and "gen_002: scores.json has " in lines[0]
-    assert lines[0].endswith("; left out (the run's own command, run again, mends it)")
+    assert lines[0].endswith("; left out (run the run's own command again, which mends it)")
     scores.write_text(text)
     exchange(copy)
     found, lines = read()

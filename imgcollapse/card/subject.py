@@ -7,8 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from imgcollapse import store
-from imgcollapse.errors import DataProblem
-from imgcollapse.files import damage, read_json
+from imgcollapse.files import read_json
 from imgcollapse.images import UNLABELLED, ImageSet
 from imgcollapse.settings import build, read_file
 from imgcollapse.study import Study
@@ -128,6 +127,5 @@ class Subject:
 
 def _provenance(run: Path, generation: int) -> Record:
     folder = store.generation_folder(run, generation)
-    if wrong := damage(folder):
-        raise DataProblem(f"{folder}: {wrong}; run the same command again, which mends damaged generations")
+    store.check(folder)
     return read_json(folder / store.PROVENANCE)

@@ -4,6 +4,7 @@ import multiprocessing
 import os
 import signal
 import sys
+import tempfile
 from collections import deque
 from collections.abc import Callable, Sequence
 from multiprocessing import connection
@@ -16,6 +17,7 @@ from imgcollapse.engines.common import LOG, carry_out
 from imgcollapse.engines.crew import Crew
 from imgcollapse.errors import SettingsProblem
 
+SOCKET = 107 - len("/pymp-01234567/listener-01234567")  # bytes that the path of a socket may have, less what Python adds to the folder
 GRACE = 60  # seconds in which a stopped run may end cleanly
 
 
@@ -25,16 +27,15 @@ def local(runs: Sequence[Path], crew: Crew, watch: Callable[[], None]) -> None:
         raise SettingsProblem(f"--engine-option: the engine local has no options ('{next(iter(crew.options))}' was given); leave it out")
     os.environ.update(crew.environment())
     # a server that has imported everything once forks a process a run, so that a run of a second does not wait seconds for torch
-    context: Any = multiprocessing.get_context("forkserver" if sys.platform == "linux" else "spawn")
-    if sys.platform == "linux":
-        context.set_forkserver_preload(["imgcollapse.engines.preload"])
+    context = _context()
     waiting, working = deque(runs), dict[Path, BaseProcess]()
     try:
         while waiting or working:
             while waiting and len(working) < crew.jobs:
                 run = waiting.popleft()
-                working[run] = context.Process(target=_work, args=(run,), name=run.name)
-                working[run].start()
+                process = context.Process(target=_work, args=(run,), name=run.name)
+                process.start()  # before it is counted among the working: one that cannot start has nothing to be ended
+                working[run] = process
             connection.wait([process.sentinel for process in working.values()], timeout=1)
             for run, process in list(working.items()):
                 if process.exitcode is not None:
@@ -49,6 +50,26 @@ def local(runs: Sequence[Path], crew: Crew, watch: Callable[[], None]) -> None:
             process.join(GRACE)
             process.kill()
         raise
+
+
+def _context() -> Any:
+    """How processes are started. The server's socket lies in the folder for temporary files: where that path is too long, one by one."""
+    room = SOCKET - len(os.fsencode(tempfile.gettempdir()))
+    if sys.platform != "linux" or room < 0:
+        return multiprocessing.get_context("spawn")
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["imgcollapse.engines.preload"])
+    return context
+
+
+def check() -> None:
+    """Starts a process and waits for its end, for `imgcollapse doctor`. Raises OSError or RuntimeError where it cannot."""
+    process = _context().Process(target=abs, args=(0,))
+    process.start()
+    process.join(GRACE)
+    if process.exitcode != 0:
+        process.kill()
+        raise RuntimeError(f"a process that was started ended with {process.exitcode}")
 
 
 def _note_death(run: Path, code: int) -> None:

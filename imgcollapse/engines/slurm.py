@@ -20,7 +20,7 @@ from imgcollapse import progress, store, worker
 from imgcollapse.engines.common import carry_out, left_undone, read_options
 from imgcollapse.engines.crew import Crew
 from imgcollapse.errors import SettingsProblem
-from imgcollapse.files import read_json, to_json, write_text
+from imgcollapse.files import to_json, write_text
 from imgcollapse.settings import Settings
 
 NAME, JOBS = "imgcollapse", "jobs.json"
@@ -52,7 +52,7 @@ def slurm(runs: Sequence[Path], crew: Crew, watch: Callable[[], None]) -> None:
     if not runs:
         return
     before = {run: worker.read_failure(run) for run in runs}
-    known = read_json(folder / JOBS) if (folder / JOBS).exists() else {}
+    known = store.readable(folder / JOBS) or {}
     going = _still_queued(known, runs)
     going |= _submit(executor, [run for run in runs if run not in going])
     write_text(folder / JOBS, to_json(known | {run.name: job for run, job in going.items()}))

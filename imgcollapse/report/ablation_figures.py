@@ -102,7 +102,7 @@ def _grids(folder: Path, runs: Sequence[Run]) -> Path | None:
 
 
 def _there(run: Run) -> list[int]:
-    return store.finished(run.folder) if (run.folder / store.STUDY).is_file() else []
+    return store.sound(run.folder) if (run.folder / store.STUDY).is_file() else []
 
 
 def _extractor(summary: Record) -> str:

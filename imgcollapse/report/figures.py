@@ -14,7 +14,7 @@ PANELS = ("fd", "precision", "recall", "coverage", "classes_alive", "effective_c
 
 def draw(run: Path) -> list[Path]:
     """Draws what the finished generations of a run allow; returns the files written."""
-    there = store.finished(run)
+    there = store.sound(run)
     made = [_grid_all(run, there), _curves(run, there)] if there else []
     return [path for path in made if path]
 

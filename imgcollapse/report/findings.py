@@ -8,7 +8,7 @@ from typing import Any
 from imgcollapse import ablation, standing, store, summary
 from imgcollapse.ablation import ABLATION, PLAN, Ablation
 from imgcollapse.errors import SettingsProblem
-from imgcollapse.files import read_json, to_json
+from imgcollapse.files import to_json
 from imgcollapse.judge import neighbours
 from imgcollapse.settings import build, read_file
 from imgcollapse.standing import Standing
@@ -88,7 +88,7 @@ def read(places: Sequence[Path], method: str = "t") -> Findings:
     rows = summary.rows(runs)
     reference = parts[0][1] if not several else None
     question = parts[0][0] if not several else "How do these runs compare?"
-    rulers = {run.folder: read_json(run.folder / store.REFERENCE) for run in runs if (run.folder / store.REFERENCE).is_file()}
+    rulers = {run.folder: record for run in runs if (record := store.reference(run.folder)) is not None}
     return Findings(
         places=tuple(places),
         question=question,
@@ -101,14 +101,14 @@ def read(places: Sequence[Path], method: str = "t") -> Findings:
 
 
 def there(run: Run) -> list[int]:
-    """The generations that are finished, in order; none where the run has not begun."""
-    return store.finished(run.folder) if (run.folder / store.STUDY).is_file() else []
+    """The generations that are finished and fit, in order; none where the run has not begun."""
+    return store.sound(run.folder) if (run.folder / store.STUDY).is_file() else []
 
 
 def sessions(findings: Findings) -> list[list[dict[str, Any]]]:
     """What each run that has begun was made with (`environment.json`), session by session."""
-    paths = [run.folder / store.ENVIRONMENT for run in findings.runs]
-    return [list(read_json(path)["sessions"]) for path in paths if path.is_file()]
+    found = [store.sessions(run.folder) for run in findings.runs]
+    return [of_run for of_run in found if of_run]
 
 
 def _is_ablation(place: Path) -> bool:

@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from typing import Any
 
+from imgcollapse import store
 from imgcollapse.ablation import ABLATION
 from imgcollapse.judge import neighbours
 from imgcollapse.report.findings import Findings, sessions
@@ -22,6 +23,10 @@ def notes(findings: Findings) -> list[str]:
         finished, asked = sum(one.done for one in findings.standings), sum(one.run.study.gens for one in findings.standings)
         said.append(f"Not finished: {finished} of {asked} generations are there ({words} of {len(findings.standings)} runs).")
     for one in findings.standings:
+        for generation in store.finished(one.run.folder) if (one.run.folder / store.STUDY).is_file() else ():
+            if wrong := store.misfit(one.run.folder, generation):
+                who = f"{named(one.run.arm, one.run.null)}, seed {one.run.seed}"
+                said.append(f"{who}: generation {generation} is left out: {wrong}.")
         if one.failure is not None:
             who = f"{named(one.run.arm, one.run.null)}, seed {one.run.seed}"
             said.append(f"{who} failed in generation {one.failure['generation']}: {one.failure['message']}")

@@ -195,8 +195,8 @@ def _ablate_again(place: Path) -> str:
 
 def _precision(place: Path) -> str | None:
     """That of the last session: `auto` would be another on other hardware."""
-    path = place / store.ENVIRONMENT
-    return str(read_json(path)["sessions"][-1]["precision"]) if path.is_file() else None
+    past = store.sessions(place)
+    return str(past[-1]["precision"]) if past else None
 
 
 def _shortest(options: Any) -> Any:
