@@ -10,7 +10,7 @@ from typing import Any
 from pydantic import Field, field_validator, model_validator
 
 from imgcollapse import datasets, store, study, worker
-from imgcollapse.errors import OtherStudyProblem, SettingsProblem
+from imgcollapse.errors import DataProblem, OtherStudyProblem, SettingsProblem
 from imgcollapse.files import first_difference, read_json, to_json, write_text
 from imgcollapse.images import World
 from imgcollapse.models.nulls import NULLS
@@ -104,8 +104,8 @@ def plan(ablation: Ablation, folder: Path, bench: Bench) -> list[Run]:
             worlds[key] = datasets.load(chosen.dataset, chosen.seed)
         try:
             resolved.append((arm, null, study.prepare(chosen, worlds[key])[0]))
-        except SettingsProblem as problem:
-            raise SettingsProblem(f"arm '{arm}'{f' with null model {null}' if null else ''}: {problem}") from None
+        except (SettingsProblem, DataProblem) as problem:
+            raise type(problem)(f"arm '{arm}'{f' with null model {null}' if null else ''}: {problem}") from None
     _keep(ablation, folder)
     runs = []
     for seed in ablation.seeds:

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from imgcollapse import __version__
+from imgcollapse import __version__, streams
 from imgcollapse.options import DATA_DIR, EXTRACTOR, TRACK, setting, weights
 
 EXIT_CODES = """\b
@@ -19,11 +19,20 @@ Exit codes: 0 done; 1 unexpected error; 2 settings that cannot be used; 3 data m
 class OneLine(click.Group):
     """Turns the library's errors into one line and an exit code."""
 
+    def main(self, *arguments: Any, **options: Any) -> Any:
+        """The command line, on streams that cannot fail."""
+        streams.steady()
+        return super().main(*arguments, **options)
+
     def invoke(self, ctx: click.Context) -> Any:
         """Runs the command; a traceback is shown only with --debug."""
         try:
             return super().invoke(ctx)
-        except (click.exceptions.Exit, click.ClickException, click.Abort, BrokenPipeError):
+        except (click.exceptions.Exit, click.Abort, BrokenPipeError):
+            raise
+        except click.UsageError as error:  # click shows what was typed as it was typed
+            raise click.UsageError(streams.shown(error.format_message()), error.ctx) from None
+        except click.ClickException:
             raise
         except Exception as error:
             if ctx.params.get("debug"):
@@ -33,7 +42,7 @@ class OneLine(click.Group):
             known = isinstance(error, Problem)
             reason = " ".join(str(error).split()) or type(error).__name__
             hint = "" if known else f" ({type(error).__name__}; `imgcollapse --debug ...` shows where)"
-            click.echo(f"imgcollapse: {reason}{hint}", err=True)
+            streams.err(f"imgcollapse: {reason}{hint}")
             ctx.exit(error.exit_code if isinstance(error, Problem) else 1)
 
 

@@ -2,19 +2,20 @@
 
 import json
 import os
+from contextlib import suppress
 from datetime import UTC, datetime
 from hashlib import file_digest
 from pathlib import Path
 from typing import Any
 
-from imgcollapse.errors import DataProblem
+from imgcollapse.errors import DataProblem, SettingsProblem
 
 MANIFEST = "MANIFEST.json"
 
 
 def write_text(path: Path, text: str) -> None:
-    """All of it or nothing: another reader never sees half a file."""
-    write_bytes(path, text.encode())
+    """All of it or nothing: another reader never sees half a file. In UTF-8; what of a file name is no text stands as `\\udce9`."""
+    write_bytes(path, text.encode(errors="backslashreplace"))
 
 
 def write_bytes(path: Path, data: bytes) -> None:
@@ -97,3 +98,25 @@ def sync(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def tried(place: Path, cure: str = "choose another --out") -> None:
+    """Tries, before long work, whether a file or folder can be written there: makes one beside it, and takes it away again.
+
+    Folders on the way that are not there are made and taken away as well. Raises SettingsProblem where it cannot be written.
+    """
+    made: list[Path] = []
+    try:
+        for folder in reversed([path for path in (place.parent, *place.parent.parents) if not path.exists()]):
+            folder.mkdir()
+            made.append(folder)
+        # as long a name as any that is used on the way, see `imgcollapse.export.placed`
+        draft = place.parent / f".{place.name}.draft-{os.getpid()}-old"
+        draft.write_bytes(b"tried")
+        draft.unlink()
+    except (OSError, ValueError) as error:
+        raise SettingsProblem(f"{place}: cannot be written ({getattr(error, 'strerror', None) or error}); {cure}") from None
+    finally:
+        for folder in reversed(made):
+            with suppress(OSError):  # another process has put something there
+                folder.rmdir()
