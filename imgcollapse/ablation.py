@@ -92,11 +92,13 @@ class Ablation(Settings):
         return Path("runs") / "-".join((name, *kinds, digest))
 
 
-def plan(ablation: Ablation, folder: Path, bench: Bench) -> list[Run]:
-    """All runs of the ablation, each with its folder laid out, arms in their order within each seed.
+Resolved = list[tuple[str, str | None, Study]]
 
-    Two arms with the same settings share a folder. Raises the Problems of `study.prepare`, named by arm, before anything is written, and
-    OtherStudyProblem for a folder that holds something else.
+
+def resolve(ablation: Ablation, folder: Path) -> Resolved:
+    """(arm, null model or None, study with every choice made), arms in their order. Nothing is written.
+
+    Raises the Problems of `study.prepare`, named by arm, and OtherStudyProblem for a folder that holds something else.
     """
     resolved, worlds = [], dict[str, World]()
     for arm, null, chosen in ablation.studies():
@@ -107,6 +109,17 @@ def plan(ablation: Ablation, folder: Path, bench: Bench) -> list[Run]:
             resolved.append((arm, null, study.prepare(chosen, worlds[key])[0]))
         except SettingsProblem as problem:
             raise SettingsProblem(f"arm '{arm}'{f' with null model {null}' if null else ''}: {problem}") from None
+        except DataProblem as problem:
+            raise DataProblem(f"arm '{arm}'{f' with null model {null}' if null else ''}: {problem}") from None
+    _refuse_other(folder)
+    return resolved
+
+
+def plan(ablation: Ablation, resolved: Resolved, folder: Path, bench: Bench) -> list[Run]:
+    """All runs of the ablation, each with its folder laid out, arms in their order within each seed.
+
+    Two arms with the same settings share a folder. Raises OtherStudyProblem for a folder that holds another ablation.
+    """
     _keep(ablation, folder)
     runs = []
     for seed in ablation.seeds:
@@ -129,6 +142,8 @@ def planned(folder: Path) -> list[Run]:
         for one in read_json(folder / PLAN)["runs"]:
             place = folder / RUNS / one["run"]
             runs.append(Run(one["arm"], one["null"], one["seed"], build(Study, read_file(place / store.STUDY)), place))
+    except SettingsProblem as problem:
+        raise DataProblem(f"{str(problem).partition(';')[0]}; run the ablation's own command again, which makes it anew") from None
     except (DataProblem, KeyError, TypeError):
         raise DataProblem(f"{folder / PLAN}: is damaged; run the ablation's own command again, which makes it anew") from None
     for run in runs:
@@ -167,7 +182,7 @@ def in_order(runs: Sequence[Run]) -> list[Path]:
 
 def _keep(ablation: Ablation, folder: Path) -> None:
     """Writes `ablation.yaml`; arms, seeds and the number of generations may change from call to call, the rest of the base may not."""
-    refuse_other(folder)
+    _refuse_other(folder)
     if (old := store.readable(folder / ABLATION)) is not None:
         before, now = (_without_gens(values["base"]) for values in (old, ablation.model_dump(mode="json")))
         if before != now:
@@ -175,7 +190,7 @@ def _keep(ablation: Ablation, folder: Path) -> None:
     write_text(folder / ABLATION, to_yaml(ablation))
 
 
-def refuse_other(folder: Path) -> None:
+def _refuse_other(folder: Path) -> None:
     """Raises OtherStudyProblem where the folder holds other files than an ablation's, or than what one left that was killed at once."""
     ours = (store.LOCK, f"{ABLATION}.part", f"{PLAN}.part")  # the last two by older versions
     if folder.is_dir() and not (folder / ABLATION).exists() and any(e.name not in ours and not files.is_part(e) for e in folder.iterdir()):

@@ -6,35 +6,45 @@ from typing import Any
 
 import click
 
-from imgcollapse import __version__
+from imgcollapse import __version__, streams
 from imgcollapse.options import DATA_DIR, EXTRACTOR, TRACK, setting, weights
 
 EXIT_CODES = """\b
 Exit codes: 0 done; 1 unexpected error; 2 settings that cannot be used; 3 data missing or damaged;
 4 the run folder is in use by another process; 5 the run folder holds something else;
 6 a network's loss was no finite number; 7 some runs of an ablation are not finished;
+8 the system refuses something (no room on the disk, no permission, no file locks);
 130 and 143 stopped by SIGINT and SIGTERM (what is finished is kept)."""
 
 
 class OneLine(click.Group):
     """Turns the library's errors into one line and an exit code."""
 
+    def main(self, *arguments: Any, **options: Any) -> Any:
+        """The command line, on streams that cannot fail."""
+        streams.steady()
+        return super().main(*arguments, **options)
+
     def invoke(self, ctx: click.Context) -> Any:
         """Runs the command; a traceback is shown only with --debug."""
         try:
             return super().invoke(ctx)
-        except (click.exceptions.Exit, click.ClickException, click.Abort, BrokenPipeError):
+        except (click.exceptions.Exit, click.Abort, BrokenPipeError):
+            raise
+        except click.UsageError as error:  # click shows what was typed as it was typed
+            raise click.UsageError(streams.shown(error.format_message()), error.ctx) from None
+        except click.ClickException:
             raise
         except Exception as error:
             if ctx.params.get("debug"):
                 raise
-            from imgcollapse.errors import Problem
+            from imgcollapse.errors import explained
 
-            known = isinstance(error, Problem)
-            reason = " ".join(str(error).split()) or type(error).__name__
-            hint = "" if known else f" ({type(error).__name__}; `imgcollapse --debug ...` shows where)"
-            click.echo(f"imgcollapse: {reason}{hint}", err=True)
-            ctx.exit(error.exit_code if isinstance(error, Problem) else 1)
+            problem = explained(error)
+            reason = " ".join(str(problem or error).split()) or type(error).__name__
+            hint = "" if problem else f" ({type(error).__name__}; `imgcollapse --debug ...` shows where)"
+            streams.err(f"imgcollapse: {reason}{hint}")
+            ctx.exit(problem.exit_code if problem else 1)
 
 
 @click.group(cls=OneLine, epilog=EXIT_CODES, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})

@@ -8,6 +8,9 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from rich.table import Table
+from rich.text import Text
+
+from imgcollapse import streams
 
 # the columns of the table: metric -> (name on a line, decimals)
 COLUMNS = {
@@ -30,6 +33,22 @@ def duration(seconds: float) -> str:
     return f"{whole // 3600} h {whole % 3600 // 60} min"
 
 
+class _Shown(Console):
+    """A console on which every string is text as it is: no markup and no emoji are read in it, and nothing in it steers the terminal."""
+
+    def __init__(self, **how: Any) -> None:
+        super().__init__(markup=False, emoji=False, highlight=False, **how)
+
+    def render_str(self, text: str, **how: Any) -> Text:
+        """Every string passes here, those in cells and headings of tables too."""
+        return super().render_str(streams.shown(text, self.encoding), **how)
+
+
+def out(width: int) -> Console:
+    """The console of results; `width`: in letters, where stdout is no terminal."""
+    return _Shown(file=sys.stdout, width=None if sys.stdout.isatty() else width)
+
+
 class Plain:
     """A line per finished generation: for log files and pipes."""
 
@@ -48,7 +67,7 @@ class Plain:
 
     def say(self, line: str) -> None:
         """Prints the line."""
-        print(line, file=sys.stderr, flush=True)
+        streams.err(line)
 
     def landed(self, generation: int, scores: dict[str, Any]) -> None:
         """Prints the generation's line: its scores, the time it took, the time left."""
@@ -64,8 +83,14 @@ class Bars(Plain):
 
     def __init__(self, gens: int) -> None:
         super().__init__(gens)
-        self.console = Console(stderr=True)
-        columns = (TextColumn("{task.description:<12}"), BarColumn(), MofNCompleteColumn(), TextColumn("time left"), TimeRemainingColumn())
+        self.console = _Shown(file=sys.stderr)
+        columns = (
+            TextColumn("{task.description:<12}", markup=False),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("time left"),
+            TimeRemainingColumn(),
+        )
         self.bars = Progress(*columns, console=self.console, transient=True)
         self.whole = self.bars.add_task("generations", total=gens)
         self.inner: list[TaskID] = []
@@ -91,7 +116,7 @@ class Bars(Plain):
 
     def say(self, line: str) -> None:
         """Prints the line above the bars."""
-        self.console.print(line, markup=False, highlight=False, soft_wrap=True)
+        self.console.print(line, soft_wrap=True)
 
     def landed(self, generation: int, scores: dict[str, Any]) -> None:
         """Prints the generation's line and moves the outer bar."""

@@ -14,7 +14,7 @@ from secrets import token_hex
 from typing import Any
 
 from imgcollapse import locks, progress
-from imgcollapse.errors import DataProblem, placed_at
+from imgcollapse.errors import DataProblem, SettingsProblem, placed_at
 
 MANIFEST = "MANIFEST.json"
 NO_FSYNC = (errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS)  # answers of file systems that have no such thing
@@ -22,8 +22,8 @@ PART = re.compile(r"\.imgcollapse-[0-9a-f]{16}\.part")  # a file on its way to i
 
 
 def write_text(path: Path, text: str) -> None:
-    """All of it or nothing: another reader never sees half a file."""
-    write_bytes(path, text.encode())
+    """All of it or nothing: another reader never sees half a file. In UTF-8; what of a file name is no text stands as `\\udce9`."""
+    write_bytes(path, text.encode(errors="backslashreplace"))
 
 
 def write_bytes(path: Path, data: bytes) -> None:
@@ -204,6 +204,26 @@ def _put_on_disk(descriptor: int, path: Path) -> None:
     except OSError as error:
         if error.errno not in NO_FSYNC:
             raise
-        progress.say_once(
-            f"{path.parent}: this file system cannot be asked to put files on the disk at once; a power cut may damage the newest"
-        )
+        progress.say_once(f"{path.parent}: this file system cannot put files on the disk when asked; a power cut may damage the newest")
+
+
+def tried(place: Path, cure: str = "choose another --out") -> None:
+    """Tries, before long work, whether a file or folder can be written there: makes one beside it, and takes it away again.
+
+    Folders on the way that are not there are made and taken away as well. Raises SettingsProblem where it cannot be written.
+    """
+    made: list[Path] = []
+    try:
+        for folder in reversed([path for path in (place.parent, *place.parent.parents) if not path.exists()]):
+            folder.mkdir()
+            made.append(folder)
+        # as long a name as any that is used on the way, see `imgcollapse.export.placed`
+        draft = place.parent / f".{place.name}.draft-{os.getpid()}-old"
+        draft.write_bytes(b"tried")
+        draft.unlink()
+    except (OSError, ValueError) as error:
+        raise SettingsProblem(f"{place}: cannot be written ({getattr(error, 'strerror', None) or error}); {cure}") from None
+    finally:
+        for folder in reversed(made):
+            with suppress(OSError):  # another process has put something there
+                folder.rmdir()

@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -131,6 +131,14 @@ class World:
             name: {"pictures": len(part), "sha256": part.digest()} for name, part in (("train", self.train), ("held_out", self.held_out))
         }
         return {"name": self.name, "shape": list(self.train.shape), "classes": list(self.classes), **parts}
+
+
+@runtime_checkable
+class Choosy(Protocol):
+    """A model or extractor that can do nothing with some worlds."""
+
+    def check(self, world: World) -> None:
+        """Raises DataProblem for a world that it can do nothing with."""
 
 
 def provenance(images: ImageSet, classes: tuple[str, ...]) -> dict[str, Any]:

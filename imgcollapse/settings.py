@@ -97,9 +97,9 @@ def build(settings: type[T], values: Mapping[str, Any]) -> T:
         raise SettingsProblem(_explain(settings, error)) from None
 
 
-def to_yaml(settings: BaseModel) -> str:
+def to_yaml(settings: BaseModel, only_ascii: bool = False) -> str:
     """Every setting spelled out, defaults too."""
-    return yaml.safe_dump(settings.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+    return yaml.safe_dump(settings.model_dump(mode="json"), sort_keys=False, allow_unicode=not only_ascii)
 
 
 def _explain(settings: type[BaseModel], error: ValidationError) -> str:

@@ -17,7 +17,7 @@ class Standing:
     """How far one run is.
 
     state:   done, running (a process writes it), failed (and not being tried again), or waiting (not begun, or stopped)
-    done:    finished generations
+    done:    finished generations of those that the study asks for
     made:    seconds of each generation that was made here
     linked:  generations that were made by another run and linked
     failure: what `worker.record_failure` left
@@ -34,7 +34,7 @@ class Standing:
     def of(cls, run: Run) -> "Standing":
         """Reads the run's folder."""
         there = (run.folder / store.STUDY).is_file()
-        done = len(store.finished(run.folder)) if there else 0
+        done = sum(generation < run.study.gens for generation in store.finished(run.folder)) if there else 0
         failure = worker.read_failure(run.folder) if there else None
         past = store.history(run.folder)
         made = tuple(float(line["seconds"]) for line in past if line["how"] == "made")

@@ -253,7 +253,9 @@ def misfit(run: Path, generation: int, weights: bool = False) -> str | None:
     folder = generation_folder(run, generation)
     beside = (MANIFEST, SAMPLES, LATENTS, SCORES, PROVENANCE, GRID, f"../{STUDY}", f"../{REFERENCE}")
     stamps = tuple(_stamp(folder / name) for name in beside)
-    return _misfit(run, generation, weights, stamps if not weights else (*stamps, *map(_stamp, sorted(folder.rglob("*"))))) or _misled(run, generation)
+    return _misfit(run, generation, weights, stamps if not weights else (*stamps, *map(_stamp, sorted(folder.rglob("*"))))) or _misled(
+        run, generation
+    )
 
 
 @cache
@@ -346,7 +348,7 @@ class _Samples(Sequence[ImageSet]):
 
 def _same_study(run: Path, study: str) -> None:
     """Writes the study where there is none. Raises OtherStudyProblem where the folder was begun with another one."""
-    now = yaml.safe_load(study)
+    now = parsed(study)
     before = readable(run / STUDY, quiet=True)
     if before is not None and before != now:
         raise OtherStudyProblem(f"{run}: holds another study ({first_difference(before, now)}); choose another --out")
@@ -357,6 +359,11 @@ def _same_study(run: Path, study: str) -> None:
     begun = (readable(run / ENVIRONMENT, quiet=True) or {}).get("study")
     if begun is not None and begun != _study_digest(now):
         raise OtherStudyProblem(f"{run / STUDY}: was changed after the run was begun; change it back, or choose another --out")
+
+
+def parsed(study: str) -> dict[str, Any]:
+    """The settings in a study's YAML."""
+    return dict(yaml.safe_load(study))
 
 
 def _fitting(run: Path, study: dict[str, Any]) -> None:

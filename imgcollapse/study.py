@@ -11,7 +11,7 @@ from imgcollapse import datasets, environment, grids, processes, store
 from imgcollapse.datasets import AnyDataset
 from imgcollapse.datasets.digits import Digits
 from imgcollapse.errors import SettingsProblem
-from imgcollapse.images import World, made_of, provenance
+from imgcollapse.images import Choosy, World, made_of, provenance
 from imgcollapse.judge import Judge
 from imgcollapse.models import AnyModel
 from imgcollapse.models.ddpm import DDPM
@@ -100,7 +100,8 @@ def run(study: Study, folder: Path, landed: Landed = lambda generation, scores: 
 def prepare(study: Study, world: World | None = None) -> tuple[Study, World, Real]:
     """The study with every automatic choice made, its real world, and what of it generation 0 sees and does not see.
 
-    `world` is that of its data set and seed, for whoever has it at hand. Raises SettingsProblem for what cannot be carried out.
+    `world` is that of its data set and seed, for whoever has it at hand. Raises SettingsProblem for what cannot be carried out, DataProblem
+    for a model or extractor that can do nothing with this world.
     """
     world = world or datasets.load(study.dataset, study.seed)
     n = study.samples or len(world.train)
@@ -119,5 +120,9 @@ def prepare(study: Study, world: World | None = None) -> tuple[Study, World, Rea
             f"regime.pool: fresh real pictures will not last: generation 0 takes {first}, the {study.gens - 1} after it {unseen} more, "
             f"{world.name} has {len(world.train)}; set --samples to at most {most}, or use --pool resample"
         )
-    chosen = {"samples": n, "judge": study.judge.resolved(world, n), "model": study.model.for_shape(world.train.shape)}
+    judge = study.judge.resolved(world, n)
+    for part in (study.model, *(judge.extractors or ())):
+        if isinstance(part, Choosy):
+            part.check(world)
+    chosen = {"samples": n, "judge": judge, "model": study.model.for_shape(world.train.shape)}
     return study.model_copy(update=chosen), world, Real(seen=world.train[:first], unseen=world.train[first:])

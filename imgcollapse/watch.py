@@ -3,16 +3,9 @@
 import time
 from collections.abc import Sequence
 
-import click
-
-from imgcollapse import console, progress, standing, store, worker
+from imgcollapse import console, progress, standing, store, streams, worker
 from imgcollapse.standing import Standing
 from imgcollapse.summary import named
-
-
-def say(line: str) -> None:
-    """A line beside the results."""
-    click.echo(line, err=True)
 
 
 class Aloud(progress.Silent):
@@ -20,7 +13,7 @@ class Aloud(progress.Silent):
 
     def say(self, line: str) -> None:
         """Prints the line."""
-        say(line)
+        streams.err(line)
 
 
 class Watch:
@@ -45,12 +38,12 @@ class Watch:
                 count = count or self._count()  # looks into every run's folder: once a look is enough
                 scores = store.scores_of(run.folder, line["generation"])
                 how = "shared" if line["how"] == "shared" else console.duration(line["seconds"])
-                say(f"{count}  {who}: generation {line['generation']}  {console.in_short(scores)}  ({how})")
+                streams.err(f"{count}  {who}: generation {line['generation']}  {console.in_short(scores)}  ({how})")
             self.seen[run.folder] = len(past)
             failure = worker.read_failure(run.folder)
             if failure is not None and self.told.get(run.folder) != failure["when"]:
                 self.told[run.folder] = failure["when"]
-                say(f"{who}: FAILED in generation {failure['generation']}: {failure['message']}")
+                streams.err(f"{who}: FAILED in generation {failure['generation']}: {failure['message']}")
 
     def end(self) -> None:
         """What the last look missed."""

@@ -11,7 +11,7 @@ import torch
 
 from imgcollapse import files, machine, progress, store, study
 from imgcollapse.errors import DataProblem, InUseProblem, OtherStudyProblem, Problem, explained
-from imgcollapse.files import read_json, to_json, write_text
+from imgcollapse.files import first_difference, read_json, to_json, write_text
 from imgcollapse.machine import Machine
 from imgcollapse.settings import build, read_file, to_yaml
 from imgcollapse.study import Study
@@ -63,7 +63,11 @@ def lay_out(run: Path, chosen: Study, bench: Bench) -> None:
                     f"{run}: was begun with --{name} {before.get(name)}, now {orders[name]}; "
                     f"add --{name} {before.get(name)}, or choose another --out"
                 )
-    if not (run / store.STUDY).exists():
+    there = store.readable(run / store.STUDY)
+    if there is not None and there != (wanted := store.parsed(text)):
+        said = first_difference(there, wanted)
+        raise OtherStudyProblem(f"{run / store.STUDY}: was changed after it was written ({said}); change it back, or choose another --out")
+    if there is None:
         write_text(run / store.STUDY, text)
     write_text(run / WORKER, to_json(orders))
 
@@ -122,8 +126,9 @@ def read_failure(run: Path) -> dict[str, Any] | None:
         return None
     try:
         record = read_json(run / FAILED)
-        return {**record, **{"kind": str(record["kind"]), "message": str(record["message"]), "when": str(record["when"])}} | {
-            name: int(record[name]) for name in ("exit_code", "generation")
+        return {
+            **{name: str(record[name]) for name in ("kind", "message", "when")},
+            **{name: int(record[name]) for name in ("exit_code", "generation")},
         }
     except (DataProblem, KeyError, TypeError, ValueError):
         done = len(store.finished(run)) if (run / store.STUDY).is_file() else 0

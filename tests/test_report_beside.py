@@ -51,7 +51,7 @@ def carried_out(folder: Path, **more: Any) -> Path:
     arms = {"none": {}, HOSTILE: {"regime": "retain"}, "everything kept": {"regime": "accumulate"}}
     chosen = build(Ablation, {"question": f"What is lost? {HOSTILE}", "base": DIGITS, "arms": arms, "seeds": 2, **more})
     bench = Bench(1, "cpu", "float32", str(machine.current().data_dir), str(folder / "shared"))
-    for place in ablation.in_order(ablation.plan(chosen, folder, bench)):
+    for place in ablation.in_order(ablation.plan(chosen, ablation.resolve(chosen, folder), folder, bench)):
         assert worker.work(place) == 0
     return folder
 
@@ -246,7 +246,7 @@ def test_points_are_shown_as_dots(toy: Path, tmp_path: Path) -> None:
 
 def test_what_has_not_begun_has_no_movie_figures_or_table(tmp_path: Path) -> None:
     chosen = build(Ablation, {"base": DIGITS, "arms": {"a": {}, "b": {"regime": "accumulate"}}, "seeds": 1, "nulls": False})
-    ablation.plan(chosen, tmp_path / "out", Bench(1, "cpu", "float32", "", ""))
+    ablation.plan(chosen, ablation.resolve(chosen, tmp_path / "out"), tmp_path / "out", Bench(1, "cpu", "float32", "", ""))
     findings = read([tmp_path / "out"])
     assert movie.movie(findings, tmp_path / "new") == [] == paper.figures(findings, tmp_path / "new")
     assert not (tmp_path / "new").exists()

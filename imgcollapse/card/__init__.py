@@ -8,7 +8,7 @@ from imgcollapse import store
 from imgcollapse.card.subject import Lineage, Subject, lineages
 from imgcollapse.card.words import data_card, model_card
 from imgcollapse.export import Export, placed, write_image_folder
-from imgcollapse.files import write_text
+from imgcollapse.files import tried, write_text
 
 __all__ = ["Lineage", "Subject", "lineages", "write"]
 
@@ -25,13 +25,14 @@ def write(run: Path, generation: int | None = None, out: Path | None = None, exp
     Raises SettingsProblem for a generation that is not finished and an export that is not possible, DataProblem for damage,
     OtherStudyProblem where `out` holds anything but what an earlier call wrote for the same generation.
     """
+    tried(out or run / "card" / "gen_000")
     subject = Subject.of(run, generation)
     samples = subject.samples
     export = export or ("npz" if samples.are_points else "imagefolder")
     source = store.generation_folder(run, subject.generation)
     out = out or run / "card" / source.name
     with placed(out, subject.record()) as draft:
-        shutil.copytree(source / store.MODEL, draft / store.MODEL)
+        _copy(source / store.MODEL, draft / store.MODEL)
         write_text(draft / store.MODEL / README, model_card(subject))
         (draft / DATASET).mkdir()
         if export == "npz":
@@ -40,3 +41,13 @@ def write(run: Path, generation: int | None = None, out: Path | None = None, exp
             write_image_folder(samples, subject.classes, draft / DATASET / "train")
         write_text(draft / DATASET / README, data_card(subject, export))
     return {**subject.summary(), "export": export, "model": str(out / store.MODEL), "dataset": str(out / DATASET)}
+
+
+def _copy(source: Path, place: Path) -> None:
+    """The files alone: the modes of a run that is read-only would close the draft to us."""
+    place.mkdir()
+    for path in sorted(source.rglob("*")):
+        if path.is_dir():
+            (place / path.relative_to(source)).mkdir()
+        else:
+            shutil.copyfile(path, place / path.relative_to(source))

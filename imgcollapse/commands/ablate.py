@@ -1,27 +1,23 @@
 """`imgcollapse ablate`, `worker` and `status`."""
 
-import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import click
 import yaml
-from rich.console import Console
 from rich.table import Table
 
-from imgcollapse import ablation, machine, progress, report, standing, store, summary, track, worker
+from imgcollapse import ablation, console, machine, progress, report, standing, store, streams, summary, track, worker
 from imgcollapse.ablation import Ablation
-from imgcollapse.commands.common import machine_from, stoppable
+from imgcollapse.commands.common import fetch_weights_of, machine_from, stoppable
 from imgcollapse.engines import ENGINES, Crew
 from imgcollapse.errors import DivergedProblem, SettingsProblem
-from imgcollapse.extractors import fetch_weights
-from imgcollapse.files import to_json, write_text
+from imgcollapse.files import to_json, tried, write_text
 from imgcollapse.settings import assignment, build, merge, nested, read_file
 from imgcollapse.standing import Standing
 from imgcollapse.summary import Record, Run, named
-from imgcollapse.watch import Aloud, Watch, account_line, say
+from imgcollapse.watch import Aloud, Watch, account_line
 from imgcollapse.worker import Bench
 
 SOME_FAILED = 7
@@ -39,29 +35,48 @@ def ablate(given: dict[str, Any], assignments: tuple[str, ...], axes: tuple[str,
     """`imgcollapse ablate [FILE]`: `given` are the flags (None where not given), `axes` those of --axis."""
     chosen = ablation_from(given, assignments, axes)
     folder = given["out"] or chosen.default_folder(given["file"].stem if given["file"] else "ablation")
-    threads = given["threads"]
-    here = machine_from(given)
-    jobs = given["jobs"] or (max(1, machine.cores() // threads) if here.torch_device().type == "cpu" else 1)
-    if given["jobs"] is None and given["engine"] != "local":
-        jobs = len(list(chosen.studies())) * len(chosen.seeds)  # not this machine's cores, but the cluster's places limit it
-    crew = Crew(jobs=jobs, threads=threads, options=_options(given["engine_options"]))
-    if given["engine"] not in ENGINES:
-        raise SettingsProblem(f"--engine: '{given['engine']}' is unknown; there are: {', '.join(ENGINES)}")
+    threads, engine = given["threads"], given["engine"]
+    if engine not in ENGINES:
+        raise SettingsProblem(f"--engine: '{engine}' is unknown; there are: {', '.join(ENGINES)}")
+    here = machine_from(given, elsewhere=dry_run or engine != "local")
+    options = _options(given["engine_options"])
     track.known(given["track"])
     with machine.use(here), progress.watched_by(Aloud()):
         bench = Bench.of(here, threads, folder / ablation.SHARED)
         if dry_run:
             _show_plan(chosen, folder, as_json)
             return
-        ENGINES[given["engine"]]([], crew, lambda: None)  # before anything is written: can it be used, and does it know its options?
-        _fetch_weights(chosen)
-        runs = ablation.plan(chosen, folder, bench)
+        crew = Crew(jobs=given["jobs"] or _jobs(chosen, engine, here, threads), threads=threads, options=options)
+        ENGINES[engine]([], crew, lambda: None)  # before anything is written: can it be used, and does it know its options?
+        tried(folder / ablation.ABLATION)
+        for line in fetch_weights_of([own for _, _, own in chosen.studies()]):  # before any worker starts, as nodes often have no network
+            streams.err(f"{line}; going on without it")
+        resolved = ablation.resolve(chosen, folder)
+        with ablation.alone(folder):
+            runs = ablation.plan(chosen, resolved, folder, bench)
+            made, record, stopped = _carried_out(chosen, runs, folder, crew, given)
+    after = standing.standings(runs)
+    if stopped:
+        streams.err(f"stopped; what is finished is kept in {folder}. To go on, run the same command again.")
+        sys.exit(stopped[0])
+    if as_json:
+        streams.out_json({"ablation": str(folder), "files": [str(path) for path in made], "account": standing.account(after)})
+    else:
+        _print_end(after, made, record)
+    if any(one.state != "done" for one in after):
+        sys.exit(SOME_FAILED)
+
+
+def _carried_out(
+    chosen: Ablation, runs: Sequence[Run], folder: Path, crew: Crew, given: dict[str, Any]
+) -> tuple[list[Path], Record, list[int]]:
+    """Carries out what is not done, and sums up what is there: the files, the summary, and the exit code where it was stopped."""
     before = standing.standings(runs)
     todo = [one.run for one in before if one.state != "done" and not (_diverged(one) and not given["retry"])]
     asked, there = sum(one.run.study.gens for one in before), sum(one.done for one in before)
-    say(f"{folder}: {len(before)} runs of {asked} generations; {there} generations are there")
+    streams.err(f"{folder}: {len(before)} runs of {asked} generations; {there} generations are there")
     watch = Watch(before, crew.jobs)
-    with stoppable() as stopped, progress.watched_by(Aloud()), track.tracking(given["track"], ablation.in_order(runs)) as look:
+    with stoppable() as stopped, track.tracking(given["track"], ablation.in_order(runs)) as look:
 
         def news() -> None:
             watch()
@@ -69,17 +84,7 @@ def ablate(given: dict[str, Any], assignments: tuple[str, ...], axes: tuple[str,
 
         ENGINES[given["engine"]](ablation.in_order(todo), crew, news)
     watch.end()
-    after = standing.standings(runs)
-    made, record = finish(folder, chosen, runs, after, given["interval"])
-    if stopped:
-        click.echo(f"stopped; what is finished is kept in {folder}. To go on, run the same command again.", err=True)
-        sys.exit(stopped[0])
-    if as_json:
-        click.echo(json.dumps({"ablation": str(folder), "files": [str(path) for path in made], "account": standing.account(after)}))
-    else:
-        _print_end(after, made, record)
-    if any(one.state != "done" for one in after):
-        sys.exit(SOME_FAILED)
+    return *finish(folder, chosen, runs, standing.standings(runs), given["interval"]), stopped
 
 
 def ablation_from(given: dict[str, Any], assignments: Sequence[str], axes: Sequence[str]) -> Ablation:
@@ -132,7 +137,7 @@ def finish(folder: Path, chosen: Ablation, runs: Sequence[Run], after: Sequence[
         write_text(folder / ablation.SUMMARY, to_json(record))
         made = [folder / ablation.CSV, folder / ablation.SUMMARY, *report.draw_ablation(folder, runs, record)]
     page = report.write(findings, folder / report.PAGE)
-    say(f"report: {page.page} ({page.size / 1e6:.2f} MB)")
+    streams.err(f"report: {page.page} ({page.size / 1e6:.2f} MB)")
     return [page.page, *made], record
 
 
@@ -154,9 +159,9 @@ def status(folder: Path, as_json: bool) -> None:
     left = standing.seconds_left(all_of_them, max(1, busy))
     if as_json:
         records = [standing.as_record(one, root) for one in all_of_them]
-        click.echo(json.dumps({"folder": str(folder), "runs": records, "account": standing.account(all_of_them), "seconds_left": left}))
+        streams.out_json({"folder": str(folder), "runs": records, "account": standing.account(all_of_them), "seconds_left": left})
         return
-    out = Console(width=None if sys.stdout.isatty() else 140)
+    out = console.out(140)
     table = Table(title=str(folder), title_justify="left")
     for heading in ("arm", "seed", "state", "generations", ""):
         table.add_column(heading, overflow="fold")
@@ -164,25 +169,11 @@ def status(folder: Path, as_json: bool) -> None:
         said = f"{one.failure['kind']} in generation {one.failure['generation']}: {one.failure['message']}" if one.failure else ""
         table.add_row(named(one.run.arm, one.run.null), str(one.run.seed), one.state, f"{one.done} of {one.run.study.gens}", said)
     out.print(table)
-    click.echo(account_line(all_of_them, left if busy else None))
-
-
-def _fetch_weights(chosen: Ablation) -> None:
-    """Fetches what extractors need before any worker starts, as nodes often have no network; says what cannot be had. Raises
-    WeightsProblem where an arm would have no extractor left."""
-    said = set()
-    for _, _, own in chosen.studies():
-        asked = own.judge.extractors or ()
-        missing = fetch_weights(asked)
-        if missing and len(missing) == len(asked):
-            raise missing[0]
-        said |= {str(problem) for problem in missing}
-    for line in sorted(said):
-        say(f"{line}; going on without it")
+    streams.out(account_line(all_of_them, left if busy else None))
 
 
 def _print_end(after: Sequence[Standing], made: Sequence[Path], record: Record) -> None:
-    out = Console(width=None if sys.stdout.isatty() else 140)
+    out = console.out(140)
     if record:
         for extractor, (headings, *lines) in summary.table_lines(record).items():
             table = Table(title=f"features: {extractor}; {record['method'].partition(';')[0]}", title_justify="left")
@@ -192,16 +183,16 @@ def _print_end(after: Sequence[Standing], made: Sequence[Path], record: Record) 
                 table.add_row(*line)
             out.print(table)
         for said in summary.headline(record):
-            out.print(said, markup=False, highlight=False)
-    click.echo(account_line(after))
+            out.print(said)
+    streams.out(account_line(after))
     for one in after:
         if one.failure is not None:
             where = f"{named(one.run.arm, one.run.null)}, seed {one.run.seed}, generation {one.failure['generation']}"
-            click.echo(f"failed: {where}: {one.failure['message']}")
+            streams.out(f"failed: {where}: {one.failure['message']}")
     if any(_diverged(one) for one in after):
-        click.echo("runs that diverged would do so again and are not tried again, unless with --retry")
-    if made:
-        out.print("written:", *(str(path) for path in made), sep="\n  ", markup=False, highlight=False, soft_wrap=True)
+        streams.out("runs that diverged would do so again and are not tried again, unless with --retry")
+    for path in ("written:", *(f"  {path}" for path in made)) if made else ():
+        streams.out(path)
 
 
 def _show_plan(chosen: Ablation, folder: Path, as_json: bool) -> None:
@@ -209,12 +200,19 @@ def _show_plan(chosen: Ablation, folder: Path, as_json: bool) -> None:
     if as_json:
         seeds = list(chosen.seeds)
         records = [{"arm": arm, "null": null, "study": own.model_dump(mode="json"), "seeds": seeds} for arm, null, own in arms]
-        click.echo(json.dumps({"ablation": str(folder), "arms": records}))
+        streams.out_json({"ablation": str(folder), "arms": records})
         return
-    click.echo(f"# {folder}")
+    streams.out(f"# {folder}")
     for arm, null, own in arms:
-        click.echo(f"{named(arm, null)}: {own.title().rpartition(', seed')[0]}; seeds {', '.join(map(str, chosen.seeds))}")
-    click.echo(f"{len(arms) * len(chosen.seeds)} runs")
+        streams.out(f"{named(arm, null)}: {own.title().rpartition(', seed')[0]}; seeds {', '.join(map(str, chosen.seeds))}")
+    streams.out(f"{len(arms) * len(chosen.seeds)} runs")
+
+
+def _jobs(chosen: Ablation, engine: str, here: machine.Machine, threads: int) -> int:
+    """How many runs are carried out at once where nobody says it: not this machine's cores, but a cluster's places limit the other engines."""
+    if engine != "local":
+        return len(list(chosen.studies())) * len(chosen.seeds)
+    return max(1, machine.cores() // threads) if here.torch_device().type == "cpu" else 1
 
 
 def _diverged(one: Standing) -> bool:

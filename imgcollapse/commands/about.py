@@ -1,15 +1,13 @@
 """`imgcollapse list` and `imgcollapse doctor`."""
 
 import shutil
-import sys
 from collections.abc import Mapping
 from typing import Any
 
 from pydantic import BaseModel
-from rich.console import Console
 from rich.table import Table
 
-from imgcollapse import environment, machine, published
+from imgcollapse import console, environment, machine, published, streams
 from imgcollapse.commands.common import machine_from
 from imgcollapse.datasets import DATASETS
 from imgcollapse.errors import SettingsProblem
@@ -29,7 +27,7 @@ TABLES: dict[str, Mapping[str, Any]] = {
 
 def list_tables(name: str | None) -> None:
     """`imgcollapse list [NAME]`."""
-    out = Console(width=None if sys.stdout.isatty() else 140)
+    out = console.out(140)
     if name is None:
         for title, table in TABLES.items():
             out.print(_two_columns(title, {key: _first_line(entry) for key, entry in table.items()}))
@@ -38,7 +36,7 @@ def list_tables(name: str | None) -> None:
     if not found:
         raise SettingsProblem(f"list: there is no '{name}'; `imgcollapse list` shows all names")
     for title, entry in found.items():
-        out.print(f"{name} ({title}): {_first_line(entry)}", markup=False, highlight=False)
+        out.print(f"{name} ({title}): {_first_line(entry)}")
         if isinstance(entry, type) and issubclass(entry, BaseModel):
             options = {key: field for key, field in entry.model_fields.items() if key != "kind"}
             rows = {
@@ -47,7 +45,8 @@ def list_tables(name: str | None) -> None:
             }
             out.print(_two_columns("options", rows) if rows else "no options")
         else:
-            out.print(entry.__doc__, markup=False, highlight=False)
+            for line in (entry.__doc__ or "").splitlines():
+                out.print(line)
 
 
 def doctor(given: dict[str, Any]) -> int:
@@ -80,11 +79,11 @@ def doctor(given: dict[str, Any]) -> int:
             rows[f"data: {kind}"] = "there" if there else f"not there: the first use downloads it, or put it into {folder / dataset.files}"
     rows["data: digits"] = "there (bundled with scikit-learn)"
     rows |= of_weights
-    out = Console(width=None if sys.stdout.isatty() else 140)
+    out = console.out(140)
     out.print(_two_columns("doctor", rows))
     for line in wrong:
-        out.print(f"to mend: {line}", markup=False)
-    out.print("nothing to mend" if not wrong else "", markup=False)
+        streams.out(f"to mend: {line}")
+    streams.out("nothing to mend" if not wrong else "")
     return 1 if wrong else 0
 
 

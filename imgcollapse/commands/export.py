@@ -1,16 +1,13 @@
 """`imgcollapse export`."""
 
-import json
 import sys
 from pathlib import Path
 
-import click
-
-from imgcollapse import progress, samples, store
+from imgcollapse import progress, samples, store, streams
 from imgcollapse.commands.common import stoppable
 from imgcollapse.errors import SettingsProblem
 from imgcollapse.export import WRITERS, made_once
-from imgcollapse.files import read_json
+from imgcollapse.files import read_json, tried
 from imgcollapse.images import UNLABELLED
 from imgcollapse.watch import Aloud
 
@@ -20,6 +17,7 @@ FILES = ("zip", "npz")  # one file each, named by its suffix; the others are fol
 
 def export(run: Path, number: int | None, to: str, out: Path | None, as_json: bool) -> None:
     """`imgcollapse export RUN`."""
+    tried(out or run / "export" / "gen_000.zip")
     with stoppable() as stopped, progress.watched_by(Aloud()):  # so that nothing half-filled is left
         number, drawn = samples.generation(run, number)
         name = store.generation_folder(run, number).name
@@ -30,15 +28,16 @@ def export(run: Path, number: int | None, to: str, out: Path | None, as_json: bo
         with made_once(place) as draft:
             WRITERS[to](drawn, classes, draft, FLAG)
     if stopped:
-        click.echo("stopped; nothing was written. To go on, run the same command again.", err=True)
+        streams.err("stopped; nothing was written. To go on, run the same command again.")
         sys.exit(stopped[0])
     classed = int((drawn.labels != UNLABELLED).sum())
     if to == "folder" or (to in FILES and classed < len(drawn)):
         classed = 0  # these layouts have classes for all pictures, or for none
     if as_json:
         made = {"run": str(run), "generation": number, "to": to, "pictures": len(drawn), "with_class": classed, "place": str(place)}
-        click.echo(json.dumps(made))
+        streams.out_json(made)
         return
     things = "points" if drawn.are_points else "pictures"
     said = "each with its class" if classed == len(drawn) else f"{classed:,} with their class" if classed else "without classes"
-    click.echo(f"generation {number}: {len(drawn):,} {things}, {said}\nwritten: {place}")
+    streams.out(f"generation {number}: {len(drawn):,} {things}, {said}")
+    streams.out(f"written: {place}")

@@ -1,6 +1,5 @@
 """`imgcollapse report`."""
 
-import json
 import sys
 import time
 import webbrowser
@@ -8,10 +7,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import click
-
-from imgcollapse import progress, report
+from imgcollapse import progress, report, streams
 from imgcollapse.commands.common import stoppable
+from imgcollapse.files import tried
 from imgcollapse.report import Findings
 from imgcollapse.watch import Aloud
 
@@ -21,6 +19,7 @@ LOOK = 2.0  # seconds between two looks at run folders
 def make(places: tuple[Path, ...], given: dict[str, Any], *, watch: bool, show: bool, as_json: bool) -> None:
     """`imgcollapse report RUN_OR_ABLATION...`: `given` are `page`, `budget` (MB) and `interval`."""
     page = given["page"] or (places[0] if len(places) == 1 else Path()) / report.PAGE
+    tried(page, "choose another -o")
     options = {"budget": given["budget"] * 1e6}
     with progress.watched_by(Aloud()), stoppable() as stopped:
         if watch:
@@ -29,11 +28,11 @@ def make(places: tuple[Path, ...], given: dict[str, Any], *, watch: bool, show: 
     written = report.write(found, page, **options)
     made = [written.page, *report.beside(found, page.parent)]
     if as_json:
-        click.echo(json.dumps({"report": str(written.page), "bytes": written.size, "files": [str(path) for path in made]}))
+        streams.out_json({"report": str(written.page), "bytes": written.size, "files": [str(path) for path in made]})
     else:
         where = f", its pictures in {written.beside}" if written.beside else ""
-        click.echo(f"{written.page}: {written.size / 1e6:.2f} MB{where}")
-        click.echo("beside it: " + ", ".join(str(path.relative_to(page.parent)) for path in made[1:]))
+        streams.out(f"{written.page}: {written.size / 1e6:.2f} MB{where}")
+        streams.out("beside it: " + ", ".join(str(path.relative_to(page.parent)) for path in made[1:]))
     if show and not watch:
         webbrowser.open(written.page.absolute().as_uri())
     if stopped:

@@ -1,16 +1,13 @@
 """`imgcollapse run`."""
 
-import json
 import sys
 from pathlib import Path
 from typing import Any
 
-import click
-from rich.console import Console
-
-from imgcollapse import console, machine, processes, progress, report, store, study, track
-from imgcollapse.commands.common import machine_from, stoppable
-from imgcollapse.files import read_json
+from imgcollapse import console, machine, processes, progress, report, store, streams, study, track
+from imgcollapse.commands.common import fetch_weights_of, machine_from, stoppable
+from imgcollapse.errors import Problem
+from imgcollapse.files import read_json, tried
 from imgcollapse.metrics.scores import title
 from imgcollapse.settings import assignment, build, expand, merge, read_file, to_yaml
 from imgcollapse.study import DEFAULT_KINDS, Study
@@ -32,22 +29,18 @@ def _run(given: dict[str, Any], assignments: tuple[str, ...], *, dry_run: bool, 
     track.known(given["track"])
     folder = given["out"] or Path("runs") / chosen.name()
     if dry_run:
-        click.echo(
-            json.dumps({"run": str(folder), "study": chosen.model_dump(mode="json")})
-            if as_json
-            else f"# {folder}\n{to_yaml(chosen)}".rstrip()
-        )
+        _show(chosen, folder, as_json)
         return
-    there = len(store.finished(folder)) if (folder / store.STUDY).is_file() else 0
+    tried(folder / store.STUDY)
+    fetch_weights_of([chosen])
     with (
-        machine.use(machine_from(given)),
         console.watcher(chosen.gens) as watching,
         progress.watched_by(watching),
         stoppable() as stopped,
         track.tracking(given["track"], [folder]) as look,
     ):
-        if there:
-            progress.say(f"{folder}: {there} of {chosen.gens} generations are there; going on from here")
+        if there := _there(folder, chosen.gens):
+            progress.say(f"{folder}: {there}")
 
         def landed(generation: int, scores: dict[str, Any]) -> None:
             watching.landed(generation, scores)
@@ -55,12 +48,11 @@ def _run(given: dict[str, Any], assignments: tuple[str, ...], *, dry_run: bool, 
 
         study.run(chosen, folder, landed)
     if stopped:
-        done = len(store.finished(folder)) if (folder / store.STUDY).exists() else 0
+        done = sum(generation < chosen.gens for generation in store.finished(folder)) if (folder / store.STUDY).exists() else 0
         if done:
             _draw(folder)
-        click.echo(
-            f"stopped; {done} of {chosen.gens} generations are finished and kept in {folder}. To go on, run the same command again.",
-            err=True,
+        streams.err(
+            f"stopped; {done} of {chosen.gens} generations are finished and kept in {folder}. To go on, run the same command again."
         )
         sys.exit(stopped[0])
     pictures, page = _draw(folder)
@@ -69,30 +61,48 @@ def _run(given: dict[str, Any], assignments: tuple[str, ...], *, dry_run: bool, 
     if as_json:
         drawn = [str(path) for path in pictures]
         record = {"run": str(folder), "scores": scores, "lost": lost, "pictures": drawn, "report": str(page.page)}
-        click.echo(json.dumps(record))
+        streams.out_json(record)
         return
-    out = Console(width=None if sys.stdout.isatty() else 110)
+    out = console.out(110)
     names = read_json(folder / store.REFERENCE)["data"]["classes"]
     tables = console.tables(scores, lambda name, extractor: title(name, extractor, short=True))
     for extractor, table in zip(scores[0]["extractors"], tables, strict=True):
         out.print(table)
         if line := console.lost(lost[extractor], names):
-            out.print(line, markup=False, highlight=False, soft_wrap=True)
-    out.print(
-        "pictures:",
-        *(str(path) for path in pictures),
-        f"{folder}/gen_*/{store.GRID}",
-        sep="\n  ",
-        markup=False,
-        highlight=False,
-        soft_wrap=True,
-    )
-    click.echo(f"report: {page.page} ({page.size / 1e6:.2f} MB)")
+            streams.out(line)
+    for line in ("pictures:", *(f"  {path}" for path in pictures), f"  {folder}/gen_*/{store.GRID}"):
+        streams.out(line)
+    streams.out(f"report: {page.page} ({page.size / 1e6:.2f} MB)")
 
 
 def _draw(folder: Path) -> tuple[list[Path], report.Written]:
     """The run's pictures, and its page."""
     return report.draw(folder), report.write(report.read([folder]), folder / report.PAGE)
+
+
+def _there(folder: Path, gens: int) -> str:
+    """What of the run is there already, in words; empty where nothing is, and where it cannot be told."""
+    try:
+        there, before = store.finished(folder), read_file(folder / store.STUDY).get("gens")
+    except Problem:
+        return ""
+    if there and before != gens:
+        return f"{len(there)} of {before} generations are there, and {gens} are asked for"
+    beyond = sum(generation >= gens for generation in there)
+    said = f"{len(there) - beyond} of {gens} generations are there; going on from here"
+    return said + f" ({beyond} beyond them left as they are)" * bool(beyond) if there else ""
+
+
+def _show(chosen: Study, folder: Path, as_json: bool) -> None:
+    """What would be done, as settings that can be read back."""
+    if as_json:
+        streams.out_json({"run": str(folder), "study": chosen.model_dump(mode="json")})
+        return
+    lines = to_yaml(chosen).rstrip("\n").split("\n")
+    if any(streams.shown(line, sys.stdout.encoding) != line for line in lines):
+        lines = to_yaml(chosen, only_ascii=True).rstrip("\n").split("\n")  # YAML has escapes of its own
+    for line in (f"# {folder}", *lines):
+        streams.out(line)
 
 
 def study_from(given: dict[str, Any], assignments: tuple[str, ...]) -> Study:

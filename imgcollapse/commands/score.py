@@ -7,11 +7,9 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-import click
 from pydantic import Field, NonNegativeInt
-from rich.console import Console
 
-from imgcollapse import console, datasets, machine, progress, published
+from imgcollapse import console, datasets, machine, progress, published, streams
 from imgcollapse.commands.common import machine_from, stoppable
 from imgcollapse.commands.score_tables import tables
 from imgcollapse.datasets import AnyDataset
@@ -19,7 +17,7 @@ from imgcollapse.datasets.digits import Digits
 from imgcollapse.errors import DataProblem, OtherStudyProblem, SettingsProblem
 from imgcollapse.export import CURE
 from imgcollapse.extractors.inception import Inception
-from imgcollapse.files import first_difference, to_json, write_text
+from imgcollapse.files import first_difference, to_json, tried, write_text
 from imgcollapse.images import World
 from imgcollapse.judge import NEIGHBOURS, Judge, Ruler
 from imgcollapse.samples import Samples, short_names
@@ -40,25 +38,26 @@ class Scoring(Settings):
 def score(paths: tuple[Path, ...], given: dict[str, Any], assignments: tuple[str, ...], *, as_json: bool) -> None:
     """`imgcollapse score SAMPLES... --against DATASET`: `given` are the flags (None where not given), `assignments` those of --set."""
     chosen = scoring_from(given, assignments)
+    tried(given["out"] or Path("scores") / "name.json")
     watching = _Bars(len(paths)) if sys.stderr.isatty() else console.Plain(len(paths))
     with machine.use(machine_from(given)), watching, progress.watched_by(watching), stoppable() as stopped:
         place, record = scored(chosen, paths, given.get("learned_from"), given.get("out"))
         place.parent.mkdir(parents=True, exist_ok=True)
         write_text(place, to_json(record))
     if stopped:
-        click.echo("stopped; nothing was written", err=True)
+        streams.err("stopped; nothing was written")
         sys.exit(stopped[0])
     if as_json:
-        click.echo(to_json(record), nl=False)
+        streams.out_json(record, indent=1)
         return
-    out = Console(width=None if sys.stdout.isatty() else 110, markup=False, emoji=False)  # names are text, whatever is in them
+    out = console.out(110)
     for table in tables(record):
         out.print(table)
     for name, one in record["samples"].items():
         for extractor, said in one.get("as_published", {}).items():
             which = f"all {said['samples']:,} samples against all {said['reference']:,} training pictures"
-            click.echo(f"{name}: {said['name']} as papers report it ({extractor}; {which}): {said['value']:.3f}")
-    click.echo(f"written: {place}")
+            streams.out(f"{name}: {said['name']} as papers report it ({extractor}; {which}): {said['value']:.3f}")
+    streams.out(f"written: {place}")
 
 
 def scoring_from(given: Mapping[str, Any], assignments: Sequence[str]) -> Scoring:

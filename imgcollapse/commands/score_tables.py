@@ -6,7 +6,6 @@ from typing import Any
 
 from rich.console import Group
 from rich.table import Table
-from rich.text import Text
 
 from imgcollapse.judge import neighbours
 from imgcollapse.metrics import METRICS, Score
@@ -34,7 +33,7 @@ def tables(record: Record) -> Iterator[Group]:
 def _scores(record: Record, extractor: str, names: Sequence[str]) -> Group:
     judge, sets = record["judge"], [record["samples"][name]["extractors"][extractor]["metrics"] for name in names]
     floor = judge["extractors"][extractor]["floor"]
-    caption = f"features: {extractor}; N = {judge['n']:,} against held-out real pictures of {record['data']['name']}\n{neighbours(judge)}"
+    caption = f"features: {extractor}; N = {judge['n']:,} against held-out real pictures of {record['data']['name']}"
     table = _table(("score", "better"), ("floor (real)", *names))
     for metric in METRICS.values():
         for name, score in metric.scores.items():
@@ -43,7 +42,7 @@ def _scores(record: Record, extractor: str, names: Sequence[str]) -> Group:
                 places = decimals(score, floor.get(name, 0.0))
                 cells = ("" if value is None else f"{value:z.{places}f}" for value in (floor.get(name), *there))
                 table.add_row(title(name, extractor), score.better, *cells)
-    return Group(Text(caption), table)
+    return Group(caption, neighbours(judge), table)
 
 
 def _classes(record: Record, extractor: str, names: Sequence[str]) -> Group:
@@ -53,7 +52,7 @@ def _classes(record: Record, extractor: str, names: Sequence[str]) -> Group:
     for c, label in enumerate(record["data"]["classes"]):
         cells = (f"{'' if one[f'share_alive_{c}'] else 'lost '}{100 * one[f'share_{c}']:.1f} %" for one in (judge["floor"], *sets))
         table.add_row(label, *cells)
-    return Group(Text(caption), table)
+    return Group(caption, table)
 
 
 def _table(left: Sequence[str], right: Sequence[str]) -> Table:

@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 from typing import Any, TypeVar
 
-from imgcollapse import store, worker
+from imgcollapse import store, streams, worker
 from imgcollapse.engines.crew import Crew
 from imgcollapse.errors import InUseProblem, SettingsProblem
 from imgcollapse.settings import Settings, build, read_file
@@ -30,6 +30,7 @@ def carry_out(run: Path) -> int:
     log = os.open(run / LOG, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
     os.dup2(log, 1)
     os.dup2(log, 2)
+    streams.steady()
     try:
         return worker.work(run)
     except InUseProblem as error:

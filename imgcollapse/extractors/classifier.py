@@ -29,10 +29,14 @@ class Classifier(Training):
     dim: PositiveInt = Field(64, description="number of features D")
     width: PositiveInt = Field(32, multiple_of=8, description="channels of the first convolution, a multiple of 8")
 
-    def fit(self, world: World) -> "FittedClassifier":
-        """The trained classifier of this world, from the cache where it is there. Raises DataProblem for points or a single class."""
+    def check(self, world: World) -> None:
+        """Raises DataProblem for points or a single class."""
         if world.train.are_points or len(world.classes) < 2:
             raise DataProblem(f"{world.name}: the extractor 'classifier' needs pictures of at least 2 classes; use 'pixels'")
+
+    def fit(self, world: World) -> "FittedClassifier":
+        """The trained classifier of this world, from the cache where it is there. Raises DataProblem for points or a single class."""
+        self.check(world)
         key = f"{LAYOUT}{world.train.digest()}{world.held_out.digest()}{self.model_dump_json()}"
         weights, _ = cache.remembered("classifiers", world.name, key, lambda: (self._train(world).state_dict(), {}))
         net = self._untrained(world)

@@ -41,6 +41,11 @@ class DinoV2(Settings):
         """The file of weights that it needs."""
         return PUBLISHED
 
+    def check(self, world: World) -> None:
+        """Raises DataProblem for points."""
+        if world.train.are_points:
+            raise DataProblem(f"{world.name}: the extractor 'dinov2' needs pictures; use 'pixels'")
+
     def fit(self, world: World) -> "FittedDinoV2":
         """Nothing is learned: the weights are the ruler. Raises DataProblem for points, WeightsProblem, and SettingsProblem for a file of
         other weights that cannot be used.
@@ -48,8 +53,7 @@ class DinoV2(Settings):
         The file is the published one or of that layout (any size of model), read by torch.load without running code, or a network
         in TorchScript, float32 [N, 3, 224, 224], normalised -> [N, D].
         """
-        if world.train.are_points:
-            raise DataProblem(f"{world.name}: the extractor 'dinov2' needs pictures; use 'pixels'")
+        self.check(world)
         weights = find(PUBLISHED)
         with tried(PUBLISHED, weights, "FD-DINOv2", f"give {PUBLISHED.file}, weights of that layout, or a network in TorchScript"):
             net = _network(weights.path)

@@ -42,11 +42,15 @@ class Inception(Settings):
         """The file of weights that it needs."""
         return PUBLISHED
 
+    def check(self, world: World) -> None:
+        """Raises DataProblem for points."""
+        if world.train.are_points:
+            raise DataProblem(f"{world.name}: the extractor 'inception' needs pictures; use 'pixels'")
+
     def fit(self, world: World) -> "FittedInception":
         """Nothing is learned: the weights are the ruler. Raises DataProblem for points, WeightsProblem, and SettingsProblem for a file of
         other weights that cannot be used."""
-        if world.train.are_points:
-            raise DataProblem(f"{world.name}: the extractor 'inception' needs pictures; use 'pixels'")
+        self.check(world)
         weights = find(PUBLISHED)
         name = {"clean": "inception", "legacy": "inception-legacy"}[self.mode] if weights.published else "inception-other"
         cure = f"give a network in TorchScript with the interface of {PUBLISHED.file}, or leave the option out"

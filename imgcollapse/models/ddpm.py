@@ -11,7 +11,7 @@ from torch.nn import functional
 
 from imgcollapse import machine, processes, progress, seeds
 from imgcollapse.errors import DataProblem
-from imgcollapse.images import UNLABELLED, ImageSet, from_signed, to_signed
+from imgcollapse.images import UNLABELLED, ImageSet, World, from_signed, to_signed
 from imgcollapse.models.weights import read_about, write_about
 from imgcollapse.training import Draws, Training, fit_network
 
@@ -57,14 +57,21 @@ class DDPM(Training):
         chosen = {name: value for name, value in BY_SIZE[side].items() if getattr(self, name) == fields[name].default}
         return self.model_copy(update=chosen)
 
-    def fit(self, images: ImageSet, seed: int) -> Self:
-        """A fitted copy. Raises DataProblem for points and, when class-conditional, for unlabelled pictures."""
+    def check(self, world: World) -> None:
+        """Raises DataProblem for points and, when class-conditional, for unlabelled pictures."""
+        self._check(world.train)
+
+    def _check(self, images: ImageSet) -> None:
         if images.are_points:
             raise DataProblem("model 'ddpm' learns pictures; for a world of points use gaussian, gmm or bootstrap")
+        if self.class_conditional and bool((images.labels == UNLABELLED).any()):
+            raise DataProblem("model.class_conditional: the training set has pictures without a class; set it to false")
+
+    def fit(self, images: ImageSet, seed: int) -> Self:
+        """A fitted copy. Raises DataProblem for points and, when class-conditional, for unlabelled pictures."""
+        self._check(images)
         chosen, shares = self.for_shape(images.shape), None
         if self.class_conditional:
-            if bool((images.labels == UNLABELLED).any()):
-                raise DataProblem("model.class_conditional: the training set has pictures without a class; set it to false")
             shares = torch.bincount(images.labels).double() / len(images)
         with seeds.global_torch_seed(seeds.derive(seed, "weights")):
             net = chosen._network(images.shape, 0 if shares is None else len(shares))

@@ -11,7 +11,7 @@ from torch.nn import functional
 
 from imgcollapse import machine, processes, seeds
 from imgcollapse.errors import DataProblem
-from imgcollapse.images import ImageSet, from_unit, to_unit
+from imgcollapse.images import ImageSet, World, from_unit, to_unit
 from imgcollapse.models.weights import read_about, write_about
 from imgcollapse.training import Draws, Training, fit_network
 
@@ -41,10 +41,17 @@ class VAE(Training):
         """Itself: nothing follows the picture size."""
         return self
 
-    def fit(self, images: ImageSet, seed: int) -> Self:
-        """A fitted copy. Raises DataProblem for points."""
+    def check(self, world: World) -> None:
+        """Raises DataProblem for points."""
+        self._check(world.train)
+
+    def _check(self, images: ImageSet) -> None:
         if images.are_points:
             raise DataProblem("model 'vae' learns pictures; for a world of points use gaussian, gmm or bootstrap")
+
+    def fit(self, images: ImageSet, seed: int) -> Self:
+        """A fitted copy. Raises DataProblem for points."""
+        self._check(images)
         from imgcollapse.models.vae_network import VAENetwork
 
         with seeds.global_torch_seed(seeds.derive(seed, "weights")):

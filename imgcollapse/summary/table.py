@@ -46,7 +46,9 @@ def rows(runs: Sequence[Run]) -> list[Record]:
                     floor = judged["floor"][metric]
                     if not (math.isfinite(value) and math.isfinite(floor)):
                         folder = store.generation_folder(run.folder, scores["generation"])
-                        raise DataProblem(f"{folder / store.SCORES}: {metric} is {value}, its floor {floor}, and only numbers can be told of")
+                        raise DataProblem(
+                            f"{folder / store.SCORES}: {metric} is {value}, its floor {floor}, which is no result; {store.MENDS}"
+                        )
                     cells = (*about, scores["generation"], extractor, metric, float(value), float(floor), scores["n"])
                     found.append(dict(zip(COLUMNS, cells, strict=True)))
     return found
