@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from imgcollapse import __version__, streams
-from imgcollapse.options import DATA_DIR, EXTRACTOR, TRACK, setting, weights
+from imgcollapse.options import DATA_DIR, EXTRACTOR, TRACK, Place, setting, weights
 
 EXIT_CODES = """\b
 Exit codes: 0 done; 1 unexpected error; 2 settings that cannot be used; 3 data missing or damaged;
@@ -63,8 +63,8 @@ def main(debug: bool) -> None:
 @setting("--gens", "Number of models trained one after the other. [10]", type=int)
 @setting("--samples", "Pictures a generation draws and learns from. [as many as there are real ones]", type=int)
 @setting("--seed", "Of everything random. [0]", type=int)
-@setting("--out", "The run folder. [runs/NAME, the name made from the settings]", type=click.Path(path_type=Path))
-@setting("--config", "A YAML file of settings (a run's study.yaml is one).", type=click.Path(path_type=Path))
+@setting("--out", "The run folder. [runs/NAME, the name made from the settings]", type=Place())
+@setting("--config", "A YAML file of settings (a run's study.yaml is one).", type=Place())
 @click.option("--set", "assignments", multiple=True, metavar="PATH=VALUE", help="Any setting, e.g. model.steps=500; may be repeated.")
 @setting("--device", "auto, cpu, cuda, cuda:N, mps.", default="auto", show_default=True)
 @setting("--precision", "auto (bfloat16 where it is done in hardware), float32, bfloat16.", default="auto", show_default=True)
@@ -88,7 +88,7 @@ def run(assignments: tuple[str, ...], dry_run: bool, as_json: bool, **given: Any
 
 
 @main.command(epilog=EXIT_CODES)
-@click.argument("file", required=False, type=click.Path(path_type=Path))
+@click.argument("file", required=False, type=Place())
 @setting("--dataset", "One, or several with commas: an axis of the ablation.")
 @setting("--model", "One or several, e.g. ddpm,vae.")
 @setting("--regime", "One or several, e.g. replace,accumulate.")
@@ -100,7 +100,7 @@ def run(assignments: tuple[str, ...], dry_run: bool, as_json: bool, **given: Any
 @click.option("--axis", "axes", multiple=True, metavar="PATH=V,V", help="Any setting with its values; may be repeated; axes cross.")
 @click.option("--set", "assignments", multiple=True, metavar="PATH=VALUE", help="Any setting of all arms; may be repeated.")
 @click.option("--nulls/--no-nulls", default=None, help="Also run the null models under every regime. [--nulls]")
-@setting("--out", "The ablation's folder. [runs/NAME, the name made from file and base]", type=click.Path(path_type=Path))
+@setting("--out", "The ablation's folder. [runs/NAME, the name made from file and base]", type=Place())
 @setting("--jobs", "Runs carried out at once; changes no result. [cores / threads; on a GPU 1]", type=click.IntRange(min=1))
 @setting("--threads", "Of the processor, for each run; decides the last digits.", type=click.IntRange(min=1), default=1, show_default=True)
 @click.option("--engine", default="local", show_default=True, help="What carries the runs out: local, slurm, ray.")
@@ -127,7 +127,7 @@ def ablate(assignments: tuple[str, ...], axes: tuple[str, ...], dry_run: bool, a
 
 
 @main.command()
-@click.argument("run", type=click.Path(path_type=Path))
+@click.argument("run", type=Place())
 def worker(run: Path) -> None:
     """Carry out one run of an ablation, from wherever it is: the unit of work of every engine."""
     from imgcollapse import busy
@@ -139,7 +139,7 @@ def worker(run: Path) -> None:
 
 
 @main.command()
-@click.argument("folder", type=click.Path(path_type=Path))
+@click.argument("folder", type=Place())
 @click.option("--json", "as_json", is_flag=True, help="Print it as JSON.")
 def status(folder: Path, as_json: bool) -> None:
     """What of an ablation (or a run) is done, running or failed, and the time left."""
@@ -149,9 +149,9 @@ def status(folder: Path, as_json: bool) -> None:
 
 
 @main.command()
-@click.argument("run", type=click.Path(path_type=Path))
+@click.argument("run", type=Place())
 @click.option("--gen", "generation", type=int, help="The generation. [the last that is finished]")
-@click.option("--out", help="Where the folder goes. [RUN/card/gen_NNN]", type=click.Path(path_type=Path))
+@click.option("--out", help="Where the folder goes. [RUN/card/gen_NNN]", type=Place())
 @click.option("--export", type=click.Choice(["imagefolder", "npz"]), help="How samples are written. [imagefolder; of points npz]")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 def card(run: Path, generation: int | None, out: Path | None, export: Any, as_json: bool) -> None:
@@ -162,13 +162,13 @@ def card(run: Path, generation: int | None, out: Path | None, export: Any, as_js
 
 
 @main.command(epilog=EXIT_CODES)
-@click.argument("paths", metavar="SAMPLES...", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.argument("paths", metavar="SAMPLES...", nargs=-1, required=True, type=Place())
 @click.option("--against", required=True, metavar="DATASET", help="Real pictures: digits, mnist, cifar10, folder:PATH, zip:PATTERN, ...")
 @click.option("--n", type=int, help="Pictures of each set that are compared. [as many as are there and held out, at most 10,000]")
-@click.option("--learned-from", metavar="SAMPLES", type=click.Path(path_type=Path), help="What the model that drew them learned from.")
+@click.option("--learned-from", metavar="SAMPLES", type=Place(), help="What the model that drew them learned from.")
 @click.option("--seed", type=int, help="Of a toy world. [0]")
 @click.option("--set", "assignments", multiple=True, metavar="PATH=VALUE", help="Any setting, e.g. judge.k=5, dataset.subset=5000.")
-@click.option("--out", type=click.Path(path_type=Path), help="The file of scores. [scores/NAME.json, the name made from all of this]")
+@click.option("--out", type=Place(), help="The file of scores. [scores/NAME.json, the name made from all of this]")
 @setting("--device", "auto, cpu, cuda, cuda:N, mps.", default="auto", show_default=True)
 @setting("--precision", "auto, float32, bfloat16.", default="auto", show_default=True)
 @EXTRACTOR
@@ -186,10 +186,10 @@ def score(paths: tuple[Path, ...], assignments: tuple[str, ...], as_json: bool, 
 
 
 @main.command()
-@click.argument("run", type=click.Path(path_type=Path))
+@click.argument("run", type=Place())
 @click.option("--gen", "generation", type=int, help="The generation. [the last that is finished]")
 @click.option("--to", required=True, type=click.Choice(["folder", "zip", "npz", "imagefolder"]), help="How samples are written.")
-@click.option("--out", type=click.Path(path_type=Path), help="Where they go. [RUN/export/gen_NNN...]")
+@click.option("--out", type=Place(), help="Where they go. [RUN/export/gen_NNN...]")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 def export(run: Path, generation: int | None, to: str, out: Path | None, as_json: bool) -> None:
     """Write the samples of one generation for other programs: PNG files, a .zip as StyleGAN's, an .npz as guided-diffusion's."""
@@ -199,8 +199,8 @@ def export(run: Path, generation: int | None, to: str, out: Path | None, as_json
 
 
 @main.command()
-@click.argument("places", metavar="RUN_OR_ABLATION...", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option("-o", "--out", "page", type=click.Path(path_type=Path), help="The page. [report.html in the folder; of several, here]")
+@click.argument("places", metavar="RUN_OR_ABLATION...", nargs=-1, required=True, type=Place())
+@click.option("-o", "--out", "page", type=Place(), help="The page. [report.html in the folder; of several, here]")
 @click.option("--open", "show", is_flag=True, help="Open it in the browser.")
 @click.option("--watch", is_flag=True, help="Write it again as generations land, until the runs have ended.")
 @click.option(

@@ -21,6 +21,14 @@ NO_FSYNC = (errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS)  # answ
 PART = re.compile(r"\.imgcollapse-[0-9a-f]{16}\.part")  # a file on its way to its place
 
 
+def expanded(path: str | Path) -> Path:
+    """The path with `~` and `~NAME` as the folders that they stand for. Raises SettingsProblem where there is no such user or home."""
+    try:
+        return Path(path).expanduser()
+    except RuntimeError:
+        raise SettingsProblem(f"{path}: it cannot be told which folder `~` stands for here; write the path in full") from None
+
+
 def write_text(path: Path, text: str) -> None:
     """All of it or nothing: another reader never sees half a file. In UTF-8; what of a file name is no text stands as `\\udce9`."""
     write_bytes(path, text.encode(errors="backslashreplace"))
@@ -204,7 +212,8 @@ def _put_on_disk(descriptor: int, path: Path) -> None:
     except OSError as error:
         if error.errno not in NO_FSYNC:
             raise
-        progress.say_once(f"{path.parent}: this file system cannot put files on the disk when asked; a power cut may damage the newest")
+        line = f"{path.parent}: this file system cannot put files on the disk when asked; a power cut may damage the newest"
+        progress.say_once(line, f"fsync {os.fstat(descriptor).st_dev}")
 
 
 def tried(place: Path, cure: str = "choose another --out") -> None:

@@ -4,6 +4,7 @@ Ambient (a context variable), so that a model's `fit(images, seed)` does not hav
 """
 
 import os
+import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -13,15 +14,31 @@ from pathlib import Path
 import torch
 
 from imgcollapse.errors import SettingsProblem
+from imgcollapse.files import expanded
 
 PRECISIONS = ("auto", "float32", "bfloat16")
 
 
 def default_data_dir() -> Path:
-    """`IMGCOLLAPSE_DATA`, or `imgcollapse` in the user's cache folder."""
+    """`IMGCOLLAPSE_DATA`, or `imgcollapse` in the user's cache folder; of a user without a home, a folder for temporary files.
+
+    Raises SettingsProblem where that is somebody else's.
+    """
     named = os.environ.get("IMGCOLLAPSE_DATA")
-    cache = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-    return Path(named or Path(cache) / "imgcollapse").expanduser()
+    if not named and is_homeless():
+        place = Path(tempfile.gettempdir()) / f"imgcollapse-{os.getuid()}"
+        if place.exists() and place.stat().st_uid != os.getuid():
+            raise SettingsProblem(f"{place}: belongs to somebody else; name a data folder with --data-dir or IMGCOLLAPSE_DATA")
+        return place
+    return expanded(named or Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "imgcollapse")
+
+
+def is_homeless() -> bool:
+    """Whether the user has no folder for what is kept from run to run, as in containers that know no name for the user's number."""
+    try:
+        return not os.environ.get("XDG_CACHE_HOME") and Path("~").expanduser() == Path("~")
+    except RuntimeError:
+        return True
 
 
 @dataclass(frozen=True)

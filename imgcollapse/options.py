@@ -13,6 +13,21 @@ def setting(flag: str, help: str, **more: Any) -> Callable[[Any], Any]:
     return click.option(flag, help=help, envvar=variable, show_envvar=True, **more)
 
 
+class Place(click.ParamType):  # type: ignore[type-arg]  # generic only in newer versions of click
+    """A file or folder; `~` stands for the home folder wherever it is given, in the environment too."""
+
+    name = "path"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:
+        """Raises SettingsProblem for a home that is not known, and for nothing at all."""
+        from imgcollapse.errors import SettingsProblem
+        from imgcollapse.files import expanded
+
+        if not str(value):
+            raise SettingsProblem(f"{param.opts[-1] if param else 'path'}: is empty; name a file or folder, or leave it out")
+        return expanded(value)
+
+
 def _listed(context: click.Context, parameter: click.Parameter, value: str | None) -> list[str] | None:
     """`classifier,inception` -> their names."""
     return None if value is None else [name.strip() for name in value.split(",")]
@@ -22,7 +37,7 @@ DATA_DIR = click.option(
     "--data-dir",
     envvar="IMGCOLLAPSE_DATA",
     show_envvar=True,
-    type=click.Path(path_type=Path),
+    type=Place(),
     help="Where data sets, classifiers and weights are kept. [~/.cache/imgcollapse]",
 )
 TRACK = setting("--track", "Log to a tracker as well: tensorboard, wandb, trackio; may be repeated.", multiple=True, metavar="KIND")
@@ -42,5 +57,5 @@ def weights(command: Any) -> Any:
     """Files to use instead of published weights: decorates a command with an option for each."""
     for kind in WEIGHTS:
         said = f"A file of weights for {kind}. [the published one, fetched into DATA_DIR/weights at its first use]"
-        command = setting(f"--{kind}-weights", said, type=click.Path(path_type=Path))(command)
+        command = setting(f"--{kind}-weights", said, type=Place())(command)
     return command

@@ -56,10 +56,10 @@ def say(line: str) -> None:
     _watcher.get().say(line)
 
 
-def say_once(line: str) -> None:
-    """A line that the watcher hears once, however often it would be said."""
-    said = _said.get()
-    if said is None or line not in said:
+def say_once(line: str, what: str | None = None) -> None:
+    """A line that the watcher hears once, however often it, or another line on the same `what`, would be said."""
+    said, what = _said.get(), what or line
+    if said is None or what not in said:
         say(line)
     if said is not None:
-        said.add(line)
+        said.add(what)

@@ -18,7 +18,7 @@ from imgcollapse import store
 from imgcollapse.datasets.dataset import order, problems_at
 from imgcollapse.datasets.pictures import SUFFIXES, Listed, decode, is_picture
 from imgcollapse.errors import DataProblem, SettingsProblem
-from imgcollapse.files import MANIFEST
+from imgcollapse.files import MANIFEST, expanded
 from imgcollapse.images import ImageSet, World, marks
 
 OURS, THEIRS = "pixels", "arr_0"  # the array that tells our own .npz from one as guided-diffusion writes it
@@ -61,7 +61,7 @@ def read(path: Path) -> ImageSet:
     [N, D]); a run's folder (its last finished generation) or one generation's. Nothing is ever unpickled.
     Raises DataProblem for what is damaged or something else, SettingsProblem for a run without a finished generation.
     """
-    path = path.expanduser()
+    path = expanded(path)
     if path.is_dir():
         if (path / store.STUDY).is_file():
             return generation(path)[1]
@@ -109,7 +109,7 @@ def like(world: World, images: ImageSet, path: Path) -> ImageSet:
 
 def short_names(paths: Sequence[Path]) -> list[str]:
     """The last part of each path, or as many as tell it from the others. Raises SettingsProblem for a path that stands there twice."""
-    parts = [Path(os.path.abspath(path.expanduser())).parts for path in paths]
+    parts = [Path(os.path.abspath(expanded(path))).parts for path in paths]
     for number, path in enumerate(paths):
         if parts[number] in parts[:number]:
             raise SettingsProblem(f"{path}: is named twice; name each set once")

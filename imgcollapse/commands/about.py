@@ -9,6 +9,7 @@ from rich.table import Table
 
 from imgcollapse import console, environment, machine, published, streams
 from imgcollapse.commands.common import machine_from
+from imgcollapse.commands.trials import existing, trials
 from imgcollapse.datasets import DATASETS
 from imgcollapse.errors import SettingsProblem
 from imgcollapse.extractors import EXTRACTORS, weights, with_weights
@@ -56,14 +57,15 @@ def doctor(given: dict[str, Any]) -> int:
     here = machine_from(given)
     with machine.use(here):
         about, of_weights = environment.describe(), _weights()
+    tried = trials(here.data_dir)
     wrong = [f"{name} is not installed; run: pip install imgcollapse" for name, version in about["packages"].items() if version is None]
+    wrong += [found for found in tried.values() if found is not None]
     state = {
         "healthy": "healthy",
         "mended": "built for another torch; mended in this process (its nms and io do not work and are not needed)",
         "absent": "absent",
     }[torchvision_guard.state]
     folder = here.data_dir
-    existing = next(path for path in (folder.absolute(), *folder.absolute().parents) if path.exists())
     rows = {
         "imgcollapse": f"{about['imgcollapse']} (commit {about['git_commit'] or 'unknown'})",
         "python": about["python"],
@@ -71,8 +73,9 @@ def doctor(given: dict[str, Any]) -> int:
         "torchvision": state,
         "device": f"{about['device']} ({about['device_name']}), {about['threads']} threads",
         "precision": about["precision"] + ("" if about["precision"] == "bfloat16" else " (no bfloat16 in hardware here)"),
-        "data folder": f"{folder} ({shutil.disk_usage(existing).free / 2**30:.0f} GiB free)",
+        "data folder": f"{folder} ({shutil.disk_usage(existing(folder)).free / 2**30:.0f} GiB free)",
     }
+    rows |= {name: "works" if found is None else "does not work (below)" for name, found in tried.items()}
     for kind, dataset in DATASETS.items():
         if dataset.files:
             there = (folder / dataset.files).is_dir()

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from imgcollapse import machine
+from imgcollapse import machine, streams
 from imgcollapse.errors import SettingsProblem
 from imgcollapse.extractors import fetch_weights
 from imgcollapse.options import WEIGHTS
@@ -44,6 +44,8 @@ def machine_from(given: dict[str, Any], elsewhere: bool = False) -> machine.Mach
     fields = {name: given[name] for name in ("device", "precision", "data_dir") if given.get(name) is not None}
     weights = {kind: file for kind in WEIGHTS if (file := given.get(f"{kind}_weights")) is not None}
     named = machine.Machine(**fields, weights=weights)
+    if "data_dir" not in fields and machine.is_homeless():
+        streams.err(f"this user has no home folder: data and classifiers are kept in {named.data_dir}; --data-dir names another place")
     if not elsewhere:
         named.torch_device()
     elif not re.fullmatch(r"auto|cpu|mps|cuda(:\d+)?", named.device):

@@ -14,6 +14,7 @@ from pydantic import Field
 from imgcollapse.datasets.dataset import Dataset, problems_at
 from imgcollapse.datasets.pictures import Listed, is_picture, world_of
 from imgcollapse.errors import DataProblem
+from imgcollapse.files import expanded
 from imgcollapse.images import World
 
 INDEX = "dataset.json"
@@ -47,7 +48,7 @@ class Archive(Dataset):
 
 
 def _matches(pattern: str) -> list[Path]:
-    pattern = os.path.expanduser(pattern)
+    pattern = str(expanded(pattern))
     found = [pattern] if os.path.exists(pattern) else sorted(glob.glob(pattern, recursive=True))
     if not found:
         raise DataProblem(f"{pattern}: no such archive; name one, or a pattern that matches some")

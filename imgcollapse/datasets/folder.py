@@ -9,6 +9,7 @@ from pydantic import Field
 from imgcollapse.datasets.dataset import Dataset, problems_at
 from imgcollapse.datasets.pictures import SUFFIXES, Listed, is_picture, world_of
 from imgcollapse.errors import DataProblem
+from imgcollapse.files import expanded
 from imgcollapse.images import World
 
 
@@ -26,8 +27,8 @@ class Folder(Dataset):
         Folders inside a class folder belong to the class. A class folder may be a link; deeper links to folders are not
         followed, so that none leads in circles.
         """
-        root = Path(self.path).expanduser()
-        train, held_out = root, Path(self.held_out).expanduser() if self.held_out else None
+        root = expanded(self.path)
+        train, held_out = root, expanded(self.held_out) if self.held_out else None
         names = {folder.name for folder in _subfolders(root)}
         if held_out is None and names in ({"train", "test"}, {"train", "val"}):
             train, held_out = root / "train", root / max(names - {"train"})
