@@ -70,7 +70,7 @@ def _turn(path: Path) -> Iterator[None]:
 def _not_kept(path: Path, error: OSError) -> None:
     folder = machine.current().data_dir
     said = str(explained(error)).partition("; ")[0]
-    progress.say_once(f"{said}; what is made for the data folder {folder} is not kept (--data-dir names another)")
+    progress.say_once(f"{said}; what is made for the data folder {folder} is not kept (--data-dir names another)", f"not kept {folder}")
 
 
 def _read(path: Path, key: str, quiet: bool = False) -> Made | None:

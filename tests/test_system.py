@@ -1,0 +1,362 @@
+"""What the system refuses: told in one line with place, reason and cure, with nothing lost, and nobody waiting for ever."""
+
+import errno
+import fcntl
+import json
+import os
+import pwd
+import shutil
+import stat
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from imgcollapse import ablation, cache, cli, files, locks, machine, progress, store, worker
+from imgcollapse.commands import trials
+from imgcollapse.engines import Crew
+from imgcollapse.engines import local as run_locally
+from imgcollapse.engines.local import _context
+from imgcollapse.errors import DivergedProblem, InUseProblem, SystemProblem, explained
+from imgcollapse.files import write_bytes, write_text
+
+FAST = ["--model", "bootstrap", "--gens", "2", "--extractor", "pixels", "--set", "judge.metrics=[frechet_distance]"]
+TOY = [*FAST, "--dataset", "grid25", "--set", "dataset.size=200"]
+GRID = ["ablate", "--model", "bootstrap", "--dataset", "grid25", "--set", "dataset.size=200", "--gens", "2", "--extractor", "pixels"]
+GRID += ["--regime", "replace,accumulate", "--seeds", "1", "--jobs", "1", "--out", "grid"]
+
+
+class Heard(progress.Silent):
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    def say(self, line: str) -> None:
+        self.lines.append(line)
+
+
+def call(*arguments: object, env: dict[str, str] | None = None) -> Result:
+    return CliRunner().invoke(cli.main, [*map(str, arguments)], env=env)
+
+
+def refused(code: int, *arguments: object, env: dict[str, str] | None = None) -> str:
+    """The one line with which the command ends."""
+    result = call(*arguments, env=env)
+    assert result.exit_code == code, result.output
+    (line,) = [line for line in result.stderr.splitlines() if line.startswith("imgcollapse: ")]
+    return line.removeprefix("imgcollapse: ")
+
+
+def failing(number: int) -> Callable[..., Any]:
+    def fails(*_: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    return fails
+
+
+# --- one boundary
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (OSError(errno.ENOSPC, "full", "x/y"), "x/y: No space left on device; make room there, or name another folder, then run the same "),
+        (OSError(errno.EDQUOT, "full"), "the system says no: Disk quota exceeded; make room within your quota"),
+        (PermissionError(errno.EACCES, "no", "x"), "x: Permission denied; ask for permission, or name another place"),
+        (OSError(errno.EROFS, "no", b"x"), "x: Read-only file system; name a folder that can be written"),
+        (OSError(errno.ENAMETOOLONG, "no", "x"), "x: File name too long; name a shorter place"),
+        (OSError(errno.EXDEV, "no", "x"), "x: Invalid cross-device link; see that the system allows it"),
+        (OSError("no usable folder"), "the system says no: no usable folder; see that the system allows it"),
+        (shutil.Error([("a", "b", "[Errno 28] No space left on device: 'b'")]), "the system says no: No space left on device; make room"),
+        (RuntimeError("Error while serializing: I/O error: No space left on device (os error 28)"), "the system says no: No space left "),
+        (
+            RuntimeError("[enforce fail at inline_container.cc:626] . PytorchStreamWriter failed writing file data/1"),
+            "the system says no: No ",
+        ),
+        (MemoryError(), "memory: there is not enough; close other programs, or take fewer --samples"),
+        (
+            RuntimeError("CUDA out of memory. Tried to allocate 2 GiB.\nGPU 0 has ..."),
+            "memory: CUDA out of memory. Tried to allocate 2 GiB; ",
+        ),
+    ],
+)
+def test_what_the_system_refuses_has_place_reason_and_cure(error: BaseException, said: str) -> None:
+    found = explained(error)
+    assert isinstance(found, SystemProblem) and found.exit_code == 8
+    assert str(found).startswith(said) and "\n" not in str(found), str(found)
+
+
+def test_a_problem_is_itself_and_a_fault_of_the_program_is_none() -> None:
+    problem = DivergedProblem("x")
+    assert explained(problem) is problem and explained(ValueError("x")) is None and explained(KeyError("uid")) is None
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EIO, errno.EROFS])
+@pytest.mark.parametrize("place", ["write_images", "append_line", "sync"])
+def test_a_disk_that_refuses_loses_nothing_that_was_finished(monkeypatch: pytest.MonkeyPatch, number: int, place: str) -> None:
+    assert call("run", *TOY, "--out", "whole").exit_code == 0
+    with monkeypatch.context() as patch:
+        patch.setattr(store, place, failing(number))
+        line = refused(8, "run", *TOY, "--out", "here")
+    assert os.strerror(number) in line and "; " in line, line
+    assert not list(Path("here").glob("*.draft")) and not [path for path in Path("here").iterdir() if files.is_part(path)]
+    assert call("run", *TOY, "--out", "here").exit_code == 0
+    for name in ("gen_000/samples.npz", "gen_001/samples.npz", "gen_001/scores.json", "study.yaml"):
+        assert (Path("here") / name).read_bytes() == (Path("whole") / name).read_bytes()
+
+
+def test_a_worker_tells_it_as_the_command_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert call(*GRID, "--no-nulls").exit_code == 0
+    run = next(Path("grid/runs").iterdir())
+    shutil.rmtree(run / "gen_001")
+    shutil.rmtree("grid/shared")  # from which it would be linked
+    with monkeypatch.context() as patch:
+        patch.setattr(store, "write_images", failing(errno.ENOSPC))
+        assert worker.work(run) == 8
+    failure = worker.read_failure(run)
+    assert failure is not None and failure["exit_code"] == 8 and failure["generation"] == 1
+    assert failure["message"].startswith(f"{run}/gen_001.draft: No space left on device; make room there")
+    with monkeypatch.context() as patch, progress.watched_by(heard := Heard()):
+        patch.setattr(worker, "write_text", failing(errno.ENOSPC))
+        worker.record_failure(run, "kind", "what failed", 1)
+    assert heard.lines[0].startswith(f"{run}: FAILED: what failed (no word of it could be left there: ")
+
+
+# --- files
+
+
+def test_writers_of_one_file_do_not_meet(tmp_path: Path) -> None:
+    """Each writes its own content a hundred times; a reader always sees a whole one."""
+    place, wrong = tmp_path / "one.json", list[BaseException]()
+
+    def write(number: int) -> None:
+        try:
+            for _ in range(100):
+                write_bytes(place, str(number).encode() * 5000)
+                assert len(set(place.read_bytes())) == 1 and place.stat().st_size == 5000
+        except BaseException as error:
+            wrong.append(error)
+
+    writers = [threading.Thread(target=write, args=(number,)) for number in range(4)]
+    for one in writers:
+        one.start()
+    for one in writers:
+        one.join()
+    assert wrong == [] and [path.name for path in tmp_path.iterdir()] == ["one.json"]
+
+
+def test_a_file_that_cannot_be_written_is_named_and_the_old_one_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_text(tmp_path / "a", "old")
+    with pytest.raises(FileNotFoundError) as missing:
+        write_text(tmp_path / "none" / "a", "new")
+    assert missing.value.filename == str(tmp_path / "none" / "a")
+    monkeypatch.setattr(os, "fsync", failing(errno.ENOSPC))
+    with pytest.raises(OSError) as full:
+        write_text(tmp_path / "a", "new")
+    assert full.value.filename == str(tmp_path / "a") and (tmp_path / "a").read_text() == "old"
+    assert [path.name for path in tmp_path.iterdir()] == ["a"]
+
+
+def test_what_killed_writers_left_is_swept_and_what_living_ones_write_is_not(tmp_path: Path) -> None:
+    dead, living, users = (tmp_path / name for name in (f".imgcollapse-{'0' * 16}.part", f".imgcollapse-{'1' * 16}.part", "mine.part"))
+    for path in (dead, users):
+        path.write_text("half")
+    with living.open("xb") as file:
+        locks.mark(file.fileno())
+        files.sweep(tmp_path)
+        assert sorted(path.name for path in tmp_path.iterdir()) == [living.name, "mine.part"]
+    files.sweep(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["mine.part"]
+
+
+def test_a_kill_at_the_first_write_leaves_a_folder_that_can_be_begun_again() -> None:
+    code = f"""
+import os, signal
+os.fsync = lambda descriptor: os.kill(os.getpid(), signal.SIGKILL)
+from imgcollapse.cli import main
+main({["run", *TOY, "--out", "here"]!r})
+"""
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, timeout=120).returncode == -9
+    assert len(list(Path("here").glob(".imgcollapse-*.part"))) == 1
+    assert call("run", *TOY, "--out", "here").exit_code == 0
+    assert not list(Path("here").glob(".imgcollapse-*"))
+
+
+@pytest.mark.parametrize("number", [errno.EINVAL, errno.ENOTSUP, errno.ENOSYS])
+def test_a_file_system_that_knows_no_fsync_is_said_once(monkeypatch: pytest.MonkeyPatch, number: int) -> None:
+    monkeypatch.setattr(os, "fsync", failing(number))
+    result = call("run", *TOY, "--out", "here")
+    assert result.exit_code == 0 and store.finished(Path("here")) == [0, 1]
+    assert result.stderr.count("this file system cannot put files on the disk when asked") == 1
+
+
+def test_the_permissions_of_new_files_are_the_users(tmp_path: Path) -> None:
+    before = os.umask(0o027)
+    try:
+        few = ["--set", "model.steps=1", "--samples", "20", "--set", "judge.extractors=[]"]
+        assert call("run", "--model", "ddpm", "--gens", "1", *few, "--set", "model.widths=[8]", "--out", "here").exit_code == 0
+        with machine.use(machine.Machine(data_dir=tmp_path / "data")):
+            cache.remembered("things", "digits", "key", lambda: ({}, {}))
+    finally:
+        os.umask(before)
+    written = [path for folder in (Path("here"), tmp_path / "data") for path in folder.rglob("*") if path.is_file()]
+    assert len(written) > 12 and any(path.suffix == ".safetensors" for path in written)
+    assert {oct(stat.S_IMODE(path.stat().st_mode)) for path in written} == {"0o640"}
+
+
+# --- locks
+
+
+@pytest.mark.parametrize("number", [errno.ENOSYS, errno.ENOLCK, errno.EINVAL, errno.EOPNOTSUPP])
+def test_where_there_are_no_locks_nobody_waits(monkeypatch: pytest.MonkeyPatch, number: int) -> None:
+    Path("here").mkdir()
+    Path("here/.lock").touch()
+    monkeypatch.setattr(fcntl, "flock", failing(number))
+    said = f"file locks do not work there ({os.strerror(number)}), and two processes could write the same files; name a folder on another"
+    assert said in refused(8, "run", *TOY, "--out", "here")
+    assert said in refused(8, *GRID, "--no-nulls")
+    assert not locks.is_locked(Path("here/.lock")), "who only looks goes on"
+
+
+def test_who_looks_needs_no_right_to_write_and_sees_who_has_it(tmp_path: Path) -> None:
+    lock = tmp_path / ".lock"
+    assert not locks.is_locked(lock) and not lock.exists()
+    with locks.locked(lock):
+        lock.chmod(0o444)
+        assert locks.is_locked(lock)
+        with pytest.raises(locks.Timeout), locks.locked(lock, seconds=0):
+            raise AssertionError("two at once")
+    assert not locks.is_locked(lock)
+
+
+def test_one_ablation_has_one_worker_at_a_time() -> None:
+    with ablation.alone(Path("grid")):
+        code = "from imgcollapse.cli import main; main()"
+        done = subprocess.run([sys.executable, "-c", code, *GRID, "--no-nulls"], capture_output=True, text=True, timeout=120)
+    assert done.returncode == InUseProblem.exit_code and not Path("grid/plan.json").exists()
+    assert done.stderr.strip().endswith("grid: another process works on this ablation; wait for its end, or choose another --out")
+
+
+# --- folders
+
+
+@pytest.fixture
+def homeless(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """A user whom the system has no name for, as in a container; returns the folder for temporary files."""
+
+    def unknown(*_: object) -> None:
+        raise KeyError("uid not found")
+
+    for name in ("HOME", "IMGCOLLAPSE_DATA", "XDG_CACHE_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(pwd, "getpwuid", unknown)
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    return tmp_path
+
+
+def test_a_user_without_a_home_has_a_data_folder_among_the_temporary_ones(homeless: Path) -> None:
+    result = call("run", *TOY, "--out", "here")
+    place = homeless / f"imgcollapse-{os.getuid()}"
+    assert result.exit_code == 0 and result.stderr.splitlines()[0].startswith(
+        f"this user has no home folder: data and classifiers are kept in {place}"
+    )
+    assert refused(2, "run", *TOY, "--out", "~/here").startswith("~/here: it cannot be told which folder `~` stands for here; write ")
+
+
+def test_a_home_is_a_home_wherever_it_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    (tmp_path / "home").mkdir()
+    assert call("run", *TOY, env={"IMGCOLLAPSE_OUT": "~/here"}).exit_code == 0
+    assert store.finished(tmp_path / "home" / "here") == [0, 1] and not Path("~").exists()
+    assert call("status", "~/here").exit_code == 0
+    assert refused(2, "status", "~nobody-of-that-name/x").startswith("~nobody-of-that-name/x: it cannot be told which folder `~` ")
+    assert refused(2, "run", *TOY, "--out", "") == "--out: is empty; name a file or folder, or leave it out"
+
+
+def test_what_cannot_be_kept_in_the_data_folder_is_said_once_and_the_work_goes_on(tmp_path: Path) -> None:
+    (tmp_path / "data").write_text("a file")
+    result = call("run", *FAST, "--out", "here", "--data-dir", tmp_path / "data")
+    assert result.exit_code == 0, result.output
+    (line,) = [line for line in result.stderr.splitlines() if "is not kept" in line]
+    assert line.endswith(f"; what is made for the data folder {tmp_path / 'data'} is not kept (--data-dir names another)")
+    with machine.use(machine.Machine(data_dir=tmp_path / "data")):
+        assert cache.remembered("things", "digits", "key", lambda: ({}, {"a": 1})) == ({}, {"a": 1})
+
+
+def test_what_is_there_is_read_without_a_lock_or_a_right_to_write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with machine.use(machine.Machine(data_dir=tmp_path)):
+        cache.remembered("things", "digits", "key", lambda: ({}, {"a": 1}))
+        monkeypatch.setattr(fcntl, "flock", failing(errno.ENOLCK))
+        assert cache.remembered("things", "digits", "key", lambda: ({}, {"a": 2})) == ({}, {"a": 1})
+
+
+def test_a_file_that_was_made_for_something_else_is_not_taken_for_this(tmp_path: Path) -> None:
+    with machine.use(machine.Machine(data_dir=tmp_path)), progress.watched_by(heard := Heard()):
+        cache.remembered("things", "digits", "one", lambda: ({}, {"a": 1}))
+        (one,) = (tmp_path / "things").glob("*.safetensors")
+        cache.remembered("things", "digits", "two", lambda: ({}, {"a": 2}))
+        (two,) = set((tmp_path / "things").glob("*.safetensors")) - {one}
+        shutil.copy(one, two)
+        assert cache.remembered("things", "digits", "two", lambda: ({}, {"a": 3})) == ({}, {"a": 3})
+    assert heard.lines == [f"{two}: was made for something else; made anew"]
+
+
+# --- processes
+
+
+def test_a_long_folder_for_temporary_files_is_no_place_for_a_socket(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    if sys.platform != "linux":
+        pytest.skip("the server of processes is used on Linux alone")
+    assert _context().get_start_method() == "forkserver"
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / ("x" * 110)))
+    assert _context().get_start_method() == "spawn"
+
+
+def test_a_process_that_cannot_start_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("multiprocessing.process.BaseProcess.start", failing(errno.EAGAIN))
+    with pytest.raises(OSError, match=os.strerror(errno.EAGAIN)):
+        run_locally([Path("run")], Crew(1, 1, {}), lambda: None)
+
+
+def test_the_doctor_tries_what_a_run_needs(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(trials, "check", failing(errno.EAGAIN))
+    monkeypatch.setattr(fcntl, "flock", failing(errno.ENOLCK))
+    result = call("doctor", "--data-dir", tmp_path / "data")
+    said = [line for line in result.stdout.splitlines() if line.startswith("to mend: ")]
+    assert result.exit_code == 1 and len(said) == 3
+    assert sum("file locks do not work there (No locks available)" in line for line in said) == 2
+    assert os.strerror(errno.EAGAIN) in said[2]
+    assert [path for path in tmp_path.iterdir() if path.name.startswith(".imgcollapse")] == []
+
+
+# --- an ablation's records
+
+
+@pytest.mark.parametrize("content", [b"", b"\xff", b"{", b'{"runs": 3}', b'{"runs": [{}]}'])
+def test_a_damaged_plan_is_told_and_made_anew(content: bytes) -> None:
+    assert call(*GRID, "--no-nulls").exit_code == 0
+    before = json.loads(Path("grid/plan.json").read_text())
+    Path("grid/plan.json").write_bytes(content)
+    for command in ("status", "report"):
+        assert refused(3, command, "grid") == "grid/plan.json: is damaged; run the ablation's own command again, which makes it anew"
+    assert call(*GRID, "--no-nulls").exit_code == 0 and json.loads(Path("grid/plan.json").read_text()) == before
+
+
+def test_records_of_an_ablation_that_were_damaged_or_changed() -> None:
+    assert call(*GRID, "--no-nulls").exit_code == 0
+    run = next(Path("grid/runs").glob("*replace*"))
+    text = (run / "study.yaml").read_text()
+    for name in ("study.yaml", "worker.json"):
+        (run / name).write_bytes(b"")
+        again = call(*GRID, "--no-nulls")
+        assert again.exit_code == 0 and f"{run / name}: is empty; made anew (the old one is kept as set_aside/{name}-1)" in again.stderr
+    (run / "failed.json").write_bytes(b"{")
+    assert "failed.json is damaged, so it cannot be told what failed" in call("status", "grid", "--json").stdout
+    assert call(*GRID, "--no-nulls").exit_code == 0 and not (run / "failed.json").exists()
+    (run / "study.yaml").write_text(text.replace("seed: 0", "seed: 7"))
+    assert "its seed is 7, and plan.json says 0" in refused(3, "report", "grid")
+    assert "study.yaml: was changed after it was written (seed 7, now 0); change it back" in refused(5, *GRID, "--no-nulls")
