@@ -67,7 +67,7 @@ def _run(given: dict[str, Any], assignments: tuple[str, ...], *, dry_run: bool, 
     tables = console.tables(scores, lambda name, extractor: title(name, extractor, short=True))
     for extractor, table in zip(scores[0]["extractors"], tables, strict=True):
         out.print(table)
-        if line := console.lost(lost[extractor], names):
+        if line := console.lost(lost.get(extractor, {}), names):
             streams.out(line)
     for line in ("pictures:", *(f"  {path}" for path in pictures), f"  {folder}/gen_*/{store.GRID}"):
         streams.out(line)
