@@ -11,8 +11,9 @@ from rich.table import Table
 from rich.text import Text
 
 from imgcollapse import streams
+from imgcollapse.metrics.scores import SCORES, title, worth_showing
 
-# the columns of the table: metric -> (name on a line, decimals)
+# the columns of the table where these were measured: metric -> (name on a line, decimals)
 COLUMNS = {
     "fd": ("FD", 2),
     "precision": ("precision", 3),
@@ -129,11 +130,17 @@ def watcher(gens: int) -> Plain:
     return Bars(gens) if sys.stderr.isatty() else Plain(gens)
 
 
-def tables(scores: list[dict[str, Any]], heading: Callable[[str, str], str]) -> list[Table]:
-    """Generations by metrics, the floor as the first row: one table an extractor. `heading(metric, extractor)` names the columns."""
-    found = []
+def tables(scores: list[dict[str, Any]], heading: Callable[[str, str], str]) -> list[Table | str]:
+    """Generations by metrics, the floor as the first row: one table an extractor. `heading(metric, extractor)` names the columns.
+
+    A line instead, where the extractor measured nothing.
+    """
+    found: list[Table | str] = []
     for extractor, first in scores[0]["extractors"].items():
-        shown = [name for name in COLUMNS if name in first["metrics"]]
+        shown = worth_showing(COLUMNS, first["metrics"])
+        if not shown:
+            found.append(f"features: {extractor}: nothing was measured")
+            continue
         n, k, k_precision = (scores[0][name] for name in ("n", "k", "k_precision"))
         said = f"k = {k_precision} for precision and recall, {k} for coverage"
         table = Table(title=f"features: {extractor}, N = {n:,} against held-out real pictures, {said}", title_justify="left")
@@ -156,12 +163,13 @@ def lost(losses: Mapping[int, int], names: Sequence[str]) -> str:
 
 
 def _cells(metrics: dict[str, float], shown: list[str]) -> list[str]:
-    return [f"{metrics[name]:.{COLUMNS[name][1]}f}" for name in shown]
+    return [f"{metrics[name]:.{COLUMNS[name][1] if name in COLUMNS else SCORES[name].decimals}f}" for name in shown]
 
 
 def in_short(scores: dict[str, Any]) -> str:
-    """The scores of a generation on one line."""
-    for one in scores["extractors"].values():
-        shown = [name for name in COLUMNS if name in one["metrics"]]
-        return "  ".join(f"{COLUMNS[name][0]} {cell}" for name, cell in zip(shown, _cells(one["metrics"], shown), strict=True))
-    return "not judged"
+    """The scores of a generation on one line: those of the first extractor that measured any."""
+    for extractor, one in scores["extractors"].items():
+        if shown := worth_showing(COLUMNS, one["metrics"]):
+            names = [COLUMNS[name][0] if name in COLUMNS else title(name, extractor, short=True) for name in shown]
+            return "  ".join(f"{name} {cell}" for name, cell in zip(names, _cells(one["metrics"], shown), strict=True))
+    return "nothing was measured" if scores["extractors"] else "not judged"

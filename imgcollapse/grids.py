@@ -1,25 +1,39 @@
 """Sample grids: labelled pictures of pictures, in one layout for every generation so that they can be laid side by side."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import torch
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
 from torch import Tensor
 
+from imgcollapse import lettering
 from imgcollapse.images import ImageSet
 
 COLUMNS = 20  # pictures in a row
 PAPER, INK, FAINT = (255, 255, 255), (20, 20, 20), (110, 110, 110)
 TEXT = 13  # pixels
 CELL = 32  # the least size of a picture on the sheet, in pixels: smaller ones are enlarged by a whole factor
+# what keeps a sheet within 16,000 pixels: rows at most, and pixels of a picture, of a picture in a table and of a label; more are said
+ROWS, LARGEST, IN_TABLE, LABEL = 120, 128, 640, 360
+HIGHEST = 16_000
+NUMBERED = "#: the number of a class in whose name this font lacks letters"
+
+
+def spaced(count: int, most: int) -> list[int]:
+    """0, ..., count - 1, or at most so many of them, evenly spaced, the first and the last too."""
+    return list(range(count)) if count <= most else [round(part * (count - 1) / (most - 1)) for part in range(most)]
 
 
 def sheet(title: str, rows: Sequence[tuple[str, Tensor]], note: str = "") -> Image.Image:
     """A grid with a title line, a label at the left of each row, and a note below.
 
-    rows: (label, uint8 [n, C, H, W]) each, n <= COLUMNS; missing pictures leave their place empty.
+    rows: (label, uint8 [n, C, H, W]) each, at most ROWS, n <= COLUMNS; missing pictures leave their place empty. Pictures of more than
+    LARGEST pixels are made smaller.
     """
-    font = ImageFont.load_default(TEXT)
+    font = lettering.font(TEXT, title, note, *(label for label, _ in rows))
+    rows = [(_cut(label, font, LABEL), _smaller(pixels, LARGEST)) for label, pixels in rows]
+    title = _cut(title, font, 4 * LABEL)
     _, channels, height, width = next(pixels for _, pixels in rows if pixels.ndim == 4).shape
     factor = max(1, -(-CELL // max(height, width)))
     gap, line = 2, TEXT + 8
@@ -48,15 +62,21 @@ def sheet(title: str, rows: Sequence[tuple[str, Tensor]], note: str = "") -> Ima
 
 
 def table(title: str, rows: Sequence[str], columns: Sequence[str], cells: Mapping[tuple[str, str], Tensor]) -> Image.Image:
-    """A table of pictures with a heading a row and a column; a cell that is missing stays empty.
+    """A table of pictures with a heading a row and a column; a cell that is missing stays empty. Of very many rows the first, as is said.
 
-    cells: (row, column) -> uint8 [C, H, W], all of one size, enlarged by a whole factor where they are small
+    cells: (row, column) -> uint8 [C, H, W], all of one size, enlarged by a whole factor where they are small, and made smaller beyond
+    IN_TABLE pixels
     """
-    font = ImageFont.load_default(TEXT)
+    cells = {place: _smaller(cell[None], IN_TABLE)[0] for place, cell in cells.items()}
     _, height, width = next(iter(cells.values())).shape
     factor = max(1, 6 * CELL // max(height, width))
     line, gap = TEXT + 8, 8
-    margin = 20 + max(int(font.getlength(row)) for row in rows)
+    most = min(ROWS, (HIGHEST - 2 * line) // (height * factor + gap))
+    title += f"; {len(rows) - most} more are not shown" if len(rows) > most else ""
+    rows = rows[:most]
+    font = lettering.font(TEXT, title, *rows)
+    labels, title = [_cut(row, font, LABEL) for row in rows], _cut(title, font, 4 * LABEL)
+    margin = 20 + max(int(font.getlength(label)) for label in labels)
     size_w = max(margin + len(columns) * (width * factor + gap), int(font.getlength(title)) + 16)
     page = Image.new("RGB", (size_w, 2 * line + len(rows) * (height * factor + gap)), PAPER)
     pen = ImageDraw.Draw(page)
@@ -67,7 +87,7 @@ def table(title: str, rows: Sequence[str], columns: Sequence[str], cells: Mappin
         for r, row in enumerate(rows):
             top = 2 * line + r * (height * factor + gap)
             if c == 0:
-                pen.text((margin - 8, top + height * factor // 2), row, INK, font, anchor="rm")
+                pen.text((margin - 8, top + height * factor // 2), labels[r], INK, font, anchor="rm")
             if (row, column) in cells:
                 large = cells[row, column].repeat_interleave(factor, 1).repeat_interleave(factor, 2)
                 large = large.expand(3, -1, -1) if len(large) == 1 else large[:3]
@@ -79,7 +99,8 @@ def by_class(title: str, drawn: ImageSet, found: Tensor | None, classes: Sequenc
     """The first samples of each class in a row of its own, with the class's share: a lost class leaves its row empty.
 
     `found` are the classes that the judge found (int64 [N], negative where it is not confident), or None where it knows none: then the
-    first samples are shown as they come. Points are drawn in the plane of their first two coordinates.
+    first samples are shown as they come. Of very many classes some stand there, evenly spaced in their order and the same in every
+    generation; the note says so. Points are drawn in the plane of their first two coordinates.
     """
     if drawn.are_points:
         return scatter(title, drawn)
@@ -87,9 +108,12 @@ def by_class(title: str, drawn: ImageSet, found: Tensor | None, classes: Sequenc
         blocks = drawn.pixels[: 10 * COLUMNS].split(COLUMNS)
         return sheet(title, [(f"{i * COLUMNS}", block) for i, block in enumerate(blocks)])
     n = len(drawn)
-    places = [(name, found == c) for c, name in enumerate(classes)] + [("none", found < 0)]
-    rows = [(f"{name}  {100 * float(there.sum()) / n:.1f} %", drawn.pixels[there][:COLUMNS]) for name, there in places]
-    return sheet(title, rows, f"row: class found by the judge and its share of {n:,} samples; none: not confident of any class")
+    names, shown = lettering.drawn(classes), spaced(len(classes), ROWS - 1)
+    places = [(names[c], found == c) for c in shown] + [("none", found < 0)]
+    rows = [(f"{_short(name)}  {100 * float(there.sum()) / n:.1f} %", drawn.pixels[there][:COLUMNS]) for name, there in places]
+    note = f"row: class found by the judge and its share of {n:,} samples; none: not confident of any class"
+    note += f"; and {len(classes) - len(shown):,} more classes, of which these are evenly spaced" if len(shown) < len(classes) else ""
+    return sheet(title, rows, f"{note}; {NUMBERED}" if lettering.numbered(classes) else note)
 
 
 def scatter(title: str, drawn: ImageSet, side: int = 480, reach: float = 6.0) -> Image.Image:
@@ -110,7 +134,24 @@ def scatter(title: str, drawn: ImageSet, side: int = 480, reach: float = 6.0) ->
         page = Image.fromarray((255 - (spread.clamp(max=4) / 4).sqrt() * 235).to(torch.uint8).numpy())
     framed = Image.new("RGB", (side + 16, side + TEXT + 16), PAPER)
     pen = ImageDraw.Draw(framed)
-    pen.text((8, 4), title, INK, ImageFont.load_default(TEXT))
+    pen.text((8, 4), title, INK, lettering.font(TEXT, title))
     framed.paste(page.convert("RGB"), (8, TEXT + 10))
     pen.rectangle((7, TEXT + 9, side + 8, side + TEXT + 10), outline=(205, 205, 205))
     return framed
+
+
+def _short(name: str) -> str:
+    """A class's name with room for its share beside it."""
+    return lettering.shortened(name, lambda text: len(text) <= 32)
+
+
+def _cut(text: str, font: Any, width: int) -> str:
+    return lettering.shortened(text, lambda cut: font.getlength(cut) <= width) if font.getlength(text) > width else text
+
+
+def _smaller(pixels: Tensor, largest: int) -> Tensor:
+    """uint8 [n, C, H, W], made smaller (the mean of what falls together) where a side is larger."""
+    if pixels.ndim < 4 or not len(pixels) or max(pixels.shape[2:]) <= largest:
+        return pixels
+    size = [max(1, round(side * largest / max(pixels.shape[2:]))) for side in pixels.shape[2:]]
+    return torch.nn.functional.interpolate(pixels.float(), size=size, mode="area").round().to(torch.uint8)

@@ -36,8 +36,9 @@ def _steadied(stream: Any, number: int) -> Any:
         return stream
     if isinstance(raw, io.RawIOBase):
         encoding = getattr(stream, "encoding", None) or "utf-8"
-        how = {name: getattr(stream, name, False) for name in ("line_buffering", "write_through")}
-        return io.TextIOWrapper(io.BufferedWriter(_Steady(raw)), encoding, "backslashreplace", **how)
+        lines, at_once = (bool(getattr(stream, name, False)) for name in ("line_buffering", "write_through"))
+        writer = io.BufferedWriter(_Steady(raw))
+        return io.TextIOWrapper(writer, encoding, "backslashreplace", line_buffering=lines, write_through=at_once)
     if isinstance(stream, io.TextIOWrapper):  # in memory, as of a test
         stream.reconfigure(errors="backslashreplace")
     return stream
@@ -81,8 +82,8 @@ class _Steady(io.RawIOBase):
 def shown(text: str, encoding: str | None = "utf-8") -> str:
     """The text on one line as a terminal of that encoding can show it.
 
-    What steers a terminal (escapes, line ends, marks that turn the direction of writing), what cannot be seen, bytes of a file name that are
-    no text and letters that the encoding lacks stand as `\\x1b`, `\\n`, `\\u202e`, `\\xe9`.
+    What steers a terminal (escapes, line ends, marks that turn the direction of writing), what cannot be seen, bytes of a file name that
+    are no text and letters that the encoding lacks stand as `\\x1b`, `\\n`, `\\u202e`, `\\xe9`.
     """
     if text.isascii() and text.isprintable():
         return text
@@ -110,5 +111,5 @@ def err(line: str) -> None:
 
 
 def out_json(record: dict[str, Any], indent: int | None = None) -> None:
-    """Prints a result for programs: JSON in ASCII, which every encoding has; paths read back as what they are, bytes that are no text too."""
+    """Prints a result for programs: JSON in ASCII, which every encoding has. Paths read back as they are, bytes that are no text too."""
     print(json.dumps(record, indent=indent), flush=True)

@@ -28,11 +28,12 @@ from imgcollapse.commands.run import study_from
 from imgcollapse.errors import DataProblem
 from imgcollapse.files import read_json, to_json, write_manifest, write_text
 from imgcollapse.images import ImageSet
+from imgcollapse.lettering import one_line, shortened
 from imgcollapse.metrics.scores import SCORES
 from imgcollapse.report import Findings, movie, paper, read
 from imgcollapse.report.markdown import escaped, markdown
 from imgcollapse.report.style import GREY, arm_style
-from imgcollapse.report.words import answer, one_line, reproduce, shortened
+from imgcollapse.report.words import answer, reproduce
 from imgcollapse.settings import build, to_yaml
 from imgcollapse.standing import Standing, standings
 from imgcollapse.statistics import interval

@@ -9,7 +9,7 @@ from imgcollapse.export import NO_CLASS, Export, folder_names
 from imgcollapse.judge import neighbours
 from imgcollapse.metrics.scores import SCORES, title
 from imgcollapse.models import MODELS
-from imgcollapse.models.ddpm import DDPM
+from imgcollapse.models.ddpm import DDPM, inside
 
 COLOURS = {1: "grey", 3: "RGB"}
 PACKAGES = ("torch", "diffusers", "numpy", "scikit-learn")
@@ -28,6 +28,7 @@ from diffusers import DDPMPipeline
 
 pipeline = DDPMPipeline.from_pretrained("model")  # this folder, or "USER/NAME" on the hub"""
 DRAW = "\npictures = pipeline(batch_size=16, num_inference_steps=pipeline.scheduler.config.num_train_timesteps).images"
+CROP = "\npictures = [picture.crop({box}) for picture in pictures]  # {side}x{side} -> {width}x{height}: left, upper, right, lower"
 DATASETS = """\
 from datasets import load_dataset
 
@@ -102,9 +103,14 @@ def _model_opened(subject: Subject) -> list[str]:
             "The pipeline opens, but tells the network no class, which this one needs. To draw:",
             fenced(OWN, "python"),
         ]
-    note = f"That takes all {model.timesteps:,} steps, and leaves the border on that the network needs for some sizes. As the study drew"
-    note = f"{note} ({model.sampler}):"
-    return [fenced(PIPELINE + DRAW, "python"), note, fenced(OWN, "python")]
+    shape = subject.samples.shape
+    side = model.for_shape(shape).padded(shape)
+    note, draw = f"That takes all {model.timesteps:,} steps.", DRAW
+    if shape[1:] != (side, side):
+        draw += CROP.format(side=side, width=shape[2], height=shape[1], box=inside(shape, side))
+        own = f"{shape[2]}x{shape[1]}"
+        note += f" The network draws {side}x{side} pixels, a border around the {own} of the study, which the last line cuts away."
+    return [fenced(PIPELINE + draw, "python"), f"{note} As the study drew ({model.sampler}):", fenced(OWN, "python")]
 
 
 def _samples_opened(subject: Subject, export: Export) -> list[str]:
@@ -157,7 +163,7 @@ def _scores(subject: Subject) -> list[str]:
         found += [
             f"N = {n:,} samples against as many held-out real {subject.things}; features `{extractor}` (weights `{digest}`); {k}. "
             f"The floor is what as many other real {subject.things} reach: the best that any model can hope for.",
-            table(("score", f"generation {subject.generation}", "floor", "better"), rows),
+            table(("score", f"generation {subject.generation}", "floor", "better"), rows) if rows else "Nothing was measured by them.",
         ]
     return found if len(found) > 1 else [*found, "This study judged nothing."]
 

@@ -209,7 +209,7 @@ def _show_plan(chosen: Ablation, folder: Path, as_json: bool) -> None:
 
 
 def _jobs(chosen: Ablation, engine: str, here: machine.Machine, threads: int) -> int:
-    """How many runs are carried out at once where nobody says it: not this machine's cores, but a cluster's places limit the other engines."""
+    """How many runs at once where nobody says it: not this machine's cores, but a cluster's places limit the other engines."""
     if engine != "local":
         return len(list(chosen.studies())) * len(chosen.seeds)
     return max(1, machine.cores() // threads) if here.torch_device().type == "cpu" else 1

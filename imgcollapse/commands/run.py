@@ -19,7 +19,7 @@ def run(given: dict[str, Any], assignments: tuple[str, ...], *, dry_run: bool, a
 
     Where several processes were launched (`accelerate launch`), the first does it, and the others help it.
     """
-    with machine.use(machine_from(given)), processes.together() as first:
+    with machine.use(machine_from(given, elsewhere=dry_run)), processes.together() as first:
         if first:
             _run(given, assignments, dry_run=dry_run, as_json=as_json)
 
@@ -51,9 +51,8 @@ def _run(given: dict[str, Any], assignments: tuple[str, ...], *, dry_run: bool, 
         done = sum(generation < chosen.gens for generation in store.finished(folder)) if (folder / store.STUDY).exists() else 0
         if done:
             _draw(folder)
-        streams.err(
-            f"stopped; {done} of {chosen.gens} generations are finished and kept in {folder}. To go on, run the same command again."
-        )
+        kept = f"{done} of {chosen.gens} generations are finished and kept in {folder}"
+        streams.err(f"stopped; {kept}. To go on, run the same command again.")
         sys.exit(stopped[0])
     pictures, page = _draw(folder)
     scores = store.scores(folder)
@@ -68,7 +67,7 @@ def _run(given: dict[str, Any], assignments: tuple[str, ...], *, dry_run: bool, 
     tables = console.tables(scores, lambda name, extractor: title(name, extractor, short=True))
     for extractor, table in zip(scores[0]["extractors"], tables, strict=True):
         out.print(table)
-        if line := console.lost(lost[extractor], names):
+        if line := console.lost(lost.get(extractor, {}), names):
             streams.out(line)
     for line in ("pictures:", *(f"  {path}" for path in pictures), f"  {folder}/gen_*/{store.GRID}"):
         streams.out(line)

@@ -90,7 +90,7 @@ def scored(chosen: Scoring, paths: Sequence[Path], learned_from: Path | None, ou
         "samples": {name: one.record() for name, one in sets.items()},
     }
     about = json.loads(to_json(about))
-    digest = sha256(to_json(about).encode()).hexdigest()[:6]
+    digest = sha256(to_json(about).encode(errors="backslashreplace")).hexdigest()[:6]
     place = out or Path("scores") / f"{world.name}-{digest}.json"
     _refuse_other(place, about)
     ruler = judge.open(world)

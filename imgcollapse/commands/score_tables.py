@@ -42,7 +42,7 @@ def _scores(record: Record, extractor: str, names: Sequence[str]) -> Group:
                 places = decimals(score, floor.get(name, 0.0))
                 cells = ("" if value is None else f"{value:z.{places}f}" for value in (floor.get(name), *there))
                 table.add_row(title(name, extractor), score.better, *cells)
-    return Group(caption, neighbours(judge), table)
+    return Group(caption, neighbours(judge), table if table.row_count else "nothing was measured")
 
 
 def _classes(record: Record, extractor: str, names: Sequence[str]) -> Group:

@@ -57,6 +57,11 @@ class DDPM(Training):
         chosen = {name: value for name, value in BY_SIZE[side].items() if getattr(self, name) == fields[name].default}
         return self.model_copy(update=chosen)
 
+    def padded(self, shape: tuple[int, int, int]) -> int:
+        """The side of the square that pictures of (C, H, W) are padded to, so that every halving is exact. Call it after `for_shape`."""
+        halvings = len(self.widths) - 1
+        return -(-max(shape[1:]) >> halvings) << halvings
+
     def check(self, world: World) -> None:
         """Raises DataProblem for points and, when class-conditional, for unlabelled pictures."""
         self._check(world.train)
@@ -148,7 +153,7 @@ class DDPM(Training):
         halvings = len(self.widths) - 1
         attended = [False] * halvings + [bool(self.attention)]
         net = UNet2DModel(
-            sample_size=-(-max(shape[1:]) >> halvings) << halvings,  # padded up to where every halving is exact
+            sample_size=self.padded(shape),
             in_channels=shape[0],
             out_channels=shape[0],
             layers_per_block=self.layers,
@@ -204,5 +209,11 @@ def _pad(signed: Tensor, size: int) -> Tensor:
 
 
 def _crop(pixels: Tensor, shape: tuple[int, int, int]) -> Tensor:
-    down, right = pixels.shape[2] - shape[1], pixels.shape[3] - shape[2]
-    return pixels[:, :, down // 2 : down // 2 + shape[1], right // 2 : right // 2 + shape[2]]
+    left, upper, right, lower = inside(shape, pixels.shape[2])
+    return pixels[:, :, upper:lower, left:right]
+
+
+def inside(shape: tuple[int, int, int], side: int) -> tuple[int, int, int, int]:
+    """Where pictures of (C, H, W) lie in a square that they were padded to: left, upper, right, lower, as Pillow counts."""
+    upper, left = (side - shape[1]) // 2, (side - shape[2]) // 2
+    return left, upper, left + shape[2], upper + shape[1]

@@ -5,12 +5,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from imgcollapse import grids, store
+from imgcollapse import grids, lettering, store
 from imgcollapse.metrics.scores import SCORES, title
 from imgcollapse.report import panels
 from imgcollapse.report.mosaic import mosaic
 from imgcollapse.report.style import GREY, PAPER, figure, tidy
-from imgcollapse.summary import HALVED, Record, Run
+from imgcollapse.summary import Record, Run
 
 SHOWN = 5  # generations in the sample grids
 MOSAIC = (4, 5)  # rows and columns of pictures of one cell
@@ -20,6 +20,7 @@ def draw_ablation(folder: Path, runs: Sequence[Run], summary: Record) -> list[Pa
     """Draws what is there so far into the ablation's folder; returns the files written."""
     import matplotlib
 
+    summary = panels.drawable(summary)
     with matplotlib.rc_context({"text.parse_math": False}):  # a question may hold a dollar sign
         made = [_curves(folder, summary), _forest(folder, summary), _grids(folder, runs)]
     return [path for path in made if path]
@@ -31,17 +32,17 @@ def _curves(folder: Path, summary: Record) -> Path | None:
     arms = panels.judged(summary, extractor, None)
     if not arms:
         return None
-    names = [name for name in panels.PANELS if name in arms[0]["extractors"][extractor]]
+    names = panels.panels(panels.PANELS, extractor, arms)
     rows = math.ceil(len(names) / 3)
     page, axes = figure(rows, 3, (12, 3.1 * rows + 1.3))
     nulls = [arm for arm in panels.judged(summary, extractor, panels.NULL) if arm["arm"] == summary["reference"]]
     for place, name in zip(axes.flat, names, strict=False):
-        panels.curves(place, name, extractor, arms, nulls)
+        panels.curves(place, name, extractor, arms, nulls, _cut)
         tidy(place, title(name, extractor), SCORES[name].meaning, whole=True)
     for place in list(axes.flat)[len(names) :]:
         place.set_axis_off()
-    handles, labels = axes.flat[0].get_legend_handles_labels()
-    page.legend(handles, labels, loc="outside lower center", ncols=min(5, len(labels)), frameon=False, fontsize=9)
+    legend = panels.legend(axes.flat, summary)
+    page.legend(list(legend.values()), list(legend), loc="outside lower center", ncols=min(5, len(legend)), frameon=False, fontsize=9)
     page.suptitle(_title(summary, f"mean over seeds with 95 % intervals; {_seeds(arms)}; features: {extractor}"), fontsize=11)
     return _saved(page, folder / "curves.png")
 
@@ -50,15 +51,15 @@ def _forest(folder: Path, summary: Record) -> Path | None:
     """Collapse numbers with their intervals: a row an arm (under it, in grey, the null model of finite sampling), a panel a number."""
     extractor = _extractor(summary)
     arms = panels.judged(summary, extractor, None, panels.NULL)
-    wanted = [(name, what) for name, what in panels.FOREST if arms and name in arms[0]["extractors"][extractor]]
+    wanted = panels.forests(extractor, arms)
     if not wanted:
         return None
-    halved = next((name for name in HALVED if name in arms[0]["extractors"][extractor]), None)
+    halved = panels.halved(extractor, arms)
     page, axes = figure(1, len(wanted) + (halved is not None), (3.0 * len(wanted) + 3.2, 0.27 * len(arms) + 1.9))
-    names = [arm["arm"] if arm["null"] is None else f"null: {arm['null']}" for arm in arms]
+    names = [_cut(arm["arm"]) if arm["null"] is None else f"null: {arm['null']}" for arm in arms]
     for place, (name, what) in zip(axes.flat, wanted, strict=False):
         panels.forest(place, name, what, extractor, arms)
-        unit = arms[0]["extractors"][extractor][name][what]["unit"]
+        unit = panels.unit(name, what, extractor, arms)
         words = {"area": "area above the floor", "slope": "slope", "last": "last generation"}[what]
         tidy(place, title(name, extractor), words if what == "last" else f"{words} ({unit})")
         place.set_yticks(range(len(arms)), names if place is axes.flat[0] else [""] * len(arms), fontsize=8)
@@ -68,7 +69,7 @@ def _forest(folder: Path, summary: Record) -> Path | None:
         place.set_ylim(len(arms) - 0.5, -0.5)
         place.set_title(f"{SCORES[halved].title} below half", fontsize=10, loc="left", fontweight="bold", pad=18)
         for row, arm in enumerate(arms):
-            words = arm["extractors"][extractor][halved]["half"]["words"]
+            words = arm["extractors"][extractor].get(halved, {"half": {"words": ""}})["half"]["words"]
             place.text(0, row, words, fontsize=8, va="center", color=GREY if arm["null"] else "black")
     page.suptitle(_title(summary, f"means with 95 % intervals; {_seeds([a for a in arms if a['null'] is None])}"), fontsize=11)
     return _saved(page, folder / "forest.png")
@@ -83,6 +84,9 @@ def _grids(folder: Path, runs: Sequence[Run]) -> Path | None:
     last = max(max(_there(run)) for run in arms.values())
     chosen = sorted({round(last * part / (SHOWN - 1)) for part in range(SHOWN)})
     cells = {}
+    names = list(dict.fromkeys(run.arm for run in runs))
+    drawn = dict(zip(names, lettering.drawn(names), strict=True))
+    arms = {drawn[arm]: run for arm, run in arms.items()}
     for arm, run in arms.items():
         for generation in set(chosen) & set(_there(run)):
             latents = store.read_images(store.generation_folder(run.folder, generation) / store.LATENTS)
@@ -115,7 +119,16 @@ def _seeds(arms: Sequence[dict[str, Any]]) -> str:
 
 
 def _title(summary: Record, rest: str) -> str:
-    return f"{summary.get('question') or 'ablation'}\n{rest}"
+    question = lettering.one_line(summary.get("question") or "ablation")
+    if not lettering.can_draw(question):
+        question = "ablation (this font lacks letters of its question, which stands in report.html)"
+    more = f"; {panels.left_out(summary)}, which report.html has" if panels.left_out(summary) else ""
+    more += "; #: the number of an arm in whose name the font lacks letters" if summary["numbered"] else ""
+    return f"{_cut(question, 160)}\n{rest}{more}"
+
+
+def _cut(text: str, longest: int = 60) -> str:
+    return lettering.shortened(text, lambda cut: len(cut) <= longest)
 
 
 def _saved(page: Any, path: Path) -> Path:

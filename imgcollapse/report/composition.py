@@ -13,6 +13,7 @@ from imgcollapse.report.findings import Findings, there
 from imgcollapse.report.tables import Chart, Table, first_run
 
 MOST = 20  # classes told apart in a stack
+ROWS = 120  # classes in a chart of shares; of more, the rarest
 
 
 def class_charts(findings: Findings) -> list[Chart]:
@@ -30,15 +31,16 @@ def class_charts(findings: Findings) -> list[Chart]:
             records += [{"arm": arm, "class": name, "generation": g, **cell} for g, cell in enumerate(row)]
         table = Table(f"classes-{number}", f"{arm}: share of each class", ["class", "real", *map(str, range(gens))], rows, records)
         title = f"{arm}: classes"
-        drawing = shares.heat(
-            str(number), title, names, [[(_ratio(cell), cell["lost"] * 2 >= cell["seeds"]) for cell in row] for row in cells]
-        )
+        shown = _rarest(cells, ROWS)
+        marked = [[(_ratio(cell), cell["lost"] * 2 >= cell["seeds"]) for cell in cells[c]] for c in shown]
+        drawing = shares.heat(str(number), title, [names[c] for c in shown], marked)
         drawing += shares.stack(f"classes-{number}", f"{arm}: shares of the classes", _stacked(names, cells), gens)
         rule = "whose share its false hits may explain" if cells[0][0]["ruled"] else "of which no confident sample is left"
         about = (
             "Upper chart: share over the real share (vermillion: too rare, blue: too frequent); lower chart: the shares. "
             f"A cross marks a class {rule}, in at least half of the seeds."
         )
+        about += f" Of {len(names):,} classes the upper chart has the {ROWS} rarest, the table all." if len(shown) < len(names) else ""
         losses = _losses(findings, arm, number, names)
         listed = losses if losses and losses.rows else None
         if losses:
@@ -127,16 +129,21 @@ def _class_words(cell: dict[str, Any]) -> str:
     return f"{100 * cell['share']:.1f} %{lost}"
 
 
+def _rarest(cells: list[list[dict[str, Any]]], most: int) -> list[int]:
+    """The numbers of at most so many classes, in order: the rarest among real pictures."""
+    order = range(len(cells))
+    return list(order) if len(cells) <= most else sorted(sorted(order, key=lambda c: cells[c][0]["real"])[:most])
+
+
 def _stacked(names: Sequence[str], cells: list[list[dict[str, Any]]]) -> list[tuple[str, str, list[float | None]]]:
     """The classes' shares for a stack; of very many classes the rarest, and the others as one."""
-    order = list(range(len(names)))
-    shown = order if len(names) <= MOST else sorted(sorted(order, key=lambda c: cells[c][0]["real"])[: MOST - 1])
+    shown = _rarest(cells, MOST if len(names) <= MOST else MOST - 1)
     parts: list[tuple[str, str, list[float | None]]] = [
         (names[c], f"class k{round(9 * place / max(1, len(shown) - 1))}", [cell["share"] for cell in cells[c]])
         for place, c in enumerate(shown)
     ]
     if len(shown) < len(names):
-        rest = [sum(cells[c][g]["share"] for c in order if c not in shown) for g in range(len(cells[0]))]
+        rest = [sum(cells[c][g]["share"] for c in range(len(names)) if c not in shown) for g in range(len(cells[0]))]
         parts.append((f"{len(names) - len(shown)} other classes", "class other", [*rest]))
     return parts
 

@@ -4,7 +4,7 @@ import math
 from pathlib import Path
 
 from imgcollapse import grids, store
-from imgcollapse.metrics.scores import SCORES, title
+from imgcollapse.metrics.scores import SCORES, title, worth_showing
 from imgcollapse.report.style import BLUE, FROM_ZERO, GREY, figure, tidy
 from imgcollapse.settings import build, read_file
 from imgcollapse.study import Study
@@ -20,14 +20,16 @@ def draw(run: Path) -> list[Path]:
 
 
 def _grid_all(run: Path, there: list[int]) -> Path | None:
-    """One row per generation; each column starts from the same noise in every generation."""
-    rows = [(g, store.read_images(store.generation_folder(run, g) / store.LATENTS)) for g in there]
+    """One row per generation, or of very many some, evenly spaced; each column starts from the same noise in every generation."""
+    shown = [there[place] for place in grids.spaced(len(there), grids.ROWS)]
+    rows = [(g, store.read_images(store.generation_folder(run, g) / store.LATENTS)) for g in shown]
     if rows[0][1].are_points:
         return None
     page = grids.sheet(
         _title(run),
         [(f"generation {g}", images.pixels) for g, images in rows],
-        "a column starts from the same noise in every generation",
+        "a column starts from the same noise in every generation"
+        + (f"; {len(shown)} of {len(there):,} generations, evenly spaced" if len(shown) < len(there) else ""),
     )
     page.save(run / "grid_all.png", optimize=True)
     return run / "grid_all.png"
@@ -36,10 +38,11 @@ def _grid_all(run: Path, there: list[int]) -> Path | None:
 def _curves(run: Path, there: list[int]) -> Path | None:
     """A panel per metric over the generations, the real-vs-real floor dashed."""
     scores = store.scores(run)
-    if not scores[0]["extractors"]:
+    judged = {name: one for name, one in scores[0]["extractors"].items() if worth_showing(PANELS, one["metrics"])}
+    if not judged:
         return None
-    extractor, first = next(iter(scores[0]["extractors"].items()))
-    panels = [name for name in PANELS if name in first["metrics"]]
+    extractor, first = next(iter(judged.items()))
+    panels = worth_showing(PANELS, first["metrics"])
     rows = math.ceil(len(panels) / 3)
     page, places = figure(rows, 3, (11, 2.9 * rows + 0.9))
     page.suptitle(f"{_title(run)}\nN = {scores[0]['n']:,} pictures against as many held-out real ones; features: {extractor}", fontsize=11)

@@ -8,12 +8,13 @@ from typing import Any
 from imgcollapse.card.markdown import fenced, table
 from imgcollapse.files import write_text
 from imgcollapse.judge import neighbours
+from imgcollapse.lettering import shortened
 from imgcollapse.metrics.scores import title
 from imgcollapse.report.findings import Findings, sessions
 from imgcollapse.report.panels import NULL
-from imgcollapse.report.words import answer, reproduce, shortened
+from imgcollapse.report.words import answer, reproduce
 from imgcollapse.summary import named, spanned
-from imgcollapse.summary.words import half_lives, lines
+from imgcollapse.summary.words import columns, half_lives, lines
 
 REPORT, MOVIE = "report.md", "collapse.gif"
 SHOWN = ("fd", "precision", "recall", "coverage", "classes_alive")
@@ -61,7 +62,7 @@ def _reference(letter: str) -> str:
 
 def _arms(findings: Findings) -> list[str]:
     """A table an extractor: the floor, every arm at its last generation, and in italics what finite sampling alone does."""
-    found = []
+    found, wanted = [], columns(findings.summary, SHOWN)
     for extractor, told in lines(findings.summary, SHOWN, COARSER).items():
         rows = []
         for arm, cells in told:
@@ -70,7 +71,7 @@ def _arms(findings: Findings) -> list[str]:
                 rows.append(own)
             elif arm["null"] == NULL:
                 rows.append([f"*{cell}*" if cell else "" for cell in own])
-        head = ["arm", "generation", "seeds", *(title(name, extractor, short=True) for name in SHOWN)]
+        head = ["arm", "generation", "seeds", *(title(name, extractor, short=True) for name in wanted[extractor])]
         found.append(f"**The last generation**, features: {escaped(extractor)}\n\n{table(head, rows)}")
     most = max((len(arm["seeds"]) for arm in findings.summary["arms"]), default=0)
     method = findings.summary["method"].replace("intervals by", "interval by")
@@ -80,20 +81,20 @@ def _arms(findings: Findings) -> list[str]:
 def _differences(findings: Findings) -> list[str]:
     """A table an extractor: what every arm adds to the reference, seed by seed."""
     found: dict[str, list[list[str]]] = {}
-    reference = findings.summary["reference"]
+    reference, wanted = findings.summary["reference"], columns(findings.summary, SHOWN)
     for one in findings.summary["differences"]:
         if (one["against"], one["null"], one["against_null"]) != (reference, None, None):
             continue
         for extractor, metrics in one["extractors"].items():
-            spans = {name: metrics[name]["last"] for name in SHOWN if name in metrics}
+            spans = {name: metrics[name]["last"] for name in wanted[extractor] if name in metrics}
             if not spans:
                 continue
             last = next(iter(spans.values()))
             cells = [escaped(one["arm"]), str(last["generation"]), str(last["n"])]
             found.setdefault(extractor, []).append(
-                [*cells, *(spanned(spans[name], name, "+", COARSER) if name in spans else "" for name in SHOWN)]
+                [*cells, *(spanned(spans[name], name, "+", COARSER) if name in spans else "" for name in wanted[extractor])]
             )
-    heads = {name: ["arm", "generation", "paired seeds", *(title(one, name, short=True) for one in SHOWN)] for name in found}
+    heads = {name: ["arm", "generation", "paired seeds", *(title(one, name, short=True) for one in wanted[name])] for name in found}
     about = f"**Differences from {escaped(reference)}**, features:"
     return [f"{about} {escaped(name)}\n\n{table(heads[name], rows)}" for name, rows in found.items()]
 

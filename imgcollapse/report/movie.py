@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
 
-from imgcollapse import grids, store
+from imgcollapse import grids, lettering, store
 from imgcollapse.files import write_bytes
+from imgcollapse.lettering import shortened
 from imgcollapse.report.findings import Findings, there
 from imgcollapse.report.mosaic import mosaic
-from imgcollapse.report.words import shortened
 from imgcollapse.standing import Standing
 from imgcollapse.summary import Run
 
@@ -33,7 +33,8 @@ FIRST, LAST = 1200, 2500  # milliseconds for which the ends stay; the other fram
 
 @dataclass(frozen=True)
 class _Place:
-    """An arm in the movie: the run that stands for it, its finished generations, and what to say where one is missing."""
+    """An arm in the movie: its name as it is drawn, the run that stands for it, its finished generations, and what to say where one is
+    missing."""
 
     name: str
     run: Run
@@ -59,7 +60,8 @@ def movie(findings: Findings, folder: Path) -> list[Path]:
     about = _about(places, len(findings.arms) - len(places))
     gif = webp = b""
     for number, size in enumerate(SIZES):
-        chosen, final = _spaced(generations, max(2, round(FRAMES * size[3]))), number == len(SIZES) - 1
+        chosen = [generations[place] for place in grids.spaced(len(generations), max(2, round(FRAMES * size[3])))]
+        final = number == len(SIZES) - 1
         frames = _frames(about, places, chosen, size, final)
         if frames and (len(gif := _gif(frames)) <= BYTES or final):
             webp = _webp(frames)
@@ -80,16 +82,10 @@ def _places(findings: Findings) -> list[_Place]:
         return []
     seed = far.most_common(1)[0][0]  # the first of equals
     found = []
-    for name, runs in list(findings.arms.items())[:ARMS]:
+    for name, runs in list(zip(lettering.drawn(findings.arms), findings.arms.values(), strict=True))[:ARMS]:
         run = next((run for run in runs if run.seed == seed), next((run for run in runs if done[run.folder]), runs[0]))
         found.append(_Place(name, run, done[run.folder], standings[run.folder].failure is not None))
     return found
-
-
-def _spaced(generations: Sequence[int], most: int) -> list[int]:
-    """At most so many of them, evenly spaced, the first and the last too."""
-    n = len(generations)
-    return list(generations) if n <= most else [generations[round(part * (n - 1) / (most - 1))] for part in range(most)]
 
 
 def _frames(
@@ -104,7 +100,7 @@ def _frames(
     box = max(width for width, _ in known), max(height for _, height in known)
     frames: list[Image.Image] = []
     for generation in generations:
-        cells = {place.name: _cell(place, generation, size, reach) for place in places if generation in place.there}
+        cells = {place.run.folder: _cell(place, generation, size, reach) for place in places if generation in place.there}
         progress = (len(frames) + 1) / len(generations)
         frames.append(_frame(about, places, cells, generation, (rows, columns), box, progress))
         if not final and len(generations) * frames[0].width * frames[0].height > PIXELS:
@@ -135,14 +131,14 @@ def _cell(place: _Place, generation: int, size: tuple[int, int, float, float], r
 def _frame(
     about: str,
     places: Sequence[_Place],
-    cells: dict[str, Image.Image],
+    cells: dict[Path, Image.Image],
     generation: int,
     grid: tuple[int, int],
     box: tuple[int, int],
     progress: float,
 ) -> Image.Image:
     """One generation: its number, how far the movie is, and every arm under its name, always in the same place."""
-    large, font = ImageFont.load_default(grids.TEXT + 4), ImageFont.load_default(grids.TEXT)
+    large, font = lettering.font(grids.TEXT + 4), lettering.font(grids.TEXT, about, *(place.name for place in places))
     line, top = grids.TEXT + 8, 2 * grids.TEXT + 28
     width = max(240, grid[1] * (box[0] + GAP) + GAP)
     page = Image.new("RGB", (width, top + grid[0] * (line + box[1] + GAP)), grids.PAPER)
@@ -155,8 +151,8 @@ def _frame(
         row, column = divmod(number, grid[1])
         left, upper = GAP + column * (box[0] + GAP), top + row * (line + box[1] + GAP)
         pen.text((left, upper), _cut(place.name, font, box[0]), grids.INK, font)
-        if place.name in cells:
-            page.paste(cells[place.name], (left, upper + line))
+        if place.run.folder in cells:
+            page.paste(cells[place.run.folder], (left, upper + line))
         else:
             pen.rectangle((left, upper + line, left + box[0] - 1, upper + line + box[1] - 1), outline=(215, 215, 215))
             middle = (left + box[0] // 2, upper + line + box[1] // 2)
@@ -190,7 +186,7 @@ def _durations(frames: Sequence[Image.Image]) -> list[int]:
 def _gif(frames: Sequence[Image.Image]) -> bytes:
     """Grey frames without loss; colours by one palette for all frames, so that nothing flickers, dithered, so that nothing bands."""
     if frames[0].mode == "RGB":
-        some = _spaced(range(len(frames)), 6)
+        some = grids.spaced(len(frames), 6)
         strip = Image.new("RGB", (frames[0].width, len(some) * frames[0].height))
         for place, number in enumerate(some):
             strip.paste(frames[number], (0, place * frames[0].height))

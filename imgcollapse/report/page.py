@@ -19,7 +19,7 @@ from imgcollapse.ablation import ABLATION
 from imgcollapse.errors import OtherStudyProblem
 from imgcollapse.files import read_json, write_text
 from imgcollapse.images import made_of
-from imgcollapse.metrics.scores import SCORES, title
+from imgcollapse.metrics.scores import SCORES, title, worth_showing
 from imgcollapse.report import charts, composition, pictures, tables
 from imgcollapse.report.findings import Findings, there
 from imgcollapse.report.panels import NULL
@@ -85,7 +85,7 @@ def _render(findings: Findings, size: tuple[int, int, int], keep: Keep, live: bo
         "base-uri 'none'; form-action 'none'"
     )
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    return environment.from_string(template).render(
+    html = environment.from_string(template).render(
         version=__version__,
         policy=policy,
         reload=RELOAD if live else None,
@@ -116,6 +116,7 @@ def _render(findings: Findings, size: tuple[int, int, int], keep: Keep, live: bo
         settings=settings(findings),
         data=_embedded({"tables": records, "reload": RELOAD if live else 0}),
     )
+    return html.encode(errors="backslashreplace").decode()  # bytes of a file name that are no text
 
 
 def _pictures(findings: Findings, size: tuple[int, int, int], keep: Keep) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
@@ -151,9 +152,10 @@ def _caption(run: Run, generation: int) -> str:
     """`learned from 10 % real, 90 % generation 2; FD 9.12, recall 0.812`."""
     words = made_of(read_json(store.generation_folder(run.folder, generation) / store.PROVENANCE))
     for extractor, judged in store.scores_of(run.folder, generation)["extractors"].items():
-        there = [key for key in CAPTION if key in judged["metrics"]]
+        there = worth_showing(CAPTION, judged["metrics"])
         shown = [f"{title(key, extractor, short=True)} {judged['metrics'][key]:.{SCORES[key].decimals}f}" for key in there]
-        return "; ".join([words, *([", ".join(shown)] if shown else [])])
+        if shown:
+            return f"{words}; {', '.join(shown)}"
     return words
 
 

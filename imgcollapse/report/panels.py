@@ -1,14 +1,47 @@
 """Panels that several pages of figures share: a metric over the generations, and the rows of collapse numbers."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
+from imgcollapse import lettering
+from imgcollapse.metrics.scores import SCORES, worth_showing
 from imgcollapse.report.style import FROM_ZERO, GREY, arm_style
-from imgcollapse.summary import Record
+from imgcollapse.summary import HALVED, Record
 
 PANELS = ("fd", "precision", "recall", "coverage", "classes_alive", "effective_classes")
 FOREST = (("fd", "area"), ("fd", "slope"), ("recall", "slope"), ("coverage", "slope"), ("effective_classes", "last"))
+MOST = 40  # arms in a figure: the first of very many, and the reference, as it says
 NULL = "bootstrap"  # the null model drawn as a reference; the gaussian one is so far off on pictures that all arms would look alike
+
+
+def drawable(summary: Record) -> Record:
+    """The summary as figures can draw it: names in letters that the font has, see `lettering.drawn`, and of very many arms the first and
+    the reference. `left_out`: how many others there are; `numbered`: whether numbers stand for names."""
+    names = list(dict.fromkeys(arm["arm"] for arm in summary["arms"]))
+    shown = names if len(names) <= MOST else [name for name in names if name in {*names[: MOST - 1], summary["reference"]}]
+    drawn = dict(zip(names, lettering.drawn(names), strict=True))
+    arms = [{**arm, "arm": drawn[arm["arm"]]} for arm in summary["arms"] if arm["arm"] in shown]
+    reference = drawn.get(summary["reference"], summary["reference"])
+    about = {"left_out": len(names) - len(shown), "numbered": lettering.numbered(names)}
+    return {**summary, "arms": arms, "reference": reference, **about}
+
+
+def left_out(summary: Record) -> str:
+    """`and 3 more arms`, of a summary that is `drawable`; empty where all are drawn."""
+    more = summary["left_out"]
+    return f"and {more} more arm{'s' * (more > 1)}" if more else ""
+
+
+def panels(preferred: Sequence[str], extractor: str, arms: Sequence[Record]) -> list[str]:
+    """The metrics that get a panel: the preferred ones, and for an arm that has none of them, what it has instead."""
+    found = {name for arm in arms for name in worth_showing(preferred, arm["extractors"][extractor])}
+    return [*(name for name in preferred if name in found), *(name for name in SCORES if name in found - set(preferred))]
+
+
+def forests(extractor: str, arms: Sequence[Record]) -> list[tuple[str, str]]:
+    """The collapse numbers that get a panel: (metric, quantity) of FOREST; where none of them is there, other metrics at the end."""
+    there = {name for arm in arms for name in arm["extractors"][extractor]}
+    return [(name, what) for name, what in FOREST if name in there] or [(name, "last") for name in SCORES if name in there][: len(FOREST)]
 
 
 def judged(summary: Record, extractor: str, *nulls: str | None) -> list[Record]:
@@ -29,8 +62,11 @@ def curves(
 
     `label` makes a label of a name; lines and markers are `scale` times as large as those of `arm_style`.
     """
-    highest = 0.0
+    highest, floor = 0.0, None
     for number, arm in enumerate(arms):
+        if name not in arm["extractors"][extractor]:
+            continue
+        floor = arm["extractors"][extractor][name]["floor"] if floor is None else floor
         points = arm["extractors"][extractor][name]["by_generation"]
         style = _scaled(arm_style(number), scale)
         x, mean = [point["generation"] for point in points], [point["mean"] for point in points]
@@ -40,12 +76,12 @@ def curves(
             x, low, high = ([point[key] for point in banded] for key in ("generation", "low", "high"))
             place.fill_between(x, low, high, color=style["color"], alpha=0.12, linewidth=0)
         highest = max(highest, *mean)
-    for arm in nulls:
+    for arm in (arm for arm in nulls if name in arm["extractors"][extractor]):
         points = arm["extractors"][extractor][name]["by_generation"]
         said = label(f"null model {NULL}, {arm['arm']}")
         place.plot([p["generation"] for p in points], [p["mean"] for p in points], ":", color=GREY, linewidth=1.6 * scale, label=said)
         highest = max(highest, *(p["mean"] for p in points))
-    floor = arms[0]["extractors"][extractor][name]["floor"]
+    assert floor is not None, "no arm has that metric"
     place.axhline(floor, color=GREY, linestyle="--", linewidth=1.2 * scale, label="floor: real against real")
     # the mean decides the window: with few seeds an interval may reach far beyond what a metric can be
     if name in FROM_ZERO or name == "fd":
@@ -58,6 +94,7 @@ def forest(place: Any, name: str, quantity: str, extractor: str, arms: Sequence[
     A line marks where nothing is lost: 0, or for the last generation, dashed, the floor.
     """
     own = [arm["arm"] for arm in arms if arm["null"] is None]
+    floor = next(arm["extractors"][extractor][name]["floor"] for arm in arms if name in arm["extractors"].get(extractor, {}))
     for row, arm in enumerate(arms):
         span = arm["extractors"].get(extractor, {}).get(name, {}).get(quantity)
         if span is None or span["mean"] is None:
@@ -69,9 +106,32 @@ def forest(place: Any, name: str, quantity: str, extractor: str, arms: Sequence[
         place.plot([span["mean"]], [row], color=style["color"], marker=style["marker"], markersize=style["markersize"])
     place.set_ylim(len(arms) - 0.5, -0.5)
     if quantity == "last":
-        place.axvline(arms[0]["extractors"][extractor][name]["floor"], color=GREY, linestyle="--", linewidth=1.2 * scale)
+        place.axvline(floor, color=GREY, linestyle="--", linewidth=1.2 * scale)
     else:
         place.axvline(0, color=GREY, linewidth=0.8 * scale)
+
+
+def halved(extractor: str, arms: Sequence[Record]) -> str | None:
+    """The first metric with a half-life that any of the arms has."""
+    return next((name for name in HALVED if any(name in arm["extractors"][extractor] for arm in arms)), None)
+
+
+def unit(name: str, quantity: str, extractor: str, arms: Sequence[Record]) -> str:
+    """Of a collapse number that some of the arms have."""
+    return next(str(arm["extractors"][extractor][name][quantity]["unit"]) for arm in arms if name in arm["extractors"][extractor])
+
+
+def legend(places: Iterable[Any], summary: Record) -> dict[str, Any]:
+    """Label -> handle of all that any of these panels shows, each once, and last how many arms are not drawn."""
+    from matplotlib.lines import Line2D
+
+    found: dict[str, Any] = {}
+    for place in places:
+        for handle, label in zip(*place.get_legend_handles_labels(), strict=True):
+            found.setdefault(label, handle)
+    if more := left_out(summary):
+        found[more] = Line2D([], [], linestyle="")
+    return found
 
 
 def _scaled(style: dict[str, Any], scale: float) -> dict[str, Any]:

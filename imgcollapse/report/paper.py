@@ -2,7 +2,6 @@
 
 import io
 import math
-import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from importlib import resources
@@ -10,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from imgcollapse.files import write_bytes
+from imgcollapse.lettering import shortened
 from imgcollapse.metrics.scores import SCORES, title
 from imgcollapse.report import panels, style
 from imgcollapse.report.findings import Findings
-from imgcollapse.report.words import shortened
-from imgcollapse.summary import HALVED, Record
+from imgcollapse.summary import Record
 
 FOLDER, STYLE = "figures", "paper.mplstyle"
 COLUMN, BOTH = 3.25, 6.75  # inches: one column of a paper, and both
@@ -52,30 +51,26 @@ def styled() -> Iterator[None]:
     import matplotlib
 
     with resources.as_file(resources.files("imgcollapse.report") / STYLE) as path, matplotlib.rc_context(fname=path):
-        with warnings.catch_warnings():
-            # a name may be in letters that the font lacks: they are drawn as boxes until the style file names a font that has them
-            warnings.filterwarnings("ignore", "Glyph .* missing from")
-            yield
+        yield
 
 
 def pages(findings: Findings) -> Iterator[tuple[str, Any]]:
     """Name and matplotlib figure of every page, to be drawn inside of `styled`."""
-    summary, extractor = findings.summary, findings.extractor
+    summary, extractor = panels.drawable(findings.summary), findings.extractor
     arms = panels.judged(summary, extractor, None)
     if not arms:
         return
     nulls = [arm for arm in panels.judged(summary, extractor, panels.NULL) if arm["arm"] == summary["reference"]]
-    there = [name for name in SCORES if name in arms[0]["extractors"][extractor]]
-    yield "curves", _curves([name for name in panels.PANELS if name in there], extractor, arms, nulls, BOTH)
-    for name in (name for name in OWN if name in there):
-        yield name, _curves([name], extractor, arms, nulls, COLUMN)
+    yield "curves", _curves(panels.panels(panels.PANELS, extractor, arms), summary, extractor, arms, nulls, BOTH)
+    for name in panels.panels(OWN, extractor, arms):
+        yield name, _curves([name], summary, extractor, arms, nulls, COLUMN)
     rows = panels.judged(summary, extractor, None, panels.NULL)
-    wanted = [(name, what) for name, what in panels.FOREST if name in there]
+    wanted = panels.forests(extractor, rows)
     if len(rows) > 1 and wanted:
-        yield "forest", _forest(wanted, extractor, rows)
+        yield "forest", _forest(wanted, summary, extractor, rows)
 
 
-def _curves(names: Sequence[str], extractor: str, arms: Sequence[Record], nulls: Sequence[Record], width: float) -> Any:
+def _curves(names: Sequence[str], summary: Record, extractor: str, arms: Sequence[Record], nulls: Sequence[Record], width: float) -> Any:
     """A panel a metric, side by side, and one legend below them."""
     across = len(names) if len(names) <= 4 else 3
     down = math.ceil(len(names) / across)
@@ -90,15 +85,15 @@ def _curves(names: Sequence[str], extractor: str, arms: Sequence[Record], nulls:
         place.set_xlabel("generation")
         _ticks(place.xaxis, 8 if across == 1 else 5, whole=True)
         _ticks(place.yaxis, 5, whole=name == "classes_alive")
-    _fit(page, axes.flat[0].get_legend_handles_labels(), 0.1 + 1.6 * down)
+    _fit(page, panels.legend(axes.flat, summary), 0.1 + 1.6 * down)
     return page
 
 
-def _forest(wanted: Sequence[tuple[str, str]], extractor: str, arms: Sequence[Record]) -> Any:
+def _forest(wanted: Sequence[tuple[str, str]], summary: Record, extractor: str, arms: Sequence[Record]) -> Any:
     """A panel a collapse number, and at the right when a metric fell below half; a row an arm, its null model in grey below it."""
     from matplotlib import rcParams
 
-    halved = next((name for name in HALVED if name in arms[0]["extractors"][extractor]), None)
+    halved = panels.halved(extractor, arms)
     page, axes = style.figure(1, len(wanted) + (halved is not None), (BOTH, 0.8 + ROW * len(arms)))
     small = rcParams["xtick.labelsize"]  # the panels are narrow
     label = _label(page, 1.1)
@@ -117,8 +112,10 @@ def _forest(wanted: Sequence[tuple[str, str]], extractor: str, arms: Sequence[Re
         place.set_ylim(len(arms) - 0.5, -0.5)
         place.set_title(f"{SCORES[halved].title} below half", fontsize=small)
         for row, arm in enumerate(arms):
-            words = _half(arm["extractors"][extractor][halved]["half"])
+            words = _half(arm["extractors"][extractor][halved]["half"]) if halved in arm["extractors"][extractor] else ""
             place.text(0, row, words, fontsize=small, va="center", color=style.GREY if arm["null"] else "black")
+    if more := panels.left_out(summary):
+        page.supxlabel(more, fontsize=small, x=0.01, ha="left")
     return page
 
 
@@ -130,9 +127,9 @@ def _half(half: Record) -> str:
     return f"{when} ({half['reached']} of {half['of']})"
 
 
-def _fit(page: Any, told: tuple[list[Any], list[str]], height: float) -> None:
-    """Puts the legend (handles, labels) below the axes, in as many columns as the page is wide, and gives the page its height."""
-    handles, labels = told
+def _fit(page: Any, told: dict[str, Any], height: float) -> None:
+    """Puts the legend (label -> handle) below the axes, in as many columns as the page is wide, and gives the page its height."""
+    labels, handles = list(told), list(told.values())
     for columns in range(min(4, len(labels)), 0, -1):
         legend = page.legend(handles, labels, loc="outside lower center", ncols=columns)
         if columns == 1 or legend.get_window_extent(page.canvas.get_renderer()).width <= page.bbox.width:

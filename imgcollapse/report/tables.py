@@ -6,11 +6,11 @@ from typing import Any
 
 from markupsafe import Markup
 
-from imgcollapse.metrics.scores import SCORES, title
+from imgcollapse.metrics.scores import SCORES, title, worth_showing
 from imgcollapse.report import charts
 from imgcollapse.report.charts import Line
 from imgcollapse.report.findings import Findings, there
-from imgcollapse.report.panels import FOREST, NULL
+from imgcollapse.report.panels import NULL, forests
 from imgcollapse.summary import HALVED, Record, Run, named, spanned
 
 CURVES = ("fd", "precision", "recall", "coverage", "classes_alive", "effective_classes", "kid", "density", "total_variation", "confident")
@@ -52,20 +52,23 @@ class Chart:
 
 def curves(findings: Findings) -> list[Chart]:
     """A chart a metric: those of CURVES by the first extractor that judged, and the Fréchet distance by every other one."""
-    return [
-        chart
-        for extractor in findings.extractors
-        for chart in _curves(findings, extractor, CURVES if extractor == findings.extractor else CURVES[:1])
-    ]
+    return [chart for extractor in findings.extractors for chart in _curves(findings, extractor, _shown(findings, extractor))]
 
 
 def more_curves(findings: Findings) -> list[Chart]:
     """All other metrics, by all extractors."""
     found = []
     for extractor in findings.extractors:
-        shown = CURVES if extractor == findings.extractor else CURVES[:1]
+        shown = _shown(findings, extractor)
         found += _curves(findings, extractor, [name for name in SCORES if name not in shown])
     return found
+
+
+def _shown(findings: Findings, extractor: str) -> Sequence[str]:
+    """The metrics that are not below a fold."""
+    if extractor != findings.extractor:
+        return CURVES[:1]
+    return worth_showing(CURVES, [name for arm in findings.summary["arms"] for name in arm["extractors"].get(extractor, ())])
 
 
 def _curves(findings: Findings, extractor: str, names: Sequence[str]) -> list[Chart]:
@@ -92,7 +95,7 @@ def numbers(findings: Findings) -> list[Chart]:
     extractor = findings.extractor
     arms = [arm for arm in findings.summary["arms"] if extractor in arm["extractors"] and arm["null"] in (None, NULL)]
     found = []
-    for key, what in FOREST:
+    for key, what in forests(extractor, arms):
         rows = [(arm, arm["extractors"][extractor][key][what]) for arm in arms if key in arm["extractors"][extractor]]
         known = [(arm, span) for arm, span in rows if span["mean"] is not None]
         if not known or len(arms) < 2:

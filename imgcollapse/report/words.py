@@ -2,8 +2,6 @@
 
 import json
 import shlex
-import unicodedata
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +10,7 @@ import yaml
 from imgcollapse import store
 from imgcollapse.ablation import ABLATION
 from imgcollapse.files import read_json
+from imgcollapse.lettering import shortened
 from imgcollapse.metrics.scores import title
 from imgcollapse.report.findings import Findings
 from imgcollapse.report.panels import NULL, judged
@@ -19,7 +18,6 @@ from imgcollapse.summary import Record, spanned
 from imgcollapse.worker import WORKER
 
 HEADLINE = ("recall", "coverage", "fd")  # the first of them that was judged is what the answer is about
-JOINERS = "\u200c\u200d"  # parts of words in some scripts, and of emoji
 MENTIONED = 8  # arms whose differences the answer spells out
 
 
@@ -33,7 +31,7 @@ def answer(findings: Findings) -> str:
     states = [one.state for one in findings.standings]
     if not arms:
         asked, done = sum(one.run.study.gens for one in findings.standings), sum(one.done for one in findings.standings)
-        why = "No generation has been judged yet" if done < asked else "Nothing was judged, for the study names no extractors"
+        why = "No generation has been judged yet" if done < asked else _unjudged(findings)
         parts = [f"{why}: {done} of {asked} generations are finished"]
     else:
         parts = (_compared if findings.is_ablation else _alone)(findings, arms)
@@ -55,22 +53,10 @@ def reproduce(findings: Findings) -> str:
     return "\n".join(_run_again(findings, place) if (place / store.STUDY).is_file() else _ablate_again(place) for place in findings.places)
 
 
-def shortened(text: str, fits: Callable[[str], bool]) -> str:
-    """The text on one line, cut at its end with an ellipsis where it does not fit."""
-    text = one_line(text)
-    if fits(text):
-        return text
-    low, high = 0, len(text)  # the first `low` characters fit, the first `high` do not
-    while high - low > 1:
-        middle = (low + high) // 2
-        low, high = (middle, high) if fits(text[:middle].rstrip() + "…") else (low, middle)
-    return text[:low].rstrip() + "…"
-
-
-def one_line(text: str) -> str:
-    """The text without line ends, control characters and marks that turn the direction of writing."""
-    spaced = " ".join("".join(" " if unicodedata.category(letter) in ("Cc", "Zl", "Zp") else letter for letter in text).split())
-    return "".join(letter for letter in spaced if unicodedata.category(letter) not in ("Cf", "Cs") or letter in JOINERS)
+def _unjudged(findings: Findings) -> str:
+    if any(ruler["judge"]["extractors"] for ruler in findings.rulers.values()):
+        return "Nothing was measured, for the study names no metric that its extractors can measure"
+    return "Nothing was judged, for the study names no extractors"
 
 
 def _compared(findings: Findings, arms: list[Record]) -> list[str]:

@@ -14,6 +14,7 @@ from imgcollapse.files import write_text
 from imgcollapse.study import Study
 
 Record = dict[str, Any]
+FORMULA = tuple("=+-@\t\r\n'＝＋－＠")  # how a formula begins, for a spreadsheet; and the apostrophe itself
 COLUMNS = ("arm", "model", "null", "regime", "seed", "generation", "extractor", "metric", "value", "floor", "n")
 
 
@@ -55,9 +56,18 @@ def rows(runs: Sequence[Run]) -> list[Record]:
 
 
 def write_csv(rows: Iterable[Mapping[str, Any]], path: Path) -> None:
-    """The tidy table as CSV with a line of headings; floats in full precision, so that reading them back gives the same numbers."""
+    """The tidy table as CSV with a line of headings; floats in full precision, so that reading them back gives the same numbers, and texts
+    as `harmless` makes them."""
     text = io.StringIO()
     writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
     writer.writeheader()
-    writer.writerows(rows)
+    writer.writerows({name: harmless(value) if isinstance(value, str) else value for name, value in row.items()} for row in rows)
     write_text(path, text.getvalue())
+
+
+def harmless(text: str) -> str:
+    """The text as a spreadsheet shows it and does not run it: behind an apostrophe where it begins as a formula does, or with one.
+
+    To read it back, take one apostrophe away from where a text begins. (The page's script does the same.)
+    """
+    return f"'{text}" if text.lstrip(" ")[:1] in FORMULA else text

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from imgcollapse.metrics.scores import SCORES, title
+from imgcollapse.metrics.scores import SCORES, title, worth_showing
 from imgcollapse.summary.numbers import HALVED
 from imgcollapse.summary.table import Record
 
@@ -17,34 +17,46 @@ class Line(NamedTuple):
     cells: list[str]
 
 
+def columns(summary: Record, shown: Sequence[str] = SHOWN) -> dict[str, list[str]]:
+    """Per extractor the metrics that a table has room for: those shown, and for an arm that has none of them, what it has instead."""
+    found: dict[str, list[str]] = {}
+    for arm in summary["arms"]:
+        for extractor, metrics in arm["extractors"].items():
+            found.setdefault(extractor, []).extend(worth_showing(shown, metrics))
+    return {
+        extractor: [*(shown if set(shown) & set(names) else ()), *(name for name in SCORES if name in set(names) - set(shown))]
+        for extractor, names in found.items()
+    }
+
+
 def lines(summary: Record, shown: Sequence[str] = SHOWN, coarser: int = 0) -> dict[str, list[Line]]:
     """Per extractor every arm at its last generation: name, generation, seeds, and `mean [low, high]` over seeds of the metrics shown.
 
-    `shown` are metrics; those that were not measured have empty cells. A floor's line stands above the arms that
+    `shown` are metrics, see `columns`; those that were not measured have empty cells. A floor's line stands above the arms that
     have it. `coarser`: so many decimals fewer than a single value deserves.
     """
     found: dict[str, list[Line]] = {}
+    wanted = columns(summary, shown)
     for arm in summary["arms"]:
         for extractor, metrics in arm["extractors"].items():
-            there = {name: metrics[name] for name in shown if name in metrics}
-            if not there:
-                continue
+            there = {name: metrics[name] for name in wanted[extractor] if name in metrics}
             table = found.setdefault(extractor, [])
-            floors = [spanned(_exact(there[name]["floor"]), name, "", coarser) if name in there else "" for name in shown]
+            floors = [spanned(_exact(there[name]["floor"]), name, "", coarser) if name in there else "" for name in wanted[extractor]]
             if floors != next((line.cells[3:] for line in reversed(table) if line.arm is None), None):
                 table.append(Line(None, ["floor (real)", "", "", *floors]))
             last = next(iter(there.values()))["last"]
             about = [named(arm["arm"], arm["null"]), str(last["generation"]), f"{last['n']} of {len(arm['planned'])}"]
-            values = (spanned(there[name]["last"], name, "", coarser) if name in there else "" for name in shown)
+            values = (spanned(there[name]["last"], name, "", coarser) if name in there else "" for name in wanted[extractor])
             table.append(Line(arm, [*about, *values]))
     return found
 
 
 def table_lines(summary: Record) -> dict[str, list[list[str]]]:
     """Per extractor the lines of a table, text by text: headings, then `lines`."""
+    wanted = columns(summary)
     return {
         extractor: [
-            ["arm", "generation", "seeds", *(title(name, extractor, short=True) for name in SHOWN)],
+            ["arm", "generation", "seeds", *(title(name, extractor, short=True) for name in wanted[extractor])],
             *(line.cells for line in table),
         ]
         for extractor, table in lines(summary).items()
@@ -56,10 +68,10 @@ def headline(summary: Record) -> list[str]:
 
     Null models are left to `summary.json` and the table.
     """
-    found = []
+    found, wanted = [], columns(summary)
     for one in (one for one in summary["differences"] if one["against_null"] is None):
         for extractor, metrics in one["extractors"].items():
-            spans = {name: metrics[name]["last"] for name in SHOWN if name in metrics}
+            spans = {name: metrics[name]["last"] for name in wanted[extractor] if name in metrics}
             if spans:
                 last = next(iter(spans.values()))
                 pair = f"{named(one['arm'], one['null'])} minus {named(one['against'], one['against_null'])}"

@@ -120,12 +120,15 @@
     button.addEventListener("click", () => toggle(button, button.getAttribute("aria-pressed") !== "true"));
   }
 
-  // tables to take away
+  // tables to take away: a spreadsheet must not run what begins as a formula does (as in ablation.csv)
+  const harmless = (text) => (/^ *[=+\-@\t\r\n'＝＋－＠]/.test(text) ? `'${text}` : text);
+  const number = /^[-+]?[\d.,]+( %)?( \[[-+\d.,e ]+\])?$/;
   const quoted = (value) => {
-    let text = value === null ? "" : String(value);
-    if (typeof value === "string" && /^[=+\-@\t\r]/.test(text)) text = `'${text}`; // a spreadsheet must not run it
+    const text = value === null ? "" : typeof value === "string" ? harmless(value) : String(value);
     return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
   };
+
+  const copied = (text) => (number.test(text) ? text : harmless(text));
 
   function csv(records) {
     const heads = [...new Set(records.flatMap((record) => Object.keys(record)))];
@@ -155,7 +158,7 @@
   for (const button of all("[data-copy]")) {
     button.addEventListener("click", async () => {
       const source = document.getElementById(button.dataset.copy);
-      const rows = source.rows ? [...source.rows].map((row) => [...row.cells].map((cell) => cell.textContent.trim()).join("\t")) : [source.textContent];
+      const rows = source.rows ? [...source.rows].map((row) => [...row.cells].map((cell) => copied(cell.textContent.trim())).join("\t")) : [source.textContent];
       await copy(rows.join("\n"));
       said(button, "Copied");
     });
