@@ -9,9 +9,9 @@ from typing import Any
 
 from pydantic import Field, field_validator, model_validator
 
-from imgcollapse import datasets, store, study, worker
+from imgcollapse import datasets, ledger, store, study, worker
 from imgcollapse.errors import OtherStudyProblem, SettingsProblem
-from imgcollapse.files import first_difference, read_json, to_json, write_text
+from imgcollapse.files import first_difference, read_json, to_json
 from imgcollapse.images import World
 from imgcollapse.models.nulls import NULLS
 from imgcollapse.settings import Settings, build, expand, merge, nested, read_file, to_yaml
@@ -115,7 +115,7 @@ def plan(ablation: Ablation, folder: Path, bench: Bench) -> list[Run]:
             worker.lay_out(run.folder, own, bench)
             runs.append(run)
     index = [{"arm": run.arm, "null": run.null, "seed": run.seed, "run": run.folder.name} for run in runs]
-    write_text(folder / PLAN, to_json({"runs": index}))
+    ledger.put(folder, {PLAN: to_json({"runs": index}).encode()})
     return runs
 
 
@@ -153,7 +153,7 @@ def _keep(ablation: Ablation, folder: Path) -> None:
         before, now = (_without_gens(values["base"]) for values in (read_file(folder / ABLATION), ablation.model_dump(mode="json")))
         if before != now:
             raise OtherStudyProblem(f"{folder}: holds another ablation (base.{first_difference(before, now)}); choose another --out")
-    write_text(folder / ABLATION, to_yaml(ablation))
+    ledger.put(folder, {ABLATION: to_yaml(ablation).encode()})
 
 
 def _without_gens(base: Mapping[str, Any]) -> dict[str, Any]:

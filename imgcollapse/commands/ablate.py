@@ -11,13 +11,13 @@ import yaml
 from rich.console import Console
 from rich.table import Table
 
-from imgcollapse import ablation, machine, progress, report, standing, store, summary, track, worker
+from imgcollapse import ablation, ledger, machine, progress, report, standing, store, summary, track, worker
 from imgcollapse.ablation import Ablation
 from imgcollapse.commands.common import machine_from, stoppable
 from imgcollapse.engines import ENGINES, Crew
 from imgcollapse.errors import DivergedProblem, SettingsProblem
 from imgcollapse.extractors import fetch_weights
-from imgcollapse.files import to_json, write_text
+from imgcollapse.files import to_json
 from imgcollapse.settings import assignment, build, merge, nested, read_file
 from imgcollapse.standing import Standing
 from imgcollapse.summary import Record, Run, named
@@ -70,7 +70,8 @@ def ablate(given: dict[str, Any], assignments: tuple[str, ...], axes: tuple[str,
         ENGINES[given["engine"]](ablation.in_order(todo), crew, news)
     watch.end()
     after = standing.standings(runs)
-    made, record = finish(folder, chosen, runs, after, given["interval"])
+    with progress.watched_by(Aloud()):
+        made, record = finish(folder, chosen, runs, after, given["interval"])
     if stopped:
         click.echo(f"stopped; what is finished is kept in {folder}. To go on, run the same command again.", err=True)
         sys.exit(stopped[0])
@@ -129,9 +130,9 @@ def finish(folder: Path, chosen: Ablation, runs: Sequence[Run], after: Sequence[
             "account": standing.account(after),
             "runs": [standing.as_record(one, folder) for one in after],
         }
-        write_text(folder / ablation.SUMMARY, to_json(record))
+        ledger.put(folder, {ablation.SUMMARY: to_json(record).encode()})
         made = [folder / ablation.CSV, folder / ablation.SUMMARY, *report.draw_ablation(folder, runs, record)]
-    page = report.write(findings, folder / report.PAGE)
+    page = report.write(findings, folder / report.PAGE, aside=True)
     say(f"report: {page.page} ({page.size / 1e6:.2f} MB)")
     return [page.page, *made], record
 

@@ -14,8 +14,9 @@ from urllib.request import Request, urlopen
 
 from filelock import FileLock
 
-from imgcollapse import machine, progress
+from imgcollapse import ledger, machine, progress
 from imgcollapse.errors import SettingsProblem, WeightsProblem
+from imgcollapse.ledger import digest_of as digest_of
 
 TIMEOUT = 20  # seconds without an answer, or without a further byte, after which the server counts as absent
 BLOCK = 1 << 20
@@ -116,12 +117,6 @@ def tried(wanted: Published, weights: Weights, distance: str, cure: str) -> Iter
         progress.say(f"{wanted.kind}: {other}; the distance is called FD, not {distance}")
 
 
-def digest_of(path: Path) -> str:
-    """SHA-256 (hexadecimal) of a file."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 def _whole(wanted: Published, path: Path) -> bool:
     return path.is_file() and path.stat().st_size == wanted.size and digest_of(path) == wanted.sha256
 
@@ -141,6 +136,8 @@ def _fetch(wanted: Published, path: Path) -> None:
         if (size, found.hexdigest()) != (wanted.size, wanted.sha256):
             came = f"{size:,} bytes came" if size <= wanted.size else "more came"
             raise OSError(f"{came} and not the published {wanted.size:,} with their SHA-256")
+        if os.path.lexists(path):  # somebody put it there
+            ledger.set_aside(path, path.parent)
         os.replace(part, path)
     except (OSError, HTTPException) as error:
         if isinstance(error, HTTPError):

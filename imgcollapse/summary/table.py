@@ -8,9 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from imgcollapse import store
+from imgcollapse import ledger, store
 from imgcollapse.errors import DataProblem
-from imgcollapse.files import write_text
 from imgcollapse.study import Study
 
 Record = dict[str, Any]
@@ -46,7 +45,9 @@ def rows(runs: Sequence[Run]) -> list[Record]:
                     floor = judged["floor"][metric]
                     if not (math.isfinite(value) and math.isfinite(floor)):
                         folder = store.generation_folder(run.folder, scores["generation"])
-                        raise DataProblem(f"{folder / store.SCORES}: {metric} is {value}, its floor {floor}; remove {folder} and run again")
+                        raise DataProblem(
+                            f"{folder / store.SCORES}: {metric} is {value}, its floor {floor}; move {folder} elsewhere and run again"
+                        )
                     cells = (*about, scores["generation"], extractor, metric, float(value), float(floor), scores["n"])
                     found.append(dict(zip(COLUMNS, cells, strict=True)))
     return found
@@ -58,4 +59,4 @@ def write_csv(rows: Iterable[Mapping[str, Any]], path: Path) -> None:
     writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
     writer.writeheader()
     writer.writerows(rows)
-    write_text(path, text.getvalue())
+    ledger.put(path.parent, {path.name: text.getvalue().encode()})

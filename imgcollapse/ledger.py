@@ -1,0 +1,124 @@
+"""Files of ours in folders where others may write too: known again by a ledger, and never put in the place of something else."""
+
+import json
+import os
+import re
+import stat
+from collections import defaultdict
+from collections.abc import Mapping
+from hashlib import file_digest, sha256
+from itertools import count
+from pathlib import Path
+
+from imgcollapse import progress
+from imgcollapse.files import append_line, write_bytes
+
+LEDGER = ".written.jsonl"  # in a folder: the name and SHA-256 of every file that was written there by `put`, one a line
+ASIDE = "set_aside"  # in a folder: what stood in the way
+
+
+def put(folder: Path, files: Mapping[str, bytes]) -> list[Path]:
+    """Writes files, `NAME` or `FOLDER/NAME`, into the folder, each whole or not at all, and returns their paths.
+
+    What was written there before is replaced as long as nobody has changed it since, made it read-only or put a link in its place;
+    whatever else stands in the way is kept in `set_aside/`, and said.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    if os.path.lexists(folder / LEDGER) and not _is_file(folder / LEDGER):
+        set_aside(folder / LEDGER, folder)
+    known = _known(folder)
+    for name, data in files.items():
+        path, digest = folder / name, sha256(data).hexdigest()
+        if way := _in_the_way(folder, name, known[name] | {digest}):
+            set_aside(way, folder)
+        if digest not in known[name]:  # noted first, so that a killed process leaves no file of ours that nobody knows
+            append_line(folder / LEDGER, {"file": name, "sha256": digest})
+        if not path.exists() or digest_of(path) != digest:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write_bytes(path, data)
+    return [folder / name for name in files]
+
+
+def forget(folder: Path, kept: set[str]) -> None:
+    """Removes the pictures that `put` wrote into the folder itself, named by their content, but for those kept; and the folder, if it is
+    then empty. Nothing else is touched."""
+    if not _is_folder(folder):
+        return
+    for path in list(folder.iterdir()):
+        if path.name not in kept and _named_by_content(path):
+            path.unlink()
+    if [path.name for path in folder.iterdir()] in ([], [LEDGER]):
+        (folder / LEDGER).unlink(missing_ok=True)
+        folder.rmdir()
+
+
+def is_others(folder: Path) -> bool:
+    """Whether something else than a folder of ours is there. Ours: with a ledger, empty, or with the pictures of earlier versions alone."""
+    if not os.path.lexists(folder):
+        return False
+    if not _is_folder(folder):
+        return True
+    return not _is_file(folder / LEDGER) and not all(_named_by_content(path) for path in folder.iterdir())
+
+
+def set_aside(path: Path, folder: Path) -> Path:
+    """Renames what is there to `set_aside/NAME-1` in the folder, or `-2` and so on, says so, and returns where it now is.
+
+    Nothing is replaced, whoever else sets something aside at the same time.
+    """
+    (folder / ASIDE).mkdir(parents=True, exist_ok=True)
+    for number in count(1):
+        place = folder / ASIDE / f"{path.name}-{number}"
+        try:  # takes the name, which only one process can; the rename then replaces nothing but this
+            place.mkdir() if _is_folder(path) else place.touch(exist_ok=False)
+        except FileExistsError:
+            continue
+        os.replace(path, place)
+        progress.say(f"{path}: is not as this program wrote it, so it is kept as {place}")
+        return place
+    raise AssertionError("numbers do not end")
+
+
+def digest_of(path: Path) -> str:
+    """SHA-256 (hexadecimal) of a file."""
+    with path.open("rb") as file:
+        return file_digest(file, "sha256").hexdigest()
+
+
+def _in_the_way(folder: Path, name: str, ours: set[str]) -> Path | None:
+    """What stands at the place of a file and is not one of ours, or is not the folder that it belongs into."""
+    path = folder / name
+    for above in reversed(path.relative_to(folder).parents[:-1]):
+        if os.path.lexists(folder / above) and not _is_folder(folder / above):
+            return folder / above
+    if not os.path.lexists(path) or (_is_file(path) and path.stat().st_mode & 0o222 and digest_of(path) in ours):
+        return None
+    return path
+
+
+def _known(folder: Path) -> defaultdict[str, set[str]]:
+    """Name -> the SHA-256 of all that `put` ever wrote there by that name. A line that cannot be read tells of nothing."""
+    found = defaultdict[str, set[str]](set)
+    if _is_file(folder / LEDGER):
+        for line in (folder / LEDGER).read_text(encoding="utf-8", errors="replace").splitlines():
+            try:
+                record = json.loads(line)
+                found[str(record["file"])].add(str(record["sha256"]))
+            except (ValueError, KeyError, TypeError):
+                continue
+    return found
+
+
+def _named_by_content(path: Path) -> bool:
+    """Whether a file is a picture of a page: its name is the beginning of its SHA-256, which nobody else's would be."""
+    return bool(re.fullmatch(r"[0-9a-f]{20}\.(png|webp)", path.name)) and _is_file(path) and digest_of(path).startswith(path.stem)
+
+
+def _is_file(path: Path) -> bool:
+    """Whether a regular file is there, and no link to one."""
+    return os.path.lexists(path) and stat.S_ISREG(path.lstat().st_mode)
+
+
+def _is_folder(path: Path) -> bool:
+    """Whether a folder is there, and no link to one."""
+    return path.is_dir() and not path.is_symlink()
