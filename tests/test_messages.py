@@ -11,7 +11,7 @@ import pytest
 PACKAGE = Path(__file__).parent.parent / "imgcollapse"
 DESTROYS = re.compile(
     r"\b(delet(e|ed|ing)|remov(e|ing)|eras(e|ing)|wip(e|ing)|discard|unlink|rm(?= )|rmdir|trash|purge|scrap|overwrit(e|ing|ten)|replac(e|ing) it"
-    r"|throw\b.{0,30}\baway|clean (up|out)|get rid|dispose|(take|taking) (it|them|this|that|these|those) (out|away)|(empty|clear) (the|this|that|it)"
+    r"|throw\b.{0,30}\baway|clean (up|out)|get rid|dispose|(take|taking) (it|them|this|that|these|those) (out|away|off)|(empty|clear) (the|this|that|it)"
     r"|(go|goes) away|start over|start afresh|from scratch|again without|without (it|them)\b)",
     re.IGNORECASE,
 )
@@ -29,6 +29,7 @@ ALLOWED = [
     ("datasets/folder.py", "make it readable, or remove it", "to be reworded"),
     ("datasets/archive.py", "make the archive again without it", "to be reworded"),
     ("datasets/archive.py", "or take it out", "to be reworded"),
+    ("datasets/archive.py", "or take it off", "to be reworded"),
     ("samples.py", "take them out", "to be reworded"),
     ("files.py", "remove its generation folder and run again", "to be reworded"),
 ]
