@@ -13,7 +13,7 @@ from pathlib import Path
 from imgcollapse import progress
 from imgcollapse.files import append_line, write_bytes
 
-LEDGER = ".written.jsonl"  # in a folder: the name and SHA-256 of every file that was written there by `put`, one a line
+LEDGER = ".written.jsonl"  # in a folder: the name and SHA-256 of every file that we wrote there, one a line
 ASIDE = "set_aside"  # in a folder: what stood in the way
 
 
@@ -23,20 +23,38 @@ def put(folder: Path, files: Mapping[str, bytes]) -> list[Path]:
     What was written there before is replaced as long as nobody has changed it since, made it read-only or put a link in its place;
     whatever else stands in the way is kept in `set_aside/`, and said.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    if os.path.lexists(folder / LEDGER) and not _is_file(folder / LEDGER):
-        set_aside(folder / LEDGER, folder)
-    known = _known(folder)
+    ours = known(folder)
     for name, data in files.items():
         path, digest = folder / name, sha256(data).hexdigest()
-        if way := _in_the_way(folder, name, known[name] | {digest}):
+        if way := _in_the_way(folder, name, ours[name] | {digest}):
             set_aside(way, folder)
-        if digest not in known[name]:  # noted first, so that a killed process leaves no file of ours that nobody knows
-            append_line(folder / LEDGER, {"file": name, "sha256": digest})
+        if digest not in ours[name]:  # noted first, so that a killed process leaves no file of ours that nobody knows
+            note(folder, name, digest)
         if not path.exists() or digest_of(path) != digest:
             path.parent.mkdir(parents=True, exist_ok=True)
             write_bytes(path, data)
     return [folder / name for name in files]
+
+
+def note(folder: Path, name: str, digest: str) -> None:
+    """Adds a line to the ledger: what has this SHA-256 under that name is ours."""
+    folder.mkdir(parents=True, exist_ok=True)
+    if os.path.lexists(folder / LEDGER) and not _is_file(folder / LEDGER):
+        set_aside(folder / LEDGER, folder)
+    append_line(folder / LEDGER, {"file": name, "sha256": digest})
+
+
+def known(folder: Path) -> defaultdict[str, set[str]]:
+    """Name -> the SHA-256 of all that was ever noted under it. A line that cannot be read tells of nothing."""
+    found = defaultdict[str, set[str]](set)
+    if _is_file(folder / LEDGER):
+        for line in (folder / LEDGER).read_text(encoding="utf-8", errors="replace").splitlines():
+            try:
+                record = json.loads(line)
+                found[str(record["file"])].add(str(record["sha256"]))
+            except (ValueError, KeyError, TypeError):
+                continue
+    return found
 
 
 def forget(folder: Path, kept: set[str]) -> None:
@@ -94,19 +112,6 @@ def _in_the_way(folder: Path, name: str, ours: set[str]) -> Path | None:
     if not os.path.lexists(path) or (_is_file(path) and path.stat().st_mode & 0o222 and digest_of(path) in ours):
         return None
     return path
-
-
-def _known(folder: Path) -> defaultdict[str, set[str]]:
-    """Name -> the SHA-256 of all that `put` ever wrote there by that name. A line that cannot be read tells of nothing."""
-    found = defaultdict[str, set[str]](set)
-    if _is_file(folder / LEDGER):
-        for line in (folder / LEDGER).read_text(encoding="utf-8", errors="replace").splitlines():
-            try:
-                record = json.loads(line)
-                found[str(record["file"])].add(str(record["sha256"]))
-            except (ValueError, KeyError, TypeError):
-                continue
-    return found
 
 
 def _named_by_content(path: Path) -> bool:

@@ -10,9 +10,9 @@ import pytest
 
 PACKAGE = Path(__file__).parent.parent / "imgcollapse"
 DESTROYS = re.compile(
-    r"\b(delet(e|ed|ing)|remov(e|ing)|eras(e|ing)|wip(e|ing)|discard|unlink|rm(?= )|rmdir|trash|purge|scrap|overwrit(e|ing|ten)|replac(e|ing) it"
-    r"|throw\b.{0,30}\baway|clean (up|out)|get rid|dispose|(take|taking) (it|them|this|that|these|those) (out|away|off)|(empty|clear) (the|this|that|it)"
-    r"|(go|goes) away|start over|start afresh|from scratch|again without|without (it|them)\b)",
+    r"\b(delet(e|ed|ing)|remov(e|ing)|eras(e|ing)|wip(e|ing)|discard|unlink|rm(?= )|rmdir|trash|purge|scrap|overwrit(e|ing|ten)"
+    r"|throw\b.{0,30}\baway|clean (up|out)|get rid|dispose|replac(e|ing) it|(take|taking) (it|them|this|that|these|those) (out|away|off)"
+    r"|(empty|clear) (the|this|that|it)|(go|goes) away|start over|start afresh|from scratch|again without|without (it|them)\b)",
     re.IGNORECASE,
 )
 # what matches and advises nothing of the kind, or is said of a copy of something that stays: file, piece of the text, reason

@@ -2,10 +2,11 @@
 
 from pathlib import Path
 
+from imgcollapse import ledger
 from imgcollapse.report.ablation_figures import draw_ablation
 from imgcollapse.report.figures import draw
 from imgcollapse.report.findings import Findings, read
-from imgcollapse.report.page import Written, claim, write
+from imgcollapse.report.page import NOTED, Written, claim, write
 from imgcollapse.report.pictures import folder_beside
 
 PAGE = "report.html"  # in the folder of a run or an ablation
@@ -21,4 +22,5 @@ def beside(findings: Findings, page: Path) -> list[Path]:
     from imgcollapse.report.paper import figures
 
     folder = folder_beside(page)
+    ledger.note(folder, NOTED, ledger.digest_of(page))
     return [*movie(findings, folder), *figures(findings, folder), *markdown(findings, folder)]

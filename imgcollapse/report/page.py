@@ -31,6 +31,7 @@ from imgcollapse.report.words import answer, reproduce
 from imgcollapse.summary import Run, named
 
 MARK = '<meta name="generator" content="imgcollapse'  # by which a page of ours is known
+NOTED = "../page"  # under which the ledger of its folder knows a page, whatever its name
 SMALL = 64  # pixels: pictures of this side or less are enlarged without smoothing
 CAPTION = ("fd", "recall")
 RELOAD = 10  # seconds after which a page of a run that still works looks again
@@ -52,15 +53,18 @@ def claim(page: Path, *, aside: bool = False) -> None:
     """
     folder = pictures.folder_beside(page)
     other = "is no folder of a report" if ledger.is_others(folder) else None
-    for place, wrong in ((page, _no_page(page)), (folder, other)):
+    for place, wrong in ((page, _no_page(page, ledger.known(folder)[NOTED])), (folder, other)):
         if wrong and not aside:
             raise OtherStudyProblem(f"{place}: {wrong}, and nothing is ever overwritten; choose another -o")
         if wrong:
             ledger.set_aside(place, page.parent)
 
 
-def _no_page(page: Path) -> str | None:
-    """What is at the place of a page and is none that we may replace, in words; None where there is nothing, or a page of ours."""
+def _no_page(page: Path, known: set[str]) -> str | None:
+    """What is at the place of a page and is none that we may replace, in words; None where there is nothing, or a page of ours.
+
+    `known`: the SHA-256 of the pages that were written there, as far as they were noted; without any, the page is known by MARK alone.
+    """
     try:
         mode = page.lstat().st_mode
     except (FileNotFoundError, NotADirectoryError):
@@ -70,7 +74,9 @@ def _no_page(page: Path) -> str | None:
     if not mode & 0o222:
         return "is read-only"
     with page.open(encoding="utf-8", errors="replace") as file:
-        return None if MARK in file.read(2000) else "is a file that is no report"
+        if MARK not in file.read(2000):
+            return "is a file that is no report"
+    return "has been changed since it was written" if known and ledger.digest_of(page) not in known else None
 
 
 def write(findings: Findings, page: Path, *, budget: float = 25e6, live: bool = False, aside: bool = False) -> Written:
@@ -84,15 +90,22 @@ def write(findings: Findings, page: Path, *, budget: float = 25e6, live: bool = 
     for size in SIZES:
         html = _render(findings, size, pictures.inline, live)
         if len(html.encode()) <= budget:
-            write_text(page, html)
+            _keep(page, folder, html)
             ledger.forget(folder, set())  # the pictures of an earlier, larger page
             return Written(page, page.stat().st_size, None)
     kept = dict[str, bytes]()
     html = _render(findings, SIZES[0], pictures.beside(folder, kept), live)
     ledger.put(folder, kept)  # before the page that shows them
-    write_text(page, html)
+    _keep(page, folder, html)
     ledger.forget(folder, set(kept))
     return Written(page, page.stat().st_size + sum(map(len, kept.values())), folder)
+
+
+def _keep(page: Path, folder: Path, html: str) -> None:
+    """Writes the page, which is noted first where its folder has a ledger."""
+    if ledger.known(folder):
+        ledger.note(folder, NOTED, sha256(html.encode()).hexdigest())
+    write_text(page, html)
 
 
 def _render(findings: Findings, size: tuple[int, int, int], keep: Keep, live: bool) -> str:
