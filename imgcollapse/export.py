@@ -166,10 +166,12 @@ def draft_of(place: Path) -> Path:
     """
     mine = f".{place.name}.draft-{platform.node()}-"
     for left in place.parent.glob(f"{glob.escape(mine)}*"):
-        number, _, old = left.name.removeprefix(mine).partition("-")
-        if old == OLD and not os.path.lexists(place):
+        found = re.fullmatch(rf"(\d+)(-{OLD})?", left.name.removeprefix(mine))
+        if found is None or _works(int(found[1])):
+            continue
+        if found[2] and not os.path.lexists(place):
             left.rename(place)
-        elif number.isdigit() and not _works(int(number)):
+        else:
             _remove(left)
     return place.with_name(f"{mine}{os.getpid()}")
 
@@ -195,8 +197,10 @@ def _takes_place(draft: Path, place: Path) -> bool:
     except OSError as error:
         if error.errno in (errno.EEXIST, errno.ENOTEMPTY, errno.ENOTDIR):
             return False
-        if draft.is_dir() or os.path.lexists(place):
+        if draft.is_dir():
             raise
+        if os.path.lexists(place):
+            return False
         draft.rename(place)  # a file system without hard links
     return True
 
@@ -264,14 +268,14 @@ def _refuse_other(place: Path, of: dict[str, Any]) -> None:
 
 
 def _digests(folder: Path) -> dict[str, str]:
-    """The SHA-256 of every file by its path, but for the record itself; a link is told by where it points, an empty folder by being one."""
+    """The SHA-256 of every file by its path, but for the record itself; a link is told by where it points, what else there is by its kind."""
     found = {}
     for path in sorted(folder.rglob("*")):
         name = path.relative_to(folder).as_posix()
         if path.is_symlink():
             found[name] = f"-> {os.readlink(path)}"
-        elif path.is_file() and name != RECORD:
-            found[name] = digest_of(path)
-        elif path.is_dir() and not any(path.iterdir()):
-            found[name] = "empty"
+        elif path.is_dir():
+            found |= {} if any(path.iterdir()) else {name: "an empty folder"}
+        elif name != RECORD:
+            found[name] = digest_of(path) if path.is_file() else "no file"
     return found
