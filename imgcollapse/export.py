@@ -268,7 +268,7 @@ def _refuse_other(place: Path, of: dict[str, Any]) -> None:
 
 
 def _digests(folder: Path) -> dict[str, str]:
-    """The SHA-256 of every file by its path, but for the record itself; a link is told by where it points, what else there is by its kind."""
+    """The SHA-256 of every file by its path, but for the record itself; a link is told by where it points, all else by its kind."""
     found = {}
     for path in sorted(folder.rglob("*")):
         name = path.relative_to(folder).as_posix()
