@@ -84,9 +84,10 @@ def set_aside(path: Path, folder: Path) -> Path:
 
     Nothing is replaced, whoever else sets something aside at the same time.
     """
-    (folder / ASIDE).mkdir(parents=True, exist_ok=True)
+    shelf = next(one for n in count() if _is_folder(one := folder / (ASIDE + n * "_")) or not os.path.lexists(one))
+    shelf.mkdir(parents=True, exist_ok=True)
     for number in count(1):
-        place = folder / ASIDE / f"{path.name}-{number}"
+        place = shelf / f"{path.name}-{number}"
         try:  # takes the name, which only one process can; the rename then replaces nothing but this
             place.mkdir() if _is_folder(path) else place.touch(exist_ok=False)
         except FileExistsError:

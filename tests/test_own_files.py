@@ -205,6 +205,15 @@ def test_what_is_set_aside_at_the_same_time_replaces_nothing(tmp_path: Path, mon
     assert {path.read_text() for path in (tmp_path / ASIDE).iterdir()} == {"a", "b"}
 
 
+@pytest.mark.parametrize("make", [_file, _link, _dangling])
+def test_where_the_shelf_should_be_is_something_else(make: Callable[[Path], None], tmp_path: Path) -> None:
+    make(tmp_path / ASIDE)
+    (tmp_path / "x").write_bytes(MINE)
+    before = tree(tmp_path)
+    put(tmp_path, {"x": b"1"})
+    assert tree(tmp_path)[f"{ASIDE}_/x-1"] == MINE and tree(tmp_path)[ASIDE] == before[ASIDE]
+
+
 def test_pictures_have_the_bytes_that_a_file_would_have(tmp_path: Path) -> None:
     page, again = (figure(1, 1, (2, 2))[0] for _ in range(2))
     page.savefig(tmp_path / "a.png")
