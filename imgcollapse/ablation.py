@@ -146,7 +146,7 @@ def in_order(runs: Sequence[Run]) -> list[Path]:
 
 def _keep(ablation: Ablation, folder: Path) -> None:
     """Writes `ablation.yaml`; arms, seeds and the number of generations may change from call to call, the rest of the base may not."""
-    if folder.is_dir() and not (folder / ABLATION).exists() and any(folder.iterdir()):
+    if folder.is_dir() and not (folder / ABLATION).exists() and any(entry.name != ledger.LEDGER for entry in folder.iterdir()):
         raise OtherStudyProblem(f"{folder}: this folder holds other files, and nothing is ever overwritten; choose another --out")
     folder.mkdir(parents=True, exist_ok=True)
     if (folder / ABLATION).exists():

@@ -12,6 +12,7 @@ import shutil
 import zipfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from hashlib import sha256
 from pathlib import Path
 from typing import Any, Literal
 from unicodedata import normalize
@@ -31,6 +32,7 @@ RECORD = "CARD.json"  # in a placed folder: of what it is, and the SHA-256 of ev
 OLD = "old"  # ends the name of a folder that `placed` has moved out of the way of its next edition
 NO_CLASS = "unlabelled"
 CURE = "nothing is ever overwritten; move it elsewhere, or choose another --out"
+HERE = sha256(platform.node().encode()).hexdigest()[:6]  # tells this machine's drafts from those of others that share the folder
 DEVICES = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.I)  # names that Windows keeps for itself
 
 
@@ -164,7 +166,7 @@ def draft_of(place: Path) -> Path:
 
     A folder that such a process had moved out of the way, and not yet replaced, is back in its place.
     """
-    mine = f".{place.name}.draft-{platform.node()}-"
+    mine = f".{place.name}.draft-{HERE}-"
     for left in place.parent.glob(f"{glob.escape(mine)}*"):
         found = re.fullmatch(rf"(\d+)(-{OLD})?", left.name.removeprefix(mine))
         if found is None or _works(int(found[1])):

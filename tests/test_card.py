@@ -2,7 +2,6 @@
 
 import json
 import os
-import platform
 import re
 import shutil
 from collections.abc import Callable
@@ -23,7 +22,7 @@ from imgcollapse.card import Lineage, lineages, write
 from imgcollapse.card.heads import size_category
 from imgcollapse.card.markdown import card, fenced, line, plain
 from imgcollapse.errors import DataProblem, OtherStudyProblem, SettingsProblem
-from imgcollapse.export import RECORD, folder_names, write_image_folder
+from imgcollapse.export import HERE, RECORD, folder_names, write_image_folder
 from imgcollapse.files import MANIFEST, read_json, write_manifest
 from imgcollapse.images import ImageSet, provenance
 from imgcollapse.metrics.scores import SCORES
@@ -435,7 +434,7 @@ def test_writing_again_replaces_what_was_written_and_leaves_nothing_behind(chain
     write(chain("bootstrap"), 1, out)
     before = files(out)
     for left in ("", "-old"):  # by a process that was killed
-        (out.parent / f".out.draft-{platform.node()}-{os.getpid()}{left}" / "model").mkdir(parents=True)
+        (out.parent / f".out.draft-{HERE}-{os.getpid()}{left}" / "model").mkdir(parents=True)
     write(chain("bootstrap"), 1, out)
     assert files(out) == before and list(out.parent.iterdir()) == [out]
     write(chain("bootstrap"), 1, out, "npz")

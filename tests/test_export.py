@@ -2,7 +2,6 @@
 
 import json
 import os
-import platform
 import re
 import shutil
 import zipfile
@@ -22,7 +21,7 @@ from imgcollapse import cli, datasets, store
 from imgcollapse.datasets.archive import Archive
 from imgcollapse.datasets.digits import Digits
 from imgcollapse.errors import OtherStudyProblem, SettingsProblem
-from imgcollapse.export import WRITERS, made_once, write_image_folder
+from imgcollapse.export import HERE, WRITERS, made_once, write_image_folder
 from imgcollapse.images import ImageSet
 from imgcollapse.npz import write_images
 from imgcollapse.settings import build
@@ -210,7 +209,7 @@ def test_the_same_export_gives_the_same_bytes_and_may_be_made_again(to: str, cha
     suffix = f".{to}" if to in ("zip", "npz") else ""
     places = [tmp_path / "here" / f"out{suffix}", tmp_path / "there" / f"out{suffix}"]
     places[1].parent.mkdir()
-    draft = places[1].with_name(f".out{suffix}.draft-{platform.node()}-{os.getpid()}")
+    draft = places[1].with_name(f".out{suffix}.draft-{HERE}-{os.getpid()}")
     draft.mkdir() if not suffix else draft.write_text("left by a process that was killed")
     for place in (*places, places[0]):
         assert call(chain("digits"), "--to", to, "--out", place).exit_code == 0

@@ -3,7 +3,6 @@
 import hashlib
 import json
 import os
-import platform
 import re
 import shutil
 import stat
@@ -24,7 +23,7 @@ from imgcollapse import ablation, cli, export, grids, ledger, machine, progress,
 from imgcollapse.card import write as write_card
 from imgcollapse.engines import ENGINES
 from imgcollapse.errors import OtherStudyProblem
-from imgcollapse.export import RECORD, made_once, placed
+from imgcollapse.export import HERE, RECORD, made_once, placed
 from imgcollapse.extractors import weights
 from imgcollapse.ledger import ASIDE, LEDGER, put, set_aside
 from imgcollapse.report.style import figure, png
@@ -406,6 +405,15 @@ def test_an_ablation_keeps_the_file_that_it_was_made_from_and_what_was_edited(tm
     assert (folder / ASIDE / "ablation.csv-2").read_bytes() == edited and ablation.CSV in result.stdout
 
 
+def test_an_ablation_that_was_killed_before_its_first_file_is_begun_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(ENGINES, "local", lambda runs, crew, watch: [worker.work(one) for one in runs])
+    (tmp_path / "out").mkdir()
+    ledger.note(tmp_path / "out", "ablation.yaml", "0" * 64)
+    few = ["--dataset", "grid25", "--model", "bootstrap", "--seeds", "1", "--gens", "1", "--set", "judge.extractors=[]", "--no-nulls"]
+    result = call("ablate", *few, "--set", "dataset.size=200", "--out", tmp_path / "out", "--jobs", "1")
+    assert result.exit_code == 0 and "kept as" not in result.output, result.output
+
+
 def test_a_record_of_a_tracker_that_cannot_be_read_is_kept(run: Path) -> None:
     (run / track.FOLDER).mkdir()
     (run / track.FOLDER / "tensorboard.json").write_bytes(MINE)
@@ -435,7 +443,7 @@ def dead() -> int:
 
 
 def test_what_killed_processes_left_is_swept_and_what_others_write_is_not(tmp_path: Path) -> None:
-    name = f".out.draft-{platform.node()}"
+    name = f".out.draft-{HERE}"
     for left in (f"{name}-{dead()}", f"{name}-{dead()}-old"):
         _folder(tmp_path / left)
     others = [f"{name}-{os.getppid()}", f".out.draft-elsewhere-{dead()}", f"{name}-{dead()}-{dead()}", f"{name}-mine", ".other.draft-1"]
@@ -449,7 +457,7 @@ def test_what_killed_processes_left_is_swept_and_what_others_write_is_not(tmp_pa
 def test_a_card_that_was_being_replaced_when_its_process_was_killed_is_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with placed(tmp_path / "out", {}) as draft:
         (draft / "a").write_text("first")
-    (tmp_path / "out").rename(tmp_path / f".out.draft-{platform.node()}-{dead()}-old")
+    (tmp_path / "out").rename(tmp_path / f".out.draft-{HERE}-{dead()}-old")
     with pytest.raises(KeyboardInterrupt), placed(tmp_path / "out", {}) as draft:
         raise KeyboardInterrupt
     assert (tmp_path / "out/a").read_text() == "first" and visible(tmp_path) == ["out"]
