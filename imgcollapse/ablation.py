@@ -10,9 +10,9 @@ from typing import Any
 
 from pydantic import Field, field_validator, model_validator
 
-from imgcollapse import datasets, files, locks, store, study, worker
+from imgcollapse import datasets, files, ledger, locks, store, study, worker
 from imgcollapse.errors import DataProblem, InUseProblem, OtherStudyProblem, SettingsProblem
-from imgcollapse.files import first_difference, read_json, to_json, write_text
+from imgcollapse.files import first_difference, read_json, to_json
 from imgcollapse.images import World
 from imgcollapse.models.nulls import NULLS
 from imgcollapse.settings import Settings, build, expand, merge, nested, read_file, to_yaml
@@ -129,7 +129,7 @@ def plan(ablation: Ablation, resolved: Resolved, folder: Path, bench: Bench) -> 
             worker.lay_out(run.folder, own, bench)
             runs.append(run)
     index = [{"arm": run.arm, "null": run.null, "seed": run.seed, "run": run.folder.name} for run in runs]
-    write_text(folder / PLAN, to_json({"runs": index}))
+    ledger.put(folder, {PLAN: to_json({"runs": index}).encode()})
     return runs
 
 
@@ -187,12 +187,12 @@ def _keep(ablation: Ablation, folder: Path) -> None:
         before, now = (_without_gens(values["base"]) for values in (old, ablation.model_dump(mode="json")))
         if before != now:
             raise OtherStudyProblem(f"{folder}: holds another ablation (base.{first_difference(before, now)}); choose another --out")
-    write_text(folder / ABLATION, to_yaml(ablation))
+    ledger.put(folder, {ABLATION: to_yaml(ablation).encode()})
 
 
 def _refuse_other(folder: Path) -> None:
     """Raises OtherStudyProblem where the folder holds other files than an ablation's, or than what one left that was killed at once."""
-    ours = (store.LOCK, f"{ABLATION}.part", f"{PLAN}.part")  # the last two by older versions
+    ours = (store.LOCK, ledger.LEDGER, f"{ABLATION}.part", f"{PLAN}.part")  # the last two by older versions
     if folder.is_dir() and not (folder / ABLATION).exists() and any(e.name not in ours and not files.is_part(e) for e in folder.iterdir()):
         raise OtherStudyProblem(f"{folder}: this folder holds other files, and nothing is ever overwritten; choose another --out")
 

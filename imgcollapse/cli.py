@@ -200,7 +200,7 @@ def export(run: Path, generation: int | None, to: str, out: Path | None, as_json
 
 @main.command()
 @click.argument("places", metavar="RUN_OR_ABLATION...", nargs=-1, required=True, type=Place())
-@click.option("-o", "--out", "page", type=Place(), help="The page. [report.html in the folder; of several, here]")
+@click.option("-o", "--out", "page", type=click.Path(), help="The page. [report.html in the folder; of several, here]")
 @click.option("--open", "show", is_flag=True, help="Open it in the browser.")
 @click.option("--watch", is_flag=True, help="Write it again as generations land, until the runs have ended.")
 @click.option(
@@ -214,7 +214,7 @@ def export(run: Path, generation: int | None, to: str, out: Path | None, as_json
 @click.option("--interval", type=click.Choice(["t", "bootstrap"]), default="t", show_default=True, help="How intervals are computed.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 def report(places: tuple[Path, ...], watch: bool, show: bool, as_json: bool, **given: Any) -> None:
-    """Write one self-contained HTML page that shows runs and ablations, and beside it collapse.gif, figures and report.md."""
+    """Write one self-contained HTML page that shows runs and ablations, and in PAGE_files collapse.gif, figures and report.md."""
     from imgcollapse.commands import report
 
     report.make(places, given, watch=watch, show=show, as_json=as_json)

@@ -17,6 +17,7 @@ from imgcollapse import locks, progress
 from imgcollapse.errors import DataProblem, SettingsProblem, placed_at
 
 MANIFEST = "MANIFEST.json"
+ASIDE = "set_aside"  # in a folder: what stood in the way, or was damaged
 NO_FSYNC = (errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS)  # answers of file systems that have no such thing
 PART = re.compile(r"\.imgcollapse-[0-9a-f]{16}\.part")  # a file on its way to its place
 
@@ -157,15 +158,40 @@ def as_usual(folder: Path) -> None:
                 path.chmod(usual)
 
 
-def set_aside(path: Path) -> Path:
-    """Moves what cannot be used out of the way, into the folder `set_aside` beside it; the place where it lies now."""
-    shelf = path.parent / "set_aside"
+def set_aside(path: Path, folder: Path | None = None) -> Path:
+    """Renames what cannot be used to `set_aside/NAME-1` in the folder (that of the file), or `-2` and so on; returns where it lies now.
+
+    Nothing is replaced, whoever else sets something aside at the same time.
+    """
+    folder = folder or path.parent
+    shelf = next(one for n in count() if is_folder(one := folder / (ASIDE + n * "_")) or not os.path.lexists(one))
     with placed_at(shelf):
-        shelf.mkdir(exist_ok=True)
-        taken = {one.name for one in shelf.iterdir()}
-        aside = next(place for number in count(1) if (place := shelf / f"{path.name}-{number}").name not in taken)
-        path.rename(aside)
-    return aside
+        shelf.mkdir(parents=True, exist_ok=True)
+        for number in count(1):
+            place = shelf / f"{path.name}-{number}"
+            try:  # takes the name, which only one process can; the rename then replaces nothing but this
+                place.mkdir() if is_folder(path) else place.touch(exist_ok=False)
+            except FileExistsError:
+                continue
+            os.replace(path, place)
+            return place
+    raise AssertionError("numbers do not end")
+
+
+def is_file(path: Path) -> bool:
+    """Whether a regular file is there, and no link to one."""
+    return os.path.lexists(path) and stat.S_ISREG(path.lstat().st_mode)
+
+
+def is_folder(path: Path) -> bool:
+    """Whether a folder is there, and no link to one."""
+    return path.is_dir() and not path.is_symlink()
+
+
+def digest_of(path: Path) -> str:
+    """SHA-256 (hexadecimal) of a file."""
+    with path.open("rb") as file:
+        return file_digest(file, "sha256").hexdigest()
 
 
 def digest(record: Any) -> str:
@@ -192,8 +218,7 @@ def _short(value: Any) -> str:
 
 
 def _entry(path: Path) -> dict[str, Any]:
-    with path.open("rb") as file:
-        return {"size": path.stat().st_size, "sha256": file_digest(file, "sha256").hexdigest()}
+    return {"size": path.stat().st_size, "sha256": digest_of(path)}
 
 
 def sync(path: Path) -> None:

@@ -1,5 +1,6 @@
 """Sample grids: labelled pictures of pictures, in one layout for every generation so that they can be laid side by side."""
 
+import io
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -93,6 +94,13 @@ def table(title: str, rows: Sequence[str], columns: Sequence[str], cells: Mappin
                 large = large.expand(3, -1, -1) if len(large) == 1 else large[:3]
                 page.paste(Image.fromarray(large.permute(1, 2, 0).contiguous().numpy()), (left, top))
     return page
+
+
+def png(page: Image.Image) -> bytes:
+    """The sheet as PNG, as small as that can be."""
+    file = io.BytesIO()
+    page.save(file, "png", optimize=True)
+    return file.getvalue()
 
 
 def by_class(title: str, drawn: ImageSet, found: Tensor | None, classes: Sequence[str]) -> Image.Image:

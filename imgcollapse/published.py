@@ -25,6 +25,7 @@ from imgcollapse.metrics.scores import title
 STATISTICS = {"inception": "cifar10_clean_train_32.npz", "inception-legacy": "cifar10_legacy_tensorflow_train_32.npz"}
 """By extractor: clean-fid's file of mean and covariance of CIFAR-10's training part."""
 SOURCE = "https://www.cs.cmu.edu/~clean-fid/stats/"
+CURE = f"put a whole copy from {SOURCE} in its place, or move it elsewhere"
 CIFAR10 = 50_000  # pictures in its training part
 CLOSE = 0.01  # a Fréchet distance below which two sets of statistics are the same for every purpose
 BLOCK = 5_000  # pictures whose features are in memory at once
@@ -112,9 +113,9 @@ def _read(path: Path, dim: int) -> Moments:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as held:
             mean, covariance = (torch.from_numpy(held[name].astype(np.float64)) for name in ("mu", "sigma"))
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
-        raise DataProblem(f"{path}: holds no arrays mu and sigma, or is damaged; fetch it again from {SOURCE}, or delete it") from error
+        raise DataProblem(f"{path}: holds no arrays mu and sigma, or is damaged; {CURE}") from error
     if mean.shape != (dim,) or covariance.shape != (dim, dim):
-        raise DataProblem(f"{path}: is of {tuple(covariance.shape)} features, not {dim}; fetch it again from {SOURCE}, or delete it")
+        raise DataProblem(f"{path}: is of {tuple(covariance.shape)} features, not {dim}; {CURE}")
     return Moments(mean, covariance, CIFAR10)
 
 

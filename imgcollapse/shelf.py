@@ -26,7 +26,7 @@ class Shelf:
             yield
 
     def lend(self, key: str, place: Path, made_by: dict[str, Any] | None = None) -> bool:
-        """Puts the entry, checked against its manifest and what should have made it, at `place` by one rename; False where there is none."""
+        """Puts the entry, checked by its manifest and by what made it, at `place` with one rename; False where there is none that fits."""
         entry = self.folder / key
         if not entry.is_dir():
             return False

@@ -395,7 +395,7 @@ def readable(path: Path, quiet: bool = False) -> dict[str, Any] | None:
     if not path.exists():
         return None
     try:
-        return read_file(path) if path.name == STUDY else read_json(path)
+        return read_file(path) if path.suffix == ".yaml" else read_json(path)
     except (DataProblem, SettingsProblem):
         why = "is empty" if files.is_empty(path) else "is damaged"
     if quiet:

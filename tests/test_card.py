@@ -22,7 +22,7 @@ from imgcollapse.card import Lineage, lineages, write
 from imgcollapse.card.heads import size_category
 from imgcollapse.card.markdown import card, fenced, line, plain
 from imgcollapse.errors import DataProblem, OtherStudyProblem, SettingsProblem
-from imgcollapse.export import RECORD, folder_names, write_image_folder
+from imgcollapse.export import HERE, RECORD, folder_names, write_image_folder
 from imgcollapse.files import MANIFEST, read_json, write_manifest
 from imgcollapse.images import ImageSet, provenance
 from imgcollapse.metrics.scores import SCORES
@@ -434,7 +434,7 @@ def test_writing_again_replaces_what_was_written_and_leaves_nothing_behind(chain
     write(chain("bootstrap"), 1, out)
     before = files(out)
     for left in ("", "-old"):  # by a process that was killed
-        (out.parent / f".out.draft-{os.getpid()}{left}" / "model").mkdir(parents=True)
+        (out.parent / f".out.draft-{HERE}-{os.getpid()}{left}" / "model").mkdir(parents=True)
     write(chain("bootstrap"), 1, out)
     assert files(out) == before and list(out.parent.iterdir()) == [out]
     write(chain("bootstrap"), 1, out, "npz")
@@ -481,7 +481,7 @@ def test_what_somebody_changed_is_not_overwritten(change: Callable[[Path], None]
     change(out)
     before = files(out)
     with pytest.raises(
-        OtherStudyProblem, match=re.escape(str(out)) + r".*; nothing is ever overwritten; remove it, or choose another --out$"
+        OtherStudyProblem, match=re.escape(str(out)) + r".*; nothing is ever overwritten; move it elsewhere, or choose another --out$"
     ):
         write(chain("bootstrap"), 1, out)
     assert files(out) == before and list(out.parent.iterdir()) == [out]
@@ -508,7 +508,7 @@ def test_a_failure_leaves_what_was_there(stage: str, chain: Callable[[str], Path
         raise KeyboardInterrupt
 
     def not_from_draft(self: Path, target: Path) -> Path:
-        if re.search(r"draft-\d+$", self.name):
+        if re.search(r"draft-.*-\d+$", self.name):
             raise OSError("the disk is gone")
         return rename(self, target)
 

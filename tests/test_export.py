@@ -21,7 +21,7 @@ from imgcollapse import cli, datasets, store
 from imgcollapse.datasets.archive import Archive
 from imgcollapse.datasets.digits import Digits
 from imgcollapse.errors import OtherStudyProblem, SettingsProblem
-from imgcollapse.export import WRITERS, made_once, write_image_folder
+from imgcollapse.export import HERE, WRITERS, made_once, write_image_folder
 from imgcollapse.images import ImageSet
 from imgcollapse.npz import write_images
 from imgcollapse.settings import build
@@ -209,7 +209,7 @@ def test_the_same_export_gives_the_same_bytes_and_may_be_made_again(to: str, cha
     suffix = f".{to}" if to in ("zip", "npz") else ""
     places = [tmp_path / "here" / f"out{suffix}", tmp_path / "there" / f"out{suffix}"]
     places[1].parent.mkdir()
-    draft = places[1].with_name(f".out{suffix}.draft-{os.getpid()}")
+    draft = places[1].with_name(f".out{suffix}.draft-{HERE}-{os.getpid()}")
     draft.mkdir() if not suffix else draft.write_text("left by a process that was killed")
     for place in (*places, places[0]):
         assert call(chain("digits"), "--to", to, "--out", place).exit_code == 0
@@ -231,7 +231,8 @@ def test_something_else_is_not_overwritten(to: str, chain: Callable[[str], Path]
         wrong = call(chain("digits"), "--gen", 1, "--to", to, "--out", place)
         assert wrong.exit_code == 5 and wrong.stdout == ""
         assert (
-            wrong.stderr == f"imgcollapse: {place}: holds something else; nothing is ever overwritten; remove it, or choose another --out\n"
+            wrong.stderr
+            == f"imgcollapse: {place}: holds something else; nothing is ever overwritten; move it elsewhere, or choose another --out\n"
         )
     assert files(mine) == before and len(list(mine.iterdir())) == 3
 

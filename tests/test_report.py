@@ -3,6 +3,7 @@
 import base64
 import io
 import json
+import os
 import re
 import shutil
 from collections import Counter
@@ -21,6 +22,7 @@ from imgcollapse import ablation as ablations
 from imgcollapse import cli, report, store, worker
 from imgcollapse.commands import report as command
 from imgcollapse.errors import DataProblem, OtherStudyProblem, SettingsProblem
+from imgcollapse.ledger import LEDGER
 from imgcollapse.metrics.scores import SCORES
 from imgcollapse.report import charts, composition, shares, tables
 from imgcollapse.report.charts import Line
@@ -347,16 +349,21 @@ def test_a_page_keeps_to_its_budget(grid: Path) -> None:
     assert fewer.beside is None and fewer.size < whole.size
     parted = report.write(findings, page, budget=1000)
     assert parted.beside == Path("page_files")
-    assert parted.size == page.stat().st_size + sum(path.stat().st_size for path in Path("page_files").iterdir())
+    assert parted.size == page.stat().st_size + sum(path.stat().st_size for path in Path("page_files").glob("*.png"))
     addresses = {str(image["src"]) for image in Reader(page.read_text(encoding="utf-8")).named("img")}
-    assert addresses == {f"page_files/{path.name}" for path in Path("page_files").iterdir()}
-    Path("page_files/0123456789abcdef0123.png").write_bytes(b"of an older page")
-    Path("page_files/mine.txt").write_text("mine")
+    assert addresses == {f"page_files/{path.name}" for path in Path("page_files").iterdir() if path.name != LEDGER}
+    older = Path("page_files") / f"{sha256(b'of an older page').hexdigest()[:20]}.png"
+    older.write_bytes(b"of an older page")
+    for mine in ("mine.txt", "0123456789abcdef0123.png"):
+        Path("page_files", mine).write_text("mine")
     report.write(findings, page, budget=1000)
-    assert not Path("page_files/0123456789abcdef0123.png").exists() and Path("page_files/mine.txt").exists()
+    assert not older.exists()
     report.write(findings, page)
-    assert not any(Path("page_files").glob("*.png"))
-    assert Path("page_files/mine.txt").exists(), "what is not ours is never removed"
+    assert sorted(os.listdir("page_files")) == sorted([LEDGER, "mine.txt", "0123456789abcdef0123.png"]), "what is not ours is never removed"
+    for mine in ("mine.txt", "0123456789abcdef0123.png"):
+        Path("page_files", mine).unlink()
+    report.write(findings, page)
+    assert not Path("page_files").exists()
 
 
 def test_a_file_that_is_no_report_is_never_overwritten(grid: Path) -> None:
@@ -418,7 +425,8 @@ def test_the_command_says_what_it_wrote_and_how_large_it_is(grid: Path) -> None:
     assert result.exit_code == 0, result.output
     assert result.stdout.startswith(f"{page}: {page.stat().st_size / 1e6:.2f} MB\n") and MARK in page.read_text(encoding="utf-8")
     for name in ("collapse.gif", "collapse.webp", "report.md", "figures/curves.pdf", "figures/curves.svg", "figures/curves.png"):
-        assert name in result.stdout and (grid / name).is_file()
+        assert f"report_files/{name}" in result.stdout and (grid / "report_files" / name).is_file()
+    assert not (grid / "figures").exists() and not (grid / "collapse.gif").exists()
     record = json.loads(call(str(grid), "-o", "elsewhere.html", "--json").stdout)
     assert record["report"] == "elsewhere.html" and record["bytes"] == Path("elsewhere.html").stat().st_size
     assert all(Path(name).is_file() for name in record["files"])

@@ -28,6 +28,7 @@ from imgcollapse.commands.run import study_from
 from imgcollapse.errors import DataProblem
 from imgcollapse.files import read_json, to_json, write_manifest, write_text
 from imgcollapse.images import ImageSet
+from imgcollapse.ledger import LEDGER
 from imgcollapse.lettering import one_line, shortened
 from imgcollapse.metrics.scores import SCORES
 from imgcollapse.report import Findings, movie, paper, read
@@ -132,7 +133,7 @@ def test_a_frame_a_generation_for_ever_with_the_ends_held(whole: Path, tmp_path:
         assert len(frames) == 3 and loop == 0, path
         assert times[0] > times[1] and times[-1] > times[1] >= 100, path
         assert frames[0].shape == frames[2].shape and frames[0].shape[1] <= 1600
-    assert sorted(path.name for path in (tmp_path / "new").iterdir()) == ["collapse.gif", "collapse.webp"]
+    assert sorted(path.name for path in (tmp_path / "new").iterdir()) == [LEDGER, "collapse.gif", "collapse.webp"]
 
 
 def places_of(frame: NDArray[np.uint8], picture: torch.Tensor, factor: int) -> list[tuple[int, int]]:

@@ -8,12 +8,12 @@ from typing import Any
 import yaml
 from rich.table import Table
 
-from imgcollapse import ablation, console, machine, progress, report, standing, store, streams, summary, track, worker
+from imgcollapse import ablation, console, ledger, machine, progress, report, standing, store, streams, summary, track, worker
 from imgcollapse.ablation import Ablation
 from imgcollapse.commands.common import fetch_weights_of, machine_from, stoppable
 from imgcollapse.engines import ENGINES, Crew
 from imgcollapse.errors import DivergedProblem, SettingsProblem
-from imgcollapse.files import to_json, tried, write_text
+from imgcollapse.files import to_json, tried
 from imgcollapse.settings import assignment, build, merge, nested, read_file
 from imgcollapse.standing import Standing
 from imgcollapse.summary import Record, Run, named
@@ -134,9 +134,9 @@ def finish(folder: Path, chosen: Ablation, runs: Sequence[Run], after: Sequence[
             "account": standing.account(after),
             "runs": [standing.as_record(one, folder) for one in after],
         }
-        write_text(folder / ablation.SUMMARY, to_json(record))
+        ledger.put(folder, {ablation.SUMMARY: to_json(record).encode()})
         made = [folder / ablation.CSV, folder / ablation.SUMMARY, *report.draw_ablation(folder, runs, record)]
-    page = report.write(findings, folder / report.PAGE)
+    page = report.write(findings, folder / report.PAGE, aside=True)
     streams.err(f"report: {page.page} ({page.size / 1e6:.2f} MB)")
     return [page.page, *made], record
 

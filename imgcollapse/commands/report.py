@@ -7,9 +7,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from imgcollapse import progress, report, streams
+from imgcollapse import ablation, progress, report, store, streams
 from imgcollapse.commands.common import stoppable
-from imgcollapse.files import tried
+from imgcollapse.errors import OtherStudyProblem, SettingsProblem
+from imgcollapse.files import expanded, tried
 from imgcollapse.report import Findings
 from imgcollapse.watch import Aloud
 
@@ -18,15 +19,18 @@ LOOK = 2.0  # seconds between two looks at run folders
 
 def make(places: tuple[Path, ...], given: dict[str, Any], *, watch: bool, show: bool, as_json: bool) -> None:
     """`imgcollapse report RUN_OR_ABLATION...`: `given` are `page`, `budget` (MB) and `interval`."""
-    page = given["page"] or (places[0] if len(places) == 1 else Path()) / report.PAGE
+    page = page_of(places, given["page"])
+    options: dict[str, Any] = {"budget": given["budget"] * 1e6, "aside": given["page"] is None and len(places) == 1}
     tried(page, "choose another -o")
-    options = {"budget": given["budget"] * 1e6}
     with progress.watched_by(Aloud()), stoppable() as stopped:
+        if not options["aside"]:
+            report.claim(page)  # before the work
         if watch:
             _watch(places, page, given["interval"], options, show)
-    found = report.read(places, given["interval"])
-    written = report.write(found, page, **options)
-    made = [written.page, *report.beside(found, page.parent)]
+    with progress.watched_by(Aloud()):
+        found = report.read(places, given["interval"])
+        written = report.write(found, page, **options)
+        made = [written.page, *report.beside(found, page)]
     if as_json:
         streams.out_json({"report": str(written.page), "bytes": written.size, "files": [str(path) for path in made]})
     else:
@@ -37,6 +41,20 @@ def make(places: tuple[Path, ...], given: dict[str, Any], *, watch: bool, show: 
         webbrowser.open(written.page.absolute().as_uri())
     if stopped:
         sys.exit(stopped[0])
+
+
+def page_of(places: Sequence[Path], named: str | None) -> Path:
+    """Where the page goes: as `-o` names it, else into the folder that it is of; of several, here.
+
+    Raises SettingsProblem for a name that is none of a page, OtherStudyProblem for the place of the page of one of many, or of others.
+    """
+    page = (places[0] if len(places) == 1 else Path()) / report.PAGE if named is None else expanded(named)
+    if named is not None and (page.suffix != ".html" or not named.endswith(".html")):
+        raise SettingsProblem(f"-o: '{named}' names no page; end it in .html, for example -o both.html")
+    of_one = any((page.parent / file).is_file() for file in (store.STUDY, ablation.PLAN))
+    if page.name == report.PAGE and of_one and [place.resolve() for place in places] != [page.parent.resolve()]:
+        raise OtherStudyProblem(f"{page}: is the place for the page of {page.parent} alone; choose another -o")
+    return page
 
 
 def _watch(places: Sequence[Path], page: Path, interval: str, options: dict[str, Any], show: bool) -> None:

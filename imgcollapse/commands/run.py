@@ -12,6 +12,7 @@ from imgcollapse.metrics.scores import title
 from imgcollapse.settings import assignment, build, expand, merge, read_file, to_yaml
 from imgcollapse.study import DEFAULT_KINDS, Study
 from imgcollapse.summary import losses
+from imgcollapse.watch import Aloud
 
 
 def run(given: dict[str, Any], assignments: tuple[str, ...], *, dry_run: bool, as_json: bool) -> None:
@@ -76,7 +77,8 @@ def _run(given: dict[str, Any], assignments: tuple[str, ...], *, dry_run: bool, 
 
 def _draw(folder: Path) -> tuple[list[Path], report.Written]:
     """The run's pictures, and its page."""
-    return report.draw(folder), report.write(report.read([folder]), folder / report.PAGE)
+    with progress.watched_by(Aloud()):
+        return report.draw(folder), report.write(report.read([folder]), folder / report.PAGE, aside=True)
 
 
 def _there(folder: Path, gens: int) -> str:

@@ -42,8 +42,9 @@ def score(paths: tuple[Path, ...], given: dict[str, Any], assignments: tuple[str
     watching = _Bars(len(paths)) if sys.stderr.isatty() else console.Plain(len(paths))
     with machine.use(machine_from(given)), watching, progress.watched_by(watching), stoppable() as stopped:
         place, record = scored(chosen, paths, given.get("learned_from"), given.get("out"))
-        place.parent.mkdir(parents=True, exist_ok=True)
-        write_text(place, to_json(record))
+        _refuse_other(place, record)  # again: it may have taken minutes
+        place.resolve().parent.mkdir(parents=True, exist_ok=True)
+        write_text(place.resolve(), to_json(record))
     if stopped:
         streams.err("stopped; nothing was written")
         sys.exit(stopped[0])
@@ -143,8 +144,10 @@ def _refuse_other(place: Path, about: Record) -> None:
     if not place.exists():
         return
     try:
-        before = json.loads(place.read_text(encoding="utf-8"))
+        before = dict(json.loads(place.read_text(encoding="utf-8") if place.is_file() else ""))
         same = _unmeasured({part: before[part] for part in about})
+        if added := before.keys() - {*about, "judge"}:
+            raise ValueError(f"somebody has added {', '.join(added)}")
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         raise OtherStudyProblem(f"{place}: holds something else; {CURE}") from None
     now = _unmeasured(about)

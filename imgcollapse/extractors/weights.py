@@ -12,8 +12,9 @@ from pathlib import Path
 from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
-from imgcollapse import locks, machine, progress
+from imgcollapse import ledger, locks, machine, progress
 from imgcollapse.errors import SettingsProblem, WeightsProblem, explained
+from imgcollapse.files import digest_of as digest_of
 
 TIMEOUT = 20  # seconds without an answer, or without a further byte, after which the server counts as absent
 BLOCK = 1 << 20
@@ -118,12 +119,6 @@ def tried(wanted: Published, weights: Weights, distance: str, cure: str) -> Iter
         progress.say(f"{wanted.kind}: {other}; the distance is called FD, not {distance}")
 
 
-def digest_of(path: Path) -> str:
-    """SHA-256 (hexadecimal) of a file."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 def _whole(wanted: Published, path: Path) -> bool:
     return path.is_file() and path.stat().st_size == wanted.size and digest_of(path) == wanted.sha256
 
@@ -143,6 +138,8 @@ def _fetch(wanted: Published, path: Path) -> None:
         if (size, found.hexdigest()) != (wanted.size, wanted.sha256):
             came = f"{size:,} bytes came" if size <= wanted.size else "more came"
             raise OSError(f"{came} and not the published {wanted.size:,} with their SHA-256")
+        if os.path.lexists(path):  # somebody put it there
+            ledger.clear(path, path.parent)
         os.replace(part, path)
     except (OSError, HTTPException) as error:
         if isinstance(error, HTTPError):

@@ -2,20 +2,26 @@
 
 from pathlib import Path
 
+from imgcollapse import ledger
+from imgcollapse.files import digest_of
 from imgcollapse.report.ablation_figures import draw_ablation
 from imgcollapse.report.figures import draw
 from imgcollapse.report.findings import Findings, read
-from imgcollapse.report.page import Written, write
+from imgcollapse.report.page import NOTED, Written, claim, write
+from imgcollapse.report.pictures import folder_beside
 
 PAGE = "report.html"  # in the folder of a run or an ablation
 
-__all__ = ["PAGE", "Findings", "Written", "beside", "draw", "draw_ablation", "read", "write"]
+__all__ = ["PAGE", "Findings", "Written", "beside", "claim", "draw", "draw_ablation", "read", "write"]
 
 
-def beside(findings: Findings, folder: Path) -> list[Path]:
-    """What lies beside a page: the collapse as a moving picture, figures for a paper, and a text for a pull request."""
+def beside(findings: Findings, page: Path) -> list[Path]:
+    """Writes what lies beside a page, in the folder of its name: the collapse as a moving picture, figures for a paper, and a text for a
+    pull request."""
     from imgcollapse.report.markdown import markdown
     from imgcollapse.report.movie import movie
     from imgcollapse.report.paper import figures
 
+    folder = folder_beside(page)
+    ledger.note(folder, NOTED, digest_of(page))
     return [*movie(findings, folder), *figures(findings, folder), *markdown(findings, folder)]

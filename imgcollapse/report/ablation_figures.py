@@ -5,11 +5,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from imgcollapse import grids, lettering, store
+from imgcollapse import grids, ledger, lettering, store
 from imgcollapse.metrics.scores import SCORES, title
 from imgcollapse.report import panels
 from imgcollapse.report.mosaic import mosaic
-from imgcollapse.report.style import GREY, PAPER, figure, tidy
+from imgcollapse.report.style import GREY, PAPER, figure, png, tidy
 from imgcollapse.summary import Record, Run
 
 SHOWN = 5  # generations in the sample grids
@@ -22,11 +22,11 @@ def draw_ablation(folder: Path, runs: Sequence[Run], summary: Record) -> list[Pa
 
     summary = panels.drawable(summary)
     with matplotlib.rc_context({"text.parse_math": False}):  # a question may hold a dollar sign
-        made = [_curves(folder, summary), _forest(folder, summary), _grids(folder, runs)]
-    return [path for path in made if path]
+        made = {"curves.png": _curves(summary), "forest.png": _forest(summary), "grids.png": _grids(runs)}
+    return ledger.put(folder, {name: picture for name, picture in made.items() if picture})
 
 
-def _curves(folder: Path, summary: Record) -> Path | None:
+def _curves(summary: Record) -> bytes | None:
     """A panel a metric: every arm's mean, its interval as a band, the floor dashed, the null model under the reference regime dotted."""
     extractor = _extractor(summary)
     arms = panels.judged(summary, extractor, None)
@@ -44,10 +44,10 @@ def _curves(folder: Path, summary: Record) -> Path | None:
     legend = panels.legend(axes.flat, summary)
     page.legend(list(legend.values()), list(legend), loc="outside lower center", ncols=min(5, len(legend)), frameon=False, fontsize=9)
     page.suptitle(_title(summary, f"mean over seeds with 95 % intervals; {_seeds(arms)}; features: {extractor}"), fontsize=11)
-    return _saved(page, folder / "curves.png")
+    return png(page, facecolor=PAPER)
 
 
-def _forest(folder: Path, summary: Record) -> Path | None:
+def _forest(summary: Record) -> bytes | None:
     """Collapse numbers with their intervals: a row an arm (under it, in grey, the null model of finite sampling), a panel a number."""
     extractor = _extractor(summary)
     arms = panels.judged(summary, extractor, None, panels.NULL)
@@ -72,10 +72,10 @@ def _forest(folder: Path, summary: Record) -> Path | None:
             words = arm["extractors"][extractor].get(halved, {"half": {"words": ""}})["half"]["words"]
             place.text(0, row, words, fontsize=8, va="center", color=GREY if arm["null"] else "black")
     page.suptitle(_title(summary, f"means with 95 % intervals; {_seeds([a for a in arms if a['null'] is None])}"), fontsize=11)
-    return _saved(page, folder / "forest.png")
+    return png(page, facecolor=PAPER)
 
 
-def _grids(folder: Path, runs: Sequence[Run]) -> Path | None:
+def _grids(runs: Sequence[Run]) -> bytes | None:
     """Arm by generation: in every cell the same places of noise, so that what changes is what the arm has forgotten."""
     arms = {run.arm: run for run in reversed(runs) if run.null is None and run.seed == runs[0].seed and _there(run)}
     arms = dict(reversed(arms.items()))
@@ -101,8 +101,7 @@ def _grids(folder: Path, runs: Sequence[Run]) -> Path | None:
         [f"generation {generation}" for generation in chosen],
         {(arm, f"generation {generation}"): cell for (arm, generation), cell in cells.items()},
     )
-    page.save(folder / "grids.png", optimize=True)
-    return folder / "grids.png"
+    return grids.png(page)
 
 
 def _there(run: Run) -> list[int]:
@@ -129,8 +128,3 @@ def _title(summary: Record, rest: str) -> str:
 
 def _cut(text: str, longest: int = 60) -> str:
     return lettering.shortened(text, lambda cut: len(cut) <= longest)
-
-
-def _saved(page: Any, path: Path) -> Path:
-    page.savefig(path, facecolor=PAPER)
-    return path

@@ -3,9 +3,9 @@
 import math
 from pathlib import Path
 
-from imgcollapse import grids, store
+from imgcollapse import grids, ledger, store
 from imgcollapse.metrics.scores import SCORES, title, worth_showing
-from imgcollapse.report.style import BLUE, FROM_ZERO, GREY, figure, tidy
+from imgcollapse.report.style import BLUE, FROM_ZERO, GREY, figure, png, tidy
 from imgcollapse.settings import build, read_file
 from imgcollapse.study import Study
 
@@ -15,11 +15,11 @@ PANELS = ("fd", "precision", "recall", "coverage", "classes_alive", "effective_c
 def draw(run: Path) -> list[Path]:
     """Draws what the finished generations of a run allow; returns the files written."""
     there = store.sound(run)
-    made = [_grid_all(run, there), _curves(run, there)] if there else []
-    return [path for path in made if path]
+    made = {"grid_all.png": _grid_all(run, there), "curves.png": _curves(run, there)} if there else {}
+    return ledger.put(run, {name: picture for name, picture in made.items() if picture})
 
 
-def _grid_all(run: Path, there: list[int]) -> Path | None:
+def _grid_all(run: Path, there: list[int]) -> bytes | None:
     """One row per generation, or of very many some, evenly spaced; each column starts from the same noise in every generation."""
     shown = [there[place] for place in grids.spaced(len(there), grids.ROWS)]
     rows = [(g, store.read_images(store.generation_folder(run, g) / store.LATENTS)) for g in shown]
@@ -31,11 +31,10 @@ def _grid_all(run: Path, there: list[int]) -> Path | None:
         "a column starts from the same noise in every generation"
         + (f"; {len(shown)} of {len(there):,} generations, evenly spaced" if len(shown) < len(there) else ""),
     )
-    page.save(run / "grid_all.png", optimize=True)
-    return run / "grid_all.png"
+    return grids.png(page)
 
 
-def _curves(run: Path, there: list[int]) -> Path | None:
+def _curves(run: Path, there: list[int]) -> bytes | None:
     """A panel per metric over the generations, the real-vs-real floor dashed."""
     scores = store.scores(run)
     judged = {name: one for name, one in scores[0]["extractors"].items() if worth_showing(PANELS, one["metrics"])}
@@ -63,8 +62,7 @@ def _curves(run: Path, there: list[int]) -> Path | None:
             axes.set_ylim(min(0, *values, floor), 1.08 * max(*values, floor, 1e-9))
         if name == panels[0]:
             axes.legend(fontsize=8, frameon=False)
-    page.savefig(run / "curves.png")
-    return run / "curves.png"
+    return png(page)
 
 
 def _title(run: Path) -> str:

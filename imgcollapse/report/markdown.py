@@ -5,8 +5,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+from imgcollapse import ledger
 from imgcollapse.card.markdown import fenced, table
-from imgcollapse.files import write_text
 from imgcollapse.judge import neighbours
 from imgcollapse.lettering import shortened
 from imgcollapse.metrics.scores import title
@@ -44,9 +44,7 @@ def markdown(findings: Findings, folder: Path) -> list[Path]:
         _listed("What it was made with", _about(findings)),
         f"To reproduce:\n\n{fenced(reproduce(findings), 'bash')}",
     ]
-    folder.mkdir(parents=True, exist_ok=True)
-    write_text(folder / REPORT, "\n\n".join(part for part in parts if part) + "\n")
-    return [folder / REPORT]
+    return ledger.put(folder, {REPORT: ("\n\n".join(part for part in parts if part) + "\n").encode()})
 
 
 def escaped(text: str, longest: int = 200) -> str:

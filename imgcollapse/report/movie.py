@@ -11,8 +11,7 @@ from typing import Any
 import torch
 from PIL import Image, ImageDraw
 
-from imgcollapse import grids, lettering, store
-from imgcollapse.files import write_bytes
+from imgcollapse import grids, ledger, lettering, store
 from imgcollapse.lettering import shortened
 from imgcollapse.report.findings import Findings, there
 from imgcollapse.report.mosaic import mosaic
@@ -67,10 +66,7 @@ def movie(findings: Findings, folder: Path) -> list[Path]:
             webp = _webp(frames)
             if len(webp) <= BYTES:
                 break
-    folder.mkdir(parents=True, exist_ok=True)
-    write_bytes(folder / GIF, gif)
-    write_bytes(folder / WEBP, webp)
-    return [folder / GIF, folder / WEBP]
+    return ledger.put(folder, {GIF: gif, WEBP: webp})
 
 
 def _places(findings: Findings) -> list[_Place]:

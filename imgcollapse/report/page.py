@@ -2,6 +2,7 @@
 
 import base64
 import json
+import stat
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -14,10 +15,10 @@ from typing import Any
 from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
-from imgcollapse import __version__, store
+from imgcollapse import __version__, ledger, store
 from imgcollapse.ablation import ABLATION
 from imgcollapse.errors import OtherStudyProblem
-from imgcollapse.files import read_json, write_text
+from imgcollapse.files import digest_of, read_json, write_text
 from imgcollapse.images import made_of
 from imgcollapse.metrics.scores import SCORES, title, worth_showing
 from imgcollapse.report import charts, composition, pictures, tables
@@ -30,6 +31,7 @@ from imgcollapse.report.words import answer, reproduce
 from imgcollapse.summary import Run, named
 
 MARK = '<meta name="generator" content="imgcollapse'  # by which a page of ours is known
+NOTED = "../page"  # under which the ledger of its folder knows a page, whatever its name
 SMALL = 64  # pixels: pictures of this side or less are enlarged without smoothing
 CAPTION = ("fd", "recall")
 RELOAD = 10  # seconds after which a page of a run that still works looks again
@@ -37,31 +39,73 @@ RELOAD = 10  # seconds after which a page of a run that still works looks again
 
 @dataclass(frozen=True)
 class Written:
-    """What `write` wrote: the page, its size in bytes with the folder beside it, and that folder where pictures lie there."""
+    """What `write` wrote: the page, its size in bytes with its pictures beside it, and the folder of these where there are any."""
 
     page: Path
     size: int
     beside: Path | None
 
 
-def write(findings: Findings, page: Path, *, budget: float = 25e6, live: bool = False) -> Written:
+def claim(page: Path, *, aside: bool = False) -> None:
+    """Sees to it that a page, and the folder beside it, are ours to write: something else there is refused by OtherStudyProblem.
+
+    `aside`: it is set aside and said instead; for the page of a run or an ablation in its own folder, at the end of a long work.
+    """
+    folder = pictures.folder_beside(page)
+    other = "is no folder of a report" if ledger.is_others(folder) else None
+    for place, wrong in ((page, _no_page(page, ledger.known(folder)[NOTED])), (folder, other)):
+        if wrong and not aside:
+            raise OtherStudyProblem(f"{place}: {wrong}, and nothing is ever overwritten; choose another -o")
+        if wrong:
+            ledger.clear(place, page.parent)
+
+
+def _no_page(page: Path, known: set[str]) -> str | None:
+    """What is at the place of a page and is none that we may replace, in words; None where there is nothing, or a page of ours.
+
+    `known`: the SHA-256 of the pages that were written there, as far as they were noted; without any, the page is known by MARK alone.
+    """
+    try:
+        mode = page.lstat().st_mode
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    if not stat.S_ISREG(mode):
+        return "is a link" if stat.S_ISLNK(mode) else "is a folder" if stat.S_ISDIR(mode) else "is no file"
+    if not mode & 0o222:
+        return "is read-only"
+    with page.open(encoding="utf-8", errors="replace") as file:
+        if MARK not in file.read(2000):
+            return "is a file that is no report"
+    return "has been changed since it was written" if known and digest_of(page) not in known else None
+
+
+def write(findings: Findings, page: Path, *, budget: float = 25e6, live: bool = False, aside: bool = False) -> Written:
     """Writes the page in at most `budget` bytes: if need be with fewer and coarser pictures, and at last with them in a folder beside it.
 
-    `live`: the page loads itself again every few seconds. Raises OtherStudyProblem for a file there that is no report.
+    `live`: the page loads itself again every few seconds. `aside`: see `claim`. Raises OtherStudyProblem for what is there and no report.
     """
-    if page.exists() and MARK not in page.read_text(encoding="utf-8", errors="replace")[:2000]:
-        raise OtherStudyProblem(f"{page}: is a file that is no report, and nothing is ever overwritten; choose another -o")
+    claim(page, aside=aside)
+    page.parent.mkdir(parents=True, exist_ok=True)
     folder = pictures.folder_beside(page)
     for size in SIZES:
         html = _render(findings, size, pictures.inline, live)
         if len(html.encode()) <= budget:
-            write_text(page, html)
-            pictures.forget_others(folder, html)  # those of an earlier, larger page
+            _keep(page, folder, html)
+            ledger.forget(folder, set())  # the pictures of an earlier, larger page
             return Written(page, page.stat().st_size, None)
-    html = _render(findings, SIZES[0], pictures.beside(page), live)
+    kept = dict[str, bytes]()
+    html = _render(findings, SIZES[0], pictures.beside(folder, kept), live)
+    ledger.put(folder, kept)  # before the page that shows them
+    _keep(page, folder, html)
+    ledger.forget(folder, set(kept))
+    return Written(page, page.stat().st_size + sum(map(len, kept.values())), folder)
+
+
+def _keep(page: Path, folder: Path, html: str) -> None:
+    """Writes the page, which is noted first where its folder has a ledger."""
+    if ledger.known(folder):
+        ledger.note(folder, NOTED, sha256(html.encode()).hexdigest())
     write_text(page, html)
-    pictures.forget_others(folder, html)
-    return Written(page, page.stat().st_size + sum(path.stat().st_size for path in folder.iterdir()), folder)
 
 
 def _render(findings: Findings, size: tuple[int, int, int], keep: Keep, live: bool) -> str:

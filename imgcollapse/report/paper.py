@@ -8,7 +8,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from imgcollapse.files import write_bytes
+from imgcollapse import ledger
 from imgcollapse.lettering import shortened
 from imgcollapse.metrics.scores import SCORES, title
 from imgcollapse.report import panels, style
@@ -30,7 +30,7 @@ def figures(findings: Findings, folder: Path) -> list[Path]:
     `curves` (all metrics), a figure for each of OWN, and `forest` (the collapse numbers, where there is more than one arm to compare).
     The same findings give the same bytes.
     """
-    made = []
+    made = dict[str, bytes]()
     with styled():
         for name, page in pages(findings):
             page.draw_without_rendering()
@@ -38,11 +38,8 @@ def figures(findings: Findings, folder: Path) -> list[Path]:
             for kind, metadata in KINDS.items():
                 file = io.BytesIO()
                 page.savefig(file, format=kind, metadata=metadata)
-                path = folder / FOLDER / f"{name}.{kind}"
-                path.parent.mkdir(parents=True, exist_ok=True)
-                write_bytes(path, file.getvalue())
-                made.append(path)
-    return made
+                made[f"{FOLDER}/{name}.{kind}"] = file.getvalue()
+    return ledger.put(folder, made) if made else []
 
 
 @contextmanager

@@ -2,7 +2,7 @@
 
 import base64
 import io
-import re
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from hashlib import sha256
@@ -12,7 +12,6 @@ from urllib.parse import quote
 from PIL import Image
 
 from imgcollapse import grids, store
-from imgcollapse.files import write_bytes
 from imgcollapse.images import ImageSet
 from imgcollapse.report.mosaic import mosaic
 from imgcollapse.summary import Run
@@ -60,27 +59,15 @@ def folder_beside(page: Path) -> Path:
     return page.with_name(f"{page.stem}_files")
 
 
-def beside(page: Path) -> Keep:
-    """Keeps pictures in the folder beside the page, each once: named by its content."""
-    folder = folder_beside(page)
-    folder.mkdir(exist_ok=True)
+def beside(folder: Path, kept: dict[str, bytes]) -> Keep:
+    """Keeps pictures for the folder beside the page, each once: named by its content."""
 
     def keep(picture: Picture) -> str:
-        path = folder / f"{sha256(picture.data).hexdigest()[:20]}.{picture.kind}"
-        if not path.exists():
-            write_bytes(path, picture.data)
-        return quote(f"{folder.name}/{path.name}")
+        name = f"{sha256(picture.data).hexdigest()[:20]}.{picture.kind}"
+        kept[name] = picture.data
+        return quote(os.fsencode(folder.name) + b"/") + name
 
     return keep
-
-
-def forget_others(folder: Path, html: str) -> None:
-    """Removes from the folder beside a page the pictures that only an older page showed, and nothing that is not ours."""
-    for path in folder.glob("*.*"):
-        if re.fullmatch(r"[0-9a-f]{20}\.(png|webp)", path.name) and path.name not in html:
-            path.unlink()
-    if folder.is_dir() and not any(folder.iterdir()):
-        folder.rmdir()
 
 
 def _mosaic(drawn: ImageSet, columns: int, quality: int) -> Picture:

@@ -1,5 +1,6 @@
 """One look for all figures: colour-blind safe (Okabe & Ito 2008), told apart by markers and dashes as well."""
 
+import io
 from typing import Any
 
 BLUE, VERMILLION, GREEN, PURPLE, BLACK = "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#000000"
@@ -30,6 +31,13 @@ def figure(rows: int, columns: int, size: tuple[float, float]) -> tuple[Any, Any
     page = Figure(figsize=size, layout="constrained", dpi=110)
     FigureCanvasAgg(page)
     return page, page.subplots(rows, columns, squeeze=False)
+
+
+def png(page: Any, **options: Any) -> bytes:
+    """The page as PNG."""
+    file = io.BytesIO()
+    page.savefig(file, format="png", **options)
+    return file.getvalue()
 
 
 def tidy(axes: Any, title: str, meaning: str, *, whole: bool = False) -> None:

@@ -8,9 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from imgcollapse import store
+from imgcollapse import ledger, store
 from imgcollapse.errors import DataProblem
-from imgcollapse.files import write_text
 from imgcollapse.study import Study
 
 Record = dict[str, Any]
@@ -62,7 +61,7 @@ def write_csv(rows: Iterable[Mapping[str, Any]], path: Path) -> None:
     writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
     writer.writeheader()
     writer.writerows({name: harmless(value) if isinstance(value, str) else value for name, value in row.items()} for row in rows)
-    write_text(path, text.getvalue())
+    ledger.put(path.parent, {path.name: text.getvalue().encode()})
 
 
 def harmless(text: str) -> str:

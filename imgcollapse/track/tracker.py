@@ -14,7 +14,7 @@ from typing import Any
 
 from accelerate import PartialState
 
-from imgcollapse import machine, progress, store
+from imgcollapse import ledger, machine, progress, store
 from imgcollapse.errors import SettingsProblem
 from imgcollapse.files import MANIFEST, read_json, to_json, write_text
 from imgcollapse.settings import read_file
@@ -85,12 +85,13 @@ class Tracker:
 
     def _told(self, run: Path) -> Told:
         path = run / FOLDER / f"{self.kind}.json"
-        if path.exists():
+        if os.path.lexists(path):
             try:
                 record = read_json(path)
                 return Told(int(record["generations"]), str(record["id"]))
             except (KeyError, TypeError, ValueError):
                 progress.say(f"{path}: is damaged; the run is logged again from generation 0")
+                ledger.clear(path, path.parent)
         return Told(0, token_hex(4))
 
     def _keep(self, run: Path, told: Told) -> None:

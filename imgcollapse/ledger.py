@@ -1,0 +1,99 @@
+"""Files of ours in folders where others may write too: known again by a ledger, and never put in the place of something else."""
+
+import json
+import os
+import re
+from collections import defaultdict
+from collections.abc import Mapping
+from hashlib import sha256
+from pathlib import Path
+
+from imgcollapse import progress
+from imgcollapse.files import append_line, digest_of, is_file, is_folder, set_aside, write_bytes
+
+LEDGER = ".written.jsonl"  # in a folder: the name and SHA-256 of every file that we wrote there, one a line
+
+
+def put(folder: Path, files: Mapping[str, bytes]) -> list[Path]:
+    """Writes files, `NAME` or `FOLDER/NAME`, into the folder, each whole or not at all, and returns their paths.
+
+    What was written there before is replaced as long as nobody has changed it since, made it read-only or put a link in its place;
+    whatever else stands in the way is kept in `set_aside/`, and said.
+    """
+    ours = known(folder)
+    for name, data in files.items():
+        path, digest = folder / name, sha256(data).hexdigest()
+        if way := _in_the_way(folder, name, ours[name] | {digest}):
+            clear(way, folder)
+        if digest not in ours[name]:  # noted first, so that a killed process leaves no file of ours that nobody knows
+            note(folder, name, digest)
+        if not path.exists() or digest_of(path) != digest:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write_bytes(path, data)
+    return [folder / name for name in files]
+
+
+def note(folder: Path, name: str, digest: str) -> None:
+    """Adds a line to the ledger: what has this SHA-256 under that name is ours."""
+    folder.mkdir(parents=True, exist_ok=True)
+    if os.path.lexists(folder / LEDGER) and not is_file(folder / LEDGER):
+        clear(folder / LEDGER, folder)
+    append_line(folder / LEDGER, {"file": name, "sha256": digest})
+
+
+def known(folder: Path) -> defaultdict[str, set[str]]:
+    """Name -> the SHA-256 of all that was ever noted under it. A line that cannot be read tells of nothing."""
+    found = defaultdict[str, set[str]](set)
+    if is_file(folder / LEDGER):
+        for line in (folder / LEDGER).read_text(encoding="utf-8", errors="replace").splitlines():
+            try:
+                record = json.loads(line)
+                found[str(record["file"])].add(str(record["sha256"]))
+            except (ValueError, KeyError, TypeError):
+                continue
+    return found
+
+
+def forget(folder: Path, kept: set[str]) -> None:
+    """Removes the pictures that `put` wrote into the folder itself, named by their content, but for those kept; and the folder, if it is
+    then empty. Nothing else is touched."""
+    if not is_folder(folder):
+        return
+    for path in list(folder.iterdir()):
+        if path.name not in kept and _named_by_content(path):
+            path.unlink()
+    if [path.name for path in folder.iterdir()] in ([], [LEDGER]):
+        (folder / LEDGER).unlink(missing_ok=True)
+        folder.rmdir()
+
+
+def is_others(folder: Path) -> bool:
+    """Whether something else than a folder of ours is there. Ours: with a ledger, empty, or with the pictures of earlier versions alone."""
+    if not os.path.lexists(folder):
+        return False
+    if not is_folder(folder):
+        return True
+    return not is_file(folder / LEDGER) and not all(_named_by_content(path) for path in folder.iterdir())
+
+
+def clear(path: Path, folder: Path) -> Path:
+    """Sets aside what stands in the way, and says so; returns where it now lies."""
+    place = set_aside(path, folder)
+    progress.say(f"{path}: is not as this program wrote it, so it is kept as {place}")
+    return place
+
+
+def _in_the_way(folder: Path, name: str, ours: set[str]) -> Path | None:
+    """What stands at the place of a file and is not one of ours, or is not the folder that it belongs into."""
+    path = folder / name
+    for above in reversed(path.relative_to(folder).parents[:-1]):
+        if os.path.lexists(folder / above) and not is_folder(folder / above):
+            return folder / above
+    if not os.path.lexists(path) or (is_file(path) and path.stat().st_mode & 0o222 and digest_of(path) in ours):
+        return None
+    return path
+
+
+def _named_by_content(path: Path) -> bool:
+    """Whether a file is a picture of a page: its name is the beginning of its SHA-256, which nobody else's would be."""
+    return bool(re.fullmatch(r"[0-9a-f]{20}\.(png|webp)", path.name)) and is_file(path) and digest_of(path).startswith(path.stem)
