@@ -39,3 +39,9 @@ class DivergedProblem(Problem):
     """A network whose loss stopped being a finite number."""
 
     exit_code = 6
+
+
+def shown(value: object, *, quoted: bool = True) -> str:
+    """A value in a message, at most 80 characters of it, as Python writes it; `quoted=False`: text as it is, if all of it can be seen."""
+    text = value if isinstance(value, str) and not quoted and value.isprintable() else repr(value)
+    return text if len(text) <= 80 else f"{text[:60]}... ({len(text):,} characters)"

@@ -13,6 +13,22 @@ def setting(flag: str, help: str, **more: Any) -> Callable[[Any], Any]:
     return click.option(flag, help=help, envvar=variable, show_envvar=True, **more)
 
 
+class Number(click.ParamType):  # type: ignore[type-arg]  # generic only in newer versions of click
+    """A number, read as in a file of settings, so that the same text is the same number wherever it is given."""
+
+    def __init__(self, kind: type[int] | type[float] = int, least: int | None = None) -> None:
+        self.kind, self.least = kind, least
+        self.name = "integer" if kind is int else "number"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Raises SettingsProblem for what is no number, or too small a one."""
+        if not isinstance(value, str):
+            return value  # a default
+        from imgcollapse.settings import read_number
+
+        return read_number(value, self.kind, self.least, param.opts[-1] if param else self.name)
+
+
 def _listed(context: click.Context, parameter: click.Parameter, value: str | None) -> list[str] | None:
     """`classifier,inception` -> their names."""
     return None if value is None else [name.strip() for name in value.split(",")]

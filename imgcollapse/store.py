@@ -8,7 +8,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, overload
 
-import yaml
 from filelock import FileLock, Timeout
 from PIL import Image
 
@@ -19,6 +18,7 @@ from imgcollapse.images import ImageSet
 from imgcollapse.npz import read_images as read_images
 from imgcollapse.npz import write_images
 from imgcollapse.shelf import Shelf, address
+from imgcollapse.yaml12 import YamlProblem, load
 
 STUDY, REFERENCE, ENVIRONMENT, HISTORY, LOCK = "study.yaml", "reference.json", "environment.json", "history.jsonl", ".lock"
 SAMPLES, LATENTS, SCORES, PROVENANCE, GRID, MODEL = "samples.npz", "latents.npz", "scores.json", "provenance.json", "grid.png", "model"
@@ -233,10 +233,10 @@ class _Samples(Sequence[ImageSet]):
 
 def _same_study(path: Path, study: str) -> None:
     try:
-        before = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError):
+        before = load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, YamlProblem):
         before = None
-    now = yaml.safe_load(study)
+    now = load(study)
     if not isinstance(before, dict):
         raise OtherStudyProblem(f"{path}: is damaged, so it cannot be told which study the folder holds; choose another --out")
     if before != now:
