@@ -56,17 +56,6 @@ class Ablation(Settings):
             raise ValueError(f"{shown(list(value))} cannot be used; name different seeds of at least 0, or how many")
         return value
 
-    @field_validator("axes")
-    @classmethod
-    def _values(cls, axes: dict[str, tuple[Any, ...]]) -> dict[str, tuple[Any, ...]]:
-        for path, values in axes.items():
-            if not values:
-                raise ValueError(f"{shown(path)} has no values; give at least one")
-            for name, times in Counter(map(_short, values)).items():
-                if times > 1:
-                    raise ValueError(f"{shown(path)} has the value {shown(name, quoted=False)} {times} times; give each value once")
-        return axes
-
     @field_validator("arms")
     @classmethod
     def _visible(cls, arms: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
@@ -79,6 +68,8 @@ class Ablation(Settings):
     def _known(self) -> "Ablation":
         if "seed" in self.base or "seed" in self.axes or any("seed" in changes for changes in self.arms.values()):
             raise ValueError("seed: an ablation runs every arm with every seed; name them under `seeds`, not in base, axes or arms")
+        for path, values in self.axes.items():
+            _check_axis(path, values)
         runs = max(1, len(self.arms)) * math.prod(map(len, self.axes.values())) * len(self.seeds)
         if runs > MOST_RUNS:
             raise ValueError(f"arms, axes and seeds cross to more than {MOST_RUNS:,} runs; take fewer of them")
@@ -198,6 +189,17 @@ def _keep(ablation: Ablation, folder: Path) -> None:
 
 def _without_gens(base: Mapping[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in base.items() if key != "gens"}
+
+
+def _check_axis(path: str, values: Sequence[Any]) -> None:
+    place = f"axes.{shown(path, quoted=False)}"
+    if "" in map(str.strip, path.split(".")):
+        raise ValueError(f"{place}: is no path of a setting; write for example axes: {{model.steps: [300, 600]}}")
+    if not values:
+        raise ValueError(f"{place}: has no values; give at least one")
+    for name, times in Counter(map(_short, values)).items():
+        if times > 1:
+            raise ValueError(f"{place}: has the value {shown(name, quoted=False)} {times} times; give each value once")
 
 
 def _kind(chosen: object) -> str:

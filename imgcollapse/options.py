@@ -1,5 +1,6 @@
 """Options that several commands have. Nothing heavy is imported here: `--help` must answer at once."""
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -26,7 +27,9 @@ class Number(click.ParamType):  # type: ignore[type-arg]  # generic only in newe
             return value  # a default
         from imgcollapse.settings import read_number
 
-        return read_number(value, self.kind, self.least, param.opts[-1] if param else self.name)
+        variable = str(param.envvar) if param else ""
+        flag = param.opts[-1] if param else self.name
+        return read_number(value, self.kind, self.least, variable if os.environ.get(variable) == value else flag)
 
 
 def _listed(context: click.Context, parameter: click.Parameter, value: str | None) -> list[str] | None:

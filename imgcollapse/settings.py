@@ -82,7 +82,7 @@ def read_number(text: str, kind: type[int] | type[float], least: int | None, pla
     value = read_value(text, f"{place}: {shown(text)}")
     if type(value) is not int and not (kind is float and type(value) is float and math.isfinite(value)):
         what, example = ("whole number", 10) if kind is int else ("number", 0.5)
-        raise SettingsProblem(f"{place}: {shown(text)} is no {what}; write for example {place} {example}")
+        raise SettingsProblem(f"{place}: {shown(text)} is no {what}; write for example {example}")
     if least is not None and value < least:
         raise SettingsProblem(f"{place}: {shown(text)} is too small; give at least {least}")
     return kind(value)
@@ -177,7 +177,7 @@ def _explain(settings: type[BaseModel], error: ValidationError) -> str:
             return f"{place}: there is no such setting; {_close(path.rpartition('.')[2], known)}there are: {', '.join(known) or 'none'}"
         case "union_tag_invalid":
             known = [name.strip("' ") for name in str(context["expected_tags"]).split(",")]
-            tag = str(context["tag"])
+            tag = str(value["kind"]) if isinstance(value, dict) else str(context["tag"])
             return f"{place}: {shown(tag)} is unknown; {_close(tag, known)}there are: {', '.join(known)}"
         case "union_tag_not_found":
             return f"{place}: {shown(value)} names no kind; write for example `{place}: {{kind: ...}}`"

@@ -160,7 +160,6 @@ class _Reader:
         own: dict[str, Any] = {}
         under: dict[str, Any] = {}
         lines: dict[str, int] = {}
-        event: Any
         for event in self.until(yaml.MappingEndEvent):
             if not isinstance(event, yaml.ScalarEvent):
                 raise _problem(event, "a key must be text; put it in quotes")
@@ -169,7 +168,7 @@ class _Reader:
             key = event.value
             if key in lines:
                 raise _problem(event, f"{shown(key)} is given twice, first in line {lines[key]}; keep one, or give one another name")
-            lines[key] = event.start_mark.line + 1
+            lines[key] = _line(event)
             self.grow(event, 10 + len(key))
             value = self.value(next(self.events), depth + 1)
             if key == "<<" and event.implicit[0]:
@@ -199,7 +198,11 @@ def _merged(event: Any, value: Any) -> dict[str, Any]:
 
 
 def _problem(event: Any, reason: str) -> YamlProblem:
-    return YamlProblem(event.start_mark.line + 1, reason)
+    return YamlProblem(_line(event), reason)
+
+
+def _line(event: Any) -> int:
+    return int(event.start_mark.line) + 1
 
 
 def _unknown(event: Any) -> YamlProblem:
