@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from imgcollapse import __version__, streams
-from imgcollapse.options import DATA_DIR, EXTRACTOR, TRACK, Place, setting, weights
+from imgcollapse.options import DATA_DIR, EXTRACTOR, TRACK, Number, Place, setting, weights
 
 EXIT_CODES = """\b
 Exit codes: 0 done; 1 unexpected error; 2 settings that cannot be used; 3 data missing or damaged;
@@ -58,11 +58,11 @@ def main(debug: bool) -> None:
 @setting("--dataset", "Real pictures: digits, mnist, cifar10, folder:PATH, zip:PATTERN, ... [digits]")
 @setting("--model", "What learns and draws: ddpm, vae, gmm, gaussian, bootstrap. [ddpm]")
 @setting("--regime", "Of what a training set is made: replace, retain, accumulate. [replace]")
-@setting("--real-fraction", "Share of real pictures in every training set (regime retain).", type=float)
+@setting("--real-fraction", "Share of real pictures in every training set (regime retain).", type=Number(float))
 @setting("--pool", "Where they come from: fixed, resample, fresh (regime retain).")
-@setting("--gens", "Number of models trained one after the other. [10]", type=int)
-@setting("--samples", "Pictures a generation draws and learns from. [as many as there are real ones]", type=int)
-@setting("--seed", "Of everything random. [0]", type=int)
+@setting("--gens", "Number of models trained one after the other. [10]", type=Number())
+@setting("--samples", "Pictures a generation draws and learns from. [as many as there are real ones]", type=Number())
+@setting("--seed", "Of everything random. [0]", type=Number())
 @setting("--out", "The run folder. [runs/NAME, the name made from the settings]", type=Place())
 @setting("--config", "A YAML file of settings (a run's study.yaml is one).", type=Place())
 @click.option("--set", "assignments", multiple=True, metavar="PATH=VALUE", help="Any setting, e.g. model.steps=500; may be repeated.")
@@ -95,14 +95,14 @@ def run(assignments: tuple[str, ...], dry_run: bool, as_json: bool, **given: Any
 @setting("--real-fraction", "One or several, e.g. 0,0.1,0.5,1 (regime retain).")
 @setting("--pool", "One or several: fixed,resample,fresh (regime retain).")
 @setting("--samples", "Pictures a generation draws and learns from; one or several.")
-@setting("--gens", "Number of models trained one after the other. [10]", type=int)
+@setting("--gens", "Number of models trained one after the other. [10]", type=Number())
 @setting("--seeds", "How many (3: seeds 0, 1, 2), or a list: 0,7. [3]")
 @click.option("--axis", "axes", multiple=True, metavar="PATH=V,V", help="Any setting with its values; may be repeated; axes cross.")
 @click.option("--set", "assignments", multiple=True, metavar="PATH=VALUE", help="Any setting of all arms; may be repeated.")
 @click.option("--nulls/--no-nulls", default=None, help="Also run the null models under every regime. [--nulls]")
 @setting("--out", "The ablation's folder. [runs/NAME, the name made from file and base]", type=Place())
-@setting("--jobs", "Runs carried out at once; changes no result. [cores / threads; on a GPU 1]", type=click.IntRange(min=1))
-@setting("--threads", "Of the processor, for each run; decides the last digits.", type=click.IntRange(min=1), default=1, show_default=True)
+@setting("--jobs", "Runs carried out at once; changes no result. [cores / threads; on a GPU 1]", type=Number(least=1))
+@setting("--threads", "Of the processor, for each run; decides the last digits.", type=Number(least=1), default=1, show_default=True)
 @click.option("--engine", default="local", show_default=True, help="What carries the runs out: local, slurm, ray.")
 @click.option("--engine-option", "engine_options", multiple=True, metavar="KEY=VALUE", help="For the engine; may be repeated.")
 @click.option("--interval", type=click.Choice(["t", "bootstrap"]), default="t", show_default=True, help="How intervals are computed.")
@@ -150,7 +150,7 @@ def status(folder: Path, as_json: bool) -> None:
 
 @main.command()
 @click.argument("run", type=Place())
-@click.option("--gen", "generation", type=int, help="The generation. [the last that is finished]")
+@click.option("--gen", "generation", type=Number(), help="The generation. [the last that is finished]")
 @click.option("--out", help="Where the folder goes. [RUN/card/gen_NNN]", type=Place())
 @click.option("--export", type=click.Choice(["imagefolder", "npz"]), help="How samples are written. [imagefolder; of points npz]")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
@@ -164,9 +164,9 @@ def card(run: Path, generation: int | None, out: Path | None, export: Any, as_js
 @main.command(epilog=EXIT_CODES)
 @click.argument("paths", metavar="SAMPLES...", nargs=-1, required=True, type=Place())
 @click.option("--against", required=True, metavar="DATASET", help="Real pictures: digits, mnist, cifar10, folder:PATH, zip:PATTERN, ...")
-@click.option("--n", type=int, help="Pictures of each set that are compared. [as many as are there and held out, at most 10,000]")
+@click.option("--n", type=Number(), help="Pictures of each set that are compared. [as many as are there and held out, at most 10,000]")
 @click.option("--learned-from", metavar="SAMPLES", type=Place(), help="What the model that drew them learned from.")
-@click.option("--seed", type=int, help="Of a toy world. [0]")
+@click.option("--seed", type=Number(), help="Of a toy world. [0]")
 @click.option("--set", "assignments", multiple=True, metavar="PATH=VALUE", help="Any setting, e.g. judge.k=5, dataset.subset=5000.")
 @click.option("--out", type=Place(), help="The file of scores. [scores/NAME.json, the name made from all of this]")
 @setting("--device", "auto, cpu, cuda, cuda:N, mps.", default="auto", show_default=True)
@@ -187,7 +187,7 @@ def score(paths: tuple[Path, ...], assignments: tuple[str, ...], as_json: bool, 
 
 @main.command()
 @click.argument("run", type=Place())
-@click.option("--gen", "generation", type=int, help="The generation. [the last that is finished]")
+@click.option("--gen", "generation", type=Number(), help="The generation. [the last that is finished]")
 @click.option("--to", required=True, type=click.Choice(["folder", "zip", "npz", "imagefolder"]), help="How samples are written.")
 @click.option("--out", type=Place(), help="Where they go. [RUN/export/gen_NNN...]")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
@@ -205,7 +205,7 @@ def export(run: Path, generation: int | None, to: str, out: Path | None, as_json
 @click.option("--watch", is_flag=True, help="Write it again as generations land, until the runs have ended.")
 @click.option(
     "--budget",
-    type=click.FloatRange(min=0),
+    type=Number(float, least=0),
     default=25,
     show_default=True,
     metavar="MB",

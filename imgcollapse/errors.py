@@ -121,3 +121,9 @@ def _reason(error: BaseException) -> str:
     """Its first line, without what only programmers read."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return lines[0][:200].rstrip(".") if lines else ""
+
+
+def brief(value: object, *, quoted: bool = True) -> str:
+    """A value in a message, at most 80 characters of it, as Python writes it; `quoted=False`: text as it is, if all of it can be seen."""
+    text = value if isinstance(value, str) and not quoted and value.isprintable() else repr(value)
+    return text if len(text) <= 80 else f"{text[:60]}... ({len(text):,} characters)"

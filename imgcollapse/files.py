@@ -14,7 +14,7 @@ from secrets import token_hex
 from typing import Any
 
 from imgcollapse import locks, progress
-from imgcollapse.errors import DataProblem, SettingsProblem, placed_at
+from imgcollapse.errors import DataProblem, SettingsProblem, brief, placed_at
 
 MANIFEST = "MANIFEST.json"
 ASIDE = "set_aside"  # in a folder: what stood in the way, or was damaged
@@ -209,12 +209,7 @@ def first_difference(before: Any, now: Any, place: str = "") -> str:
         for number, (one, other) in enumerate(zip(before, now, strict=True)):
             if one != other:
                 return first_difference(one, other, f"{place}.{number}")
-    return f"{place} {_short(before)}, now {_short(now)}"
-
-
-def _short(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 80 else f"{text[:60]}... ({len(text):,} characters)"
+    return f"{place} {brief(before)}, now {brief(now)}"
 
 
 def _entry(path: Path) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """Options that several commands have. Nothing heavy is imported here: `--help` must answer at once."""
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,24 @@ class Place(click.ParamType):  # type: ignore[type-arg]  # generic only in newer
         if not str(value):
             raise SettingsProblem(f"{param.opts[-1] if param else 'path'}: is empty; name a file or folder, or leave it out")
         return expanded(value)
+
+
+class Number(click.ParamType):  # type: ignore[type-arg]  # generic only in newer versions of click
+    """A number, read as in a file of settings, so that the same text is the same number wherever it is given."""
+
+    def __init__(self, kind: type[int] | type[float] = int, least: int | None = None) -> None:
+        self.kind, self.least = kind, least
+        self.name = "integer" if kind is int else "number"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Raises SettingsProblem for what is no number, or too small a one."""
+        if not isinstance(value, str):
+            return value  # a default
+        from imgcollapse.settings import read_number
+
+        variable = str(param.envvar) if param else ""
+        flag = param.opts[-1] if param else self.name
+        return read_number(value, self.kind, self.least, variable if os.environ.get(variable) == value else flag)
 
 
 def _listed(context: click.Context, parameter: click.Parameter, value: str | None) -> list[str] | None:

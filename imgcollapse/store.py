@@ -10,7 +10,6 @@ from functools import cache
 from pathlib import Path
 from typing import Any, overload
 
-import yaml
 from PIL import Image
 
 from imgcollapse import files, locks, progress
@@ -21,6 +20,7 @@ from imgcollapse.npz import read_images as read_images
 from imgcollapse.npz import write_images
 from imgcollapse.settings import read_file
 from imgcollapse.shelf import Shelf
+from imgcollapse.yaml12 import load
 
 STUDY, REFERENCE, ENVIRONMENT, HISTORY, LOCK = "study.yaml", "reference.json", "environment.json", "history.jsonl", ".lock"
 SAMPLES, LATENTS, SCORES, PROVENANCE, GRID, MODEL = "samples.npz", "latents.npz", "scores.json", "provenance.json", "grid.png", "model"
@@ -363,7 +363,7 @@ def _same_study(run: Path, study: str) -> None:
 
 def parsed(study: str) -> dict[str, Any]:
     """The settings in a study's YAML."""
-    return dict(yaml.safe_load(study))
+    return dict(load(study))
 
 
 def _fitting(run: Path, study: dict[str, Any]) -> None:

@@ -17,8 +17,10 @@ from click.testing import CliRunner, Result
 from imgcollapse import ablation, cli, store, worker
 from imgcollapse.ablation import Ablation
 from imgcollapse.errors import SettingsProblem
-from imgcollapse.settings import build
+from imgcollapse.machine import Machine
+from imgcollapse.settings import build, read_file
 from imgcollapse.standing import Standing, seconds_left, standings
+from imgcollapse.worker import Bench
 
 ARMS: dict[str, Any] = {
     "replace": {"regime": "replace"},
@@ -161,6 +163,136 @@ def test_flags_alone_make_an_ablation() -> None:
         *("--set", "dataset.size=100"),
     )
     assert more.stdout.splitlines()[0] == f"# {folder}"
+
+
+NAMES = ["0.1", "no", "2026-01-01", "a", "a ", "caf\u00e9", "cafe\u0301"]
+MORE_NAMES = [
+    *NAMES,
+    "010",
+    "null",
+    "1e3",
+    "A",
+    "[bold]a",
+    "a, b",
+    "x" * 300,
+    "x" * 299 + "y",
+    "a\nb",
+    "\u202ea",
+    "null model bootstrap",
+    "~",
+]
+
+
+def test_an_arm_is_called_what_its_key_says(tmp_path: Path) -> None:
+    """Through to plan, page, table and summary: no name is lost, none becomes another one."""
+    keys = [name if name[:1].isalnum() and name.strip() == name else json.dumps(name) for name in NAMES]
+    base = "base: {dataset: {kind: gaussian, size: 0100}, model: gaussian, gens: 1}"
+    arms = [f"  {key}: {{samples: {50 + place}}}" for place, key in enumerate(keys)]
+    Path("grid.yaml").write_text("\n".join([base, "nulls: false", "seeds: 1", "reference: 'no'", "arms:", *arms]), encoding="utf-8")
+    result = call("ablate", "grid.yaml", "--out", "out")
+    assert result.exit_code == 0, result.output
+    runs = ablation.planned(tmp_path / "out")
+    assert [(run.arm, run.study.samples) for run in runs] == [(name, 50 + place) for place, name in enumerate(NAMES)]
+    summary = json.loads((tmp_path / "out" / ablation.SUMMARY).read_text(encoding="utf-8"))
+    assert [arm["arm"] for arm in summary["arms"]] == NAMES and summary["reference"] == "no"
+    assert [one["arm"] for one in summary["differences"]] == [name for name in NAMES if name != "no"]
+    with (tmp_path / "out" / ablation.CSV).open(encoding="utf-8", newline="") as file:
+        assert list(dict.fromkeys(row["arm"] for row in csv.DictReader(file))) == NAMES
+
+
+def test_every_name_is_kept_by_plan_and_file(tmp_path: Path) -> None:
+    base = {"dataset": {"kind": "gaussian", "size": 100}, "model": "gaussian", "gens": 1}
+    chosen = build(Ablation, {"base": base, "arms": {name: {} for name in MORE_NAMES}, "reference": MORE_NAMES[-1], "seeds": [7]})
+    ablation.plan(chosen, tmp_path / "out", Bench.of(Machine(), 1, tmp_path / "out" / "shared"))
+    assert build(Ablation, read_file(tmp_path / "out" / ablation.ABLATION)) == chosen
+    found = [(run.arm, run.null) for run in ablation.planned(tmp_path / "out")]
+    assert found == list(dict.fromkeys(found)) and list(dict.fromkeys(arm for arm, _ in found)) == MORE_NAMES
+
+
+def test_arms_of_axes_are_told_apart_by_their_whole_values() -> None:
+    values = [
+        1,
+        1.0,
+        True,
+        "1",
+        "1.0",
+        "true",
+        None,
+        "null",
+        "None",
+        0.1,
+        0.10000001,
+        1e-05,
+        "1e-05",
+        "a",
+        "a, b",
+        " a",
+        "a ",
+        "",
+        [1],
+        [1.0],
+        "[1]",
+    ]
+    values += [{"a": 1}, {"a": 1.0}, '{"a": 1}', "x" * 99, "x" * 99 + "y", "caf\u00e9", "cafe\u0301", "A", 123456.789, 123456.7891]
+    named = build(Ablation, {"axes": {"model.x": values}}).named()
+    assert len(named) == len(values) and list(named)[:10] == [
+        *("x 1", "x 1.0", "x true", 'x "1"', 'x "1.0"', 'x "true"', "x null", 'x "null"', "x None", "x 0.1"),
+    ]
+    crossed = build(Ablation, {"arms": {"a": {}, "a, w b": {}}, "axes": {"m.w": ["b", "b, w b", 'b", w "b']}}).named()
+    assert len(crossed) == 2 * 3
+
+
+WRONG: dict[str, str] = {
+    "base: digits": "base: 'digits' cannot be used; it should be a mapping, such as {key: value}",
+    "base: [1]": "base: [1] cannot be used; it should be a mapping, such as {key: value}",
+    "arms: [a, b]": "arms: ['a', 'b'] cannot be used; it should be a mapping, such as {key: value}",
+    "arms: {a: digits}": "arms.a: 'digits' cannot be used; it should be a mapping, such as {key: value}",
+    "arms: {a: null}": "arms.a: None cannot be used; it should be a mapping, such as {key: value}",
+    "arms:\n  a: {}\n  b: {}\n  a: {gens: 3}": "grid.yaml:4: 'a' is given twice, first in line 2; keep one, or give one another name",
+    "arms: {0.1: {}, '0.1': {}}": "grid.yaml:1: '0.1' is given twice, first in line 1; keep one, or give one another name",
+    "arms: {'': {}}": "arms: an arm has the name '', in which nothing can be seen; give it another",
+    'arms: {" \\u200b": {}}': "arms: an arm has the name ' \\u200b', in which nothing can be seen; give it another",
+    "arms: {x: {}, 'x, null model bootstrap': {}}": "arms: 'x, null model bootstrap' is how the null model of the arm 'x' is called; ",
+    "arms: {a: {regime.pool: fixed, regime: {kind: retain, pool: fresh}}}": "arm 'a': regime.pool: is given twice; keep one of the two",
+    "arms: {a: {samples: 5}}\naxes: {samples: [6, 7]}": "arm 'a, samples 6': samples: is given twice; keep one of the two",
+    "arms: {a: {gens: yes}}": "arm 'a': gens: 'yes' cannot be used; it should be a valid integer",
+    "arms: {a: {stepz: 1}}": "arm 'a': stepz: there is no such setting; there are: dataset, gens, judge, model, regime, samples, seed",
+    "axes: 3": "axes: 3 cannot be used; it should be a mapping, such as {key: value}",
+    "axes: {model.steps: 300}": "axes.model.steps: 300 cannot be used; it should be a list, such as [a, b]",
+    "axes: {model..steps: [1]}": "axes.model..steps: is no path of a setting; write for example axes: {model.steps: [300, 600]}",
+    "axes: {samples: [50, 50]}": "axes.samples: has the value 50 2 times; give each value once",
+    "axes: {sample: [50]}": "arm 'sample 50': sample: there is no such setting; did you mean 'samples'? ",
+    "axes: {a: &a [1, 2, 3, 4, 5, 6, 7, 8, 9, 10], b: *a, c: *a, d: *a, e: *a}": "arms, axes and seeds cross to more than 100,000 runs; ",
+    "seeds: -1": "seeds: -1 cannot be used; name how many, 1 to 100,000, or a list",
+    "seeds: 1000000000000": "seeds: 1000000000000 cannot be used; name how many, 1 to 100,000, or a list",
+    "seeds: true": "seeds: True cannot be used; it should be a list, such as [a, b]",
+    "question: 3": "question: 3 cannot be used; it should be text; put it in quotes",
+    "arms: {0.1: {}}\nreference: 0.1": "reference: 0.1 cannot be used; it should be text; put it in quotes",
+    "nulls: no": "nulls: 'no' cannot be used; it should be true or false",
+    "base: {dataset: 3}": "arm 'base': dataset: 3 cannot be used; it should be a mapping, such as {key: value}",
+    "base: {dataset: {kind: [1]}}": "arm 'base': dataset: '[1]' is unknown; there are: digits, ",
+    "base: {judge: 3}": "arm 'base': judge: 3 cannot be used; it should be a mapping, such as {key: value}",
+    "- 1": "grid.yaml: holds list, not settings; write lines such as `gens: 10`",
+    "": "grid.yaml: holds NoneType, not settings; write lines such as `gens: 10`",
+    f"arms: {{{'a' * 500}: {{gens: 0}}}}": f"arm '{'a' * 59}... (502 characters): gens: 0 cannot be used; it should be greater than 0",
+    'arms: {"a\\nb": {"c\\nd": 3}}': "arm 'a\\nb': 'c\\nd': there is no such setting; there are: dataset, ",
+}
+
+
+@pytest.mark.parametrize(("content", "text"), WRONG.items())
+def test_a_file_of_a_wrong_shape_is_one_line(content: str, text: str) -> None:
+    Path("grid.yaml").write_text(content)
+    result = call("ablate", "grid.yaml", "--dry-run")
+    assert result.exit_code == 2 and result.stderr.startswith(f"imgcollapse: {text}"), result.output
+    assert len(result.stderr.splitlines()) == 1
+
+
+def test_what_a_setting_is_comes_before_its_options_in_whatever_order_they_are_named() -> None:
+    one = {"arms": {"a": {"regime.pool": "fixed", "regime": "retain"}, "b": {"regime": {"pool": "fixed"}, "regime.kind": "retain"}}}
+    other = {"arms": {"a": {"regime": {"pool": "fixed"}}}, "axes": {"regime.real_fraction": [0.5], "regime": ["retain"]}}
+    for values in (one, other):
+        for changes in build(Ablation, values).named().values():
+            assert changes["regime"].items() >= {("kind", "retain"), ("pool", "fixed")}
 
 
 def test_axes_cross_with_each_other_and_with_arms() -> None:

@@ -110,6 +110,65 @@ def test_flag_over_environment_over_file_over_default() -> None:
     assert dry("--set", "gens=7", "--gens", "5", env=env)["gens"] == 7
 
 
+SAME_NUMBER: dict[str, int | None] = {
+    "010": 10,
+    "+10": 10,
+    " 10 ": 10,
+    "0x10": 16,
+    "0o10": 8,
+    "10 # ten": 10,
+    **dict.fromkeys(("1_0", "1e1", "10.0", "١٠", "'10'", "true", "yes", "1:30", "[10]", "null", "ten", "{", "a\nb", "9" * 99, "1e400")),
+}
+
+
+@pytest.mark.parametrize(("text", "value"), SAME_NUMBER.items())
+def test_a_number_is_the_same_by_flag_environment_assignment_file_and_list(text: str, value: int | None) -> None:
+    Path("study.yaml").write_text(f"gens: {text}\n")
+    Path("grid.yaml").write_text(f"seeds: {text}\nbase: {{gens: {text}}}\n")
+    ways: list[tuple[list[str], dict[str, str]]] = [
+        (["--gens", text], {}),
+        ([], {"IMGCOLLAPSE_GENS": text}),
+        (["--set", f"gens={text}"], {}),
+        (["--config", "study.yaml"], {}),
+    ]
+    results = [call("run", "--dry-run", "--json", *arguments, env=env) for arguments, env in ways]
+    if text != "[10]":  # a list of seeds may be written with its brackets
+        results += [call("ablate", "--dry-run", "--json", "--seeds", text), call("ablate", "grid.yaml", "--dry-run", "--json")]
+    for result in results:
+        if value is None:
+            assert result.exit_code == 2 and len(result.stderr.splitlines()) == 1 and len(result.stderr) < 400, result.output
+        else:
+            record = json.loads(result.stdout)
+            assert record["study"]["gens"] == value if "study" in record else record["arms"][0]["seeds"] == list(range(value))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        (["run", "--gens", ""], "--gens: '' is no whole number; write for example 10"),
+        (["run", "--real-fraction", "yes"], "--real-fraction: 'yes' is no number; write for example 0.5"),
+        (["run", "--real-fraction", ".nan"], "--real-fraction: '.nan' is no number; write for example 0.5"),
+        (["run", "--gens", "{a: 1, a: 2}"], "--gens: '{a: 1, a: 2}' cannot be used: 'a' is given twice, first in line 1; "),
+        (["ablate", "--jobs", "0"], "--jobs: '0' is too small; give at least 1"),
+        (["ablate", "--threads", "true"], "--threads: 'true' is no whole number; write for example 10"),
+        (["ablate", "--samples", "{a: 1, a: 2}"], "--samples: '{a: 1, a: 2}' cannot be used: 'a' is given twice, first in line 1; "),
+        (["ablate", "--axis", "samples=5,6", "--axis", "samples=7"], "--axis: 'samples' is given twice; name all its values at one place"),
+        (["ablate", "--axis", "samples=5,6", "--samples", "7,8"], "--axis: 'samples' is given twice; "),
+        (["ablate", "--engine-option", "a=1", "--engine-option", "a=2"], "--engine-option: 'a' is given twice; "),
+        (["report", "x", "--budget", ".inf"], "--budget: '.inf' is no number; write for example 0.5"),
+        (["report", "x", "--budget", "-0.5"], "--budget: '-0.5' is too small; give at least 0"),
+        (["score", "x", "--against", "digits", "--n", "1_0"], "--n: '1_0' is no whole number; write for example 10"),
+        (["card", "x", "--gen", "last"], "--gen: 'last' is no whole number; write for example 10"),
+    ],
+)
+def test_a_flag_that_is_no_number_is_one_line(arguments: list[str], text: str) -> None:
+    result = call(*arguments)
+    assert result.exit_code == 2 and result.stderr.startswith(f"imgcollapse: {text}"), result.output
+    assert len(result.stderr.splitlines()) == 1
+    env = call("run", env={"IMGCOLLAPSE_SEED": "one"})
+    assert env.stderr == "imgcollapse: IMGCOLLAPSE_SEED: 'one' is no whole number; write for example 10\n"
+
+
 def test_a_dry_run_writes_nothing_and_shows_every_default() -> None:
     result = call("run", "--dry-run", "--real-fraction", "0.1", "--pool", "fixed")
     assert result.exit_code == 0 and list(Path.cwd().iterdir()) == []

@@ -522,7 +522,56 @@ def test_the_command_makes_the_same_study(values: dict[str, Any], tmp_path: Path
 
 
 @pytest.mark.parametrize(
-    "path", ['a b\'s/$HOME `x` "q"', "true", "1e-5", "日本 \U0001f600 \x7f", "{a: [b", " edge ", "x\ny", "null", "#a", "a: b"]
+    "path",
+    [
+        'a b\'s/$HOME `x` "q"',
+        "true",
+        "1e-5",
+        "日本 \U0001f600 \x7f",
+        "{a: [b",
+        " edge ",
+        "x\ny",
+        "null",
+        "#a",
+        "a: b",
+        "010",
+        "1e-4",
+        "1_0",
+        "0x1F",
+        "no",
+        "~",
+        "2026-01-01",
+        "1:30",
+        "<<",
+        "=",
+        "a=b",
+        ".",
+        "...",
+        "---",
+        "- a",
+        "a\x85b",
+        "a\u2028b",
+        "\ufeffa",
+        "\t",
+        "'",
+        '"',
+        "\\",
+        "a,b",
+        "]",
+        "!a",
+        "&a",
+        "*a",
+        "%a",
+        "@a",
+        "`a`",
+        "[bold]",
+        "--set",
+        "$(a)",
+        "é",
+        "e\u0301",
+        "\x00",
+        "x" * 300,
+    ],
 )
 def test_the_command_keeps_every_path_as_it_is(path: str, tmp_path: Path) -> None:
     own = build(Study, {"dataset": {"kind": "folder", "path": path}, "model": "vae"})
@@ -543,7 +592,7 @@ def test_the_command_is_as_plain_as_it_can_be(tmp_path: Path) -> None:
     write_text(tmp_path / store.STUDY, to_yaml(own))
     assert reproduce(read([tmp_path])) == (
         "imgcollapse run --dataset folder --model vae --regime replace --gens 10 --seed 3 "
-        "--set dataset.path=my/pictures --set model.learning_rate=1.0e-05"
+        "--set dataset.path=my/pictures --set model.learning_rate=1e-05"
     )
 
 

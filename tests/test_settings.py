@@ -77,9 +77,40 @@ def test_a_file_that_cannot_be_used_is_named(tmp_path: Path, content: bytes | No
     assert "\n" not in str(caught.value)
 
 
-def test_yaml_reads_1e_4_as_a_string_and_we_still_get_a_float() -> None:
-    assert assignment("model.learning_rate=1e-4") == {"model": {"learning_rate": "1e-4"}}, "PyYAML follows YAML 1.1 here"
+def test_a_small_number_needs_no_dot() -> None:
+    assert assignment("model.learning_rate=1e-4") == {"model": {"learning_rate": 1e-4}}, "PyYAML, which follows YAML 1.1, reads text here"
     assert study("model.learning_rate=1e-4").model.learning_rate == 1e-4  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(
+    ("assignments", "text"),
+    [
+        (["model.learning_rate=yes"], "model.learning_rate: 'yes' cannot be used; it should be a valid number"),
+        (["model.learning_rate=true"], "model.learning_rate: True cannot be used; it should be a valid number"),
+        (["model.learning_rate='1e-4'"], "model.learning_rate: '1e-4' cannot be used; it should be a valid number, without quotes"),
+        (["model.steps=1:30"], "model.steps: '1:30' cannot be used; it should be a valid integer"),
+        (["model.steps=1_000"], "model.steps: '1_000' cannot be used; it should be a valid integer"),
+        (["gens=true"], "gens: True cannot be used; it should be a valid integer"),
+        (["gens='10'"], "gens: '10' cannot be used; it should be a valid integer, without quotes"),
+        (["gens=1e3"], "gens: 1000.0 cannot be used; it should be a valid integer, written 1000"),
+        (["model.attention=1"], "model.attention: 1 cannot be used; it should be true or false"),
+        (["model.attention=no"], "model.attention: 'no' cannot be used; it should be true or false"),
+        (["model.widths=16"], "model.widths: 16 cannot be used; it should be a list, such as [a, b]"),
+        (["dataset.kind=folder", "dataset.path=010"], "dataset.path: 10 cannot be used; it should be text; put it in quotes"),
+        (["judge=classifier"], "judge: 'classifier' cannot be used; it should be a mapping, such as {key: value}"),
+        (["gens=" + "9" * 5000], "--set: the value in 'gens=" + "9" * 54 + "... (5,007 characters) cannot be used: "),
+        (["gens={a: 1, a: 2}"], "--set: the value in 'gens={a: 1, a: 2}' cannot be used: 'a' is given twice, first in line 1; "),
+        ([".".join("a" * 5000) + "=1"], "'a.a.a.a."),
+        (["x" * 500 + "=1"], "x" * 60 + "... (500 characters): there is no such setting; "),
+        (["gens=[" + "1, " * 500 + "1]"], "gens: [1, 1, "),
+        (['"a\nb"=1'], "'"),
+    ],
+)
+def test_numbers_are_numbers_booleans_booleans_and_no_message_prints_itself(assignments: list[str], text: str) -> None:
+    with pytest.raises(SettingsProblem) as caught:
+        study(*assignments)
+    assert str(caught.value).startswith(text), caught.value
+    assert "\n" not in str(caught.value) and len(str(caught.value)) < 300
 
 
 def test_flag_over_file_over_default(tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-import yaml
+from imgcollapse.yaml12 import dump
 
 MARKS = str.maketrans({**{mark: f"\\{mark}" for mark in "\\`*_[]|~#$!:"}, "<": "&lt;", ">": "&gt;", "&": "&amp;"})
 
@@ -31,5 +31,5 @@ def fenced(text: str, language: str) -> str:
 
 
 def card(head: dict[str, Any], blocks: Iterable[str]) -> str:
-    """A README.md as the hub reads it: plain values as YAML between two lines of dashes, then blocks of Markdown."""
-    return f"---\n{yaml.safe_dump(head, sort_keys=False, allow_unicode=True)}---\n\n" + "\n\n".join(blocks) + "\n"
+    """A README.md as the hub reads it: plain values as YAML (any version's) between two lines of dashes, then blocks of Markdown."""
+    return f"---\n{dump(head)}---\n\n" + "\n\n".join(blocks) + "\n"

@@ -1,20 +1,19 @@
 """`imgcollapse ablate`, `worker` and `status`."""
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml
 from rich.table import Table
 
 from imgcollapse import ablation, console, ledger, machine, progress, report, standing, store, streams, summary, track, worker
 from imgcollapse.ablation import Ablation
 from imgcollapse.commands.common import fetch_weights_of, machine_from, stoppable
 from imgcollapse.engines import ENGINES, Crew
-from imgcollapse.errors import DivergedProblem, SettingsProblem
+from imgcollapse.errors import DivergedProblem, SettingsProblem, brief
 from imgcollapse.files import to_json, tried
-from imgcollapse.settings import assignment, build, merge, nested, read_file
+from imgcollapse.settings import assignment, build, merge, nested, read_file, read_list
 from imgcollapse.standing import Standing
 from imgcollapse.summary import Record, Run, named
 from imgcollapse.watch import Aloud, Watch, account_line
@@ -90,21 +89,14 @@ def _carried_out(
 def ablation_from(given: dict[str, Any], assignments: Sequence[str], axes: Sequence[str]) -> Ablation:
     """The ablation that file and flags add up to: a flag with several values is an axis, one with a single value changes the base."""
     values = read_file(given["file"]) if given.get("file") else {}
-    base: dict[str, Any] = dict(values.get("base") or {})
-    crossed: dict[str, list[Any]] = dict(values.get("axes") or {})
-    named = {name: _list(given[name]) for name in AXES if given.get(name) is not None}
+    base, crossed = _mapping(values, "base"), _mapping(values, "axes")
+    named = {name: read_list(given[name], _flag(name)) for name in AXES if given.get(name) is not None}
     if ("real_fraction" in named or "pool" in named) and "regime" not in base and "regime" not in named:
         base["regime"] = {"kind": "retain"}
     for name, wanted in named.items():
         if len(wanted) == 1:
             base = merge(base, nested(AXES[name], wanted[0]))
-        else:
-            crossed[AXES[name]] = wanted
-    for text in axes:
-        path, equals, several = text.partition("=")
-        if not equals or not path.strip():
-            raise SettingsProblem(f"--axis: '{text}' is not PATH=VALUE,VALUE,...; write for example --axis model.steps=300,600")
-        crossed[path.strip()] = _list(several)
+    crossed |= _axes(axes, {name: wanted for name, wanted in named.items() if len(wanted) > 1})
     if given.get("gens") is not None:
         base["gens"] = given["gens"]
     if given.get("extractor") is not None:
@@ -113,11 +105,36 @@ def ablation_from(given: dict[str, Any], assignments: Sequence[str], axes: Seque
         base = merge(base, assignment(text))
     layer: dict[str, Any] = {"base": base, "axes": crossed}
     if given.get("seeds") is not None:
-        wanted = _list(given["seeds"])
+        wanted = read_list(given["seeds"], "--seeds")
         layer["seeds"] = wanted if len(wanted) > 1 or "," in given["seeds"] else wanted[0]
     if given.get("nulls") is not None:
         layer["nulls"] = given["nulls"]
     return build(Ablation, {**values, **layer})
+
+
+def _mapping(values: Mapping[str, Any], name: str) -> dict[str, Any]:
+    """A part of the file that flags change; none where it is not there, or empty."""
+    part = values.get(name)
+    if part is not None and not isinstance(part, dict):
+        raise SettingsProblem(f"{name}: {brief(part)} cannot be used; it should be a mapping, such as {{key: value}}")
+    return dict(part or {})
+
+
+def _axes(texts: Sequence[str], flags: Mapping[str, list[Any]]) -> dict[str, list[Any]]:
+    """The axes of --axis and of flags with several values."""
+    crossed = {AXES[name]: wanted for name, wanted in flags.items()}
+    for text in texts:
+        path, equals, several = text.partition("=")
+        if not equals or not path.strip():
+            raise SettingsProblem(f"--axis: {brief(text)} is not PATH=VALUE,VALUE,...; write for example --axis model.steps=300,600")
+        if path.strip() in crossed:
+            raise SettingsProblem(f"--axis: {brief(path.strip())} is given twice; name all its values at one place")
+        crossed[path.strip()] = read_list(several, "--axis")
+    return crossed
+
+
+def _flag(name: str) -> str:
+    return "--" + name.replace("_", "-")
 
 
 def finish(folder: Path, chosen: Ablation, runs: Sequence[Run], after: Sequence[Standing], method: str) -> tuple[list[Path], Record]:
@@ -220,19 +237,11 @@ def _diverged(one: Standing) -> bool:
 
 
 def _options(given: Sequence[str]) -> dict[str, str]:
-    pairs = [text.partition("=") for text in given]
-    for key, equals, _ in pairs:
+    options: dict[str, str] = {}
+    for key, equals, value in (text.partition("=") for text in given):
         if not equals or not key.strip():
-            raise SettingsProblem(f"--engine-option: '{key}' is not KEY=VALUE; write for example --engine-option partition=gpu")
-    return {key.strip(): value for key, _, value in pairs}
-
-
-def _list(text: str) -> list[Any]:
-    """`0,0.1,0.5` -> [0, 0.1, 0.5], each read as YAML; commas inside brackets do not part."""
-    try:
-        found = yaml.safe_load(f"[{text}]")
-    except yaml.YAMLError:
-        found = None
-    if not isinstance(found, list) or not found:
-        raise SettingsProblem(f"'{text}' is no list of values; write them with commas, for example 0,0.1,0.5")
-    return found
+            raise SettingsProblem(f"--engine-option: {brief(key)} is not KEY=VALUE; write for example --engine-option partition=gpu")
+        if key.strip() in options:
+            raise SettingsProblem(f"--engine-option: {brief(key.strip())} is given twice; keep one of the two")
+        options[key.strip()] = value
+    return options

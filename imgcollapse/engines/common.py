@@ -6,8 +6,8 @@ from typing import Any, TypeVar
 
 from imgcollapse import store, streams, worker
 from imgcollapse.engines.crew import Crew
-from imgcollapse.errors import InUseProblem, SettingsProblem
-from imgcollapse.settings import Settings, build, read_file
+from imgcollapse.errors import InUseProblem, SettingsProblem, brief
+from imgcollapse.settings import Settings, build, read_file, read_value
 
 LOG = "worker.log"  # in a run's folder: what its worker said
 
@@ -15,11 +15,21 @@ T = TypeVar("T", bound=Settings)
 
 
 def read_options(options: type[T], crew: Crew) -> T:
-    """The engine's options, typed. Raises SettingsProblem that names the known ones."""
+    """The engine's options, typed: what is text (a partition `0042`, an account `no`) is taken as it is written, all else is read as YAML.
+
+    Raises SettingsProblem that names the known ones.
+    """
+    texts = {name for name, field in options.model_fields.items() if field.annotation in (str, str | None)}
+    values = {key: value if key in texts else option(key, value) for key, value in crew.options.items()}
     try:
-        return build(options, crew.options)
+        return build(options, values)
     except SettingsProblem as error:
         raise SettingsProblem(f"--engine-option {error}") from None
+
+
+def option(key: str, text: str) -> Any:
+    """An engine's option, read as YAML. Raises SettingsProblem."""
+    return read_value(text, f"--engine-option {key}: {brief(text)}")
 
 
 def carry_out(run: Path) -> int:

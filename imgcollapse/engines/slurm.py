@@ -13,11 +13,10 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
-import yaml
 from pydantic import Field, NonNegativeInt
 
 from imgcollapse import progress, store, worker
-from imgcollapse.engines.common import carry_out, left_undone, read_options
+from imgcollapse.engines.common import carry_out, left_undone, option, read_options
 from imgcollapse.engines.crew import Crew
 from imgcollapse.errors import SettingsProblem
 from imgcollapse.files import to_json, write_text
@@ -124,7 +123,7 @@ def _executor(submitit: Any, folder: Path, crew: Crew) -> Any:
         raise SettingsProblem(f"--engine slurm: there is no `{missing[0]}` here; run the command on a machine of the Slurm cluster")
     own = {key: value for key, value in crew.options.items() if not key.startswith("slurm_")}
     options = read_options(SlurmOptions, Crew(crew.jobs, crew.threads, own))
-    more = {key.removeprefix("slurm_"): yaml.safe_load(value) for key, value in crew.options.items() if key.startswith("slurm_")}
+    more = {key.removeprefix("slurm_"): option(key, value) for key, value in crew.options.items() if key.startswith("slurm_")}
     # a time-out is no failure while every job finishes a generation, which `Errand.checkpoint` sees to
     executor = submitit.SlurmExecutor(folder=folder, max_num_timeout=10**6)
     exports = [f"export {name}={value}" for name, value in crew.environment().items()]

@@ -5,8 +5,6 @@ import shlex
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from imgcollapse import store
 from imgcollapse.ablation import ABLATION
 from imgcollapse.files import read_json
@@ -16,6 +14,7 @@ from imgcollapse.report.findings import Findings
 from imgcollapse.report.panels import NULL, judged
 from imgcollapse.summary import Record, spanned
 from imgcollapse.worker import WORKER
+from imgcollapse.yaml12 import YamlProblem, dump, load
 
 HEADLINE = ("recall", "coverage", "fd")  # the first of them that was judged is what the answer is about
 MENTIONED = 8  # arms whose differences the answer spells out
@@ -194,12 +193,12 @@ def _shortest(options: Any) -> Any:
 def _as_yaml(value: Any) -> str:
     """The value as --set reads it: as plain as possible."""
     ways = [value] if isinstance(value, str) else []
-    ways += [json.dumps(value, ensure_ascii=False), yaml.safe_dump(value, default_flow_style=True, width=10**9).strip("\n.")]
-    return next((text for text in ways if _reads_as(text, value)), ways[-1])
+    ways += [json.dumps(value, ensure_ascii=False), dump(value, flow=True)]
+    return next(text for text in ways if _reads_as(text, value))
 
 
 def _reads_as(text: str, value: Any) -> bool:
     try:
-        return bool(yaml.safe_load(text) == value)
-    except yaml.YAMLError:
+        return repr(load(text)) == repr(value)  # 1, 1.0 and true are equal, but not the same
+    except YamlProblem:
         return False
