@@ -12,10 +12,13 @@ import pytest
 
 @pytest.fixture(autouse=True, scope="session")
 def _own_folders(tmp_path_factory: pytest.TempPathFactory) -> None:
-    """One data folder for the whole session, so that a classifier is trained once."""
+    """One data folder for the whole session and all its processes, so that a classifier is trained once."""
     for name in [name for name in os.environ if name.startswith("IMGCOLLAPSE_")]:
         del os.environ[name]
-    os.environ["IMGCOLLAPSE_DATA"] = str(tmp_path_factory.mktemp("data"))
+    base = tmp_path_factory.getbasetemp()
+    data = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "data"
+    data.mkdir(exist_ok=True)
+    os.environ["IMGCOLLAPSE_DATA"] = str(data)
     os.environ["HF_HUB_OFFLINE"] = "1"
 
 
