@@ -3,9 +3,10 @@
 import json
 import shutil
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, overload
 
 import yaml
@@ -147,12 +148,15 @@ class Kept:
             shutil.rmtree(draft, ignore_errors=True)
             raise
 
-    def fix(self, name: str, record: dict[str, Any]) -> None:
-        """Writes a record of the run, once. Raises OtherStudyProblem where it was written before and said something else."""
+    def fix(self, name: str, record: dict[str, Any], beside: Mapping[str, Any] = MappingProxyType({})) -> None:
+        """Writes a record of the run, once. Raises OtherStudyProblem where it was written before and said something else.
+
+        What there is in `beside` is written with it, and may be another later.
+        """
         path = self.run / name
         if not path.exists():
-            write_text(path, to_json(record))
-        before, now = read_json(path), json.loads(to_json(record))
+            write_text(path, to_json({**record, **{key: value for key, value in beside.items() if value}}))
+        before, now = {key: value for key, value in read_json(path).items() if key not in beside}, json.loads(to_json(record))
         if before != now:
             begun = first_difference(before, now)
             raise OtherStudyProblem(f"{path}: the run was begun with {begun}; put the data and classifiers back, or choose another --out")

@@ -11,7 +11,7 @@ from rich.table import Table
 
 from imgcollapse import environment, machine, published
 from imgcollapse.commands.common import machine_from
-from imgcollapse.datasets import DATASETS
+from imgcollapse.datasets import DATASETS, torchvision_sets
 from imgcollapse.errors import SettingsProblem
 from imgcollapse.extractors import EXTRACTORS, weights, with_weights
 from imgcollapse.metrics import METRICS
@@ -76,8 +76,7 @@ def doctor(given: dict[str, Any]) -> int:
     }
     for kind, dataset in DATASETS.items():
         if dataset.files:
-            there = (folder / dataset.files).is_dir()
-            rows[f"data: {kind}"] = "there" if there else f"not there: the first use downloads it, or put it into {folder / dataset.files}"
+            rows[f"data: {kind}"] = torchvision_sets.state(dataset.files, folder)
     rows["data: digits"] = "there (bundled with scikit-learn)"
     rows |= of_weights
     out = Console(width=None if sys.stdout.isatty() else 140)
