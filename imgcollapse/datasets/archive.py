@@ -25,7 +25,7 @@ class Archive(Dataset):
     held_out_share: float = Field(0.25, gt=0, lt=1, description="share held out where no archive is")
 
     def read(self, seed: int, extra: int) -> World:
-        """uint8 [N, C, H, W], C = 1 if all pictures are grey, else 3; classes are the numbers in dataset.json, or folders (see `classed`)."""
+        """uint8 [N, C, H, W], C = 1 if all pictures are grey, else 3; the classes are those of `classed`."""
         archives = _matches(self.path)
         others = _matches(self.held_out) if self.held_out else []
         for file in archives:

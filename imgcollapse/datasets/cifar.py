@@ -1,5 +1,6 @@
-"""CIFAR-10's own files: seven pickles, in a folder or still in their archive. A pickle is a program, so only the published ones are loaded."""
+"""CIFAR-10's own files: seven pickles, in a folder or an archive. A pickle is a program, so only the published ones are loaded."""
 
+import os
 import pickle
 import tarfile
 import warnings
@@ -35,13 +36,13 @@ Contents = Callable[[str], tuple[str, bytes]]  # of a file by its name: where it
 def find(root: Path) -> dict[str, Path]:
     """Those of the seven files that are in the data folder, by their names: each its own path, or that of the archive with all of them."""
     folders = (root / FOLDER, root / FOLDER / FOLDER, root / "cifar-10-python" / FOLDER)  # some programs unpack one deeper
-    found = {}
+    found: dict[str, Path] = {}
     for name in SUMS:
-        there = [folder / name for folder in folders if (folder / name).exists()]
+        there = [folder / name for folder in folders if os.path.exists(folder / name)]
         found |= {name: there[0]} if there else {}
     if len(found) == len(SUMS):
         return found
-    packed = [place / name for place in (root, root / FOLDER) for name in ARCHIVES if (place / name).exists()]
+    packed = [place / name for place in (root, root / FOLDER) for name in ARCHIVES if os.path.exists(place / name)]
     return dict.fromkeys(SUMS, packed[0]) if packed else found
 
 

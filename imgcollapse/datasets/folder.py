@@ -22,7 +22,7 @@ class Folder(Dataset):
     held_out_share: float = Field(0.25, gt=0, lt=1, description="share held out where no folder is")
 
     def read(self, seed: int, extra: int) -> World:
-        """uint8 [N, C, H, W], C = 1 if all pictures are grey, else 3; classes are the folders in order of their names (see `classed`)."""
+        """uint8 [N, C, H, W], C = 1 if all pictures are grey, else 3; the classes are those of `classed`."""
         root = Path(self.path).expanduser()
         if self.held_out is None:
             train, other = parted(of_folder(root))

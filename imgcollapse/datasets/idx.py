@@ -5,7 +5,7 @@ import math
 import os
 import struct
 from pathlib import Path
-from typing import IO
+from typing import BinaryIO
 
 import torch
 from torch import Tensor
@@ -25,11 +25,11 @@ def find(folder: Path) -> dict[str, Path]:
     In `folder/raw` or `folder`; called `train-images-idx3-ubyte` or `train-images.idx3-ubyte`; with `.gz` or without; in a folder of their
     own name too, as some programs unpack them. Where a file is there several times, the first of these counts.
     """
-    found = {}
+    found: dict[str, Path] = {}
     for name in IDX:
         forms = [f"{called}{end}" for end in ("", ".gz") for called in (name, name.replace("-idx", ".idx"))]
         places = [place / form for place in (folder / "raw", folder) for form in forms]
-        there = [path for place in places for path in (place, place / place.name) if path.exists() and not path.is_dir()]
+        there = [path for place in places for path in (place, place / place.name) if os.path.exists(path) and not os.path.isdir(path)]
         found |= {name: there[0]} if there else {}
     return found
 
@@ -50,12 +50,12 @@ def _read(file: Path, axes: int) -> Tensor:
         opened.seek(0)
         try:
             shape, values = _values(gzip.GzipFile(fileobj=opened) if packed else opened, axes)
-        except (ValueError, EOFError, OSError) as error:  # gzip has an error of its own for each kind of damage
+        except Exception as error:  # gzip and zlib have an error of their own for each kind of damage
             raise ValueError(f"its {size} bytes are no whole IDX file ({error})") from None
         return torch.frombuffer(bytearray(values), dtype=torch.uint8).view(shape)
 
 
-def _values(file: IO[bytes], axes: int) -> tuple[list[int], bytes]:
+def _values(file: BinaryIO | gzip.GzipFile, axes: int) -> tuple[list[int], bytes]:
     head = file.read(4 + 4 * axes)
     if len(head) < 4 + 4 * axes or head[:4] != bytes((0, 0, 8, axes)):
         raise ValueError(f"its header is not that of unsigned bytes along {axes} axes")

@@ -2,6 +2,7 @@
 
 import io
 import shutil
+from collections.abc import Sequence
 from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import Any, ClassVar, Literal
@@ -60,7 +61,7 @@ def state(files: str, data_dir: Path) -> str:
     if not absent:
         return "there"
     if there:
-        return f"not whole: put {', '.join(absent)} into {_inside(files, data_dir)}"
+        return f"not whole: put {_listed(absent)} into {_inside(files, data_dir)}"
     return f"not there: the first use downloads it, or put it into {data_dir / files}"
 
 
@@ -84,12 +85,12 @@ def _found(files: str, kind: str) -> dict[str, Path]:
     there, inside = _look(files, root), _inside(files, root)
     elsewhere = "name another folder with --data-dir or IMGCOLLAPSE_DATA, or use --dataset digits"
     if not there:
-        cure = f"without a network, put {', '.join(_wanted(files))} into {inside}, {elsewhere}"
+        cure = f"without a network, put {_listed(_wanted(files))} into {inside}, {elsewhere}"
         with problems_at(f"{kind}: not in {root}, and the download failed", cure):
             there = _downloaded(files, kind, root)
     absent = [name for name in _wanted(files) if name not in there]
     if absent:
-        raise DataProblem(f"{kind}: {', '.join(absent)} {'is' if len(absent) == 1 else 'are'} not in {inside}; put them there, {elsewhere}")
+        raise DataProblem(f"{kind}: {_listed(absent)} {'is' if len(absent) == 1 else 'are'} not in {inside}; put them there, {elsewhere}")
     return there
 
 
@@ -106,6 +107,10 @@ def _inside(files: str, root: Path) -> Path:
     return root / files if files == cifar.FOLDER else root / files / "raw"
 
 
+def _listed(names: Sequence[str]) -> str:
+    return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
+
+
 def _downloaded(files: str, kind: str, root: Path) -> dict[str, Path]:
     """The files after a download, which goes into a draft and takes its place by a rename when it is whole."""
     draft, place = root / f".{files}.draft", _inside(files, root)
@@ -119,10 +124,19 @@ def _downloaded(files: str, kind: str, root: Path) -> dict[str, Path]:
             with redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()):  # torchvision's own progress
                 _source(SOURCES[files])(draft, download=True)
             place.parent.mkdir(exist_ok=True)
-            _inside(files, draft).rename(place)  # an empty folder may be there
+            _move(_inside(files, draft), place)
         finally:
             shutil.rmtree(draft, ignore_errors=True)
     return _look(files, root)
+
+
+def _move(draft: Path, place: Path) -> None:
+    """Into its place as a whole, or file by file where other files lie there; none of the set's own do."""
+    if not place.is_dir() or not any(place.iterdir()):
+        draft.rename(place)
+        return
+    for file in draft.iterdir():
+        file.rename(place / file.name)
 
 
 def _source(name: str) -> Any:
