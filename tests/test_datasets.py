@@ -2,12 +2,15 @@
 
 import contextvars
 import errno
+import gzip
 import hashlib
 import json
 import math
 import os
 import pickle
+import shutil
 import struct
+import tarfile
 import threading
 import time
 import warnings
@@ -20,16 +23,17 @@ from urllib.error import URLError
 import numpy as np
 import pytest
 import torch
+from click.testing import CliRunner
 from PIL import Image
 from pydantic import BaseModel
 
-from imgcollapse import machine, progress
+from imgcollapse import cli, machine, progress
 from imgcollapse.datasets import DATASETS, AnyDataset, Dataset, cifar, load
 from imgcollapse.datasets.archive import Archive
 from imgcollapse.datasets.digits import Digits
 from imgcollapse.datasets.folder import Folder
 from imgcollapse.datasets.idx import IDX
-from imgcollapse.datasets.torchvision_sets import Cifar10, FashionMnist, Mnist, _source
+from imgcollapse.datasets.torchvision_sets import CLOTHES, Cifar10, FashionMnist, Mnist, _source, state
 from imgcollapse.datasets.toys import MODES, SPREAD, Gaussian, Grid25
 from imgcollapse.errors import DataProblem, SettingsProblem
 from imgcollapse.images import REAL, ImageSet, World
@@ -359,6 +363,131 @@ def test_idx_files_are_read_as_they_are(data_dir: Path) -> None:
         assert len(label) == len({one.numpy().tobytes() for one in part.pixels})
     fashion = load(FashionMnist(), seed=0)
     assert fashion.classes[0] == "T-shirt/top" and fashion.train.pixels.shape == (30, 1, 28, 28)
+
+
+def gzipped(content: bytes) -> bytes:
+    return gzip.compress(content, 1)
+
+
+FORMS: dict[str, Callable[[str, bytes], tuple[str, bytes]]] = {
+    "dotted": lambda name, content: (f"raw/{name.replace('-idx', '.idx')}", content),
+    "packed": lambda name, content: (f"raw/{name}.gz", gzipped(content)),
+    "dotted and packed": lambda name, content: (f"raw/{name.replace('-idx', '.idx')}.gz", gzipped(content)),
+    "without raw": lambda name, content: (name, content),
+    "packed without raw": lambda name, content: (f"{name}.gz", gzipped(content)),
+    "in a folder of its own name": lambda name, content: (f"{name}/{name}", content),
+    "dotted in a folder of its own name": lambda name, content: (
+        f"raw/{name.replace('-idx', '.idx')}/{name.replace('-idx', '.idx')}",
+        content,
+    ),
+    "unpacked by a browser that kept the name": lambda name, content: (f"raw/{name}.gz", content),
+    "packed without a suffix": lambda name, content: (f"raw/{name}", gzipped(content)),
+    "each in another form": lambda name, content: (f"raw/{name}.gz", gzipped(content)) if "images" in name else (name, content),
+}
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_idx_files_in_all_their_forms(form: str, data_dir: Path, tmp_path: Path) -> None:
+    raw = write_idx(data_dir / "MNIST" / "raw", 30, 20)
+    plain = load(Mnist(), 0).record()
+    shutil.move(raw, tmp_path / "plain")
+    assert state("MNIST", data_dir).startswith("not there: the first use downloads it")
+    for name in IDX:
+        place, content = FORMS[form](name, (tmp_path / "plain" / name).read_bytes())
+        (data_dir / "MNIST" / place).parent.mkdir(parents=True, exist_ok=True)
+        (data_dir / "MNIST" / place).write_bytes(content)
+    assert load(Mnist(), 0).record() == plain and state("MNIST", data_dir) == "there"
+    assert sorted(entry.name for entry in data_dir.iterdir()) == ["MNIST"], "nothing is made where nothing has to be"
+
+
+def test_the_names_of_classes_are_those_of_torchvision() -> None:
+    assert tuple(_source("FashionMNIST").classes) == CLOTHES
+    assert [name[:1] for name in _source("MNIST").classes] == list("0123456789")
+    source = _source("CIFAR10")
+    assert dict([*source.train_list, *source.test_list, [source.meta["filename"], source.meta["md5"]]]) == cifar.SUMS
+    assert cifar.ARCHIVES[0] == source.filename and source.base_folder == cifar.FOLDER
+
+
+def test_a_set_that_is_not_whole_is_not_there(data_dir: Path, monkeypatch: Monkey) -> None:
+    monkeypatch.setattr(_source("MNIST"), "download", lambda mnist: pytest.fail("what there is stays as it is"))
+    raw = write_idx(data_dir / "MNIST" / "raw", 20, 10)
+    for name in IDX[2:]:
+        (raw / name).unlink()
+    said = f"{IDX[2]} and {IDX[3]}"
+    problem(Mnist(), f"mnist: {said} are not in {raw}; put them there, name another folder with --data-dir")
+    assert state("MNIST", data_dir) == f"not whole: put {said} into {raw}"
+    assert CliRunner().invoke(cli.main, ["doctor", "--data-dir", str(data_dir)]).output.count("not whole: put") == 1
+
+
+@pytest.mark.parametrize("there", ["MNIST", "MNIST/raw", "MNIST/raw/.DS_Store"])
+def test_an_empty_folder_is_filled(there: str, data_dir: Path, monkeypatch: Monkey) -> None:
+    (data_dir / there).mkdir(parents=True)
+    assert state("MNIST", data_dir).startswith("not there")
+    monkeypatch.setattr(_source("MNIST"), "download", lambda mnist: write_idx(Path(mnist.raw_folder), 30, 20))
+    assert len(load(Mnist(), 0).train) == 30 and state("MNIST", data_dir) == "there"
+    assert sorted(entry.name for entry in data_dir.iterdir()) == [".MNIST.lock", "MNIST"] and (data_dir / there).is_dir()
+
+
+@pytest.mark.parametrize("damage", ["cut", "flipped", "more", "header", "huge", "pipe"])
+def test_damaged_packed_idx_files(damage: str, data_dir: Path) -> None:
+    raw = write_idx(data_dir / "MNIST" / "raw", 20, 10)
+    file = raw / f"{IDX[0]}.gz"
+    content = (raw / IDX[0]).read_bytes()
+    (raw / IDX[0]).unlink()
+    packed = bytearray(gzipped(content))
+    packed[len(packed) // 2] ^= 255
+    spoiled = {
+        "cut": gzipped(content)[:-200],
+        "flipped": bytes(packed),
+        "more": gzipped(content + b"x"),
+        "header": gzipped(b"\1" + content),
+        "huge": gzipped(struct.pack(">4I", 0x803, 2**31, 2**31, 28) + content),
+    }
+    if damage == "pipe":
+        os.mkfifo(file)
+        problem(Mnist(), f"{file}: it is a device, a pipe or a socket", "put a whole copy in its place")
+    else:
+        file.write_bytes(spoiled[damage])
+        problem(Mnist(), f"{file}: its {len(spoiled[damage])} bytes are no whole IDX file (", "put a whole copy in its place")
+    assert os.path.lexists(file)
+
+
+@pytest.mark.parametrize(
+    "form", ["cifar-10-python.tar.gz", "cifar-10-python.tar", "cifar-10-batches-py/cifar-10-python.tar.gz", "deeper", "beside"]
+)
+def test_cifar_in_all_its_forms(form: str, data_dir: Path, tmp_path: Path, monkeypatch: Monkey) -> None:
+    folder = write_cifar(data_dir, monkeypatch)
+    plain = load(Cifar10(), 0).record()
+    shutil.move(folder, tmp_path / "plain")
+    assert state(cifar.FOLDER, data_dir).startswith("not there")
+    if form in ("deeper", "beside"):
+        place = data_dir / (cifar.FOLDER if form == "deeper" else "cifar-10-python")
+        shutil.copytree(tmp_path / "plain", place / cifar.FOLDER)
+    else:
+        (data_dir / form).parent.mkdir(exist_ok=True)
+        with tarfile.open(data_dir / form, "w:gz" if form.endswith(".gz") else "w") as archive:
+            archive.add(tmp_path / "plain", cifar.FOLDER)
+    before = sorted(data_dir.rglob("*"))
+    assert load(Cifar10(), 0).record() == plain and state(cifar.FOLDER, data_dir) == "there"
+    assert sorted(data_dir.rglob("*")) == before, "nothing is unpacked"
+
+
+def test_damaged_archives_of_cifar(data_dir: Path, tmp_path: Path, monkeypatch: Monkey) -> None:
+    shutil.move(write_cifar(data_dir, monkeypatch), tmp_path / "plain")
+    file = data_dir / "cifar-10-python.tar.gz"
+    with tarfile.open(file, "w:gz") as archive:
+        archive.add(tmp_path / "plain", cifar.FOLDER)
+    whole = file.read_bytes()
+    file.write_bytes(whole[: len(whole) // 2])
+    problem(Cifar10(), f"{file}: ", "put a whole copy in its place")
+    (tmp_path / "plain" / "test_batch").unlink()
+    with tarfile.open(file, "w:gz") as archive:
+        archive.add(tmp_path / "plain", cifar.FOLDER)
+    problem(Cifar10(), f"{file}: holds no test_batch", "put a whole copy in its place")
+    (tmp_path / "plain" / "test_batch").write_bytes(b"cos\nsystem\n(S'false'\ntR.")
+    with tarfile.open(file, "w:gz") as archive:
+        archive.add(tmp_path / "plain", cifar.FOLDER)
+    problem(Cifar10(), f"{file}: test_batch: its 24 bytes are not the published ones", "put a whole copy in its place")
 
 
 def test_cifar_is_read_channels_first_and_in_silence(data_dir: Path, monkeypatch: Monkey) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import random
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -20,10 +21,16 @@ from imgcollapse.errors import DataProblem
 from imgcollapse.images import ImageSet
 
 
+@cache
+def bundled() -> tuple[Any, Any]:
+    """uint8 [1797, 8, 8] and int [1797]."""
+    pixels, labels = load_digits(return_X_y=True)
+    return (pixels * 255 / 16).astype(np.uint8).reshape(-1, 8, 8), labels
+
+
 def class_folders(root: Path, counts: dict[int, int]) -> Path:
     """So many of scikit-learn's digits of each class, as PNG files in class folders."""
-    pixels, labels = load_digits(return_X_y=True)
-    pictures = (pixels * 255 / 16).astype(np.uint8).reshape(-1, 8, 8)
+    pictures, labels = bundled()
     for digit, count in counts.items():
         (root / str(digit)).mkdir(parents=True)
         for number, picture in enumerate(pictures[labels == digit][:count]):
