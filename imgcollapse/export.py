@@ -26,7 +26,7 @@ from imgcollapse.images import ImageSet
 Export = Literal["imagefolder", "npz"]
 RECORD = "CARD.json"  # in a placed folder: of what it is, and the SHA-256 of every other file
 NO_CLASS = "unlabelled"
-CURE = "nothing is ever overwritten; remove it, or choose another --out"
+CURE = "nothing is ever overwritten; move it elsewhere, or choose another --out"
 DEVICES = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.I)  # names that Windows keeps for itself
 
 

@@ -112,9 +112,13 @@ def _read(path: Path, dim: int) -> Moments:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as held:
             mean, covariance = (torch.from_numpy(held[name].astype(np.float64)) for name in ("mu", "sigma"))
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
-        raise DataProblem(f"{path}: holds no arrays mu and sigma, or is damaged; fetch it again from {SOURCE}, or delete it") from error
+        raise DataProblem(
+            f"{path}: holds no arrays mu and sigma, or is damaged; fetch it again from {SOURCE}, or move it elsewhere"
+        ) from error
     if mean.shape != (dim,) or covariance.shape != (dim, dim):
-        raise DataProblem(f"{path}: is of {tuple(covariance.shape)} features, not {dim}; fetch it again from {SOURCE}, or delete it")
+        raise DataProblem(
+            f"{path}: is of {tuple(covariance.shape)} features, not {dim}; fetch it again from {SOURCE}, or move it elsewhere"
+        )
     return Moments(mean, covariance, CIFAR10)
 
 

@@ -230,7 +230,9 @@ def _of_theirs(path: Path, array: NDArray[Any]) -> ImageSet:
 def _finite(path: Path, name: str, array: NDArray[Any]) -> torch.Tensor:
     wrong = 0 if array.dtype == np.uint8 else int((~np.isfinite(array)).any(axis=-1).sum())
     if wrong:
-        raise DataProblem(f"{path}: {wrong:,} points in {name} are not finite; take them out, or look why they are there")
+        raise DataProblem(
+            f"{path}: {wrong:,} points in {name} are not finite; write the set again without them, or look why they are there"
+        )
     return torch.from_numpy(array)
 
 

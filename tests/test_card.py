@@ -481,7 +481,7 @@ def test_what_somebody_changed_is_not_overwritten(change: Callable[[Path], None]
     change(out)
     before = files(out)
     with pytest.raises(
-        OtherStudyProblem, match=re.escape(str(out)) + r".*; nothing is ever overwritten; remove it, or choose another --out$"
+        OtherStudyProblem, match=re.escape(str(out)) + r".*; nothing is ever overwritten; move it elsewhere, or choose another --out$"
     ):
         write(chain("bootstrap"), 1, out)
     assert files(out) == before and list(out.parent.iterdir()) == [out]

@@ -233,7 +233,8 @@ def test_something_else_is_not_overwritten(to: str, chain: Callable[[str], Path]
         wrong = call(chain("digits"), "--gen", 1, "--to", to, "--out", place)
         assert wrong.exit_code == 5 and wrong.stdout == ""
         assert (
-            wrong.stderr == f"imgcollapse: {place}: holds something else; nothing is ever overwritten; remove it, or choose another --out\n"
+            wrong.stderr
+            == f"imgcollapse: {place}: holds something else; nothing is ever overwritten; move it elsewhere, or choose another --out\n"
         )
     assert files(mine) == before and len(list(mine.iterdir())) == 3
 

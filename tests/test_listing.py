@@ -76,9 +76,7 @@ def pictures(world: World) -> int:
 # --- names
 
 
-@pytest.mark.parametrize(
-    "suffix", [".jfif", ".JFIF", ".jpe", ".jif", ".JPEG", ".dib", ".pbm", ".pnm", ".PNG", ".webp", ".tga", ".qoi", ".apng"]
-)
+@pytest.mark.parametrize("suffix", [".jfif", ".JFIF", ".jpe", ".jif", ".JPEG", ".dib", ".pbm", ".pnm", ".PNG", ".webp", ".tif", ".apng"])
 def test_pictures_by_all_their_suffixes(suffix: str, tmp_path: Path) -> None:
     root = digits(tmp_path / "set")
     for path in (root / "1").iterdir():
@@ -166,7 +164,8 @@ def test_what_is_no_text_in_a_name_is_escaped(tmp_path: Path) -> None:
     for name in (b"caf\xe9", b"new\nline", "é\u2028".encode()):
         shutil.copytree(root / "0", os.fsdecode(os.fsencode(root) + b"/" + name))
     world, said = loaded(Folder(path=str(root), held_out_share=0.5))
-    assert world.classes == ("0", "caf\\udce9", "new\\nline", "é\\u2028") and len(said) == 1 and said[0].splitlines() == said
+    assert world.classes == ("0", "caf\\udce9", "new\nline", "é\u2028") and len(said) == 1 and said[0].splitlines() == said
+    assert said[0].endswith(r": 0, caf\udce9, new\nline, é\u2028")
     json.dumps(world.record(), ensure_ascii=False).encode()
     (Path(os.fsdecode(os.fsencode(root) + b"/caf\xe9")) / "bad.png").write_text("no picture")
     with pytest.raises(DataProblem) as caught:

@@ -128,7 +128,7 @@ def test_what_cannot_be_used_is_one_line(cifar10: World, tmp_path: Path) -> None
         (wrong.read_bytes(), r"is of \(3, 3\) features, not 12"),
     ):
         path.write_bytes(content)
-        with pytest.raises(DataProblem, match=f"^{path}: {said}; fetch it again from https://.*, or delete it$"):
+        with pytest.raises(DataProblem, match=f"^{path}: {said}; fetch it again from https://.*, or move it elsewhere$"):
             published.as_published(Eye(), cifar10, cifar10.held_out.pixels)
     with pytest.raises(DataProblem, match="1 samples have no covariance"):
         published.as_published(Eye(), cifar10, cifar10.held_out.pixels[:1])

@@ -501,7 +501,7 @@ def test_nothing_but_this_very_scoring_is_overwritten(chain: Path, monkeypatch: 
             wrong = call(*arguments)
             assert wrong.exit_code == 5 and Path("mine.json").read_text() == text
             assert wrong.stderr == (
-                "imgcollapse: mine.json: holds something else; nothing is ever overwritten; remove it, or choose another --out\n"
+                "imgcollapse: mine.json: holds something else; nothing is ever overwritten; move it elsewhere, or choose another --out\n"
             )
 
 

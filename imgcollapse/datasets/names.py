@@ -6,8 +6,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import PurePath
 
 SUFFIXES = (
-    *(".png", ".jpg", ".jpeg", ".apng", ".jpe", ".jif", ".jfif", ".jp2", ".j2k", ".jpx", ".bmp", ".dib", ".webp", ".avif", ".gif"),
-    *(".tif", ".tiff", ".ppm", ".pgm", ".pbm", ".pnm", ".tga", ".qoi"),
+    *(".png", ".jpg", ".jpeg", ".apng", ".jpe", ".jif", ".jfif", ".bmp", ".dib", ".webp", ".gif"),
+    *(".tif", ".tiff", ".ppm", ".pgm", ".pbm", ".pnm"),
 )  # of pictures, in any case
 SYSTEM_FOLDERS = {
     *("__macosx", "network trash folder", "temporary items"),  # macOS
@@ -42,8 +42,13 @@ def passed_over_folder(name: str) -> str | None:
     return f"in {shown(name)}" if system else None
 
 
+def text(name: str) -> str:
+    """The name as text for records: bytes of a file name that are no text stand as `\\udce9`."""
+    return name.encode(errors="backslashreplace").decode()
+
+
 def shown(name: str) -> str:
-    """The name as text of one line that any file and terminal takes: what is no text in it stands there as an escape."""
+    """The name as text of one line, for messages: ends of lines and control characters stand as escapes, too."""
     odd = ("Cc", "Cs", "Zl", "Zp")
     return "".join(c.encode("unicode_escape").decode() if unicodedata.category(c) in odd else c for c in name)
 
@@ -62,6 +67,6 @@ def in_words(passed: Mapping[str, int]) -> str:
 
 
 def shortened(every: Iterable[str]) -> str:
-    """All names, or of many the first ones and the last."""
-    known = list(every)
+    """All names, as `shown`, or of many the first ones and the last."""
+    known = [shown(name) for name in every]
     return ", ".join(known if len(known) <= SHOWN + 2 else [*known[:SHOWN], "...", known[-1]])

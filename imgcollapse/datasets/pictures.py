@@ -14,7 +14,7 @@ from torch import Tensor
 from imgcollapse import progress
 from imgcollapse.datasets.dataset import LEAST, order, problems_at, stratified
 from imgcollapse.datasets.labels import ALONE, Classed, Key, classes_of, passed_over
-from imgcollapse.datasets.names import in_words, shortened, shown
+from imgcollapse.datasets.names import in_words, shortened, shown, text
 from imgcollapse.errors import DataProblem
 from imgcollapse.images import ImageSet, World
 
@@ -29,10 +29,10 @@ class Listed(NamedTuple):
 
 def world_of(kind: str, stem: str, train: Sequence[Classed], held_out: Sequence[Classed], share: float) -> World:
     """Reads the pictures; without held-out ones, holds out a fixed random `share` of each class. Says what it reads and passes over."""
-    name = f"{kind}-{shown(stem).encode()[:120].decode(errors='ignore')}" if stem else kind
+    name = f"{kind}-{text(stem).encode()[:120].decode(errors='ignore')}" if stem else kind
     keys = classes_of(train, held_out)
     number = {key: label for label, key in enumerate(keys)}
-    classes = tuple(ALONE if key is None else shown(str(key)) for key in keys)
+    classes = tuple(ALONE if key is None else text(str(key)) for key in keys)
     files, others = ([Listed(entry.place, number[key], entry.read) for part in parts for entry, key in part] for parts in (train, held_out))
     passed = dict(sorted(passed_over([*train, *held_out]).items()))
     _say(name, keys, classes, (len(files), len(others)), passed)
@@ -40,10 +40,10 @@ def world_of(kind: str, stem: str, train: Sequence[Classed], held_out: Sequence[
     if held_out:
         index = order(len(files), kind, "train"), len(files) + order(len(others), kind, "held_out")
         return World(name, images[index[0]], images[index[1]], classes, passed_over=passed)
-    kept, out = stratified(images, share, name)
+    kept, out = stratified(images, share, shown(name))
     without = [classes[label] for label in sorted(set(kept.labels.tolist()) - set(out.labels.tolist()))]
     if without:
-        progress.say(f"{name}: fewer than {LEAST} pictures of {shortened(without)}: all of them are for training, none for judging")
+        progress.say(f"{shown(name)}: fewer than {LEAST} pictures of {shortened(without)}: all of them are for training, none for judging")
     return World(name, kept, out, classes, {"rule": "stratified", "share": share, "judged_without": without}, passed)
 
 
@@ -51,7 +51,7 @@ def _say(name: str, keys: Sequence[Key], classes: Sequence[str], counts: tuple[i
     number = f"{counts[0]:,} pictures" + (f" to learn from and {counts[1]:,} held out" if counts[1] else "")
     by = "numbers" if isinstance(keys[0], int) else "names"
     named = "without classes" if keys == [None] else f"in {len(classes)} classes, in the order of their {by}: {shortened(classes)}"
-    progress.say(f"{name}: {number} {named}" + (f"; passed over: {in_words(passed)}" if passed else ""))
+    progress.say(f"{shown(name)}: {number} {named}" + (f"; passed over: {in_words(passed)}" if passed else ""))
 
 
 def decode(files: Sequence[Listed]) -> Tensor:
