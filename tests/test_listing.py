@@ -463,3 +463,21 @@ def test_content_decides_and_not_the_suffix(tmp_path: Path) -> None:
     Image.open(root / "0" / "0000.png").save(data, "bmp")
     (root / "0" / "0000.png").write_bytes(data.getvalue())
     assert pictures(loaded(Folder(path=str(root)))[0]) == 16
+
+
+def test_a_training_part_alone_is_split_here(tmp_path: Path) -> None:
+    digits(tmp_path / "set" / "train", 8)
+    world, said = loaded(Folder(path=str(tmp_path / "set")))
+    assert world.classes == ("0", "1") and len(world.held_out) == 4 and "in 2 classes" in said[0]
+    digits(tmp_path / "one" / "train", 8, 0).mkdir(parents=True)
+    shutil.copytree(tmp_path / "set" / "train" / "0", tmp_path / "one" / "train", dirs_exist_ok=True)
+    world, said = loaded(Folder(path=str(tmp_path / "one")))
+    assert world.classes == ("train",) and said == ["folder-one: 8 pictures in 1 class, in the order of their names: train"]
+
+
+@pytest.mark.parametrize("content", ["[1]", "5", "{", '{"images": []}', "[" * 100_000, ""])
+def test_another_programs_dataset_json_beside_class_folders(content: str, tmp_path: Path) -> None:
+    root = digits(tmp_path / "set")
+    (root / "dataset.json").write_text(content)
+    world, _ = loaded(Folder(path=str(root)))
+    assert world.classes == ("0", "1") and world.passed_over == {".json": 1}

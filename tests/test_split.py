@@ -129,3 +129,13 @@ def test_a_world_with_small_classes_from_end_to_end(tmp_path: Path) -> None:
     scored = json.loads(call("score", "run", "--against", f"folder:{root}", *few, "--json").stdout)
     assert scored["data"]["split"] == reference["data"]["split"]
     assert 0.8 < scored["judge"]["extractors"]["classifier"]["held_out_accuracy"] <= 1
+
+
+def test_with_held_out_pictures_of_one_class_alone_nobody_is_called_lost(tmp_path: Path) -> None:
+    root = class_folders(tmp_path / "set", {0: 60, 1: 3})
+    few = ["--set", "judge.extractors=[{kind: classifier, steps: 20}]"]
+    said = call("run", "--dataset", f"folder:{root}", "--model", "bootstrap", "--gens", 1, "--out", "run", *few, "--json")
+    (judged,) = json.loads(said.stdout)["scores"]
+    found = judged["extractors"]["classifier"]
+    assert "share_alive_0" not in found["metrics"] and "rare_share" in found["metrics"] and found["metrics"].keys() == found["floor"].keys()
+    assert call("score", "run", "--against", f"folder:{root}", *few).stdout.count("lost") == 0

@@ -22,7 +22,7 @@ class Archive(Dataset):
     kind: Literal["zip"] = "zip"
     path: str = Field(min_length=1, description="an archive, or a pattern for several, such as data/train-*.zip")
     held_out: str | None = Field(None, min_length=1, description="archive or pattern of the held-out part")
-    held_out_share: float = Field(0.25, gt=0, lt=1, description="share held out where no archive is")
+    held_out_share: float = Field(0.25, gt=0, lt=1, description="share of each class that is held out where no archive is")
 
     def read(self, seed: int, extra: int) -> World:
         """uint8 [N, C, H, W], C = 1 if all pictures are grey, else 3; the classes are those of `classed`."""

@@ -19,7 +19,7 @@ class Folder(Dataset):
     kind: Literal["folder"] = "folder"
     path: str = Field(min_length=1, description="folder of class folders, or of train and test (or val) with these")
     held_out: str | None = Field(None, min_length=1, description="folder with the same classes: the held-out part")
-    held_out_share: float = Field(0.25, gt=0, lt=1, description="share held out where no folder is")
+    held_out_share: float = Field(0.25, gt=0, lt=1, description="share of each class that is held out where no folder is")
 
     def read(self, seed: int, extra: int) -> World:
         """uint8 [N, C, H, W], C = 1 if all pictures are grey, else 3; the classes are those of `classed`."""

@@ -67,13 +67,15 @@ def classed(whole: Listing) -> Classed:
 
 
 def parted(whole: Listing) -> tuple[Classed, Classed | None]:
-    """The training part and the held-out part, where the folders at the top are these; else all in one. Raises DataProblem for three."""
+    """The training and the held-out part, where the folders at the top are so called; else all in one. Raises DataProblem for more."""
     whole = _settled(whole)
     listing = whole if whole.index else _unwrapped(whole)
     train = [name for name in listing.first() if name.lower() in PARTS[0]]
     others = [name for name in listing.first() if name.lower() in PARTS[1]]
-    if whole.index or len(train) != 1 or not others or len(train + others) < len(listing.first()):
+    if whole.index or len(train) != 1 or len(train + others) < len(listing.first()):
         return classed(whole), None
+    if not others:  # a training part alone, if it has classes
+        return classed(listing.inside(train[0]) if listing.inside(train[0]).first() else whole), None
     if len(others) > 1:
         there = f"{train[0]}, {', '.join(others[:-1])} and {others[-1]}"
         cure = "set path to the training part and held_out to one of the others, each a folder or archive of its own"
@@ -126,7 +128,7 @@ def _settled(listing: Listing) -> Listing:
     """Without a dataset.json that is another program's: in a folder, many are called so."""
     if listing.index is None or listing.archive:
         return listing
-    with suppress(ValueError, OSError, RecursionError):
+    with suppress(ValueError, TypeError, OSError, RecursionError):
         if "labels" in dict(json.loads(listing.index.read())):
             return listing
     return replace(listing, index=None, others=[*listing.others, (listing.index.parts, ".json")])

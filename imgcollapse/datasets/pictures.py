@@ -50,7 +50,11 @@ def world_of(kind: str, stem: str, train: Sequence[Classed], held_out: Sequence[
 def _say(name: str, keys: Sequence[Key], classes: Sequence[str], counts: tuple[int, int], passed: Mapping[str, int]) -> None:
     number = f"{counts[0]:,} pictures" + (f" to learn from and {counts[1]:,} held out" if counts[1] else "")
     by = "numbers" if isinstance(keys[0], int) else "names"
-    named = "without classes" if keys == [None] else f"in {len(classes)} classes, in the order of their {by}: {shortened(classes)}"
+    named = (
+        "without classes"
+        if keys == [None]
+        else f"in {len(classes)} class{'es' if len(classes) > 1 else ''}, in the order of their {by}: {shortened(classes)}"
+    )
     progress.say(f"{shown(name)}: {number} {named}" + (f"; passed over: {in_words(passed)}" if passed else ""))
 
 
