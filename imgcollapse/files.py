@@ -11,7 +11,7 @@ from hashlib import file_digest, sha256
 from itertools import count
 from pathlib import Path
 from secrets import token_hex
-from typing import Any
+from typing import Any, BinaryIO
 
 from imgcollapse import locks, progress
 from imgcollapse.errors import DataProblem, SettingsProblem, brief, placed_at
@@ -256,3 +256,35 @@ def tried(place: Path, cure: str = "choose another --out") -> None:
         for folder in reversed(made):
             with suppress(OSError):  # another process has put something there
                 folder.rmdir()
+
+
+def open_regular(path: Path) -> BinaryIO:
+    """The file, opened for reading. Raises ValueError for a device, a pipe and a socket, which have no end or never begin.
+
+    It is looked at before, as opening alone does something to some devices, and after, when nobody can put another in its place.
+    Raises OSError as `open` does.
+    """
+    _only_regular(os.stat(path))
+    file = os.fdopen(os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)), "rb")
+    try:
+        _only_regular(os.fstat(file.fileno()))
+    except BaseException:
+        file.close()
+        raise
+    return file
+
+
+def read_regular(path: Path, most: int) -> bytes:
+    """All that is in a file. Raises ValueError where it has more than `most` bytes, before reading any, and as `open_regular` does."""
+    with open_regular(path) as file:
+        size = os.fstat(file.fileno()).st_size
+        if size > most:
+            raise ValueError(f"it has {size:,} bytes, and at most {most:,} are read")
+        return file.read(size)
+
+
+def _only_regular(found: os.stat_result) -> None:
+    if stat.S_ISDIR(found.st_mode):
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+    if not stat.S_ISREG(found.st_mode):
+        raise ValueError("it is a device, a pipe or a socket, and only regular files are opened")

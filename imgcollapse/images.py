@@ -1,8 +1,8 @@
 """`ImageSet`, the one currency between the parts."""
 
 import hashlib
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, Protocol, runtime_checkable
 
 import torch
@@ -113,12 +113,17 @@ class World:
     train:    the training part, in a fixed random order
     held_out: the held-out part, in a fixed random order; no model and no classifier ever learns from it
     classes:  the name of each class; labels index it
+    split:    how the held-out part was chosen, where it was chosen here: rule, share, and the classes `judged_without`
+
+    passed_over: how many of the user's files were not read, by the reason; it is no part of the record, as it decides nothing
     """
 
     name: str
     train: ImageSet
     held_out: ImageSet
     classes: tuple[str, ...]
+    split: Mapping[str, Any] = field(default_factory=dict)
+    passed_over: Mapping[str, int] = field(default_factory=dict)
 
     def shares(self) -> Tensor:
         """float64 [classes]: each class's share of the training part."""
@@ -130,7 +135,8 @@ class World:
         parts = {
             name: {"pictures": len(part), "sha256": part.digest()} for name, part in (("train", self.train), ("held_out", self.held_out))
         }
-        return {"name": self.name, "shape": list(self.train.shape), "classes": list(self.classes), **parts}
+        split = {"split": dict(self.split)} if self.split else {}
+        return {"name": self.name, "shape": list(self.train.shape), "classes": list(self.classes), **parts, **split}
 
 
 @runtime_checkable

@@ -38,7 +38,7 @@ class Judge(Settings):
     """How generations are judged."""
 
     extractors: tuple[AnyExtractor, ...] | None = Field(
-        None, description="features to judge by; none: classifier for pictures, pixels for points; []: no judging"
+        None, description="features to judge by; none: classifier for pictures of several classes, else pixels; []: no judging"
     )
     metrics: tuple[str, ...] | None = Field(None, description="names of metrics; none: all but those that have to be asked for")
     n: PositiveInt | None = Field(None, description="pictures compared; none: as many as are held out and drawn, at most 10,000")
@@ -63,7 +63,8 @@ class Judge(Settings):
                 f"judge.n: {n} pictures cannot be compared: {len(world.held_out)} are held out, {len(world.train)} are for training, "
                 f"{samples} are drawn; set it to at most {there}"
             )
-        chosen = ((Pixels() if world.train.are_points else Classifier()),) if self.extractors is None else self.extractors
+        blind = world.train.are_points or len(world.classes) < 2  # to a classifier
+        chosen = ((Pixels() if blind else Classifier()),) if self.extractors is None else self.extractors
         kinds = [extractor.kind for extractor in chosen]
         for kind in kinds:
             if kinds.count(kind) > 1:

@@ -1,26 +1,31 @@
 """Sets of pictures that any program drew: read whole, checked, and brought into the shape of the real ones."""
 
 import io
+import math
 import os
 import zipfile
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
 from functools import partial
-from pathlib import Path, PurePosixPath
-from typing import Any, ClassVar
+from pathlib import Path
+from typing import IO, Any, ClassVar
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
-from imgcollapse import store
+from imgcollapse import progress, store
 from imgcollapse.datasets.dataset import order, problems_at
-from imgcollapse.datasets.pictures import SUFFIXES, Listed, decode, is_picture
+from imgcollapse.datasets.listing import Listing, check_member, of_archive, of_folder
+from imgcollapse.datasets.names import SUFFIXES, in_words
+from imgcollapse.datasets.pictures import Listed, decode
 from imgcollapse.errors import DataProblem, SettingsProblem
-from imgcollapse.files import MANIFEST, expanded
+from imgcollapse.files import MANIFEST, expanded, open_regular
 from imgcollapse.images import ImageSet, World, marks
 
+Whole = tuple[ImageSet, dict[str, int]]  # a set, and how many files beside it were passed over, by the reason
 OURS, THEIRS = "pixels", "arr_0"  # the array that tells our own .npz from one as guided-diffusion writes it
 
 
@@ -33,6 +38,8 @@ class Samples:
     pictures: how many there are
     images:   all or the first of them, in a random order that is the same for ever and that the pictures alone decide: not their names,
               which may sort them by class
+
+    passed_over: how many other files lie there and were not read, by the reason; it is no part of the record, as it decides nothing
     """
 
     KEYS: ClassVar[tuple[str, ...]] = ("path", "sha256", "pictures")  # of its record
@@ -41,13 +48,15 @@ class Samples:
     sha256: str
     pictures: int
     images: ImageSet
+    passed_over: Mapping[str, int] = field(default_factory=dict)
 
     @classmethod
     def of(cls, path: Path, world: World, most: int | None = None) -> "Samples":
         """Reads the set, and keeps `most` pictures of it. Raises DataProblem for what cannot be read or is not of the world's shape."""
-        pixels = like(world, read(path), path).pixels
+        found, passed = _read(path)
+        pixels = like(world, found, path).pixels
         whole = ImageSet.of(pixels[marks(pixels).argsort()])  # equal pictures have equal marks, so this does not depend on their order
-        return cls(path, whole.digest(), len(whole), whole[order(len(whole), "samples")[:most]])
+        return cls(path, whole.digest(), len(whole), whole[order(len(whole), "samples")[:most]], passed)
 
     def record(self) -> dict[str, Any]:
         """What tells this set from any other. Plain JSON values."""
@@ -61,12 +70,17 @@ def read(path: Path) -> ImageSet:
     [N, D]); a run's folder (its last finished generation) or one generation's. Nothing is ever unpickled.
     Raises DataProblem for what is damaged or something else, SettingsProblem for a run without a finished generation.
     """
+    return _read(path)[0]
+
+
+def _read(path: Path) -> Whole:
+    """The set, and what lies there too and was not read."""
     path = expanded(path)
     if path.is_dir():
         if (path / store.STUDY).is_file():
-            return generation(path)[1]
-        return _kept(path) if (path / store.SAMPLES).is_file() or (path / MANIFEST).is_file() else _folder(path)
-    readers: dict[str, Callable[[Path], ImageSet]] = {".npz": _arrays, ".zip": _archive}
+            return generation(path)[1], {}
+        return (_kept(path), {}) if (path / store.SAMPLES).is_file() or (path / MANIFEST).is_file() else _folder(path)
+    readers: dict[str, Callable[[Path], Whole]] = {".npz": lambda file: (_arrays(file), {}), ".zip": _archive}
     if path.suffix.lower() not in readers:
         wrong = "is no folder, .zip or .npz" if path.exists() else "there is no such file or folder"
         raise DataProblem(f"{path}: {wrong}; name a folder of pictures, a .zip or .npz of them, or a run")
@@ -123,32 +137,27 @@ def _kept(folder: Path) -> ImageSet:
     return _arrays(folder / store.SAMPLES)
 
 
-def _folder(path: Path) -> ImageSet:
-    def fail(error: OSError) -> None:  # os.walk would pass over an unreadable folder without a word
-        raise error
-
-    with problems_at(path, "make it readable, or move it away"):
-        found = [Path(at, name).relative_to(path) for at, _, names in os.walk(path, onerror=fail) for name in names]
-    runs = sorted(file.parent for file in found if file.name == store.STUDY)
+def _folder(path: Path) -> Whole:
+    listing = of_folder(path)
+    runs = sorted(parts[:-1] for parts, _ in listing.others if parts[-1:] == (store.STUDY,))
     if runs:
-        raise DataProblem(f"{path}: holds runs; name one of them, such as {path / runs[0]}")
-    pictures = [path / name for name in sorted(found, key=Path.as_posix) if is_picture(name)]
-    return _pictures(path, [Listed(str(file), 0, partial(_content, file.read_bytes)) for file in pictures])
+        raise DataProblem(f"{path}: holds runs; name one of them, such as {path.joinpath(*runs[0])}")
+    return _pictures(path, listing)
 
 
-def _archive(path: Path) -> ImageSet:
-    cure = "it is cut or no zip archive: copy or make it again"
-    with problems_at(path, cure):
-        archive = zipfile.ZipFile(path)
-    with archive:
-        members = [name for name in sorted(set(archive.namelist())) if is_picture(PurePosixPath(name))]
-        return _pictures(path, [Listed(f"{path}: {name}", 0, partial(_content, partial(archive.read, name))) for name in members])
+def _archive(path: Path) -> Whole:
+    with ExitStack() as stack:
+        return _pictures(path, of_archive(path, stack))
 
 
-def _pictures(path: Path, files: Sequence[Listed]) -> ImageSet:
-    if not files:
-        raise DataProblem(f"{path}: holds no pictures ({', '.join(SUFFIXES)}); name a folder or archive that does")
-    return ImageSet.of(decode(files))
+def _pictures(path: Path, listing: Listing) -> Whole:
+    passed = dict(sorted(listing.reasons().items()))
+    if not listing.pictures:
+        but = f", but {in_words(passed)}" if passed else ""
+        raise DataProblem(f"{path}: holds no pictures ({', '.join(SUFFIXES)}){but}; name a folder or archive that does")
+    if passed:
+        progress.say(f"{path}: {len(listing.pictures):,} pictures; passed over: {in_words(passed)}")
+    return ImageSet.of(decode([Listed(entry.place, 0, partial(_content, entry.read)) for entry in listing.pictures])), passed
 
 
 def _content(content: Callable[[], bytes]) -> bytes:
@@ -167,12 +176,16 @@ def _content(content: Callable[[], bytes]) -> bytes:
 def _arrays(path: Path) -> ImageSet:
     """One of ours, whole, or the pictures of another's."""
     cure = "it is cut, or no .npz of plain arrays: copy or write it again"
-    with problems_at(path, cure), zipfile.ZipFile(path) as archive:
+    with problems_at(path, cure), open_regular(path) as opened, zipfile.ZipFile(opened) as archive:
         names = [name.removesuffix(".npy") for name in archive.namelist() if name.endswith(".npy")]
         wanted = [OURS, "labels", "born"] if OURS in names else [THEIRS] if THEIRS in names else []
         arrays: list[NDArray[Any]] = []
         for name in wanted:
-            with archive.open(f"{name}.npy") as member:
+            info = archive.getinfo(f"{name}.npy")
+            check_member(info)
+            with archive.open(info) as member:
+                _check_header(member, info.file_size)
+                member.seek(0)
                 arrays.append(np.lib.format.read_array(member, allow_pickle=False))
     if not wanted:
         there = f"holds {', '.join(names[:5])}" if names else "holds no arrays"
@@ -188,6 +201,16 @@ def _arrays(path: Path) -> ImageSet:
         there = ", ".join(f"{name} {array.dtype} {_shape(array)}" for name, array in zip(wanted, arrays, strict=True))
         raise DataProblem(f"{path}: holds {there}; write pixels as uint8 [N, C, H, W], labels and born as int64 [N]")
     return ImageSet(_finite(path, OURS, first), *map(torch.from_numpy, others))
+
+
+def _check_header(member: IO[bytes], size: int) -> None:
+    """Raises ValueError where an array's header asks for more or less memory than there are values, before any is taken."""
+    version = np.lib.format.read_magic(member)
+    header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+    shape, _, dtype = header(member)
+    there = size - member.tell()
+    if not dtype.hasobject and (dtype.itemsize == 0 or math.prod(shape) * dtype.itemsize != there):
+        raise ValueError(f"its header says {dtype} {list(shape)}, and {there:,} bytes of values follow")
 
 
 def _of_theirs(path: Path, array: NDArray[Any]) -> ImageSet:
@@ -206,7 +229,9 @@ def _of_theirs(path: Path, array: NDArray[Any]) -> ImageSet:
 def _finite(path: Path, name: str, array: NDArray[Any]) -> torch.Tensor:
     wrong = 0 if array.dtype == np.uint8 else int((~np.isfinite(array)).any(axis=-1).sum())
     if wrong:
-        raise DataProblem(f"{path}: {wrong:,} points in {name} are not finite; take them out, or look why they are there")
+        raise DataProblem(
+            f"{path}: {wrong:,} points in {name} are not finite; write the set again without them, or look why they are there"
+        )
     return torch.from_numpy(array)
 
 

@@ -4,10 +4,11 @@ import json
 import re
 import shutil
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from functools import cache
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, overload
 
 from PIL import Image
@@ -26,6 +27,7 @@ STUDY, REFERENCE, ENVIRONMENT, HISTORY, LOCK = "study.yaml", "reference.json", "
 SAMPLES, LATENTS, SCORES, PROVENANCE, GRID, MODEL = "samples.npz", "latents.npz", "scores.json", "provenance.json", "grid.png", "model"
 _OLDER_PARTS = [f"{name}.part" for name in (STUDY, REFERENCE, ENVIRONMENT, "worker.json", "failed.json")]  # older versions' way of writing
 GENERATION, MENDS = re.compile(r"gen_(\d{3,})"), "run the run's own command again, which mends it"
+JUDGED_BY = ("data", "judge")  # of a run's reference, what decides its numbers
 OWN = ("generation", "model", "samples", "seed", "reference")  # of what made a generation, all that does not follow from the ones before
 
 
@@ -158,13 +160,16 @@ class Kept:
             shutil.rmtree(draft, ignore_errors=True)
             raise
 
-    def fix(self, name: str, record: dict[str, Any]) -> None:
-        """Writes a record of the run, once. Raises OtherStudyProblem where it was written before and said something else."""
+    def fix(self, name: str, record: dict[str, Any], beside: Mapping[str, Any] = MappingProxyType({})) -> None:
+        """Writes a record of the run, once. Raises OtherStudyProblem where it was written before and said something else.
+
+        What there is in `beside` is written with it, and may be another later.
+        """
         path = self.run / name
         before, now = readable(path), json.loads(to_json(record))
         if before is None:
-            write_text(path, to_json(record))
-        elif before != now:
+            write_text(path, to_json({**record, **{key: value for key, value in beside.items() if value}}))
+        elif (before := {key: value for key, value in before.items() if key not in beside}) != now:
             begun = first_difference(before, now)
             raise OtherStudyProblem(f"{path}: the run was begun with {begun}; put the data and classifiers back, or choose another --out")
 
@@ -269,7 +274,7 @@ def _misfit(run: Path, generation: int, weights: bool, stamps: tuple[tuple[int, 
         return None  # by an older version, which kept no word of it
     study, reference = read_file(run / STUDY), readable(run / REFERENCE, quiet=True)
     own = {**made, "generation": generation, **{name: study.get(name) for name in ("model", "samples", "seed")}}
-    return _unlike(made, own if reference is None else {**own, "reference": digest(reference)})
+    return _unlike(made, own if reference is None else {**own, "reference": digest({name: reference.get(name) for name in JUDGED_BY})})
 
 
 def _misled(run: Path, generation: int) -> str | None:

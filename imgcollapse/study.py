@@ -64,7 +64,7 @@ def run(study: Study, folder: Path, landed: Landed = lambda generation, scores: 
     with store.opened(folder, to_yaml(study), shared) as kept:
         kept.note_environment(environment.describe())
         ruler = study.judge.open(world)
-        kept.fix(store.REFERENCE, reference := {"data": world.record(), "judge": ruler.record()})
+        kept.fix(store.REFERENCE, reference := {"data": world.record(), "judge": ruler.record()}, {"passed_over": dict(world.passed_over)})
 
         for generation in range(study.gens):
             # choose what this generation may learn from

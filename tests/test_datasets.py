@@ -2,12 +2,15 @@
 
 import contextvars
 import errno
+import gzip
 import hashlib
 import json
 import math
 import os
 import pickle
+import shutil
 import struct
+import tarfile
 import threading
 import time
 import warnings
@@ -20,15 +23,17 @@ from urllib.error import URLError
 import numpy as np
 import pytest
 import torch
+from click.testing import CliRunner
 from PIL import Image
 from pydantic import BaseModel
 
-from imgcollapse import machine, progress
-from imgcollapse.datasets import DATASETS, AnyDataset, Dataset, load
+from imgcollapse import cli, machine, progress
+from imgcollapse.datasets import DATASETS, AnyDataset, Dataset, cifar, load
 from imgcollapse.datasets.archive import Archive
 from imgcollapse.datasets.digits import Digits
 from imgcollapse.datasets.folder import Folder
-from imgcollapse.datasets.torchvision_sets import IDX, Cifar10, FashionMnist, Mnist, _source
+from imgcollapse.datasets.idx import IDX
+from imgcollapse.datasets.torchvision_sets import CLOTHES, Cifar10, FashionMnist, Mnist, _source, state
 from imgcollapse.datasets.toys import MODES, SPREAD, Gaussian, Grid25
 from imgcollapse.errors import DataProblem, SettingsProblem
 from imgcollapse.images import REAL, ImageSet, World
@@ -86,10 +91,7 @@ def write_cifar(data_dir: Path, monkeypatch: Monkey, batch: object = None) -> Pa
         data = content if isinstance(content, bytes) else pickle.dumps(content)
         (folder / name).write_bytes(data)
         sums[name] = hashlib.md5(data).hexdigest()
-    source = _source("CIFAR10")
-    monkeypatch.setattr(source, "train_list", [[name, sums[name]] for name in ("data_batch_1", "data_batch_2")])
-    monkeypatch.setattr(source, "test_list", [["test_batch", sums["test_batch"]]])
-    monkeypatch.setattr(source, "meta", {**source.meta, "md5": sums["batches.meta"]})
+    monkeypatch.setattr(cifar, "SUMS", sums)
     return folder
 
 
@@ -363,6 +365,131 @@ def test_idx_files_are_read_as_they_are(data_dir: Path) -> None:
     assert fashion.classes[0] == "T-shirt/top" and fashion.train.pixels.shape == (30, 1, 28, 28)
 
 
+def gzipped(content: bytes) -> bytes:
+    return gzip.compress(content, 1)
+
+
+FORMS: dict[str, Callable[[str, bytes], tuple[str, bytes]]] = {
+    "dotted": lambda name, content: (f"raw/{name.replace('-idx', '.idx')}", content),
+    "packed": lambda name, content: (f"raw/{name}.gz", gzipped(content)),
+    "dotted and packed": lambda name, content: (f"raw/{name.replace('-idx', '.idx')}.gz", gzipped(content)),
+    "without raw": lambda name, content: (name, content),
+    "packed without raw": lambda name, content: (f"{name}.gz", gzipped(content)),
+    "in a folder of its own name": lambda name, content: (f"{name}/{name}", content),
+    "dotted in a folder of its own name": lambda name, content: (
+        f"raw/{name.replace('-idx', '.idx')}/{name.replace('-idx', '.idx')}",
+        content,
+    ),
+    "unpacked by a browser that kept the name": lambda name, content: (f"raw/{name}.gz", content),
+    "packed without a suffix": lambda name, content: (f"raw/{name}", gzipped(content)),
+    "each in another form": lambda name, content: (f"raw/{name}.gz", gzipped(content)) if "images" in name else (name, content),
+}
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_idx_files_in_all_their_forms(form: str, data_dir: Path, tmp_path: Path) -> None:
+    raw = write_idx(data_dir / "MNIST" / "raw", 30, 20)
+    plain = load(Mnist(), 0).record()
+    shutil.move(raw, tmp_path / "plain")
+    assert state("MNIST", data_dir).startswith("not there: the first use downloads it")
+    for name in IDX:
+        place, content = FORMS[form](name, (tmp_path / "plain" / name).read_bytes())
+        (data_dir / "MNIST" / place).parent.mkdir(parents=True, exist_ok=True)
+        (data_dir / "MNIST" / place).write_bytes(content)
+    assert load(Mnist(), 0).record() == plain and state("MNIST", data_dir) == "there"
+    assert sorted(entry.name for entry in data_dir.iterdir()) == ["MNIST"], "nothing is made where nothing has to be"
+
+
+def test_the_names_of_classes_are_those_of_torchvision() -> None:
+    assert tuple(_source("FashionMNIST").classes) == CLOTHES
+    assert [name[:1] for name in _source("MNIST").classes] == list("0123456789")
+    source = _source("CIFAR10")
+    assert dict([*source.train_list, *source.test_list, [source.meta["filename"], source.meta["md5"]]]) == cifar.SUMS
+    assert cifar.ARCHIVES[0] == source.filename and source.base_folder == cifar.FOLDER
+
+
+def test_a_set_that_is_not_whole_is_not_there(data_dir: Path, monkeypatch: Monkey) -> None:
+    monkeypatch.setattr(_source("MNIST"), "download", lambda mnist: pytest.fail("what there is stays as it is"))
+    raw = write_idx(data_dir / "MNIST" / "raw", 20, 10)
+    for name in IDX[2:]:
+        (raw / name).unlink()
+    said = f"{IDX[2]} and {IDX[3]}"
+    problem(Mnist(), f"mnist: {said} are not in {raw}; put them there, name another folder with --data-dir")
+    assert state("MNIST", data_dir) == f"not whole: put {said} into {raw}"
+    assert CliRunner().invoke(cli.main, ["doctor", "--data-dir", str(data_dir)]).output.count("not whole: put") == 1
+
+
+@pytest.mark.parametrize("there", ["MNIST", "MNIST/raw", "MNIST/raw/.DS_Store"])
+def test_an_empty_folder_is_filled(there: str, data_dir: Path, monkeypatch: Monkey) -> None:
+    (data_dir / there).mkdir(parents=True)
+    assert state("MNIST", data_dir).startswith("not there")
+    monkeypatch.setattr(_source("MNIST"), "download", lambda mnist: write_idx(Path(mnist.raw_folder), 30, 20))
+    assert len(load(Mnist(), 0).train) == 30 and state("MNIST", data_dir) == "there"
+    assert sorted(entry.name for entry in data_dir.iterdir()) == [".MNIST.lock", "MNIST"] and (data_dir / there).is_dir()
+
+
+@pytest.mark.parametrize("damage", ["cut", "flipped", "more", "header", "huge", "pipe"])
+def test_damaged_packed_idx_files(damage: str, data_dir: Path) -> None:
+    raw = write_idx(data_dir / "MNIST" / "raw", 20, 10)
+    file = raw / f"{IDX[0]}.gz"
+    content = (raw / IDX[0]).read_bytes()
+    (raw / IDX[0]).unlink()
+    packed = bytearray(gzipped(content))
+    packed[len(packed) // 2] ^= 255
+    spoiled = {
+        "cut": gzipped(content)[:-200],
+        "flipped": bytes(packed),
+        "more": gzipped(content + b"x"),
+        "header": gzipped(b"\1" + content),
+        "huge": gzipped(struct.pack(">4I", 0x803, 2**31, 2**31, 28) + content),
+    }
+    if damage == "pipe":
+        os.mkfifo(file)
+        problem(Mnist(), f"{file}: it is a device, a pipe or a socket", "put a whole copy in its place")
+    else:
+        file.write_bytes(spoiled[damage])
+        problem(Mnist(), f"{file}: its {len(spoiled[damage])} bytes are no whole IDX file (", "put a whole copy in its place")
+    assert os.path.lexists(file)
+
+
+@pytest.mark.parametrize(
+    "form", ["cifar-10-python.tar.gz", "cifar-10-python.tar", "cifar-10-batches-py/cifar-10-python.tar.gz", "deeper", "beside"]
+)
+def test_cifar_in_all_its_forms(form: str, data_dir: Path, tmp_path: Path, monkeypatch: Monkey) -> None:
+    folder = write_cifar(data_dir, monkeypatch)
+    plain = load(Cifar10(), 0).record()
+    shutil.move(folder, tmp_path / "plain")
+    assert state(cifar.FOLDER, data_dir).startswith("not there")
+    if form in ("deeper", "beside"):
+        place = data_dir / (cifar.FOLDER if form == "deeper" else "cifar-10-python")
+        shutil.copytree(tmp_path / "plain", place / cifar.FOLDER)
+    else:
+        (data_dir / form).parent.mkdir(exist_ok=True)
+        with tarfile.open(data_dir / form, "w:gz" if form.endswith(".gz") else "w") as archive:
+            archive.add(tmp_path / "plain", cifar.FOLDER)
+    before = sorted(data_dir.rglob("*"))
+    assert load(Cifar10(), 0).record() == plain and state(cifar.FOLDER, data_dir) == "there"
+    assert sorted(data_dir.rglob("*")) == before, "nothing is unpacked"
+
+
+def test_damaged_archives_of_cifar(data_dir: Path, tmp_path: Path, monkeypatch: Monkey) -> None:
+    shutil.move(write_cifar(data_dir, monkeypatch), tmp_path / "plain")
+    file = data_dir / "cifar-10-python.tar.gz"
+    with tarfile.open(file, "w:gz") as archive:
+        archive.add(tmp_path / "plain", cifar.FOLDER)
+    whole = file.read_bytes()
+    file.write_bytes(whole[: len(whole) // 2])
+    problem(Cifar10(), f"{file}: ", "put a whole copy in its place")
+    (tmp_path / "plain" / "test_batch").unlink()
+    with tarfile.open(file, "w:gz") as archive:
+        archive.add(tmp_path / "plain", cifar.FOLDER)
+    problem(Cifar10(), f"{file}: holds no test_batch", "put a whole copy in its place")
+    (tmp_path / "plain" / "test_batch").write_bytes(b"cos\nsystem\n(S'false'\ntR.")
+    with tarfile.open(file, "w:gz") as archive:
+        archive.add(tmp_path / "plain", cifar.FOLDER)
+    problem(Cifar10(), f"{file}: test_batch: its 24 bytes are not the published ones", "put a whole copy in its place")
+
+
 def test_cifar_is_read_channels_first_and_in_silence(data_dir: Path, monkeypatch: Monkey) -> None:
     write_cifar(data_dir, monkeypatch)
     world = load(Cifar10(), seed=0)
@@ -378,36 +505,34 @@ def test_damaged_idx_files(name: str, data_dir: Path) -> None:
     write_idx(folder / "raw", 20, 10)
     file = folder / "raw" / name
     whole = file.read_bytes()
-    cure = f"delete {folder} and run again"
     zipped, floats = b"\x1f\x8b" + whole[2:], whole[:2] + b"\x0d" + whole[3:]
     for damaged in (b"", whole[:7], whole[:-1], whole + b"\0", zipped, floats):
         file.write_bytes(damaged)
-        problem(Mnist(), f"{file}: its {len(damaged)} bytes", cure)
+        problem(Mnist(), f"{file}: its {len(damaged)} bytes", "put a whole copy in its place")
     file.unlink()
-    problem(Mnist(), f"{file}: No such file", cure)
+    problem(Mnist(), f"mnist: {name} is not in {folder / 'raw'}", "put them there")
 
 
 def test_idx_files_that_do_not_belong_together(data_dir: Path) -> None:
     write_idx(data_dir / "MNIST" / "raw", 20, 10)
     labels = data_dir / "MNIST" / "raw" / IDX[1]
     labels.write_bytes(struct.pack(">2I", 0x801, 19) + bytes(19))
-    problem(Mnist(), f"{data_dir / 'MNIST'}: its files are missing or damaged", "delete that folder and run again")
+    problem(Mnist(), f"{labels}: holds 19 labels for the 20 pictures of", "put a whole copy in its place of both")
 
 
 def test_damaged_cifar(data_dir: Path, monkeypatch: Monkey) -> None:
     folder = write_cifar(data_dir, monkeypatch)
     whole = (folder / "test_batch").read_bytes()
-    says = f"{folder}: its files are missing or damaged", "delete that folder and run again"
     (folder / "test_batch").write_bytes(whole[:-5])
-    problem(Cifar10(), *says)
+    problem(Cifar10(), f"{folder / 'test_batch'}: its {len(whole) - 5:,} bytes are not the published ones", "put a whole copy in its place")
     (folder / "test_batch").unlink()
-    problem(Cifar10(), *says)
+    problem(Cifar10(), f"cifar10: test_batch is not in {folder}", "put them there")
 
 
 @pytest.mark.parametrize("batch", [b"no pickle", b"", [], {"data": noise(5, 9), "labels": [0] * 5}, {"labels": [0] * 5}])
 def test_cifar_that_is_none(batch: object, data_dir: Path, monkeypatch: Monkey) -> None:
     folder = write_cifar(data_dir, monkeypatch, batch)
-    problem(Cifar10(), f"{folder}: its files are missing or damaged", "delete that folder and run again")
+    problem(Cifar10(), f"{folder / 'data_batch_2'}: ", "put a whole copy in its place")
 
 
 class Heard(progress.Silent):
@@ -505,7 +630,7 @@ def test_folder_reads_class_folders(tmp_path: Path) -> None:
         (hidden / "a.png").write_text("no picture")
     world = load(Folder(path=str(root)), seed=0)
     assert world.name == "folder-pets" and world.classes == ("cat", "dog")
-    assert len(world.train) == 15 and len(world.held_out) == 5 and world.train.shape == (3, 8, 8)
+    assert len(world.train) == 14 and len(world.held_out) == 6 and world.train.shape == (3, 8, 8)
     assert sorted([*world.train.labels.tolist(), *world.held_out.labels.tolist()]) == [0] * 14 + [1] * 6
     cats = {np.asarray(Image.open(root / "cat" / f"{i:03}.png")).transpose(2, 0, 1).tobytes() for i in range(14)}
     for part in (world.train, world.held_out):
@@ -596,10 +721,10 @@ def test_folders_that_hold_nothing(tmp_path: Path) -> None:
     problem(Folder(path=str(root)), f"{root}: holds no class folders", f"put the pictures into {root / 'CLASS'}")
     picture().save(root / "a.png")
     problem(Folder(path=str(root / "a.png")), f"{root / 'a.png'}: Not a directory")
-    problem(Folder(path=str(root)), f"{root}: holds no class folders")
+    problem(Folder(path=str(root)), "no class has 4 pictures")
     write_folder(root, "ab", 2)
     (root / "c" / "deep").mkdir(parents=True)
-    problem(Folder(path=str(root)), f"{root / 'c'}: holds no pictures", "remove the folder")
+    problem(Folder(path=str(root)), f"{root / 'c'}: holds no pictures", "add some, or move the folder elsewhere")
     (root / "c" / "gone.png").symlink_to(root / "no.png")
     problem(Folder(path=str(root)), f"{root / 'c' / 'gone.png'}: No such file", "replace or remove")
 
@@ -613,7 +738,7 @@ def test_links(tmp_path: Path) -> None:
     world = load(Folder(path=str(root)), seed=0)
     assert world.classes == ("a", "b") and len(world.train) + len(world.held_out) == 16
     (root / "c").symlink_to(root, target_is_directory=True)
-    problem(Folder(path=str(root)), f"{root / 'c'}: is a link back", "remove the link")
+    problem(Folder(path=str(root)), f"{root / 'c'}: is a link back", "move the link elsewhere")
 
 
 def test_unreadable_folders_are_not_passed_over(tmp_path: Path, monkeypatch: Monkey) -> None:
@@ -627,7 +752,7 @@ def test_unreadable_folders_are_not_passed_over(tmp_path: Path, monkeypatch: Mon
         return scandir(path)
 
     monkeypatch.setattr(os, "scandir", refuse)
-    problem(Folder(path=str(root)), f"{root / 'a'}: Permission denied", "make it readable")
+    problem(Folder(path=str(root)), f"{root / 'a' / 'deep'}: Permission denied", "make it readable")
 
 
 # Archives -----------------------------------------------------------------------------------------------------------
@@ -646,8 +771,9 @@ def test_archives_are_read_together(tmp_path: Path) -> None:
     assert world.train.shape == (3, 8, 8)
     label = {np.asarray(picture(value=i)).transpose(2, 0, 1).tobytes(): i // 3 for i in range(9)}
     assert [label[one.numpy().tobytes()] for one in world.held_out.pixels] == world.held_out.labels.tolist()
+    write_zip(held_out, n=18, classes=3)
     shared = load(Archive(path=str(held_out), held_out_share=1 / 3), seed=0)
-    assert shared.name == "zip-birds-test" and len(shared.train) == 6 and len(shared.held_out) == 3
+    assert shared.name == "zip-birds-test" and len(shared.train) == 12 and counts(shared.held_out, 3) == [2, 2, 2]
 
 
 def test_archives_of_grey_pictures(tmp_path: Path) -> None:
@@ -698,8 +824,6 @@ def test_archives_of_two_sizes(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("index", "texts"),
     [
-        (None, ("holds no dataset.json", "make the archive with labels")),
-        ({"labels": None}, ("dataset.json: it holds no labels", "make the archive again")),
         ({}, ("dataset.json: it holds no labels",)),
         ({"labels": []}, ("dataset.json: it holds no labels",)),
         ([1], ("dataset.json: it holds no labels",)),
@@ -713,7 +837,7 @@ def test_archives_of_two_sizes(tmp_path: Path) -> None:
         ({"labels": [["a.png", [0, 1]]]}, ("the label [0, 1] of a.png",)),
         ({"labels": [["a.png", -1]]}, ("the label -1 of a.png is no class number",)),
         ({"labels": [["a.png", 1], ["a.png", 1]]}, ("a.png is listed twice",)),
-        (lambda labels: {"labels": labels[:-1]}, ("img00000003.png: is not listed in dataset.json", "take it out")),
+        (lambda labels: {"labels": labels[:-1]}, ("img00000003.png: is not listed in dataset.json", "make the archive again without it")),
         (lambda labels: {"labels": [*labels, ["a.png", 0]]}, ("a.png: is listed in dataset.json, but not there",)),
         (
             lambda labels: {"labels": [*labels[:-1], [labels[-1][0], 10**12]]},

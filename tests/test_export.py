@@ -19,6 +19,7 @@ from PIL import Image
 
 from imgcollapse import cli, datasets, store
 from imgcollapse.datasets.archive import Archive
+from imgcollapse.datasets.dataset import held_out_of
 from imgcollapse.datasets.digits import Digits
 from imgcollapse.errors import OtherStudyProblem, SettingsProblem
 from imgcollapse.export import HERE, WRITERS, made_once, write_image_folder
@@ -137,7 +138,8 @@ def test_an_archive_is_read_by_the_zip_data_set(chain: Callable[[str], Path]) ->
     images = drawn(chain("digits"), 1)
     assert labels == [[name, label] for name, label in zip(names[:-1], images.labels.tolist(), strict=True)]
     train, held_out = (getattr(Archive(path="out.zip").read(0, 0), part) for part in ("train", "held_out"))
-    assert counted(train) + counted(held_out) == counted(images) and len(held_out) == 15
+    assert counted(train) + counted(held_out) == counted(images)
+    assert held_out.labels.bincount(minlength=10).tolist() == [held_out_of(n, 0.25) for n in images.labels.bincount(minlength=10).tolist()]
 
 
 def test_an_archive_serves_a_study_as_its_real_pictures(tmp_path: Path) -> None:

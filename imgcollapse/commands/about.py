@@ -10,7 +10,7 @@ from rich.table import Table
 from imgcollapse import console, environment, machine, published, streams
 from imgcollapse.commands.common import machine_from
 from imgcollapse.commands.trials import existing, trials
-from imgcollapse.datasets import DATASETS
+from imgcollapse.datasets import DATASETS, torchvision_sets
 from imgcollapse.errors import SettingsProblem
 from imgcollapse.extractors import EXTRACTORS, weights, with_weights
 from imgcollapse.metrics import METRICS
@@ -78,8 +78,7 @@ def doctor(given: dict[str, Any]) -> int:
     rows |= {name: "works" if found is None else "does not work (below)" for name, found in tried.items()}
     for kind, dataset in DATASETS.items():
         if dataset.files:
-            there = (folder / dataset.files).is_dir()
-            rows[f"data: {kind}"] = "there" if there else f"not there: the first use downloads it, or put it into {folder / dataset.files}"
+            rows[f"data: {kind}"] = torchvision_sets.state(dataset.files, folder)
     rows["data: digits"] = "there (bundled with scikit-learn)"
     rows |= of_weights
     out = console.out(140)

@@ -103,7 +103,9 @@ def scored(chosen: Scoring, paths: Sequence[Path], learned_from: Path | None, ou
         found[name] = {**one.record(), **ruler(one.images[: judge.n], None if learned is None else learned.images).scores}
         if fid and one.pictures >= MANY:
             found[name] |= {"as_published": _as_published(ruler, world, one)}
-    return place, {**about, "samples": found}
+    passed = {world.name: world.passed_over, **{name: one.passed_over for name, one in sets.items()}}
+    unread = {name: dict(files) for name, files in passed.items() if files}
+    return place, {**about, "samples": found, **({"passed_over": unread} if unread else {})}
 
 
 def _resolved(judge: Judge, world: World, sets: Mapping[str, Samples]) -> Judge:

@@ -1,5 +1,7 @@
 """Real data, split once and for ever. To add a data set, write a class with `read` and add its line to the table."""
 
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import torch
@@ -26,21 +28,21 @@ def load(dataset: Dataset, seed: int, extra: int = 0) -> World:
     world = dataset.read(seed, extra)
     name, classes, train, held_out = world.name, world.classes, world.train, world.held_out
     _check(name, "training", train, classes)
-    _check(name, "held-out", held_out, classes)
+    _check(name, "held-out", held_out, classes, world.split.get("judged_without", ()))
     if dataset.subset is not None:
         train = _keep(train, _equal_counts(name, train, classes, dataset.subset), "subset")
     if dataset.imbalance > 1:
         train, held_out = (_with_tail(part, len(classes), dataset.imbalance) for part in (train, held_out))
-    return World(name, train, held_out, classes)
+    return replace(world, train=train, held_out=held_out)
 
 
-def _check(name: str, part: str, images: ImageSet, classes: tuple[str, ...]) -> None:
+def _check(name: str, part: str, images: ImageSet, classes: tuple[str, ...], without: Sequence[str] = ()) -> None:
     outside = images.labels[(images.labels < 0) | (images.labels >= len(classes))]
     if len(outside):
         wrong = f"label {outside[0]} in the {part} part is out of range"
         raise DataProblem(f"{name}: {wrong}; label the pictures 0 to {len(classes) - 1}")
     for label, count in enumerate(_counts(images, len(classes))):
-        if not count:
+        if not count and classes[label] not in without:
             lost = f"no picture of class '{classes[label]}'"
             raise DataProblem(f"{name}: the {part} part has {lost}; add some, or use a larger set")
 
@@ -67,10 +69,11 @@ def _equal_counts(name: str, images: ImageSet, classes: tuple[str, ...], n: int)
 
 
 def _with_tail(images: ImageSet, classes: int, ratio: float) -> ImageSet:
-    """Cui et al. 2019: n_c = n_max R^(-c / (C - 1)), at least 1; n_max: the most for which every class has enough."""
+    """Cui et al. 2019: n_c = n_max R^(-c / (C - 1)), at least 1; n_max: the most for which every class that is there has enough."""
     shares = [ratio ** (-label / max(1, classes - 1)) for label in range(classes)]
-    most = min(int(count / share) for count, share in zip(_counts(images, classes), shares, strict=True))
-    return _keep(images, [max(1, round(most * share)) for share in shares], "tail")
+    there = _counts(images, classes)
+    most = min(int(count / share) for count, share in zip(there, shares, strict=True) if count)
+    return _keep(images, [max(1, round(most * share)) if count else 0 for count, share in zip(there, shares, strict=True)], "tail")
 
 
 def _keep(images: ImageSet, counts: list[int], place: str) -> ImageSet:

@@ -11,9 +11,11 @@ from pydantic import Field, PositiveInt
 from torch import Tensor
 
 from imgcollapse.errors import DataProblem
-from imgcollapse.images import ImageSet, World
+from imgcollapse.images import ImageSet, World, marks
 from imgcollapse.seeds import derive, torch_generator
 from imgcollapse.settings import Settings
+
+LEAST = 4  # pictures of a class from which on some are held out
 
 
 class Dataset(Settings):
@@ -39,9 +41,36 @@ def order(n: int, *place: int | str) -> Tensor:
 
 
 def split(images: ImageSet, held_out: int, *place: int | str) -> tuple[ImageSet, ImageSet]:
-    """The training part, and `held_out` random pictures for the held-out part: the same for ever, not stratified."""
+    """The training part, and `held_out` random pictures for the held-out part: the same for ever, not stratified (digits, published so)."""
     index = order(len(images), *place, "split")
     return images[index[held_out:]], images[index[:held_out]]
+
+
+def stratified(images: ImageSet, share: float, name: str) -> tuple[ImageSet, ImageSet]:
+    """The training part and the held-out part: `share` of each class, to the nearest picture, and at least one, is held out.
+
+    Classes of fewer than LEAST pictures are kept whole for training. The pictures and their classes alone decide which ones are held out,
+    not their order and names. Raises DataProblem where no class has enough.
+    """
+    images = images[marks(images.pixels).argsort(stable=True)]  # equal pictures have equal marks
+    kept, out = [], []
+    for label in images.labels.unique().tolist():
+        members = (images.labels == label).nonzero()[:, 0]
+        members = members[order(len(members), "stratified")]
+        held_out = held_out_of(len(members), share)
+        out.append(members[:held_out])
+        kept.append(members[held_out:])
+    if not sum(map(len, out)):
+        few = f"no class has {LEAST} pictures, so none can be held out to judge by"
+        raise DataProblem(f"{name}: {few}; add pictures, or name a held-out part of their own with held_out")
+    parts = (torch.cat(kept), "train"), (torch.cat(out), "held_out")
+    train, held = (images[index[order(len(index), "stratified", part)]] for index, part in parts)
+    return train, held
+
+
+def held_out_of(pictures: int, share: float) -> int:
+    """How many pictures of a class are held out."""
+    return min(pictures - 1, max(1, round(share * pictures))) if pictures >= LEAST else 0
 
 
 @contextmanager

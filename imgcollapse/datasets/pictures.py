@@ -2,8 +2,7 @@
 
 import io
 import warnings
-from collections.abc import Callable, Sequence
-from pathlib import PurePath
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -13,11 +12,11 @@ from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 
 from imgcollapse import progress
-from imgcollapse.datasets.dataset import order, problems_at, split
+from imgcollapse.datasets.dataset import LEAST, order, problems_at, stratified
+from imgcollapse.datasets.labels import ALONE, Classed, Key, classes_of, passed_over
+from imgcollapse.datasets.names import in_words, shortened, shown, text
 from imgcollapse.errors import DataProblem
 from imgcollapse.images import ImageSet, World
-
-SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".gif", ".tif", ".tiff", ".ppm", ".pgm")
 
 
 class Listed(NamedTuple):
@@ -28,27 +27,35 @@ class Listed(NamedTuple):
     read: Callable[[], bytes]
 
 
-def is_picture(name: PurePath) -> bool:
-    """Whether this relative name is a picture's, by its suffix. Hidden files and folders hold previews, not data."""
-    return name.suffix.lower() in SUFFIXES and not any(part.startswith(".") for part in name.parts)
+def world_of(kind: str, stem: str, train: Sequence[Classed], held_out: Sequence[Classed], share: float) -> World:
+    """Reads the pictures; without held-out ones, holds out a fixed random `share` of each class. Says what it reads and passes over."""
+    name = f"{kind}-{text(stem).encode()[:120].decode(errors='ignore')}" if stem else kind
+    keys = classes_of(train, held_out)
+    number = {key: label for label, key in enumerate(keys)}
+    classes = tuple(ALONE if key is None else text(str(key)) for key in keys)
+    files, others = ([Listed(entry.place, number[key], entry.read) for part in parts for entry, key in part] for parts in (train, held_out))
+    passed = dict(sorted(passed_over([*train, *held_out]).items()))
+    _say(name, keys, classes, (len(files), len(others)), passed)
+    images = ImageSet.of(decode([*files, *others]), torch.tensor([file.label for file in [*files, *others]]))
+    if held_out:
+        index = order(len(files), kind, "train"), len(files) + order(len(others), kind, "held_out")
+        return World(name, images[index[0]], images[index[1]], classes, passed_over=passed)
+    kept, out = stratified(images, share, shown(name))
+    without = [classes[label] for label in sorted(set(kept.labels.tolist()) - set(out.labels.tolist()))]
+    if without:
+        progress.say(f"{shown(name)}: fewer than {LEAST} pictures of {shortened(without)}: all of them are for training, none for judging")
+    return World(name, kept, out, classes, {"rule": "stratified", "share": share, "judged_without": without}, passed)
 
 
-def world_of(
-    kind: str,
-    stem: str,
-    classes: tuple[str, ...],
-    train: Sequence[Listed],
-    held_out: Sequence[Listed] | None,
-    share: float,
-) -> World:
-    """Reads the files; without held-out files, holds out a fixed random `share` of the others."""
-    name = f"{kind}-{stem}" if stem else kind
-    files = [*train, *(held_out or ())]
-    images = ImageSet.of(decode(files), torch.tensor([file.label for file in files]))
-    if held_out is None:
-        return World(name, *split(images, max(1, round(share * len(files))), kind), classes)
-    index = order(len(train), kind, "train"), len(train) + order(len(held_out), kind, "held_out")
-    return World(name, images[index[0]], images[index[1]], classes)
+def _say(name: str, keys: Sequence[Key], classes: Sequence[str], counts: tuple[int, int], passed: Mapping[str, int]) -> None:
+    number = f"{counts[0]:,} pictures" + (f" to learn from and {counts[1]:,} held out" if counts[1] else "")
+    by = "numbers" if isinstance(keys[0], int) else "names"
+    named = (
+        "without classes"
+        if keys == [None]
+        else f"in {len(classes)} class{'es' if len(classes) > 1 else ''}, in the order of their {by}: {shortened(classes)}"
+    )
+    progress.say(f"{shown(name)}: {number} {named}" + (f"; passed over: {in_words(passed)}" if passed else ""))
 
 
 def decode(files: Sequence[Listed]) -> Tensor:

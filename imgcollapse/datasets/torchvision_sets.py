@@ -1,23 +1,23 @@
 """Data sets that torchvision knows: found in the data folder, else downloaded into it."""
 
 import io
-import math
 import shutil
-import struct
-import warnings
+from collections.abc import Sequence
 from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
-import torch
 from filelock import FileLock
+from torch import Tensor
 
 from imgcollapse import machine, progress
+from imgcollapse.datasets import cifar, idx
 from imgcollapse.datasets.dataset import Dataset, order, problems_at
 from imgcollapse.errors import DataProblem
 from imgcollapse.images import ImageSet, World
 
-IDX = tuple(f"{part}-{what}-ubyte" for part in ("train", "t10k") for what in ("images-idx3", "labels-idx1"))
+CLOTHES = ("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot")
+SOURCES = {"MNIST": "MNIST", "FashionMNIST": "FashionMNIST", cifar.FOLDER: "CIFAR10"}  # folder in the data folder: torchvision's class
 
 
 class Mnist(Dataset):
@@ -28,7 +28,7 @@ class Mnist(Dataset):
 
     def read(self, seed: int, extra: int) -> World:
         """uint8 [N, 1, 28, 28]; the original training and test parts."""
-        return _read_idx(self.files, self.kind)
+        return _of_idx(self.files, self.kind, tuple("0123456789"))
 
 
 class FashionMnist(Dataset):
@@ -39,29 +39,104 @@ class FashionMnist(Dataset):
 
     def read(self, seed: int, extra: int) -> World:
         """uint8 [N, 1, 28, 28]; the original training and test parts."""
-        return _read_idx(self.files, self.kind)
+        return _of_idx(self.files, self.kind, CLOTHES)
 
 
 class Cifar10(Dataset):
     """CIFAR-10: 50,000 + 10,000 photographs of 32x32 pixels (Krizhevsky 2009); downloaded at first use."""
 
     kind: Literal["cifar10"] = "cifar10"
-    files: ClassVar[str] = "cifar-10-batches-py"
+    files: ClassVar[str] = cifar.FOLDER
 
     def read(self, seed: int, extra: int) -> World:
         """uint8 [N, 3, 32, 32]; the original training and test parts."""
-        source = _source("CIFAR10")
-        batches = [name for name, _ in source.train_list + source.test_list]
-        folder = _find(source, self.files, self.kind, f"{', '.join(batches)} and {source.meta['filename']}", "")
-        return _world(source, folder, self.kind)
+        train, test, names = cifar.read(_found(self.files, self.kind))
+        return World(self.kind, _images(*train, self.kind, "train"), _images(*test, self.kind, "held_out"), names)
 
 
-def _read_idx(name: str, kind: str) -> World:
-    source = _source(name)
-    folder = _find(source, name, kind, ", ".join(IDX), "raw")
-    for file in IDX:
-        _check_idx(folder / "raw" / file, folder)
-    return _world(source, folder, kind)
+def state(files: str, data_dir: Path) -> str:
+    """Whether the set is in the data folder, in words: `there`, or what to put where."""
+    there = _look(files, data_dir)
+    absent = [name for name in _wanted(files) if name not in there]
+    if not absent:
+        return "there"
+    if there:
+        return f"not whole: put {_listed(absent)} into {_inside(files, data_dir)}"
+    return f"not there: the first use downloads it, or put it into {data_dir / files}"
+
+
+def _of_idx(files: str, kind: str, names: tuple[str, ...]) -> World:
+    found = _found(files, kind)
+    parts = [idx.read_part(found, part) for part in ("train", "t10k")]
+    (_, *size), (_, *other) = (pixels.shape for pixels, _ in parts)
+    if size != other:
+        raise DataProblem(f"{found[idx.IDX[2]]}: its pictures are {other}, those of {found[idx.IDX[0]]} {size}; {idx.WHOLE}")
+    train, held_out = (_images(p[:, None], labels, kind, part) for (p, labels), part in zip(parts, ("train", "held_out"), strict=True))
+    return World(kind, train, held_out, names)
+
+
+def _images(pixels: Tensor, labels: Tensor, kind: str, part: str) -> ImageSet:
+    return ImageSet.of(pixels, labels)[order(len(pixels), kind, part)]
+
+
+def _found(files: str, kind: str) -> dict[str, Path]:
+    """The set's files in the data folder, downloaded where none is there. Raises DataProblem where some are."""
+    root = machine.current().data_dir
+    there, inside = _look(files, root), _inside(files, root)
+    elsewhere = "name another folder with --data-dir or IMGCOLLAPSE_DATA, or use --dataset digits"
+    if not there:
+        cure = f"without a network, put {_listed(_wanted(files))} into {inside}, {elsewhere}"
+        with problems_at(f"{kind}: not in {root}, and the download failed", cure):
+            there = _downloaded(files, kind, root)
+    absent = [name for name in _wanted(files) if name not in there]
+    if absent:
+        raise DataProblem(f"{kind}: {_listed(absent)} {'is' if len(absent) == 1 else 'are'} not in {inside}; put them there, {elsewhere}")
+    return there
+
+
+def _look(files: str, root: Path) -> dict[str, Path]:
+    return cifar.find(root) if files == cifar.FOLDER else idx.find(root / files)
+
+
+def _wanted(files: str) -> tuple[str, ...]:
+    return tuple(cifar.SUMS) if files == cifar.FOLDER else idx.IDX
+
+
+def _inside(files: str, root: Path) -> Path:
+    """The folder with the files themselves."""
+    return root / files if files == cifar.FOLDER else root / files / "raw"
+
+
+def _listed(names: Sequence[str]) -> str:
+    return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
+
+
+def _downloaded(files: str, kind: str, root: Path) -> dict[str, Path]:
+    """The files after a download, which goes into a draft and takes its place by a rename when it is whole."""
+    draft, place = root / f".{files}.draft", _inside(files, root)
+    root.mkdir(parents=True, exist_ok=True)
+    with FileLock(root / f".{files}.lock"):
+        if there := _look(files, root):  # another process was faster
+            return there
+        shutil.rmtree(draft, ignore_errors=True)  # left behind by a process that was killed
+        progress.say(f"{kind}: downloading into {root}")
+        try:
+            with redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()):  # torchvision's own progress
+                _source(SOURCES[files])(draft, download=True)
+            place.parent.mkdir(exist_ok=True)
+            _move(_inside(files, draft), place)
+        finally:
+            shutil.rmtree(draft, ignore_errors=True)
+    return _look(files, root)
+
+
+def _move(draft: Path, place: Path) -> None:
+    """Into its place as a whole, or file by file where other files lie there; none of the set's own do."""
+    if not place.is_dir() or not any(place.iterdir()):
+        draft.rename(place)
+        return
+    for file in draft.iterdir():
+        file.rename(place / file.name)
 
 
 def _source(name: str) -> Any:
@@ -70,58 +145,3 @@ def _source(name: str) -> Any:
     from torchvision import datasets  # isort: skip
 
     return getattr(datasets, name)
-
-
-def _find(source: Any, name: str, kind: str, files: str, inside: str) -> Path:
-    """The set's folder in the data folder. A download goes into a draft, renamed when it is whole."""
-    root = machine.current().data_dir
-    folder, draft = root / name, root / f".{name}.draft"
-    elsewhere = "name another folder with --data-dir or IMGCOLLAPSE_DATA, or use --dataset digits"
-    if folder.is_dir():
-        return folder
-    cure = f"without a network, put {files} into {folder / inside}, {elsewhere}"
-    with problems_at(f"{kind}: not in {root}, and the download failed", cure):
-        root.mkdir(parents=True, exist_ok=True)
-        with FileLock(root / f".{name}.lock"):
-            if folder.is_dir():  # another process was faster
-                return folder
-            shutil.rmtree(draft, ignore_errors=True)  # left behind by a process that was killed
-            progress.say(f"{kind}: downloading into {root}")
-            try:
-                with redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()):  # torchvision's own progress
-                    source(draft, download=True)
-                (draft / name).rename(folder)
-            finally:
-                shutil.rmtree(draft, ignore_errors=True)
-    return folder
-
-
-def _check_idx(file: Path, folder: Path) -> None:
-    """torchvision only asserts. IDX: 0, 0, 8 (uint8), number of axes, lengths as big-endian uint32, values."""
-    cure = f"delete {folder} and run again"
-    with problems_at(file, cure), file.open("rb") as opened:
-        head = opened.read(16)
-        size = file.stat().st_size
-    axes = 3 if "idx3" in file.name else 1
-    start = 4 + 4 * axes
-    headed = len(head) >= start and head[:4] == bytes((0, 0, 8, axes))
-    if not headed or size != start + math.prod(struct.unpack_from(f">{axes}I", head, 4)):
-        raise DataProblem(f"{file}: its {size} bytes do not fit its header, so it is cut or damaged; {cure}")
-
-
-def _world(source: Any, folder: Path, kind: str) -> World:
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # NumPy 2.4 warns of the age of CIFAR's pickles
-            train, held_out = source(folder.parent, train=True), source(folder.parent, train=False)
-        parts = _images(train, kind, "train"), _images(held_out, kind, "held_out")
-    except Exception as error:  # pickle raises what it likes, and torchvision's texts speak to programmers
-        raise DataProblem(f"{folder}: its files are missing or damaged; delete that folder and run again") from error
-    names = tuple(name.partition(" - ")[0] for name in train.classes)  # torchvision calls MNIST's classes "0 - zero"
-    return World(kind, *parts, names)
-
-
-def _images(loaded: Any, kind: str, part: str) -> ImageSet:
-    pixels = torch.as_tensor(loaded.data)  # MNIST [N, H, W]; CIFAR [N, H, W, 3], a view of [N, 3, H, W]
-    pixels = pixels[:, None] if pixels.ndim == 3 else pixels.permute(0, 3, 1, 2)
-    return ImageSet.of(pixels, torch.as_tensor(loaded.targets))[order(len(pixels), kind, part)]

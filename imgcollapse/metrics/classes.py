@@ -66,7 +66,8 @@ VARIETY: dict[str, Score] = {
 
 
 def class_variety(evidence: Evidence) -> dict[str, float]:
-    """Shares of the classes among the confident samples, and what they add up to; empty for worlds with fewer than two classes.
+    """Shares of the classes among the confident samples, and what they add up to; empty for worlds with fewer than two classes that have
+    held-out pictures.
 
         share_c            share of class c, with its 95 % Wilson interval share_low_c, share_high_c
         share_alive_c      1 where class c is alive by the rule of classes_alive, else 0

@@ -124,8 +124,12 @@ class Evidence:
 
     @cached_property
     def false_hits(self) -> Tensor | None:
-        """float64 [classes], bound for the rate at which the classifier takes confident pictures of other classes for this one."""
-        return None if self.confusion is None else false_hit_rates(self.confusion)
+        """float64 [classes], bound for the rate at which the classifier takes confident pictures of other classes for this one.
+
+        None where not two classes have held-out pictures: of the only one, no other class's pictures say how often it is hit falsely.
+        """
+        known = self.confusion is not None and int((self.confusion.sum(1) > 0).sum()) > 1
+        return false_hit_rates(self.confusion) if self.confusion is not None and known else None
 
 
 def confusion_of(classes_N: Tensor, labels_N: Tensor, count: int) -> Tensor:

@@ -1,10 +1,11 @@
 """How runs were made: data, versions, hardware, settings, and what a reader must know before comparing them."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from imgcollapse import store
 from imgcollapse.ablation import ABLATION
+from imgcollapse.datasets.names import in_words, shortened
 from imgcollapse.judge import neighbours
 from imgcollapse.report.findings import Findings, sessions
 from imgcollapse.settings import to_yaml
@@ -44,6 +45,8 @@ def about_runs(findings: Findings) -> list[tuple[str, str]]:
     ]
     for part, words in (("train", "training part"), ("held_out", "held-out part")):
         rows.append((words, _each(f"{one['data'][part]['pictures']:,} pictures, SHA-256 {one['data'][part]['sha256']}" for one in rulers)))
+    rows.append(("split here", _each(_split(one["data"]["split"]) for one in rulers if one["data"].get("split"))))
+    rows.append(("not read", _each(in_words(one["passed_over"]) for one in rulers if one.get("passed_over"))))
     rows.append(("judged", _each(f"N = {one['judge']['n']:,}, {neighbours(one['judge'])}" for one in rulers)))
     rows.append(("features", _each(_extractor(name, about) for one in rulers for name, about in one["judge"]["extractors"].items())))
     rows.append(("intervals", findings.summary["method"]))
@@ -65,6 +68,11 @@ def settings(findings: Findings) -> list[tuple[str, str]]:
     return found + [
         (f"{arm}: the study with every default, seed {runs[0].seed}", to_yaml(runs[0].study)) for arm, runs in findings.arms.items()
     ]
+
+
+def _split(split: Mapping[str, Any]) -> str:
+    without = f", {shortened(split['judged_without'])} judged without (too few pictures)" if split["judged_without"] else ""
+    return f"{split['rule']}, {100 * split['share']:g} % of each class held out{without}"
 
 
 def _extractor(name: str, about: dict[str, Any]) -> str:
