@@ -115,7 +115,7 @@ def plan(ablation: Ablation, folder: Path, bench: Bench) -> list[Run]:
             worker.lay_out(run.folder, own, bench)
             runs.append(run)
     index = [{"arm": run.arm, "null": run.null, "seed": run.seed, "run": run.folder.name} for run in runs]
-    ledger.put(folder, {PLAN: to_json({"runs": index}).encode()})
+    ledger.put(folder, {PLAN: to_json({"runs": index})})
     return runs
 
 
@@ -153,7 +153,7 @@ def _keep(ablation: Ablation, folder: Path) -> None:
         before, now = (_without_gens(values["base"]) for values in (read_file(folder / ABLATION), ablation.model_dump(mode="json")))
         if before != now:
             raise OtherStudyProblem(f"{folder}: holds another ablation (base.{first_difference(before, now)}); choose another --out")
-    ledger.put(folder, {ABLATION: to_yaml(ablation).encode()})
+    ledger.put(folder, {ABLATION: to_yaml(ablation)})
 
 
 def _without_gens(base: Mapping[str, Any]) -> dict[str, Any]:

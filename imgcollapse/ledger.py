@@ -17,14 +17,15 @@ LEDGER = ".written.jsonl"  # in a folder: the name and SHA-256 of every file tha
 ASIDE = "set_aside"  # in a folder: what stood in the way
 
 
-def put(folder: Path, files: Mapping[str, bytes]) -> list[Path]:
-    """Writes files, `NAME` or `FOLDER/NAME`, into the folder, each whole or not at all, and returns their paths.
+def put(folder: Path, wanted: Mapping[str, bytes | str]) -> list[Path]:
+    """Writes files, `NAME` or `FOLDER/NAME`, into the folder, each whole or not at all, and returns their paths. Text as `bytes_of` says.
 
     What was written there before is replaced as long as nobody has changed it since, made it read-only or put a link in its place;
     whatever else stands in the way is kept in `set_aside/`, and said.
     """
     ours = known(folder)
-    for name, data in files.items():
+    for name, content in wanted.items():
+        data = bytes_of(content) if isinstance(content, str) else content
         path, digest = folder / name, sha256(data).hexdigest()
         if way := _in_the_way(folder, name, ours[name] | {digest}):
             set_aside(way, folder)
@@ -33,7 +34,12 @@ def put(folder: Path, files: Mapping[str, bytes]) -> list[Path]:
         if not path.exists() or digest_of(path) != digest:
             path.parent.mkdir(parents=True, exist_ok=True)
             write_bytes(path, data)
-    return [folder / name for name in files]
+    return [folder / name for name in wanted]
+
+
+def bytes_of(text: str) -> bytes:
+    """Text in UTF-8; what of a file name is no text stands as `\\udce9`."""
+    return text.encode(errors="backslashreplace")
 
 
 def note(folder: Path, name: str, digest: str) -> None:

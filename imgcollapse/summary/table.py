@@ -59,4 +59,4 @@ def write_csv(rows: Iterable[Mapping[str, Any]], path: Path) -> None:
     writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
     writer.writeheader()
     writer.writerows(rows)
-    ledger.put(path.parent, {path.name: text.getvalue().encode()})
+    ledger.put(path.parent, {path.name: text.getvalue()})
