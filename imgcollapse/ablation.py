@@ -160,7 +160,7 @@ def plan(ablation: Ablation, resolved: Resolved, folder: Path, bench: Bench) -> 
             worker.lay_out(run.folder, own, bench)
             runs.append(run)
     index = [{"arm": run.arm, "null": run.null, "seed": run.seed, "run": run.folder.name} for run in runs]
-    ledger.put(folder, {PLAN: to_json({"runs": index}).encode()})
+    ledger.put(folder, {PLAN: to_json({"runs": index})})
     return runs
 
 
@@ -218,7 +218,7 @@ def _keep(ablation: Ablation, folder: Path) -> None:
         before, now = (_without_gens(values["base"]) for values in (old, ablation.model_dump(mode="json")))
         if before != now:
             raise OtherStudyProblem(f"{folder}: holds another ablation (base.{first_difference(before, now)}); choose another --out")
-    ledger.put(folder, {ABLATION: to_yaml(ablation).encode()})
+    ledger.put(folder, {ABLATION: to_yaml(ablation)})
 
 
 def _refuse_other(folder: Path) -> None:

@@ -31,8 +31,13 @@ def expanded(path: str | Path) -> Path:
 
 
 def write_text(path: Path, text: str) -> None:
-    """All of it or nothing: another reader never sees half a file. In UTF-8; what of a file name is no text stands as `\\udce9`."""
-    write_bytes(path, text.encode(errors="backslashreplace"))
+    """All of it or nothing: another reader never sees half a file."""
+    write_bytes(path, bytes_of(text))
+
+
+def bytes_of(text: str) -> bytes:
+    """Text in UTF-8; what of a file name is no text stands as `\\udce9`."""
+    return text.encode(errors="backslashreplace")
 
 
 def write_bytes(path: Path, data: bytes) -> None:
@@ -78,7 +83,7 @@ def append_line(path: Path, record: dict[str, Any]) -> None:
         if file.tell():
             file.seek(-1, os.SEEK_END)
             line = line if file.read(1) == b"\n" else "\n" + line
-        file.write(line.encode())
+        file.write(bytes_of(line))
 
 
 def to_json(record: dict[str, Any]) -> str:
@@ -246,8 +251,8 @@ def tried(place: Path, cure: str = "choose another --out") -> None:
         for folder in reversed([path for path in (place.parent, *place.parent.parents) if not path.exists()]):
             folder.mkdir()
             made.append(folder)
-        # as long a name as any that is used on the way, see `imgcollapse.export.placed`
-        draft = place.parent / f".{place.name}.draft-{os.getpid()}-old"
+        # as long a name as any that is used on the way, see `imgcollapse.export.draft_of`
+        draft = place.parent / f".{place.name}.draft-000000-{os.getpid()}-old"
         draft.write_bytes(b"tried")
         draft.unlink()
     except (OSError, ValueError) as error:

@@ -9,19 +9,22 @@ from hashlib import sha256
 from pathlib import Path
 
 from imgcollapse import progress
-from imgcollapse.files import append_line, digest_of, is_file, is_folder, set_aside, write_bytes
+from imgcollapse.files import append_line, bytes_of, digest_of, is_file, is_folder, set_aside, sweep, write_bytes
 
 LEDGER = ".written.jsonl"  # in a folder: the name and SHA-256 of every file that we wrote there, one a line
 
 
-def put(folder: Path, files: Mapping[str, bytes]) -> list[Path]:
-    """Writes files, `NAME` or `FOLDER/NAME`, into the folder, each whole or not at all, and returns their paths.
+def put(folder: Path, wanted: Mapping[str, bytes | str]) -> list[Path]:
+    """Writes files, `NAME` or `FOLDER/NAME`, into the folder, each whole or not at all, and returns their paths. Text as `bytes_of` says.
 
     What was written there before is replaced as long as nobody has changed it since, made it read-only or put a link in its place;
     whatever else stands in the way is kept in `set_aside/`, and said.
     """
     ours = known(folder)
-    for name, data in files.items():
+    for place in {(folder / name).parent for name in wanted}:
+        sweep(place)
+    for name, content in wanted.items():
+        data = bytes_of(content) if isinstance(content, str) else content
         path, digest = folder / name, sha256(data).hexdigest()
         if way := _in_the_way(folder, name, ours[name] | {digest}):
             clear(way, folder)
@@ -30,7 +33,7 @@ def put(folder: Path, files: Mapping[str, bytes]) -> list[Path]:
         if not path.exists() or digest_of(path) != digest:
             path.parent.mkdir(parents=True, exist_ok=True)
             write_bytes(path, data)
-    return [folder / name for name in files]
+    return [folder / name for name in wanted]
 
 
 def note(folder: Path, name: str, digest: str) -> None:

@@ -353,6 +353,14 @@ def test_a_large_page_shows_the_pictures_in_its_folder_whatever_its_name(name: s
     }
 
 
+def test_runs_in_folders_whose_names_are_no_text_have_a_page_too(run: Path, here: Path) -> None:
+    names = [os.fsdecode(b"a\xff"), "b"]
+    for name in names:
+        shutil.copytree(run, here / name)
+    result = call("report", *names, "-o", "both.html", "--json")
+    assert result.exit_code == 0 and r"(a\udcff)" in (here / "both.html").read_text(encoding="utf-8"), result.output
+
+
 # --- in a folder of ours
 
 

@@ -151,7 +151,7 @@ def finish(folder: Path, chosen: Ablation, runs: Sequence[Run], after: Sequence[
             "account": standing.account(after),
             "runs": [standing.as_record(one, folder) for one in after],
         }
-        ledger.put(folder, {ablation.SUMMARY: to_json(record).encode()})
+        ledger.put(folder, {ablation.SUMMARY: to_json(record)})
         made = [folder / ablation.CSV, folder / ablation.SUMMARY, *report.draw_ablation(folder, runs, record)]
     page = report.write(findings, folder / report.PAGE, aside=True)
     streams.err(f"report: {page.page} ({page.size / 1e6:.2f} MB)")

@@ -7,10 +7,9 @@ from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
-from filelock import FileLock
 from torch import Tensor
 
-from imgcollapse import machine, progress
+from imgcollapse import locks, machine, progress
 from imgcollapse.datasets import cifar, idx
 from imgcollapse.datasets.dataset import Dataset, order, problems_at
 from imgcollapse.errors import DataProblem
@@ -115,7 +114,7 @@ def _downloaded(files: str, kind: str, root: Path) -> dict[str, Path]:
     """The files after a download, which goes into a draft and takes its place by a rename when it is whole."""
     draft, place = root / f".{files}.draft", _inside(files, root)
     root.mkdir(parents=True, exist_ok=True)
-    with FileLock(root / f".{files}.lock"):
+    with locks.locked(root / f".{files}.lock", waiting=f"{kind}: another process downloads it; waiting for it"):
         if there := _look(files, root):  # another process was faster
             return there
         shutil.rmtree(draft, ignore_errors=True)  # left behind by a process that was killed

@@ -44,7 +44,7 @@ def markdown(findings: Findings, folder: Path) -> list[Path]:
         _listed("What it was made with", _about(findings)),
         f"To reproduce:\n\n{fenced(reproduce(findings), 'bash')}",
     ]
-    return ledger.put(folder, {REPORT: ("\n\n".join(part for part in parts if part) + "\n").encode()})
+    return ledger.put(folder, {REPORT: "\n\n".join(part for part in parts if part) + "\n"})
 
 
 def escaped(text: str, longest: int = 200) -> str:

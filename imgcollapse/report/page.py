@@ -18,7 +18,7 @@ from markupsafe import Markup
 from imgcollapse import __version__, ledger, store
 from imgcollapse.ablation import ABLATION
 from imgcollapse.errors import OtherStudyProblem
-from imgcollapse.files import digest_of, read_json, write_text
+from imgcollapse.files import bytes_of, digest_of, read_json, sweep, write_bytes
 from imgcollapse.images import made_of
 from imgcollapse.metrics.scores import SCORES, title, worth_showing
 from imgcollapse.report import charts, composition, pictures, tables
@@ -88,24 +88,25 @@ def write(findings: Findings, page: Path, *, budget: float = 25e6, live: bool = 
     page.parent.mkdir(parents=True, exist_ok=True)
     folder = pictures.folder_beside(page)
     for size in SIZES:
-        html = _render(findings, size, pictures.inline, live)
-        if len(html.encode()) <= budget:
-            _keep(page, folder, html)
+        html = bytes_of(_render(findings, size, pictures.inline, live))
+        if len(html) <= budget:
+            _write(page, folder, html)
             ledger.forget(folder, set())  # the pictures of an earlier, larger page
             return Written(page, page.stat().st_size, None)
     kept = dict[str, bytes]()
-    html = _render(findings, SIZES[0], pictures.beside(folder, kept), live)
+    html = bytes_of(_render(findings, SIZES[0], pictures.beside(folder, kept), live))
     ledger.put(folder, kept)  # before the page that shows them
-    _keep(page, folder, html)
+    _write(page, folder, html)
     ledger.forget(folder, set(kept))
     return Written(page, page.stat().st_size + sum(map(len, kept.values())), folder)
 
 
-def _keep(page: Path, folder: Path, html: str) -> None:
+def _write(page: Path, folder: Path, html: bytes) -> None:
     """Writes the page, which is noted first where its folder has a ledger."""
     if ledger.known(folder):
-        ledger.note(folder, NOTED, sha256(html.encode()).hexdigest())
-    write_text(page, html)
+        ledger.note(folder, NOTED, sha256(html).hexdigest())
+    sweep(page.parent)
+    write_bytes(page, html)
 
 
 def _render(findings: Findings, size: tuple[int, int, int], keep: Keep, live: bool) -> str:

@@ -61,7 +61,7 @@ def write_csv(rows: Iterable[Mapping[str, Any]], path: Path) -> None:
     writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
     writer.writeheader()
     writer.writerows({name: harmless(value) if isinstance(value, str) else value for name, value in row.items()} for row in rows)
-    ledger.put(path.parent, {path.name: text.getvalue().encode()})
+    ledger.put(path.parent, {path.name: text.getvalue()})
 
 
 def harmless(text: str) -> str:
