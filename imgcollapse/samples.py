@@ -1,6 +1,5 @@
 """Sets of pictures that any program drew: read whole, checked, and brought into the shape of the real ones."""
 
-import io
 import os
 import zipfile
 from collections.abc import Callable, Sequence
@@ -12,10 +11,11 @@ from typing import Any, ClassVar
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError
 
 from imgcollapse import store
+from imgcollapse.datasets import look
 from imgcollapse.datasets.dataset import order, problems_at
+from imgcollapse.datasets.decoder import Alpha
 from imgcollapse.datasets.pictures import SUFFIXES, Listed, decode, is_picture
 from imgcollapse.errors import DataProblem, SettingsProblem
 from imgcollapse.files import MANIFEST, damage
@@ -43,9 +43,11 @@ class Samples:
     images: ImageSet
 
     @classmethod
-    def of(cls, path: Path, world: World, most: int | None = None) -> "Samples":
+    def of(cls, path: Path, world: World, most: int | None = None, alpha: Alpha = "refuse") -> "Samples":
         """Reads the set, and keeps `most` pictures of it. Raises DataProblem for what cannot be read or is not of the world's shape."""
-        pixels = like(world, read(path), path).pixels
+        images = like(world, read(path, alpha), path)
+        look.at_samples(path, images)
+        pixels = images.pixels
         whole = ImageSet.of(pixels[marks(pixels).argsort()])  # equal pictures have equal marks, so this does not depend on their order
         return cls(path, whole.digest(), len(whole), whole[order(len(whole), "samples")[:most]])
 
@@ -54,7 +56,7 @@ class Samples:
         return {"path": str(self.path), "sha256": self.sha256, "pictures": self.pictures}
 
 
-def read(path: Path) -> ImageSet:
+def read(path: Path, alpha: Alpha = "refuse") -> ImageSet:
     """The pictures (or points) there, in order; labels and births only where this package wrote them.
 
     path: a folder of pictures, at any depth; a `.zip` of pictures; an `.npz` of ours, or with `arr_0`, uint8 [N, H, W, C] (points: float
@@ -65,8 +67,8 @@ def read(path: Path) -> ImageSet:
     if path.is_dir():
         if (path / store.STUDY).is_file():
             return generation(path)[1]
-        return _kept(path) if (path / store.SAMPLES).is_file() or (path / MANIFEST).is_file() else _folder(path)
-    readers: dict[str, Callable[[Path], ImageSet]] = {".npz": _arrays, ".zip": _archive}
+        return _kept(path) if (path / store.SAMPLES).is_file() or (path / MANIFEST).is_file() else _folder(path, alpha)
+    readers: dict[str, Callable[[Path], ImageSet]] = {".npz": _arrays, ".zip": partial(_archive, alpha=alpha)}
     if path.suffix.lower() not in readers:
         wrong = "is no folder, .zip or .npz" if path.exists() else "there is no such file or folder"
         raise DataProblem(f"{path}: {wrong}; name a folder of pictures, a .zip or .npz of them, or a run")
@@ -124,7 +126,7 @@ def _kept(folder: Path) -> ImageSet:
     return _arrays(folder / store.SAMPLES)
 
 
-def _folder(path: Path) -> ImageSet:
+def _folder(path: Path, alpha: Alpha) -> ImageSet:
     def fail(error: OSError) -> None:  # os.walk would pass over an unreadable folder without a word
         raise error
 
@@ -134,35 +136,22 @@ def _folder(path: Path) -> ImageSet:
     if runs:
         raise DataProblem(f"{path}: holds runs; name one of them, such as {path / runs[0]}")
     pictures = [path / name for name in sorted(found, key=Path.as_posix) if is_picture(name)]
-    return _pictures(path, [Listed(str(file), 0, partial(_content, file.read_bytes)) for file in pictures])
+    return _pictures(path, [Listed(str(file), 0, file.read_bytes) for file in pictures], alpha)
 
 
-def _archive(path: Path) -> ImageSet:
+def _archive(path: Path, alpha: Alpha) -> ImageSet:
     cure = "it is cut or no zip archive: copy or make it again"
     with problems_at(path, cure):
         archive = zipfile.ZipFile(path)
     with archive:
         members = [name for name in sorted(set(archive.namelist())) if is_picture(PurePosixPath(name))]
-        return _pictures(path, [Listed(f"{path}: {name}", 0, partial(_content, partial(archive.read, name))) for name in members])
+        return _pictures(path, [Listed(f"{path}: {name}", 0, partial(archive.read, name)) for name in members], alpha)
 
 
-def _pictures(path: Path, files: Sequence[Listed]) -> ImageSet:
+def _pictures(path: Path, files: Sequence[Listed], alpha: Alpha) -> ImageSet:
     if not files:
         raise DataProblem(f"{path}: holds no pictures ({', '.join(SUFFIXES)}); name a folder or archive that does")
-    return ImageSet.of(decode(files))
-
-
-def _content(content: Callable[[], bytes]) -> bytes:
-    """A picture's bytes. Raises ValueError where its colours depend on a profile, and so would every score."""
-    found = content()
-    try:
-        with Image.open(io.BytesIO(found)) as picture:
-            mode = picture.mode
-    except UnidentifiedImageError:
-        return found  # `decode` says it
-    if mode in ("CMYK", "LAB"):
-        raise ValueError(f"it is {mode}, which is for printing, and not RGB or grey")
-    return found
+    return ImageSet.of(decode(files, alpha, "alpha"))
 
 
 def _arrays(path: Path) -> ImageSet:

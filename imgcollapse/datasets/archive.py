@@ -12,6 +12,7 @@ from zipfile import ZipFile
 from pydantic import Field
 
 from imgcollapse.datasets.dataset import Dataset, problems_at
+from imgcollapse.datasets.decoder import ALPHA, Alpha
 from imgcollapse.datasets.pictures import Listed, is_picture, world_of
 from imgcollapse.errors import DataProblem
 from imgcollapse.images import World
@@ -26,6 +27,7 @@ class Archive(Dataset):
     path: str = Field(min_length=1, description="an archive, or a pattern for several, such as data/train-*.zip")
     held_out: str | None = Field(None, min_length=1, description="archive or pattern of the held-out part")
     held_out_share: float = Field(0.25, gt=0, lt=1, description="share held out where no archive is")
+    alpha: Alpha = Field("refuse", description=ALPHA)
 
     def read(self, seed: int, extra: int) -> World:
         """uint8 [N, C, H, W], C = 1 if all pictures are grey, else 3; classes are 0 to the highest label."""
@@ -43,7 +45,7 @@ class Archive(Dataset):
                 raise DataProblem(f"{top.place}: {wrong}; number the classes 0, 1, 2, ...")
             classes = tuple(str(label) for label in range(top.label + 1))
             stem = Path(self.path).stem.strip("*?-_. ")
-            return world_of(self.kind, stem, classes, train, kept if others else None, self.held_out_share)
+            return world_of(self.kind, stem, classes, train, kept if others else None, self.held_out_share, self.alpha)
 
 
 def _matches(pattern: str) -> list[Path]:

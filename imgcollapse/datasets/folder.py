@@ -7,6 +7,7 @@ from typing import Literal
 from pydantic import Field
 
 from imgcollapse.datasets.dataset import Dataset, problems_at
+from imgcollapse.datasets.decoder import ALPHA, Alpha
 from imgcollapse.datasets.pictures import SUFFIXES, Listed, is_picture, world_of
 from imgcollapse.errors import DataProblem
 from imgcollapse.images import World
@@ -19,6 +20,7 @@ class Folder(Dataset):
     path: str = Field(min_length=1, description="folder of class folders, or of train and test (or val) with these")
     held_out: str | None = Field(None, min_length=1, description="folder with the same classes: the held-out part")
     held_out_share: float = Field(0.25, gt=0, lt=1, description="share held out where no folder is")
+    alpha: Alpha = Field("refuse", description=ALPHA)
 
     def read(self, seed: int, extra: int) -> World:
         """uint8 [N, C, H, W], C = 1 if all pictures are grey, else 3; classes are the folders in order of their names.
@@ -42,7 +44,7 @@ class Folder(Dataset):
             if others != classes:
                 odd = min(set(others) ^ set(classes))
                 raise DataProblem(f"{held_out}: has other classes than {train} ('{odd}'); give both the same folders")
-        return world_of(self.kind, root.absolute().name, classes, files, kept, self.held_out_share)
+        return world_of(self.kind, root.absolute().name, classes, files, kept, self.held_out_share, self.alpha)
 
 
 def _list(root: Path) -> tuple[tuple[str, ...], list[Listed]]:
