@@ -1,6 +1,5 @@
 """Sets of pictures that any program drew: read whole, checked, and brought into the shape of the real ones."""
 
-import io
 import math
 import os
 import zipfile
@@ -14,10 +13,11 @@ from typing import IO, Any, ClassVar
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError
 
 from imgcollapse import progress, store
+from imgcollapse.datasets import look
 from imgcollapse.datasets.dataset import order, problems_at
+from imgcollapse.datasets.decoder import Alpha
 from imgcollapse.datasets.listing import Listing, check_member, of_archive, of_folder
 from imgcollapse.datasets.names import SUFFIXES, in_words
 from imgcollapse.datasets.pictures import Listed, decode
@@ -51,10 +51,12 @@ class Samples:
     passed_over: Mapping[str, int] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, path: Path, world: World, most: int | None = None) -> "Samples":
+    def of(cls, path: Path, world: World, most: int | None = None, alpha: Alpha = "refuse") -> "Samples":
         """Reads the set, and keeps `most` pictures of it. Raises DataProblem for what cannot be read or is not of the world's shape."""
-        found, passed = _read(path)
-        pixels = like(world, found, path).pixels
+        found, passed = _read(path, alpha)
+        images = like(world, found, path)
+        look.at_samples(path, images)
+        pixels = images.pixels
         whole = ImageSet.of(pixels[marks(pixels).argsort()])  # equal pictures have equal marks, so this does not depend on their order
         return cls(path, whole.digest(), len(whole), whole[order(len(whole), "samples")[:most]], passed)
 
@@ -63,24 +65,24 @@ class Samples:
         return {"path": str(self.path), "sha256": self.sha256, "pictures": self.pictures}
 
 
-def read(path: Path) -> ImageSet:
+def read(path: Path, alpha: Alpha = "refuse") -> ImageSet:
     """The pictures (or points) there, in order; labels and births only where this package wrote them.
 
     path: a folder of pictures, at any depth; a `.zip` of pictures; an `.npz` of ours, or with `arr_0`, uint8 [N, H, W, C] (points: float
     [N, D]); a run's folder (its last finished generation) or one generation's. Nothing is ever unpickled.
     Raises DataProblem for what is damaged or something else, SettingsProblem for a run without a finished generation.
     """
-    return _read(path)[0]
+    return _read(path, alpha)[0]
 
 
-def _read(path: Path) -> Whole:
+def _read(path: Path, alpha: Alpha) -> Whole:
     """The set, and what lies there too and was not read."""
     path = expanded(path)
     if path.is_dir():
         if (path / store.STUDY).is_file():
             return generation(path)[1], {}
-        return (_kept(path), {}) if (path / store.SAMPLES).is_file() or (path / MANIFEST).is_file() else _folder(path)
-    readers: dict[str, Callable[[Path], Whole]] = {".npz": lambda file: (_arrays(file), {}), ".zip": _archive}
+        return (_kept(path), {}) if (path / store.SAMPLES).is_file() or (path / MANIFEST).is_file() else _folder(path, alpha)
+    readers: dict[str, Callable[[Path], Whole]] = {".npz": lambda file: (_arrays(file), {}), ".zip": partial(_archive, alpha=alpha)}
     if path.suffix.lower() not in readers:
         wrong = "is no folder, .zip or .npz" if path.exists() else "there is no such file or folder"
         raise DataProblem(f"{path}: {wrong}; name a folder of pictures, a .zip or .npz of them, or a run")
@@ -137,40 +139,27 @@ def _kept(folder: Path) -> ImageSet:
     return _arrays(folder / store.SAMPLES)
 
 
-def _folder(path: Path) -> Whole:
+def _folder(path: Path, alpha: Alpha) -> Whole:
     listing = of_folder(path)
     runs = sorted(parts[:-1] for parts, _ in listing.others if parts[-1:] == (store.STUDY,))
     if runs:
         raise DataProblem(f"{path}: holds runs; name one of them, such as {path.joinpath(*runs[0])}")
-    return _pictures(path, listing)
+    return _pictures(path, listing, alpha)
 
 
-def _archive(path: Path) -> Whole:
+def _archive(path: Path, alpha: Alpha) -> Whole:
     with ExitStack() as stack:
-        return _pictures(path, of_archive(path, stack))
+        return _pictures(path, of_archive(path, stack), alpha)
 
 
-def _pictures(path: Path, listing: Listing) -> Whole:
+def _pictures(path: Path, listing: Listing, alpha: Alpha) -> Whole:
     passed = dict(sorted(listing.reasons().items()))
     if not listing.pictures:
         but = f", but {in_words(passed)}" if passed else ""
         raise DataProblem(f"{path}: holds no pictures ({', '.join(SUFFIXES)}){but}; name a folder or archive that does")
     if passed:
         progress.say(f"{path}: {len(listing.pictures):,} pictures; passed over: {in_words(passed)}")
-    return ImageSet.of(decode([Listed(entry.place, 0, partial(_content, entry.read)) for entry in listing.pictures])), passed
-
-
-def _content(content: Callable[[], bytes]) -> bytes:
-    """A picture's bytes. Raises ValueError where its colours depend on a profile, and so would every score."""
-    found = content()
-    try:
-        with Image.open(io.BytesIO(found)) as picture:
-            mode = picture.mode
-    except UnidentifiedImageError:
-        return found  # `decode` says it
-    if mode in ("CMYK", "LAB"):
-        raise ValueError(f"it is {mode}, which is for printing, and not RGB or grey")
-    return found
+    return ImageSet.of(decode([Listed(entry.place, 0, entry.read) for entry in listing.pictures], alpha, "alpha")), passed
 
 
 def _arrays(path: Path) -> ImageSet:

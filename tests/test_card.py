@@ -357,7 +357,9 @@ def test_names_break_neither_head_nor_table_nor_folder(tmp_path: Path) -> None:
     for number, name in enumerate(HOSTILE):
         (root / name).mkdir(parents=True)
         for picture in range(8):
-            Image.new("L", (4, 4), 20 * number + picture).save(root / name / f"{picture}.png")
+            made = Image.new("L", (4, 4), 20 * number + picture)
+            made.putpixel((0, 0), 9)  # a world of blank pictures would be refused
+            made.save(root / name / f"{picture}.png")
     held_out = shutil.copytree(root, tmp_path / "held out")
     dataset = {"kind": "folder", "path": str(root), "held_out": str(held_out)}
     run(build(Study, {"dataset": dataset, "model": "bootstrap", "gens": 2, "judge": {"extractors": ["pixels"], "k": 2}}), tmp_path / "run")

@@ -13,6 +13,7 @@ from imgcollapse import console, datasets, machine, progress, published, streams
 from imgcollapse.commands.common import machine_from, stoppable
 from imgcollapse.commands.score_tables import tables
 from imgcollapse.datasets import AnyDataset
+from imgcollapse.datasets.decoder import ALPHA, Alpha
 from imgcollapse.datasets.digits import Digits
 from imgcollapse.errors import DataProblem, OtherStudyProblem, SettingsProblem
 from imgcollapse.export import CURE
@@ -32,6 +33,7 @@ class Scoring(Settings):
 
     dataset: AnyDataset = Field(Digits(), description="the real pictures")
     judge: Judge = Field(Judge(), description="how they are compared")
+    alpha: Alpha | None = Field(None, description=f"{ALPHA}; none: as in the data set")
     seed: NonNegativeInt = Field(0, description="of toy worlds, which are drawn anew for each")
 
 
@@ -81,12 +83,13 @@ def scored(chosen: Scoring, paths: Sequence[Path], learned_from: Path | None, ou
     world = datasets.load(chosen.dataset, chosen.seed)
     fid = any(isinstance(one, Inception) for one in chosen.judge.extractors or ())
     most = None if fid else min(len(world.held_out), len(world.train))
-    sets = {name: Samples.of(path, world, most) for name, path in zip(names, paths, strict=True)}
-    learned = None if learned_from is None else Samples.of(learned_from, world)
+    alpha: Alpha = getattr(chosen.dataset, "alpha", "refuse") if chosen.alpha is None else chosen.alpha
+    sets = {name: Samples.of(path, world, most, alpha) for name, path in zip(names, paths, strict=True)}
+    learned = None if learned_from is None else Samples.of(learned_from, world, alpha=alpha)
     judge = _resolved(chosen.judge, world, sets)
     about: Record = {
         "data": world.record(),
-        "options": chosen.model_copy(update={"judge": judge}).model_dump(mode="json"),
+        "options": chosen.model_copy(update={"judge": judge, "alpha": alpha}).model_dump(mode="json"),
         "learned_from": None if learned is None else learned.record(),
         "samples": {name: one.record() for name, one in sets.items()},
     }

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from imgcollapse.datasets import look
 from imgcollapse.datasets.archive import Archive
 from imgcollapse.datasets.dataset import Dataset, order
 from imgcollapse.datasets.digits import Digits
@@ -23,7 +24,8 @@ def load(dataset: Dataset, seed: int, extra: int = 0) -> World:
     """The data set, checked, with `subset` and `imbalance` applied; in random order: its first n are a sample.
 
     Only toy worlds depend on `seed`, and only they have `extra` more training points (which a `subset` cuts off again).
-    Smaller subsets lie within larger ones. Both parts get the long tail, so that they keep one law. Raises DataProblem.
+    Smaller subsets lie within larger ones. Both parts get the long tail, so that they keep one law. What is odd in it is said. Raises
+    DataProblem.
     """
     world = dataset.read(seed, extra)
     name, classes, train, held_out = world.name, world.classes, world.train, world.held_out
@@ -33,7 +35,9 @@ def load(dataset: Dataset, seed: int, extra: int = 0) -> World:
         train = _keep(train, _equal_counts(name, train, classes, dataset.subset), "subset")
     if dataset.imbalance > 1:
         train, held_out = (_with_tail(part, len(classes), dataset.imbalance) for part in (train, held_out))
-    return replace(world, train=train, held_out=held_out)
+    world = replace(world, train=train, held_out=held_out)
+    look.at_world(world)
+    return world
 
 
 def _check(name: str, part: str, images: ImageSet, classes: tuple[str, ...], without: Sequence[str] = ()) -> None:

@@ -9,6 +9,7 @@ from typing import Literal
 from pydantic import Field
 
 from imgcollapse.datasets.dataset import Dataset
+from imgcollapse.datasets.decoder import ALPHA, Alpha
 from imgcollapse.datasets.labels import classed, parted
 from imgcollapse.datasets.listing import of_archive
 from imgcollapse.datasets.pictures import world_of
@@ -24,6 +25,7 @@ class Archive(Dataset):
     path: str = Field(min_length=1, description="an archive, or a pattern for several, such as data/train-*.zip")
     held_out: str | None = Field(None, min_length=1, description="archive or pattern of the held-out part")
     held_out_share: float = Field(0.25, gt=0, lt=1, description="share of each class that is held out where no archive is")
+    alpha: Alpha = Field("refuse", description=ALPHA)
 
     def read(self, seed: int, extra: int) -> World:
         """uint8 [N, C, H, W], C = 1 if all pictures are grey, else 3; the classes are those of `classed`."""
@@ -36,9 +38,9 @@ class Archive(Dataset):
         with ExitStack() as stack:
             if len(archives) == 1 and not others:
                 train, other = parted(of_archive(archives[0], stack))
-                return world_of(self.kind, stem, [train], [] if other is None else [other], self.held_out_share)
+                return world_of(self.kind, stem, [train], [] if other is None else [other], self.held_out_share, self.alpha)
             parts = [[classed(of_archive(file, stack)) for file in files] for files in (archives, others)]
-            return world_of(self.kind, stem, parts[0], parts[1], self.held_out_share)
+            return world_of(self.kind, stem, parts[0], parts[1], self.held_out_share, self.alpha)
 
 
 def _matches(pattern: str) -> list[Path]:

@@ -75,9 +75,9 @@ def held_out_of(pictures: int, share: float) -> int:
 
 @contextmanager
 def problems_at(place: Path | str, cure: str) -> Iterator[None]:
-    """Turns any error inside the block into a DataProblem of one line: place, reason, cure."""
+    """Turns any error inside the block into a DataProblem of one line: place, reason, cure (the error's own, if it knows one)."""
     try:
         yield
     except Exception as error:  # damage makes Pillow and zipfile raise almost anything: SyntaxError, zlib.error ...
         reason = getattr(error, "strerror", None) or " ".join(str(error).split()) or type(error).__name__
-        raise DataProblem(f"{place}: {reason}; {cure}") from error
+        raise DataProblem(f"{place}: {reason}; {getattr(error, 'cure', cure)}") from error

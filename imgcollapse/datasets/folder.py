@@ -5,6 +5,7 @@ from typing import Literal
 from pydantic import Field
 
 from imgcollapse.datasets.dataset import Dataset
+from imgcollapse.datasets.decoder import ALPHA, Alpha
 from imgcollapse.datasets.labels import classed, parted
 from imgcollapse.datasets.listing import of_folder
 from imgcollapse.datasets.pictures import world_of
@@ -20,6 +21,7 @@ class Folder(Dataset):
     path: str = Field(min_length=1, description="folder of class folders, or of train and test (or val) with these")
     held_out: str | None = Field(None, min_length=1, description="folder with the same classes: the held-out part")
     held_out_share: float = Field(0.25, gt=0, lt=1, description="share of each class that is held out where no folder is")
+    alpha: Alpha = Field("refuse", description=ALPHA)
 
     def read(self, seed: int, extra: int) -> World:
         """uint8 [N, C, H, W], C = 1 if all pictures are grey, else 3; the classes are those of `classed`."""
@@ -31,4 +33,4 @@ class Folder(Dataset):
             train, other = classed(of_folder(root)), classed(of_folder(place))
             if place.resolve() == root.resolve():
                 raise DataProblem(f"{place}: is the training part too; set held_out to another folder")
-        return world_of(self.kind, root.absolute().name, [train], [] if other is None else [other], self.held_out_share)
+        return world_of(self.kind, root.absolute().name, [train], [] if other is None else [other], self.held_out_share, self.alpha)
