@@ -128,8 +128,10 @@ def _read_one(place: Path) -> tuple[str, str | None, list[Run]]:
 
 
 def _told_apart(runs: Sequence[Run]) -> list[Run]:
-    """The same runs; where one name would stand for studies that differ in more than the seed, or for a seed twice, the folder is added, and
-    where that does not do, its whole path."""
+    """The same runs; where one name would stand for studies that differ in more than the seed, or for a seed twice, the folder is added.
+
+    Where that leaves two alike, its whole path.
+    """
     named = list(runs)
     for place in (lambda folder: folder.name, str):
         mixed = _mixed(named)
