@@ -42,9 +42,8 @@ def expand(value: object) -> object:
 def read_file(path: Path) -> dict[str, Any]:
     """The mapping in a YAML file. Raises SettingsProblem where there is none."""
     try:
-        with path.open("rb") as file:  # no more of a file without an end than is needed to refuse it
-            text = file.read(4 * MOST + 1).decode("utf-8-sig")
-        values = load(text)
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            values = load(file.read(MOST + 1))  # of a file without an end, no more than is needed to refuse it
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "it is no UTF-8 text"
         raise SettingsProblem(f"{path}: cannot be read ({reason}); give --config a YAML file") from None

@@ -364,14 +364,15 @@ def ablation(gens: int, seeds: int, arms: int, steps: int | None, layouts: tuple
     """The digits retention ablation from the command line as a user starts it; shortened, and every time with an empty folder."""
     import os
 
-    import yaml
+    from imgcollapse.settings import read_file
+    from imgcollapse.yaml12 import dump
 
-    whole = yaml.safe_load((Path(__file__).parent.parent / "configs" / "retention.yaml").read_text(encoding="utf-8"))
+    whole = read_file(Path(__file__).parent.parent / "configs" / "retention.yaml")
     whole["arms"] = dict(list(whole["arms"].items())[:arms])
     first = 0.0
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "retention.yaml"
-        file.write_text(yaml.safe_dump(whole, sort_keys=False), encoding="utf-8")
+        file.write_text(dump(whole), encoding="utf-8")
         data = {**os.environ, "IMGCOLLAPSE_DATA": f"{folder}/data", "IMGCOLLAPSE_DEVICE": device}
         warm = ["run", "--gens", "1", "--set", "model.steps=1", "--samples", "630", "--out", f"{folder}/warm"]
         subprocess.run([sys.executable, "-m", "imgcollapse", *warm], env=data, check=True, capture_output=True)  # trains the classifier

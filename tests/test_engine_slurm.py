@@ -15,8 +15,9 @@ from engine_runs import QUICK, SLOW, At, lay_out, made, outcome, plainly, times,
 from slurm_here import ask
 
 from imgcollapse import store, worker
+from imgcollapse.engines.common import read_options
 from imgcollapse.engines.crew import Crew
-from imgcollapse.engines.slurm import Errand, slurm
+from imgcollapse.engines.slurm import Errand, SlurmOptions, slurm
 from imgcollapse.errors import SettingsProblem
 
 WANTED = "IMGCOLLAPSE_TEST_SLURM" in os.environ
@@ -60,13 +61,22 @@ def test_an_unknown_or_unfit_option_is_one_line_that_names_the_known_ones(comman
         f"--engine-option partitoin: there is no such setting; did you mean 'partition'? there are: {known}"
     )
     assert refused(tmp_path, time="long").startswith("--engine-option time: 'long' cannot be used; it should be a valid integer")
-    assert refused(tmp_path, time="1").startswith("--engine-option time: '1' cannot be used; it should be greater than or equal to 5")
+    assert refused(tmp_path, time="1").startswith("--engine-option time: 1 cannot be used; it should be greater than or equal to 5")
     line = refused(tmp_path, slurm_colour="red")
     assert "colour" in line and "nodelist" in line and "\n" not in line
     with pytest.raises(SettingsProblem, match="partitoin"):
         slurm([], Crew(1, 1, {"partitoin": "gpu"}), lambda: None)
     slurm([], Crew(1, 1, {"partition": "gpu"}), lambda: None)  # and nothing is submitted or written
     assert {path.name for path in Path().iterdir()} == {"bin"}
+
+
+def test_options_that_are_text_are_taken_as_written_and_numbers_are_the_same_as_everywhere(commands: Path, tmp_path: Path) -> None:
+    given = {"partition": "0042", "account": "no", "qos": "1e5", "mem": "08", "setup": "a: b # c", "time": "010", "gpus": "0x2"}
+    assert read_options(SlurmOptions, Crew(1, 1, given)).model_dump(exclude_none=True) == {**given, "time": 10, "gpus": 2}
+    assert refused(tmp_path, time="4:00").startswith("--engine-option time: '4:00' cannot be used; it should be a valid integer")
+    assert refused(tmp_path, gpus="yes").startswith("--engine-option gpus: 'yes' cannot be used; it should be a valid integer")
+    assert refused(tmp_path, gpus="true").startswith("--engine-option gpus: True cannot be used; it should be a valid integer")
+    assert refused(tmp_path, slurm_nodelist="[a") == "--engine-option slurm_nodelist: '[a' is not YAML; put it in quotes"
 
 
 def test_what_slurm_refuses_is_one_line(commands: Path, tmp_path: Path) -> None:

@@ -394,6 +394,9 @@ def test_arms_of_several_ablations_are_named_by_their_folder(grid: Path, tmp_pat
     found = report.read([grid, tmp_path / "again"])
     assert list(found.arms) == [f"{folder}: {arm}" for folder in ("out", "again") for arm in ("none", "half", "everything kept")]
     assert found.comparable
+    places = [Path(shutil.copytree(grid, tmp_path / name / "out")) for name in ("one", "other")]
+    runs = report.read(places).runs
+    assert len({(run.arm, run.null, run.seed) for run in runs}) == len(runs), "folders of one name, with runs of one name in them"
 
 
 def test_runs_with_different_rulers_are_said_not_to_be_comparable(grid: Path, tmp_path: Path) -> None:

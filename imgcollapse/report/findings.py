@@ -128,14 +128,26 @@ def _read_one(place: Path) -> tuple[str, str | None, list[Run]]:
 
 
 def _told_apart(runs: Sequence[Run]) -> list[Run]:
-    """The same runs; where one name would stand for studies that differ in more than the seed, or for a seed twice, the folder is added."""
+    """The same runs; where one name would stand for studies that differ in more than the seed, or for a seed twice, the folder is added.
+
+    Where that leaves two alike, its whole path.
+    """
+    named = list(runs)
+    for place in (lambda folder: folder.name, str):
+        mixed = _mixed(named)
+        told = [f"{run.arm} ({place(run.folder.resolve())})" for run in runs]
+        named = [replace(run, arm=arm) if (run.arm, run.null) in mixed else run for run, arm in zip(named, told, strict=True)]
+    return named
+
+
+def _mixed(runs: Sequence[Run]) -> set[tuple[str, str | None]]:
+    """The names that stand for more than one study, or for a seed twice."""
     by_arm: dict[tuple[str, str | None], list[Run]] = {}
     for run in runs:
         by_arm.setdefault((run.arm, run.null), []).append(run)
-    named = []
-    for run in runs:
-        same = by_arm[run.arm, run.null]
+    mixed = set()
+    for name, same in by_arm.items():
         studies = {one.study.model_copy(update={"seed": 0}).model_dump_json() for one in same}
-        mixed = len(studies) > 1 or len({one.seed for one in same}) < len(same)
-        named.append(replace(run, arm=f"{run.arm} ({run.folder.resolve().name})") if mixed else run)
-    return named
+        if len(studies) > 1 or len({one.seed for one in same}) < len(same):
+            mixed.add(name)
+    return mixed
