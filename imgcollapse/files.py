@@ -111,7 +111,7 @@ def tried(place: Path, cure: str = "choose another --out") -> None:
             folder.mkdir()
             made.append(folder)
         # as long a name as any that is used on the way, see `imgcollapse.export.placed`
-        draft = place.parent / f".{place.name}.draft-{os.getpid()}-old"
+        draft = place.parent / f".{place.name}.tried-{os.getpid()}-old"
         draft.write_bytes(b"tried")
         draft.unlink()
     except (OSError, ValueError) as error:
