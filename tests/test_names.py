@@ -63,7 +63,8 @@ def test_lines_beside_the_results_are_lines(capsys: pytest.CaptureFixture[str]) 
 
 def test_names_have_the_letters_that_the_font_has() -> None:
     assert lettering.drawn(["a", "é", "ü", "ж", "λ", "e\u0301", "שלום"]) == ["a", "é", "ü", "ж", "λ", "é", "שלום"]
-    assert lettering.drawn(["猫", "a", "cat 猫", "", "한국어", "\x1b", "a\u202eb"]) == ["#0", "a", "#2 cat", "#3", "#4", "#5", "ab"]
+    assert lettering.drawn(["猫", "a", "cat 猫", "", "한국어", "\x1b", "a\u202eb"]) == ["#0", "a", "#2 cat", "#3", "#4", "#5", "#6 ab"]
+    assert lettering.drawn(["lat\udce9n", "latn", " a \n b "]) == ["#0 latn", "latn", "a b"], "two names are never drawn as one"
     assert lettering.can_draw("λ") and not lettering.can_draw("猫")
 
 
