@@ -252,7 +252,7 @@ def tried(place: Path, cure: str = "choose another --out") -> None:
             folder.mkdir()
             made.append(folder)
         # as long a name as any that is used on the way, see `imgcollapse.export.draft_of`
-        draft = place.parent / f".{place.name}.draft-000000-{os.getpid()}-old"
+        draft = place.parent / f".{place.name}.tried-000000-{os.getpid()}-old"
         draft.write_bytes(b"tried")
         draft.unlink()
     except (OSError, ValueError) as error:

@@ -33,7 +33,7 @@ def sheet(title: str, rows: Sequence[tuple[str, Tensor]], note: str = "") -> Ima
     LARGEST pixels are made smaller.
     """
     font = lettering.font(TEXT, title, note, *(label for label, _ in rows))
-    rows = [(_cut(label, font, LABEL), _smaller(pixels, LARGEST)) for label, pixels in rows]
+    rows = [(_cut(label, font, LABEL), smaller(pixels, LARGEST)) for label, pixels in rows]
     title = _cut(title, font, 4 * LABEL)
     _, channels, height, width = next(pixels for _, pixels in rows if pixels.ndim == 4).shape
     factor = max(1, -(-CELL // max(height, width)))
@@ -68,7 +68,7 @@ def table(title: str, rows: Sequence[str], columns: Sequence[str], cells: Mappin
     cells: (row, column) -> uint8 [C, H, W], all of one size, enlarged by a whole factor where they are small, and made smaller beyond
     IN_TABLE pixels
     """
-    cells = {place: _smaller(cell[None], IN_TABLE)[0] for place, cell in cells.items()}
+    cells = {place: smaller(cell[None], IN_TABLE)[0] for place, cell in cells.items()}
     _, height, width = next(iter(cells.values())).shape
     factor = max(1, 6 * CELL // max(height, width))
     line, gap = TEXT + 8, 8
@@ -120,7 +120,8 @@ def by_class(title: str, drawn: ImageSet, found: Tensor | None, classes: Sequenc
     places = [(names[c], found == c) for c in shown] + [("none", found < 0)]
     rows = [(f"{_short(name)}  {100 * float(there.sum()) / n:.1f} %", drawn.pixels[there][:COLUMNS]) for name, there in places]
     note = f"row: class found by the judge and its share of {n:,} samples; none: not confident of any class"
-    note += f"; and {len(classes) - len(shown):,} more classes, of which these are evenly spaced" if len(shown) < len(classes) else ""
+    if more := len(classes) - len(shown):
+        note += f"; these are {len(shown)} classes, evenly spaced in their order, and there are {more:,} more classes"
     return sheet(title, rows, f"{note}; {NUMBERED}" if lettering.numbered(classes) else note)
 
 
@@ -157,7 +158,7 @@ def _cut(text: str, font: Any, width: int) -> str:
     return lettering.shortened(text, lambda cut: font.getlength(cut) <= width) if font.getlength(text) > width else text
 
 
-def _smaller(pixels: Tensor, largest: int) -> Tensor:
+def smaller(pixels: Tensor, largest: int) -> Tensor:
     """uint8 [n, C, H, W], made smaller (the mean of what falls together) where a side is larger."""
     if pixels.ndim < 4 or not len(pixels) or max(pixels.shape[2:]) <= largest:
         return pixels

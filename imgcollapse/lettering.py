@@ -17,19 +17,19 @@ def font(size: int, *texts: str) -> Any:
 
 
 def drawn(names: Iterable[str]) -> list[str]:
-    """Each name as it can be drawn, on one line. Where DejaVu Sans lacks letters of it (CJK, emoji), its number in the list stands before
-    what is left of it: `#3`, `#3 cat`."""
+    """Each name as it can be drawn, on one line. Where DejaVu Sans lacks letters of it (CJK) or they cannot be seen, its number in the list
+    stands before what is left of it: `#3`, `#3 cat`."""
     found = []
     for number, name in enumerate(names):
-        line = one_line(unicodedata.normalize("NFC", name))
-        kept = " ".join("".join(letter for letter in line if letter in JOINERS or ord(letter) in _letters()).split()).strip(JOINERS)
-        found.append(line if line and kept == line else f"#{number} {kept}".rstrip())
+        whole = " ".join(unicodedata.normalize("NFC", name).split())
+        kept = " ".join("".join(letter for letter in one_line(whole) if letter in JOINERS or ord(letter) in _letters()).split())
+        found.append(whole if whole and kept == whole else f"#{number} {kept.strip(JOINERS)}".rstrip())
     return found
 
 
 def can_draw(text: str) -> bool:
     """Whether DejaVu Sans has all letters of it."""
-    return drawn([text]) == [one_line(unicodedata.normalize("NFC", text))]
+    return drawn([text]) == [" ".join(unicodedata.normalize("NFC", text).split())]
 
 
 def numbered(names: Sequence[str]) -> bool:

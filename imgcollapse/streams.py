@@ -37,7 +37,7 @@ def _steadied(stream: Any, number: int) -> Any:
     if isinstance(raw, io.RawIOBase):
         encoding = getattr(stream, "encoding", None) or "utf-8"
         lines, at_once = (bool(getattr(stream, name, False)) for name in ("line_buffering", "write_through"))
-        writer = io.BufferedWriter(_Steady(raw))
+        writer = io.BufferedWriter(_Steady(raw, stream))
         return io.TextIOWrapper(writer, encoding, "backslashreplace", line_buffering=lines, write_through=at_once)
     if isinstance(stream, io.TextIOWrapper):  # in memory, as of a test
         stream.reconfigure(errors="backslashreplace")
@@ -45,10 +45,10 @@ def _steadied(stream: Any, number: int) -> Any:
 
 
 class _Steady(io.RawIOBase):
-    """A descriptor that takes all that is written to it."""
+    """A descriptor that takes all that is written to it. `stream`, which would close it when it goes, stays as long as this."""
 
-    def __init__(self, raw: Any) -> None:
-        self._raw, self._said = raw, False
+    def __init__(self, raw: Any, stream: Any) -> None:
+        self._raw, self._stream, self._said = raw, stream, False
         self.name, self.mode = getattr(raw, "name", ""), "wb"
 
     def writable(self) -> bool:
@@ -67,7 +67,9 @@ class _Steady(io.RawIOBase):
             return int(written)
         except OSError as error:
             self._lose(error)
-            return len(data)
+        except ValueError:  # somebody has closed it
+            pass
+        return len(data)
 
     def _lose(self, error: OSError) -> None:
         if self._said or error.errno in NOBODY_READS or self.fileno() == 2:

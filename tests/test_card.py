@@ -202,6 +202,32 @@ def test_what_the_cards_of_a_ddpm_tell_to_type_opens_it(
     assert set(there["folders"]) == {"train"}  # unlabelled: no class folders
 
 
+@pytest.mark.parametrize(("width", "height", "box"), [(33, 17, (0, 8, 33, 25)), (5, 8, (1, 0, 6, 8)), (16, 16, None)])
+def test_what_the_card_of_a_padded_ddpm_tells_to_type_gives_pictures_of_the_studys_size(
+    width: int, height: int, box: tuple[int, ...] | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from imgcollapse import torchvision_guard  # noqa: F401 (diffusers imports torchvision)
+
+    draws = np.random.default_rng(0)
+    for number in range(12):
+        place = tmp_path / "pictures" / "ab"[number % 2]
+        place.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(draws.integers(0, 256, (height, width), dtype=np.uint8)).save(place / f"{number}.png")
+    data = {"kind": "folder", "path": str(tmp_path / "pictures")}
+    model = {"kind": "ddpm", "steps": 1, "widths": [8, 8], "attention": False, "timesteps": 3, "sampler_steps": 2}
+    run(build(Study, {"dataset": data, "model": model, "gens": 1, "judge": {"extractors": []}}), tmp_path / "run")
+    write(tmp_path / "run", out=tmp_path / "out")
+    monkeypatch.chdir(tmp_path / "out")
+    text, there = Path("model/README.md").read_text(encoding="utf-8"), dict[str, Any]()
+    pipeline, own = snippets(Path("model/README.md"))
+    exec(pipeline, there)
+    exec(own, there)
+    side = there["pipeline"].unet.config.sample_size
+    assert [picture.size for picture in there["pictures"]] == [(width, height)] * 16
+    assert there["drawn"].pixels.shape == (16, 1, height, width)
+    assert (f".crop({box})" in text) == (box is not None) == (f"draws {side}x{side} pixels" in text)
+
+
 def test_a_class_conditional_ddpm_is_not_promised_to_draw_through_the_pipeline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from imgcollapse import torchvision_guard  # noqa: F401 (diffusers imports torchvision)
 

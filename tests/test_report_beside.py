@@ -21,7 +21,7 @@ from matplotlib.text import Text
 from numpy.typing import NDArray
 from PIL import Image
 
-from imgcollapse import ablation, cli, machine, npz, store, worker
+from imgcollapse import ablation, cli, grids, machine, npz, store, worker
 from imgcollapse.ablation import Ablation
 from imgcollapse.card.markdown import fenced
 from imgcollapse.commands.run import study_from
@@ -184,9 +184,9 @@ def test_long_chains_have_sixty_frames_with_both_ends(tmp_path: Path) -> None:
     findings = drawn(tmp_path / "runs", 1, 70, noise(4, 1, 2))
     frames, times, _ = frames_of(movie.movie(findings, tmp_path)[0])
     assert len(frames) == len(times) == 60 and sum(times) < 20_000
-    chosen = movie._spaced(range(70), 60)
+    chosen = grids.spaced(70, 60)
     assert len(set(chosen)) == 60 and chosen[0] == 0 and chosen[-1] == 69 and max(np.diff(chosen)) == 2
-    assert movie._spaced([0, 1, 5], 60) == [0, 1, 5]
+    assert grids.spaced(3, 60) == [0, 1, 2]
 
 
 @pytest.mark.parametrize(("arms", "rows"), [(5, 1), (7, 2), (31, 6)])

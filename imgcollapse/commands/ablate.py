@@ -160,6 +160,8 @@ def finish(folder: Path, chosen: Ablation, runs: Sequence[Run], after: Sequence[
 
 def work(run: Path) -> None:
     """`imgcollapse worker RUN_DIR`."""
+    if run.is_dir():
+        tried(run / store.STUDY, "make it writable")
     with stoppable() as stopped:
         code = worker.work(run)
     sys.exit(stopped[0] if stopped else code)

@@ -15,7 +15,7 @@ from imgcollapse.commands.score_tables import tables
 from imgcollapse.datasets import AnyDataset
 from imgcollapse.datasets.decoder import ALPHA, Alpha
 from imgcollapse.datasets.digits import Digits
-from imgcollapse.errors import DataProblem, OtherStudyProblem, SettingsProblem
+from imgcollapse.errors import DataProblem, OtherStudyProblem, Problem, SettingsProblem
 from imgcollapse.export import CURE
 from imgcollapse.extractors.inception import Inception
 from imgcollapse.files import first_difference, to_json, tried, write_text
@@ -44,15 +44,35 @@ def score(paths: tuple[Path, ...], given: dict[str, Any], assignments: tuple[str
     watching = _Bars(len(paths)) if sys.stderr.isatty() else console.Plain(len(paths))
     with machine.use(machine_from(given)), watching, progress.watched_by(watching), stoppable() as stopped:
         place, record = scored(chosen, paths, given.get("learned_from"), given.get("out"))
-        _refuse_other(place, record)  # again: it may have taken minutes
-        place.resolve().parent.mkdir(parents=True, exist_ok=True)
-        write_text(place.resolve(), to_json(record))
+        failed = _write(place, record)
     if stopped:
         streams.err("stopped; nothing was written")
         sys.exit(stopped[0])
     if as_json:
         streams.out_json(record, indent=1)
-        return
+    else:
+        _print(record)
+    if failed:
+        raise failed
+    if not as_json:
+        streams.out(f"written: {place}")
+
+
+def _write(place: Path, record: Record) -> Problem | None:
+    """Keeps what was found; what is in the way, which is raised once it has been printed: so it is not lost."""
+    place = place.resolve()
+    try:
+        _refuse_other(place, record)  # again: it may have taken minutes
+        place.parent.mkdir(parents=True, exist_ok=True)
+        write_text(place, to_json(record))
+    except OtherStudyProblem as problem:
+        return problem
+    except OSError as error:
+        return SettingsProblem(f"{place}: cannot be written ({error.strerror}); what was found stands above; choose another --out")
+    return None
+
+
+def _print(record: Record) -> None:
     out = console.out(110)
     for table in tables(record):
         out.print(table)
@@ -60,7 +80,6 @@ def score(paths: tuple[Path, ...], given: dict[str, Any], assignments: tuple[str
         for extractor, said in one.get("as_published", {}).items():
             which = f"all {said['samples']:,} samples against all {said['reference']:,} training pictures"
             streams.out(f"{name}: {said['name']} as papers report it ({extractor}; {which}): {said['value']:.3f}")
-    streams.out(f"written: {place}")
 
 
 def scoring_from(given: Mapping[str, Any], assignments: Sequence[str]) -> Scoring:

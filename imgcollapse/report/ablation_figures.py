@@ -118,7 +118,7 @@ def _seeds(arms: Sequence[dict[str, Any]]) -> str:
 
 
 def _title(summary: Record, rest: str) -> str:
-    question = lettering.one_line(summary.get("question") or "ablation")
+    question = summary.get("question") or "ablation"
     if not lettering.can_draw(question):
         question = "ablation (this font lacks letters of its question, which stands in report.html)"
     more = f"; {panels.left_out(summary)}, which report.html has" if panels.left_out(summary) else ""

@@ -18,7 +18,8 @@ def drawable(summary: Record) -> Record:
     """The summary as figures can draw it: names in letters that the font has, see `lettering.drawn`, and of very many arms the first and
     the reference. `left_out`: how many others there are; `numbered`: whether numbers stand for names."""
     names = list(dict.fromkeys(arm["arm"] for arm in summary["arms"]))
-    shown = names if len(names) <= MOST else [name for name in names if name in {*names[: MOST - 1], summary["reference"]}]
+    first = names[:MOST] if summary["reference"] in names[:MOST] else [*names[: MOST - 1], summary["reference"]]
+    shown = [name for name in names if name in first]
     drawn = dict(zip(names, lettering.drawn(names), strict=True))
     arms = [{**arm, "arm": drawn[arm["arm"]]} for arm in summary["arms"] if arm["arm"] in shown]
     reference = drawn.get(summary["reference"], summary["reference"])

@@ -20,6 +20,9 @@ from imgcollapse.summary import Run
 SIZES = ((36, 20, 85), (25, 16, 75), (16, 12, 65), (9, 8, 50))
 
 
+LARGEST = 512  # pixels: twenty pictures side by side are no wider than WebP can be
+
+
 @dataclass(frozen=True)
 class Picture:
     """An encoded picture and its size in pixels."""
@@ -73,7 +76,7 @@ def beside(folder: Path, kept: dict[str, bytes]) -> Keep:
 def _mosaic(drawn: ImageSet, columns: int, quality: int) -> Picture:
     """The pictures row by row, grey or the first three channels in colour."""
     pixels = drawn.pixels[:, :3] if drawn.pixels.shape[1] >= 3 else drawn.pixels[:, :1]
-    columns = min(columns, len(pixels))
+    pixels, columns = grids.smaller(pixels, LARGEST), min(columns, len(pixels))
     joined = mosaic(pixels, -(-len(pixels) // columns), columns).permute(1, 2, 0).squeeze(2)
     return _encode(Image.fromarray(joined.contiguous().numpy()), quality)
 

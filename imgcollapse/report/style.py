@@ -1,6 +1,7 @@
 """One look for all figures: colour-blind safe (Okabe & Ito 2008), told apart by markers and dashes as well."""
 
 import io
+import textwrap
 from typing import Any
 
 BLUE, VERMILLION, GREEN, PURPLE, BLACK = "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#000000"
@@ -44,8 +45,9 @@ def tidy(axes: Any, title: str, meaning: str, *, whole: bool = False) -> None:
     """Heading, plain words below it, light grid; `whole`: the x axis counts generations."""
     from matplotlib.ticker import MaxNLocator
 
-    axes.set_title(title, fontsize=10, loc="left", fontweight="bold", pad=18)
-    axes.annotate(meaning, (0, 1), (0, 5), "axes fraction", "offset points", fontsize=8, color=GREY)
+    lines = textwrap.wrap(meaning, 52) or [""]  # as wide as a panel
+    axes.set_title(title, fontsize=10, loc="left", fontweight="bold", pad=7 + 11 * len(lines))
+    axes.annotate("\n".join(lines), (0, 1), (0, 5), "axes fraction", "offset points", fontsize=8, color=GREY)
     axes.xaxis.set_major_locator(MaxNLocator("auto" if whole else 5, integer=whole, min_n_ticks=1))
     if whole:
         axes.set_xlabel("generation", fontsize=8)

@@ -89,9 +89,14 @@ def _compared(findings: Findings, arms: list[Record]) -> list[str]:
         parts.append(
             f"{_title(findings, 'fd')} is {_said(metrics['fd']['last'], 'fd')} {_beside(findings, first, 'fd', last['generation'])}{lowest}"
         )
-    if missing := [arm for arm in findings.arms if arm not in {one["arm"] for one in arms}]:
-        parts.append(f"not judged yet: {', '.join(map(_quoted, missing[:MENTIONED]))}{' and others' * (len(missing) > MENTIONED)}")
-    return parts
+    missing = [arm for arm in findings.arms if arm not in {one["arm"] for one in arms}]
+    over = {arm for arm in missing if all(one.state == "done" for one in findings.standings if (one.run.arm, one.run.null) == (arm, None))}
+    parts += _without("not judged yet", [arm for arm in missing if arm not in over])
+    return parts + _without("nothing was measured with", [arm for arm in missing if arm in over])
+
+
+def _without(why: str, arms: list[str]) -> list[str]:
+    return [f"{why}: {', '.join(map(_quoted, arms[:MENTIONED]))}{' and others' * (len(arms) > MENTIONED)}"] if arms else []
 
 
 def _alone(findings: Findings, arms: list[Record]) -> list[str]:

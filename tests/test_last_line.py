@@ -1,0 +1,490 @@
+"""The last line of long work: results are written before they are printed, printing cannot fail, no choice of metrics leaves it empty."""
+
+import io
+import itertools
+import json
+import os
+import random
+import shutil
+import subprocess
+import sys
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from click.testing import CliRunner, Result
+from PIL import Image
+from rich.console import Console
+
+from imgcollapse import cli, console, files, report, store, streams
+from imgcollapse.card import write as write_cards
+from imgcollapse.errors import SettingsProblem
+from imgcollapse.files import read_json, to_json, write_manifest, write_text
+from imgcollapse.judge import Ruler
+from imgcollapse.metrics import METRICS
+from imgcollapse.metrics.scores import SCORES, title, worth_showing
+from imgcollapse.report import paper
+from imgcollapse.settings import build, read_file, to_yaml
+from imgcollapse.study import Study, prepare
+from imgcollapse.summary import headline, rows, summarise, table_lines
+from imgcollapse.track.tracker import scalars
+
+QUICK = ["--model", "bootstrap", "--extractor", "pixels", "--set", "dataset.subset=60", "--gens", "2"]
+POINTS = ["--dataset", "grid25", "--model", "bootstrap", "--set", "dataset.size=100", "--gens", "2"]
+ROOT = Path(cli.__file__).parent.parent
+
+
+def call(*arguments: object, charset: str = "utf-8") -> Result:
+    return CliRunner(charset=charset).invoke(cli.main, [str(one) for one in arguments], prog_name="imgcollapse")
+
+
+def done(*arguments: object, charset: str = "utf-8") -> Result:
+    result = call(*arguments, charset=charset)
+    assert result.exit_code == 0, result.output
+    return result
+
+
+@pytest.fixture(scope="module")
+def chain(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("chain") / "run"
+    done("run", *QUICK, "--out", folder)
+    return folder
+
+
+# --- streams
+
+
+def python(code: str, shell: str = "", **env: str) -> subprocess.CompletedProcess[str]:
+    """A process of its own with these redirections; nothing heavy is imported."""
+    command = f'exec "$0" -c "$1" {shell}'
+    return subprocess.run(
+        ["bash", "-c", command, sys.executable, code],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        env={**os.environ, "PYTHONPATH": str(ROOT), **env},
+    )
+
+
+LINES = "from imgcollapse import streams; streams.steady(); [streams.out('line é ' * 100) for _ in range(1000)]; streams.err('end'); "
+
+
+@pytest.mark.parametrize(("shell", "said"), [("| head -1 >&2", "end"), (">&-", "end"), ("2>&-", ""), (">&- 2>&-", ""), ("| true", "end")])
+def test_a_reader_that_went_away_is_no_error(shell: str, said: str) -> None:
+    code = LINES + "open('kept', 'w').write('whole'); import sys; sys.exit(3)"
+    found = python(code, shell.replace("| ", "> >(").replace("head -1 >&2", "head -1 >/dev/null)").replace("true", "true)"))
+    assert (found.returncode, found.stderr.strip()) == (3, said), found.stderr
+    assert Path("kept").read_text() == "whole", "and no file takes the place of what was closed"
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
+def test_a_full_disk_is_said_once_and_the_exit_code_stays() -> None:
+    found = python(LINES + "import sys; sys.exit(3)", "> /dev/full")
+    assert found.returncode == 3
+    first = "imgcollapse: not all of what was printed could be written (No space left on device)"
+    assert found.stderr.splitlines() == [first, "end"]
+    assert python(LINES, "2> /dev/full").returncode == 0
+
+
+@pytest.mark.parametrize("shell", ["> /dev/full", "> >(true)", ">&-", ">&- 2>&-"])
+def test_help_too(shell: str) -> None:
+    found = python("from imgcollapse.cli import main; main(['run', '--help'])", shell)
+    assert found.returncode == 0 and "Traceback" not in found.stderr and "Exception ignored" not in found.stderr
+
+
+def test_a_pipe_that_does_not_block_and_is_full_gets_all_of_it() -> None:
+    reading, writing = os.pipe()
+    os.set_blocking(writing, False)
+    found = bytearray()
+
+    def read() -> None:
+        while block := os.read(reading, 4096):
+            found.extend(block)
+
+    kept = open(writing, "w", encoding="utf-8")
+    stream = streams._steadied(kept, 1)
+    thread = threading.Thread(target=read)
+    thread.start()
+    stream.write("0123456789" * 100_000)
+    stream.flush()
+    kept.close()
+    thread.join(60)
+    os.close(reading)
+    assert found == b"0123456789" * 100_000
+    stream.write("more")
+    stream.flush()  # and what somebody has closed is no error either
+
+
+@pytest.mark.parametrize("charset", ["ascii", "cp1252", "latin-1", "utf-8"])
+def test_every_console_can_show_it(charset: str, chain: Path) -> None:
+    for arguments in (["list"], ["list", "frechet_infinity"], ["status", chain], ["doctor"]):
+        done(*arguments, charset=charset)
+    out = done(
+        "score",
+        chain,
+        "--against",
+        "digits",
+        "--set",
+        "dataset.subset=60",
+        "--extractor",
+        "pixels",
+        "--n",
+        "50",
+        "--out",
+        "s.json",
+        charset=charset,
+    )
+    assert Path("s.json").is_file() and "floor (real)" in out.stdout
+    head = next(line for line in out.stdout.splitlines() if "floor (real)" in line)
+    assert head[0] == ("┃" if charset == "utf-8" else "|"), "boxes of letters that the console has"
+    heads = [line for line in out.stdout.splitlines() if line[:1] == head[0]]
+    assert len({len(line) for line in heads}) == 1, "and the columns stand under each other"
+
+
+def test_json_is_ascii_and_reads_back_as_the_same_paths(capsys: pytest.CaptureFixture[str]) -> None:
+    path = os.fsdecode(b"lat\xe9n/\xe7\x1b")
+    streams.out_json({"path": path, "é": "猫"})
+    said = capsys.readouterr().out
+    assert said.isascii() and json.loads(said) == {"path": path, "é": "猫"}
+
+
+def test_a_record_with_bytes_that_are_no_text_is_written_and_read_back(tmp_path: Path) -> None:
+    record = {"path": os.fsdecode(b"lat\xe9n"), "name": "猫 \\udce9"}
+    write_text(tmp_path / "record.json", to_json(record))
+    assert read_json(tmp_path / "record.json") == record
+    assert (tmp_path / "record.json").read_bytes().decode("utf-8")
+
+
+def test_a_set_with_a_path_that_is_no_text_is_scored(chain: Path, tmp_path: Path) -> None:
+    place = tmp_path / os.fsdecode(b"lat\xe9n")
+    shutil.copytree(chain, place)
+    arguments = [
+        "score",
+        place,
+        "--against",
+        "digits",
+        "--set",
+        "dataset.subset=60",
+        "--extractor",
+        "pixels",
+        "--n",
+        "50",
+        "--out",
+        "s.json",
+    ]
+    assert "lat\\xe9n" in done(*arguments).stdout
+    (one,) = read_json(Path("s.json"))["samples"].values()
+    assert one["path"] == str(place), "the very path"
+    assert json.loads(done(*arguments, "--json").stdout) == read_json(Path("s.json"))
+    for command in (["card", place], ["export", place, "--to", "npz"], ["status", place]):
+        assert "lat\\xe9n" in done(*command).stdout.replace("\n", "")  # a heading may be broken
+
+
+# --- outputs are tried first
+
+
+def test_a_place_is_tried_and_left_as_it_was(tmp_path: Path) -> None:
+    files.tried(tmp_path / "a" / "b" / "c.json")
+    assert list(tmp_path.iterdir()) == []
+    (tmp_path / "file").write_text("mine")
+    for place in (
+        tmp_path / "file" / "x",
+        tmp_path / "file" / "x" / "y",
+        tmp_path / ("x" * 300),
+        Path("/proc/nowhere/x"),
+        tmp_path / "a\0b",
+    ):
+        with pytest.raises(SettingsProblem, match="cannot be written"):
+            files.tried(place)
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+@pytest.mark.parametrize("command", ["run", "ablate", "score", "report", "card", "export"])
+def test_every_output_is_tried_before_the_work(command: str, chain: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    Path("file").write_text("mine")
+
+    def work(*arguments: object, **more: object) -> None:
+        pytest.fail("the work began")
+
+    for place in ("imgcollapse.datasets.load", "imgcollapse.report.read", "imgcollapse.card.Subject.of", "imgcollapse.samples.generation"):
+        monkeypatch.setattr(place, work)
+    arguments = {
+        "run": [*QUICK, "--out", "file/run"],
+        "ablate": ["--dataset", "digits", "--model", "gmm", "--out", "file/run"],
+        "score": [chain, "--against", "digits", "--out", "file/s.json"],
+        "report": [chain, "-o", "file/page.html"],
+        "card": [chain, "--out", "file/card"],
+        "export": [chain, "--to", "npz", "--out", "file/x.npz"],
+    }[command]
+    result = call(command, *arguments)
+    assert result.exit_code == 2, result.output
+    (line,) = result.stderr.splitlines()
+    assert line.startswith("imgcollapse: file/") and "cannot be written (Not a directory); choose another -" in line
+    assert [path.name for path in Path.cwd().iterdir()] == ["file"]
+
+
+NOBODY = ["setpriv", "--reuid=12345", "--regid=12345", "--clear-groups"]
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0 or shutil.which("setpriv") is None, reason="needs root and setpriv")
+def test_a_folder_that_is_not_ours_is_refused_at_once(chain: Path, tmp_path: Path) -> None:
+    code = "from pathlib import Path; from imgcollapse.files import tried; tried(Path('scores/x.json'))"
+    os.chmod(tmp_path, 0o755)
+    probe = subprocess.run([*NOBODY, sys.executable, "-c", "import imgcollapse"], env={**os.environ, "PYTHONPATH": str(ROOT)}, cwd="/")
+    if probe.returncode:
+        pytest.skip("this interpreter is closed to other users")
+    found = subprocess.run(
+        [*NOBODY, sys.executable, "-c", code], cwd="/usr", capture_output=True, text=True, env={**os.environ, "PYTHONPATH": str(ROOT)}
+    )
+    assert "scores/x.json: cannot be written (Permission denied); choose another --out" in found.stderr
+
+
+def test_the_card_of_a_run_that_is_read_only_is_ours(chain: Path, tmp_path: Path) -> None:
+    own = Path(shutil.copytree(chain, tmp_path / "own"))
+    model = own / "gen_001" / store.MODEL
+    for path in (*model.rglob("*"), model):
+        path.chmod(0o555 if path.is_dir() else 0o444)
+    write_cards(own, out=tmp_path / "card")
+    for path in (tmp_path / "card" / "model").rglob("*"):
+        assert path.stat().st_mode & 0o200, path
+    assert (tmp_path / "card" / "model").stat().st_mode & 0o200
+    assert not list(tmp_path.glob(".card*"))
+
+
+@pytest.mark.parametrize("more", [[], ["--json"]])
+def test_what_cannot_be_written_after_all_is_printed(more: list[str], chain: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(path: Path, text: str) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("imgcollapse.commands.score.write_text", full)
+    result = call("score", chain, "--against", "digits", "--set", "dataset.subset=60", "--extractor", "pixels", "--n", "50", *more)
+    assert result.exit_code == 2 and "floor" in result.stdout, result.output
+    assert result.stderr.splitlines()[-1].endswith(
+        "cannot be written (No space left on device); what was found stands above; choose another --out"
+    )
+
+
+# --- nothing is made before all that can be refused is refused
+
+
+@pytest.mark.parametrize("command", ["run", "ablate"])
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        ["--device", "gpu"],
+        ["--device", "cuda:99"],
+        ["--precision", "x"],
+        ["--dataset", "nothing"],
+        ["--dataset", "grid25", "--model", "ddpm"],
+        ["--dataset", "grid25", "--model", "vae"],
+        ["--dataset", "grid25", "--model", "gmm", "--extractor", "classifier"],
+        ["--extractor", "nothing"],
+        ["--extractor", "inception", "--inception-weights", "nowhere.pt"],
+        ["--set", "judge.metrics=[nothing]"],
+        ["--set", "judge.k=100000"],
+        ["--set", "model.nothing=1"],
+        ["--real-fraction", "2"],
+        ["--samples", "0"],
+        ["--gens", "0"],
+        ["--track", "nothing"],
+        ["--nothing"],
+    ],
+    ids=" ".join,
+)
+def test_a_refusal_leaves_nothing(command: str, wrong: list[str]) -> None:
+    result = call(command, *wrong)
+    assert result.exit_code in (2, 3), result.output
+    assert "Traceback" not in result.output and list(Path.cwd().iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["run", "--config", "none.yaml"], ["ablate", "none.yaml"], ["ablate", "--engine", "cloud"], ["ablate", "--engine-option", "a=1"]],
+)
+def test_a_refusal_of_one_command_leaves_nothing(arguments: list[str]) -> None:
+    result = call(*arguments)
+    assert result.exit_code == 2 and list(Path.cwd().iterdir()) == [], result.output
+
+
+def test_a_cluster_may_have_what_this_machine_lacks(monkeypatch: pytest.MonkeyPatch) -> None:
+    def reached(*given: object) -> None:
+        raise SettingsProblem("as far as it goes")
+
+    monkeypatch.setattr("imgcollapse.commands.ablate.ENGINES", {"local": reached, "slurm": reached})
+    assert "'tpu' is no device" in call("ablate", "--engine", "slurm", "--device", "tpu").stderr
+    assert "'half' is none of" in call("ablate", "--engine", "slurm", "--precision", "half").stderr
+    assert "as far as it goes" in call("ablate", "--engine", "slurm", "--device", "cuda:99", "--precision", "bfloat16").stderr
+    assert "GPU" in (said := call("ablate", "--device", "cuda:99").stderr) or "has no 'cuda:99'" in said
+
+
+def test_what_is_there_is_said_as_it_is(tmp_path: Path) -> None:
+    short = [*QUICK[:-1], "1"]
+    done("run", *short, "--out", "here")
+    assert done("run", *short, "--out", "here").stderr.splitlines()[0] == "here: 1 of 1 generations are there; going on from here"
+    more = call("run", *QUICK, "--out", "here")
+    assert more.exit_code == 5 and more.stderr.splitlines()[0] == "here: 1 of 1 generations are there, and 2 are asked for"
+    done("run", *QUICK, "--out", "two")
+    fewer = call("run", *short, "--out", "two")
+    assert fewer.exit_code == 5 and fewer.stderr.splitlines()[0] == "two: 2 of 2 generations are there, and 1 are asked for"
+    study = Path("two/study.yaml")
+    study.write_text(study.read_text().replace("gens: 2", "gens: 1"))
+    again = done("run", *short, "--out", "two")
+    assert again.stderr.splitlines()[0] == "two: 1 of 1 generations are there; going on from here (1 beyond them left as they are)"
+    (row,) = [line for line in done("status", "two").stdout.splitlines() if "bootstrap" in line]
+    assert "done" in row and "1 of 1" in row
+    assert json.loads(done("status", "two", "--json").stdout)["runs"][0]["generations"] == 1
+
+
+# --- every choice of metrics
+
+
+class Choices:
+    """A run that can be had with any choice of metrics at once: each was measured alone, by every extractor."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        chosen = build(Study, read_file(folder / store.STUDY))
+        study, world, _ = prepare(chosen)
+        self.study, self.parts = study, dict[str, list[dict[str, Any]]]()
+        self.rulers = dict[str, dict[str, Any]]()
+        for name in METRICS:
+            ruler: Ruler = study.judge.model_copy(update={"metrics": (name,)}).open(world)
+            samples = [store.read_images(folder / f"gen_{g:03d}" / store.SAMPLES) for g in range(study.gens)]
+            self.parts[name] = [ruler(drawn, learned).scores for drawn, learned in zip(samples, [world.train, *samples], strict=False)]
+            self.rulers[name] = ruler.record()
+        empty = study.judge.model_copy(update={"metrics": ()}).open(world)
+        self.empty, self.record = empty(samples[0]).scores, {"data": world.record(), "judge": empty.record()}
+
+    def with_metrics(self, names: tuple[str, ...], place: Path) -> Path:
+        """The run as it is judged by these."""
+        shutil.copytree(self.folder, place, ignore=shutil.ignore_patterns("*.png", "report*"))
+        judge = self.study.judge.model_copy(update={"metrics": names})
+        write_text(place / store.STUDY, to_yaml(self.study.model_copy(update={"judge": judge})))
+        record = json.loads(to_json(self.record))
+        record["judge"]["metrics"] = list(names)
+        for extractor, about in record["judge"]["extractors"].items():
+            about["floor"] = {key: value for name in names for key, value in self.rulers[name]["extractors"][extractor]["floor"].items()}
+        write_text(place / store.REFERENCE, to_json(record))
+        for generation in range(self.study.gens):
+            scores = json.loads(to_json({**self.empty, "generation": generation}))
+            for extractor, judged in scores["extractors"].items():
+                for part, name in itertools.product(("metrics", "floor"), names):
+                    judged[part] |= self.parts[name][generation]["extractors"][extractor][part]
+            folder = store.generation_folder(place, generation)
+            write_text(folder / store.SCORES, to_json(scores))
+            shutil.copyfile(self.folder / folder.name / store.GRID, folder / store.GRID)
+            write_manifest(folder)
+        return place
+
+
+@pytest.fixture(scope="module")
+def choices(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Choices]:
+    folder = tmp_path_factory.mktemp("choices")
+    judge = "judge.extractors=[{kind: pixels}, {kind: classifier, steps: 20}]"
+    done("run", *QUICK[:2], *QUICK[4:], "--set", judge, "--set", "judge.metrics=[]", "--out", folder / "pictures")
+    done("run", *POINTS, "--set", "judge.metrics=[]", "--out", folder / "points")
+    return {name: Choices(folder / name) for name in ("pictures", "points")}
+
+
+def shown_of(place: Path, names: tuple[str, ...]) -> None:
+    """All that is shown of a run says something, and nothing that was not measured."""
+    scores = store.scores(place)
+    measured = {name for one in scores[0]["extractors"].values() for name in one["metrics"] if name in SCORES}
+    made = [path.name for path in report.draw(place)]
+    assert ("curves.png" in made) == bool(measured), names
+    said = console.in_short(scores[0])
+    assert said and (said == "nothing was measured") == (not measured)
+    out = Console(file=io.StringIO(), width=200)
+    for extractor, table in zip(
+        scores[0]["extractors"], console.tables(scores, lambda name, extractor: title(name, extractor, short=True)), strict=True
+    ):
+        there = worth_showing(console.COLUMNS, scores[0]["extractors"][extractor]["metrics"])
+        assert isinstance(table, str) == (not there) and (isinstance(table, str) or [c.header for c in table.columns[1:]])
+        out.print(table)
+    findings = report.read([place])
+    assert bool(findings.extractors) == bool(measured)
+    page = report.write(findings, place / "report.html").page.read_text(encoding="utf-8")
+    assert ("What is lost" in page) == bool(measured)
+    for name in measured:
+        assert f'id="chart-{name}"' in page or f'-{name}"' in page, name
+    assert ("Nothing was measured" in page) == (not measured)
+    lines = table_lines(findings.summary)
+    assert set(lines) == set(findings.extractors) and all(any(row[3:]) for table in lines.values() for row in table[1:])
+    assert all(headline(findings.summary)) and scalars(scores[0]).keys() >= {
+        f"{e}/{m}" for e, one in scores[0]["extractors"].items() for m in one["metrics"] if m in SCORES
+    }
+
+
+def random_choices(count: int) -> list[tuple[str, ...]]:
+    draws = random.Random(12)
+    return [tuple(draws.sample(list(METRICS), draws.randint(1, 4))) for _ in range(count)]
+
+
+@pytest.mark.parametrize("world", ["pictures", "points"])
+@pytest.mark.parametrize(
+    "names", [(), ("frechet_infinity",), ("memorisation",), ("vendi_score",), ("class_variety",), *random_choices(2)], ids=" ".join
+)
+def test_every_choice_of_metrics_has_a_table_curves_and_a_page(
+    world: str, names: tuple[str, ...], choices: dict[str, Choices], tmp_path: Path
+) -> None:
+    shown_of(choices[world].with_metrics(names, tmp_path / "run"), names)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("world", ["pictures", "points"])
+@pytest.mark.parametrize("names", [*((name,) for name in METRICS), *random_choices(20)], ids=" ".join)
+def test_every_choice_of_metrics_has_all_that_lies_beside_a_page(
+    world: str, names: tuple[str, ...], choices: dict[str, Choices], tmp_path: Path
+) -> None:
+    place = choices[world].with_metrics(names, tmp_path / "run")
+    shown_of(place, names)
+    made = report.beside(report.read([place]), place)
+    assert place / "report.md" in made
+    write_cards(place, out=tmp_path / "card")
+    done("score", place, "--against", "digits", "--set", f"judge.metrics=[{','.join(names)}]", *QUICK[2:6]) if world == "pictures" else None
+
+
+def test_arms_may_have_different_metrics(choices: dict[str, Choices], tmp_path: Path) -> None:
+    from imgcollapse.summary import Run
+
+    runs = []
+    for names in ((), ("frechet_distance",), ("vendi_score", "memorisation"), ("class_variety", "neighbourhood"), ("frechet_infinity",)):
+        arm = " ".join(names) or "nothing"
+        place = choices["pictures"].with_metrics(names, tmp_path / arm.replace(" ", "_"))
+        study = build(Study, read_file(place / store.STUDY))
+        runs += [Run(arm, null, 0, study, place) for null in (None, "bootstrap")]
+    record = {"question": "", **summarise(runs, rows(runs), runs[2].arm)}
+    made = report.draw_ablation(tmp_path, runs, record)
+    assert [path.name for path in made] == ["curves.png", "forest.png", "grids.png"]
+    findings = report.read(list({run.folder: run.folder for run in runs}))
+    assert {name for name, _ in paper.pages(findings)} >= {"curves", "fd", "vendi", "fd_infinity"}
+    assert not any("nothing" in row for row in table_lines(record)["pixels"]), "an arm of which nothing is known has no line"
+    for head, *lines in table_lines(record).values():
+        assert all(len(line) == len(head) and any(line[3:]) for line in lines), "and every other one has a number"
+    page = report.write(findings, tmp_path / "page.html").page.read_text(encoding="utf-8")
+    assert "What is lost" in page
+
+
+@pytest.mark.slow
+def test_a_few_arms_with_other_metrics_from_the_command_line(tmp_path: Path) -> None:
+    arms = {
+        "fd": {"judge": {"metrics": ["frechet_distance"]}},
+        "none": {"judge": {"metrics": []}},
+        "=1+1": {"judge": {"metrics": ["vendi_score"]}},
+    }
+    base = {"dataset": {"kind": "digits", "subset": 60}, "model": "bootstrap", "gens": 2, "judge": {"extractors": ["pixels"]}}
+    Path("a.yaml").write_text(yaml.safe_dump({"base": base, "arms": arms, "seeds": 1}))
+    said = done("ablate", "a.yaml", "--out", "out", "--jobs", "1")
+    assert "nothing was measured" in said.stderr and Path("out/curves.png").is_file()
+    assert "nothing was measured with: none" in Path("out/report.html").read_text(encoding="utf-8")
+    done("report", "out")
+    with Image.open("out/curves.png") as curves:
+        assert curves.width > 600
+
+
+def test_what_was_preferred_comes_first_and_nothing_stays_empty() -> None:
+    assert worth_showing(("fd", "recall"), {"recall", "vendi", "share_0"}) == ["recall"]
+    assert worth_showing(("fd", "recall"), ["own_copies", "vendi", "jsd", "share_0"]) == ["jsd", "vendi"]
+    assert worth_showing(("fd",), ["share_0"]) == []
