@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import Field, NonNegativeInt, PositiveInt
 
-from imgcollapse import datasets, environment, grids, processes, store
+from imgcollapse import datasets, environment, grids, processes, run_folder, store
 from imgcollapse.datasets import AnyDataset
 from imgcollapse.datasets.digits import Digits
 from imgcollapse.errors import SettingsProblem
@@ -61,7 +61,7 @@ def run(study: Study, folder: Path, landed: Landed = lambda generation, scores: 
     """
     study, world, real = prepare(study)
     n = study.samples or len(real.seen)
-    with store.opened(folder, to_yaml(study), shared) as kept:
+    with run_folder.opened(folder, to_yaml(study), shared) as kept:
         kept.note_environment(environment.describe())
         ruler = study.judge.open(world)
         kept.fix(store.REFERENCE, reference := {"data": world.record(), "judge": ruler.record()}, {"passed_over": dict(world.passed_over)})

@@ -212,9 +212,9 @@ def test_an_unexpected_error_is_one_line_too_and_debug_shows_where(monkeypatch: 
 
 
 def test_the_folder_in_use_has_its_own_exit_code() -> None:
-    from imgcollapse import store
+    from imgcollapse import run_folder
 
-    with store.opened(Path("here"), "x: 1"):
+    with run_folder.opened(Path("here"), "x: 1"):
         (Path("here") / "study.yaml").unlink()
         result = call("run", *TOY, "--out", "here")
     assert result.exit_code == 4 and "another process is writing this run" in result.stderr

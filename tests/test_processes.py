@@ -20,7 +20,7 @@ import torch
 from click.testing import CliRunner
 from torch import Tensor, nn
 
-from imgcollapse import cli, machine, models, processes, seeds, store
+from imgcollapse import cli, machine, models, processes, run_folder, seeds
 from imgcollapse.errors import DivergedProblem, SettingsProblem
 from imgcollapse.images import ImageSet
 from imgcollapse.machine import Machine
@@ -274,7 +274,7 @@ def test_after_a_network_that_diverged_all_are_ready_for_the_next() -> None:
 
 
 def test_a_folder_in_use_is_said_once(tmp_path: Path) -> None:
-    with store.opened(tmp_path / "here", "x: 1"):
+    with run_folder.opened(tmp_path / "here", "x: 1"):
         (tmp_path / "here/study.yaml").unlink()
         codes, said = launch(imgcollapse, "run", *VAE_RUN, f"--out={tmp_path}/here").end()
     assert codes == [4, 0]

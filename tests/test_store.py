@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from imgcollapse import progress, store
+from imgcollapse import progress, run_folder, store
 from imgcollapse.errors import DataProblem, OtherStudyProblem, SettingsProblem
 from imgcollapse.files import damage
 from imgcollapse.settings import build, read_file
@@ -324,13 +324,13 @@ def test_another_reference_is_refused(copy: Path) -> None:
 
 
 def test_two_writers_never_write_one_run(copy: Path) -> None:
-    with store.opened(copy, (copy / "study.yaml").read_text()):
+    with run_folder.opened(copy, (copy / "study.yaml").read_text()):
         code = f"""
 from pathlib import Path
-from imgcollapse import store
+from imgcollapse import run_folder
 from imgcollapse.errors import InUseProblem
 try:
-    with store.opened(Path({str(copy)!r}), ""):
+    with run_folder.opened(Path({str(copy)!r}), ""):
         print("in")
 except InUseProblem as error:
     print(error, error.exit_code)

@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
-from imgcollapse import ablation, cache, cli, files, locks, machine, progress, store, worker
+from imgcollapse import ablation, cache, cli, files, locks, machine, progress, run_folder, store, worker
 from imgcollapse.commands import trials
 from imgcollapse.engines import Crew
 from imgcollapse.engines import local as run_locally
@@ -100,7 +100,7 @@ def test_a_problem_is_itself_and_a_fault_of_the_program_is_none() -> None:
 def test_a_disk_that_refuses_loses_nothing_that_was_finished(monkeypatch: pytest.MonkeyPatch, number: int, place: str) -> None:
     assert call("run", *TOY, "--out", "whole").exit_code == 0
     with monkeypatch.context() as patch:
-        patch.setattr(store, place, failing(number))
+        patch.setattr(run_folder, place, failing(number))
         line = refused(8, "run", *TOY, "--out", "here")
     assert os.strerror(number) in line and "; " in line, line
     assert not list(Path("here").glob("*.draft")) and not [path for path in Path("here").iterdir() if files.is_part(path)]
@@ -115,7 +115,7 @@ def test_a_worker_tells_it_as_the_command_does(monkeypatch: pytest.MonkeyPatch) 
     shutil.rmtree(run / "gen_001")
     shutil.rmtree("grid/shared")  # from which it would be linked
     with monkeypatch.context() as patch:
-        patch.setattr(store, "write_images", failing(errno.ENOSPC))
+        patch.setattr(run_folder, "write_images", failing(errno.ENOSPC))
         assert worker.work(run) == 8
     failure = worker.read_failure(run)
     assert failure is not None and failure["exit_code"] == 8 and failure["generation"] == 1
