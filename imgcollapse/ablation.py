@@ -6,7 +6,7 @@ import math
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ from typing import Any
 from pydantic import Field, field_validator, model_validator
 
 from imgcollapse import datasets, files, ledger, locks, store, study, worker
-from imgcollapse.errors import DataProblem, InUseProblem, OtherStudyProblem, SettingsProblem, brief
+from imgcollapse.errors import DataProblem, OtherStudyProblem, SettingsProblem, brief
 from imgcollapse.files import first_difference, read_json, to_json
 from imgcollapse.images import World
 from imgcollapse.models.nulls import NULLS
@@ -45,9 +45,7 @@ class Ablation(Settings):
         if type(value) is not int:
             return value
         if not 1 <= value <= MOST_RUNS:
-            raise ValueError(
-                f"{brief(value)} cannot be used; name how many, 1 to {MOST_RUNS:,}, or a list of different seeds of at least 0"
-            )
+            raise ValueError(f"{brief(value)} cannot be used; name how many, 1 to {MOST_RUNS:,}, or a list of seeds of at least 0")
         return tuple(range(value))
 
     @field_validator("seeds")
@@ -138,10 +136,8 @@ def resolve(ablation: Ablation, folder: Path) -> Resolved:
             worlds[key] = datasets.load(chosen.dataset, chosen.seed)
         try:
             resolved.append((arm, null, study.prepare(chosen, worlds[key])[0]))
-        except SettingsProblem as problem:
-            raise SettingsProblem(f"arm {brief(arm)}{f' with null model {null}' if null else ''}: {problem}") from None
-        except DataProblem as problem:
-            raise DataProblem(f"arm {brief(arm)}{f' with null model {null}' if null else ''}: {problem}") from None
+        except (SettingsProblem, DataProblem) as problem:
+            raise type(problem)(f"arm {brief(arm)}{f' with null model {null}' if null else ''}: {problem}") from None
     _refuse_other(folder)
     return resolved
 
@@ -188,11 +184,8 @@ def planned(folder: Path) -> list[Run]:
 def alone(folder: Path) -> Iterator[None]:
     """Nobody else plans, carries out or sums up this ablation inside the block. Raises InUseProblem where somebody does."""
     folder.mkdir(parents=True, exist_ok=True)
-    with ExitStack() as stack:
-        try:
-            stack.enter_context(locks.locked(folder / store.LOCK, seconds=1))
-        except locks.Timeout:
-            raise InUseProblem(f"{folder}: another process works on this ablation; wait for its end, or choose another --out") from None
+    taken = f"{folder}: another process works on this ablation; wait for its end, or choose another --out"
+    with locks.alone(folder / store.LOCK, taken):
         files.sweep(folder)
         yield
 

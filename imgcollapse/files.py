@@ -1,4 +1,4 @@
-"""Files that are there whole or not at all, and manifests that tell when one has changed."""
+"""Files that are there whole or not at all, and records in JSON."""
 
 import errno
 import json
@@ -6,7 +6,6 @@ import os
 import re
 import stat
 from contextlib import suppress
-from datetime import UTC, datetime
 from hashlib import file_digest, sha256
 from itertools import count
 from pathlib import Path
@@ -16,7 +15,6 @@ from typing import Any, BinaryIO
 from imgcollapse import locks, progress
 from imgcollapse.errors import DataProblem, SettingsProblem, brief, placed_at
 
-MANIFEST = "MANIFEST.json"
 ASIDE = "set_aside"  # in a folder: what stood in the way, or was damaged
 NO_FSYNC = (errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS)  # answers of file systems that have no such thing
 PART = re.compile(r"\.imgcollapse-[0-9a-f]{16}\.part")  # a file on its way to its place
@@ -105,52 +103,6 @@ def is_empty(path: Path) -> bool:
     return path.is_file() and not path.stat().st_size
 
 
-def write_manifest(folder: Path, made_by: dict[str, Any] | None = None) -> None:
-    """Names every file in the folder with its size and SHA-256, and what made them; then asks the system to put all of it on the disk."""
-    files = {path.relative_to(folder).as_posix(): _entry(path) for path in sorted(folder.rglob("*")) if path.is_file()}
-    record = {"written": datetime.now(UTC).isoformat(timespec="seconds"), "made_by": made_by, "files": files}
-    write_text(folder / MANIFEST, to_json({**record, "sha256": digest(record)}))
-    for path in (*folder.rglob("*"), folder):
-        sync(path)
-
-
-def read_manifest(folder: Path) -> dict[str, Any]:
-    """`written`, `made_by` (None: not known), `files`: path -> `size`, `sha256`. Raises DataProblem for what is missing or damaged."""
-    try:
-        record = dict(json.loads((folder / MANIFEST).read_text(encoding="utf-8")))
-        own = record.pop("sha256", None)
-        files = {str(name): {"size": int(entry["size"]), "sha256": str(entry["sha256"])} for name, entry in record["files"].items()}
-    except FileNotFoundError:
-        raise DataProblem(f"{MANIFEST} is missing") from None
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
-        raise DataProblem(f"{MANIFEST} is damaged") from None
-    if own != digest(record) and (own is not None or "made_by" in record):  # those of older versions have neither
-        raise DataProblem(f"{MANIFEST} is damaged")
-    return {"written": record.get("written"), "made_by": record.get("made_by"), "files": files}
-
-
-def damage(folder: Path, but: str = "") -> str | None:
-    """What is wrong with a generation's files, in words; None where every file is as its manifest says.
-
-    Files in the folder `but` are not looked at.
-    """
-    try:
-        files = read_manifest(folder)["files"]
-    except DataProblem as problem:
-        return str(problem)
-    for name, entry in files.items():
-        path = folder / name
-        if but and name.startswith(f"{but}/"):
-            continue
-        if not path.is_file():
-            return f"{name} is missing"
-        if path.stat().st_size != entry["size"]:
-            return f"{name} has {path.stat().st_size:,} bytes, the manifest says {entry['size']:,}"
-        if _entry(path)["sha256"] != entry["sha256"]:
-            return f"{name} has changed (its SHA-256 is not the manifest's)"
-    return None
-
-
 def as_usual(folder: Path) -> None:
     """Gives every file in the folder the permissions of any new file there: some libraries write theirs for the owner alone."""
     probe = folder / f".imgcollapse-{token_hex(8)}.part"
@@ -217,10 +169,6 @@ def first_difference(before: Any, now: Any, place: str = "") -> str:
     return f"{place} {brief(before)}, now {brief(now)}"
 
 
-def _entry(path: Path) -> dict[str, Any]:
-    return {"size": path.stat().st_size, "sha256": digest_of(path)}
-
-
 def sync(path: Path) -> None:
     """Asks the system to put a file or folder on the disk, so that a crash after the rename cannot leave it empty."""
     with placed_at(path):
@@ -251,7 +199,7 @@ def tried(place: Path, cure: str = "choose another --out") -> None:
         for folder in reversed([path for path in (place.parent, *place.parent.parents) if not path.exists()]):
             folder.mkdir()
             made.append(folder)
-        # as long a name as any that is used on the way, see `imgcollapse.export.draft_of`
+        # as long a name as any that is used on the way, see `imgcollapse.places.draft_of`
         draft = place.parent / f".{place.name}.tried-000000-{os.getpid()}-old"
         draft.write_bytes(b"tried")
         draft.unlink()

@@ -3,14 +3,14 @@
 import errno
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from functools import cache
 from pathlib import Path
 
 from filelock import FileLock, Timeout
 
 from imgcollapse import progress
-from imgcollapse.errors import SystemProblem, placed_at
+from imgcollapse.errors import InUseProblem, SystemProblem, placed_at
 
 try:
     import fcntl
@@ -20,7 +20,7 @@ except ImportError:  # Windows, where filelock has locks of another kind
 CONTENTION = (errno.EAGAIN, errno.EWOULDBLOCK, errno.EACCES)  # another process holds it
 OPEN = getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0)
 
-__all__ = ["Timeout", "is_locked", "locked", "mark"]
+__all__ = ["Timeout", "alone", "is_locked", "locked", "mark"]
 
 
 @contextmanager
@@ -43,6 +43,17 @@ def locked(path: Path, seconds: float = -1, waiting: str = "") -> Iterator[None]
         yield
     finally:
         lock.release()
+
+
+@contextmanager
+def alone(path: Path, taken: str) -> Iterator[None]:
+    """Only this process is in the block with this lock file. Raises InUseProblem that says `taken` where another one is."""
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(locked(path, seconds=1))  # `_try` holds it for a moment
+        except Timeout:
+            raise InUseProblem(taken) from None
+        yield
 
 
 def is_locked(path: Path) -> bool:

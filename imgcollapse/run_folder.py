@@ -4,17 +4,18 @@ import json
 import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, overload
 
 from PIL import Image
 
-from imgcollapse import files, locks, progress
-from imgcollapse.errors import DataProblem, InUseProblem, OtherStudyProblem, placed_at
-from imgcollapse.files import append_line, damage, digest, first_difference, sync, to_json, write_text
+from imgcollapse import files, locks, manifest, progress
+from imgcollapse.errors import DataProblem, OtherStudyProblem, placed_at
+from imgcollapse.files import append_line, digest, first_difference, sync, to_json, write_text
 from imgcollapse.images import ImageSet
+from imgcollapse.manifest import damage
 from imgcollapse.npz import read_images, write_images
 from imgcollapse.settings import read_file
 from imgcollapse.shelf import Shelf
@@ -52,11 +53,7 @@ def opened(run: Path, study: str, shared: Path | None = None) -> Iterator["Kept"
     if run.is_dir() and not (run / STUDY).exists() and any(not _ours(entry) for entry in run.iterdir()):
         raise OtherStudyProblem(f"{run}: this folder holds other files, and nothing is ever overwritten; choose another --out")
     run.mkdir(parents=True, exist_ok=True)
-    with ExitStack() as stack:
-        try:
-            stack.enter_context(locks.locked(run / LOCK, seconds=1))  # `in_use` holds it for a moment
-        except locks.Timeout:
-            raise InUseProblem(f"{run}: another process is writing this run; wait for its end, or choose another --out") from None
+    with locks.alone(run / LOCK, f"{run}: another process is writing this run; wait for its end, or choose another --out"):
         files.sweep(run)
         for left in _OLDER_PARTS:
             (run / left).unlink(missing_ok=True)  # by an older version that was killed
@@ -154,7 +151,7 @@ class Kept:
                 grid.save(draft / GRID, optimize=True)
                 save_model(draft / MODEL)
                 files.as_usual(draft)
-                files.write_manifest(draft, self._made_by())
+                manifest.write_manifest(draft, self._made_by())
                 draft.rename(place)
                 sync(self.run)
         except BaseException:

@@ -22,8 +22,9 @@ from imgcollapse.datasets.listing import Listing, check_member, of_archive, of_f
 from imgcollapse.datasets.names import SUFFIXES, in_words
 from imgcollapse.datasets.pictures import Listed, decode
 from imgcollapse.errors import DataProblem, SettingsProblem
-from imgcollapse.files import MANIFEST, expanded, open_regular
+from imgcollapse.files import expanded, open_regular
 from imgcollapse.images import ImageSet, World, marks
+from imgcollapse.manifest import MANIFEST
 
 Whole = tuple[ImageSet, dict[str, int]]  # a set, and how many files beside it were passed over, by the reason
 OURS, THEIRS = "pixels", "arr_0"  # the array that tells our own .npz from one as guided-diffusion writes it

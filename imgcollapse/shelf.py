@@ -9,7 +9,8 @@ from typing import Any
 
 from imgcollapse import locks, progress
 from imgcollapse.errors import placed_at
-from imgcollapse.files import damage, read_manifest, set_aside, sync
+from imgcollapse.files import set_aside, sync
+from imgcollapse.manifest import damage, read_manifest
 
 
 class Shelf:

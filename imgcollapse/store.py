@@ -6,9 +6,10 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from imgcollapse import files, locks, progress
+from imgcollapse import files, locks, manifest, progress
 from imgcollapse.errors import DataProblem, SettingsProblem
-from imgcollapse.files import MANIFEST, damage, digest, first_difference, read_json
+from imgcollapse.files import digest, first_difference, read_json
+from imgcollapse.manifest import MANIFEST, damage
 from imgcollapse.npz import read_images as read_images
 from imgcollapse.settings import read_file
 from imgcollapse.yaml12 import load
@@ -130,14 +131,14 @@ def _misled(run: Path, generation: int) -> str | None:
 
 def made_by(folder: Path) -> dict[str, Any] | None:
     """What made a finished generation; None where an older version of this program wrote it, which kept no word of that."""
-    made: dict[str, Any] | None = files.read_manifest(folder)["made_by"]
+    made: dict[str, Any] | None = manifest.read_manifest(folder)["made_by"]
     return made
 
 
 def samples_digest(folder: Path) -> str | None:
     """The SHA-256 of a generation's samples, from its manifest; None where that cannot be told."""
     try:
-        entry = files.read_manifest(folder)["files"].get(SAMPLES)
+        entry = manifest.read_manifest(folder)["files"].get(SAMPLES)
     except DataProblem:
         return None
     return None if entry is None else str(entry["sha256"])

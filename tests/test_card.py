@@ -22,10 +22,12 @@ from imgcollapse.card import Lineage, lineages, write
 from imgcollapse.card.heads import size_category
 from imgcollapse.card.markdown import card, fenced, line, plain
 from imgcollapse.errors import DataProblem, OtherStudyProblem, SettingsProblem
-from imgcollapse.export import HERE, RECORD, folder_names, write_image_folder
-from imgcollapse.files import MANIFEST, read_json, write_manifest
+from imgcollapse.export import folder_names, write_image_folder
+from imgcollapse.files import read_json
 from imgcollapse.images import ImageSet, provenance
+from imgcollapse.manifest import MANIFEST, write_manifest
 from imgcollapse.metrics.scores import SCORES
+from imgcollapse.places import HERE, RECORD
 from imgcollapse.regimes import Accumulate, Real, Regime, Replace, Retain
 from imgcollapse.settings import build, read_file
 from imgcollapse.study import Study, run

@@ -22,9 +22,10 @@ from imgcollapse.datasets.archive import Archive
 from imgcollapse.datasets.dataset import held_out_of
 from imgcollapse.datasets.digits import Digits
 from imgcollapse.errors import OtherStudyProblem, SettingsProblem
-from imgcollapse.export import HERE, WRITERS, made_once, write_image_folder
+from imgcollapse.export import WRITERS, write_image_folder
 from imgcollapse.images import ImageSet
 from imgcollapse.npz import write_images
+from imgcollapse.places import HERE, made_once
 from imgcollapse.settings import build
 from imgcollapse.study import Study, run
 

@@ -19,14 +19,14 @@ from click.testing import CliRunner, Result
 from PIL import Image
 from standins import Ear
 
-from imgcollapse import ablation, cli, export, grids, ledger, machine, progress, report, store, track, worker
+from imgcollapse import ablation, cli, grids, ledger, machine, places, progress, report, store, track, worker
 from imgcollapse.card import write as write_card
 from imgcollapse.engines import ENGINES
 from imgcollapse.errors import OtherStudyProblem
-from imgcollapse.export import HERE, RECORD, made_once, placed
 from imgcollapse.extractors import weights
 from imgcollapse.files import ASIDE
 from imgcollapse.ledger import LEDGER, clear, put
+from imgcollapse.places import HERE, RECORD, made_once, placed
 from imgcollapse.report.style import figure, png
 
 TOY = ["--dataset", "grid25", "--model", "bootstrap", "--set", "dataset.size=200", "--gens", "2"]
@@ -459,7 +459,7 @@ def test_what_killed_processes_left_is_swept_and_what_others_write_is_not(tmp_pa
     for other in others:
         _folder(tmp_path / other)
     _folder(tmp_path / "out")
-    assert export.draft_of(tmp_path / "out") == tmp_path / f"{name}-{os.getpid()}"
+    assert places.draft_of(tmp_path / "out") == tmp_path / f"{name}-{os.getpid()}"
     assert visible(tmp_path) == sorted([*others, "out"]) and visible(tmp_path / "out") == ["mine"]
 
 

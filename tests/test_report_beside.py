@@ -26,10 +26,11 @@ from imgcollapse.ablation import Ablation
 from imgcollapse.card.markdown import fenced
 from imgcollapse.commands.run import study_from
 from imgcollapse.errors import DataProblem
-from imgcollapse.files import read_json, to_json, write_manifest, write_text
+from imgcollapse.files import read_json, to_json, write_text
 from imgcollapse.images import ImageSet
 from imgcollapse.ledger import LEDGER
 from imgcollapse.lettering import one_line, shortened
+from imgcollapse.manifest import write_manifest
 from imgcollapse.metrics.scores import SCORES
 from imgcollapse.report import Findings, movie, paper, read
 from imgcollapse.report.markdown import escaped, markdown

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from imgcollapse import progress, shelf
-from imgcollapse.files import damage, digest, write_manifest
+from imgcollapse.files import digest
+from imgcollapse.manifest import damage, write_manifest
 from imgcollapse.shelf import Shelf
 
 

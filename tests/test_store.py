@@ -15,7 +15,7 @@ import pytest
 
 from imgcollapse import progress, run_folder, store
 from imgcollapse.errors import DataProblem, OtherStudyProblem, SettingsProblem
-from imgcollapse.files import damage
+from imgcollapse.manifest import damage
 from imgcollapse.settings import build, read_file
 from imgcollapse.study import Study, run
 

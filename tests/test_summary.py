@@ -12,7 +12,8 @@ import torch
 
 from imgcollapse import store, summary
 from imgcollapse.errors import DataProblem, SettingsProblem
-from imgcollapse.files import to_json, write_manifest, write_text
+from imgcollapse.files import to_json, write_text
+from imgcollapse.manifest import write_manifest
 from imgcollapse.metrics import METRICS, Evidence, Seen
 from imgcollapse.metrics.scores import SCORES
 from imgcollapse.settings import build, to_yaml

@@ -7,8 +7,9 @@ from typing import Any
 from imgcollapse import store
 from imgcollapse.card.subject import Lineage, Subject, lineages
 from imgcollapse.card.words import data_card, model_card
-from imgcollapse.export import Export, placed, write_image_folder
+from imgcollapse.export import Export, write_image_folder
 from imgcollapse.files import tried, write_text
+from imgcollapse.places import placed
 
 __all__ = ["Lineage", "Subject", "lineages", "write"]
 

@@ -6,9 +6,10 @@ from pathlib import Path
 from imgcollapse import progress, samples, store, streams
 from imgcollapse.commands.common import stoppable
 from imgcollapse.errors import SettingsProblem
-from imgcollapse.export import WRITERS, made_once
+from imgcollapse.export import WRITERS
 from imgcollapse.files import read_json, tried
 from imgcollapse.images import UNLABELLED
+from imgcollapse.places import made_once
 from imgcollapse.watch import Aloud
 
 FLAG = "--to"

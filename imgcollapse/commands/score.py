@@ -16,11 +16,11 @@ from imgcollapse.datasets import AnyDataset
 from imgcollapse.datasets.decoder import ALPHA, Alpha
 from imgcollapse.datasets.digits import Digits
 from imgcollapse.errors import DataProblem, OtherStudyProblem, Problem, SettingsProblem
-from imgcollapse.export import CURE
 from imgcollapse.extractors.inception import Inception
 from imgcollapse.files import first_difference, to_json, tried, write_text
 from imgcollapse.images import World
 from imgcollapse.judge import NEIGHBOURS, Judge, Ruler
+from imgcollapse.places import CURE
 from imgcollapse.samples import Samples, short_names
 from imgcollapse.settings import Settings, assignment, build, merge
 
