@@ -258,14 +258,16 @@ def test_what_has_not_begun_has_no_movie_figures_or_table(tmp_path: Path) -> Non
     assert "| arm |" not in text.read_text() and "Not finished: 2 of 2 runs" in text.read_text()
 
 
-def test_a_damaged_picture_leaves_the_old_movie_whole(tmp_path: Path) -> None:
+def test_a_damaged_picture_leaves_the_old_movie_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     findings = drawn(tmp_path / "runs", 1, 2, noise(8, 1))
     paths = movie.movie(findings, tmp_path)
     before = [path.read_bytes() for path in paths]
     (tmp_path / "runs" / "0" / "gen_001" / store.LATENTS).write_bytes(b"cut")
-    with pytest.raises(DataProblem, match=r"latents\.npz"):
+    with monkeypatch.context() as patch, pytest.raises(DataProblem, match=r"latents\.npz"):
+        patch.setattr(movie, "there", lambda run: [0, 1])  # damaged since its manifest was looked at
         movie.movie(findings, tmp_path)
     assert [path.read_bytes() for path in paths] == before and not list(tmp_path.glob("*.part"))
+    assert len(frames_of(movie.movie(findings, tmp_path)[0])[0]) == 1, "what does not fit is left out"
 
 
 # --- figures for a paper
