@@ -9,7 +9,7 @@ from rich.table import Table
 
 from imgcollapse import ablation, console, ledger, machine, progress, report, standing, store, streams, summary, track, worker
 from imgcollapse.ablation import Ablation
-from imgcollapse.commands.common import fetch_weights_of, machine_from, stoppable
+from imgcollapse.commands.common import checked, fetch_weights_of, machine_from, stoppable
 from imgcollapse.engines import ENGINES, Crew
 from imgcollapse.errors import DivergedProblem, SettingsProblem, brief
 from imgcollapse.files import to_json, tried
@@ -37,7 +37,7 @@ def ablate(given: dict[str, Any], assignments: tuple[str, ...], axes: tuple[str,
     threads, engine = given["threads"], given["engine"]
     if engine not in ENGINES:
         raise SettingsProblem(f"--engine: '{engine}' is unknown; there are: {', '.join(ENGINES)}")
-    here = machine_from(given, elsewhere=dry_run or engine != "local")
+    here = checked(machine_from(given), elsewhere=dry_run or engine != "local")
     options = _options(given["engine_options"])
     track.known(given["track"])
     with machine.use(here), progress.watched_by(Aloud()):

@@ -36,16 +36,21 @@ def stoppable() -> Iterator[list[int]]:
         signal.signal(signal.SIGTERM, before)
 
 
-def machine_from(given: dict[str, Any], elsewhere: bool = False) -> machine.Machine:
-    """The machine that the flags name. `elsewhere`: it is another than this one, so only the words can be checked.
-
-    Raises SettingsProblem for a device or precision that cannot be used.
-    """
+def machine_from(given: dict[str, Any]) -> machine.Machine:
+    """The machine that the flags name."""
     fields = {name: given[name] for name in ("device", "precision", "data_dir") if given.get(name) is not None}
     weights = {kind: file for kind in WEIGHTS if (file := given.get(f"{kind}_weights")) is not None}
     named = machine.Machine(**fields, weights=weights)
     if "data_dir" not in fields and machine.is_homeless():
         streams.err(f"this user has no home folder: data and classifiers are kept in {named.data_dir}; --data-dir names another place")
+    return named
+
+
+def checked(named: machine.Machine, elsewhere: bool = False) -> machine.Machine:
+    """The same, found fit for use. `elsewhere`: it is another than this one, so only the words can be checked.
+
+    Raises SettingsProblem for a device or precision that cannot be used.
+    """
     if not elsewhere:
         named.torch_device()
     elif not re.fullmatch(r"auto|cpu|mps|cuda(:\d+)?", named.device):

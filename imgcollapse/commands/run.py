@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from imgcollapse import console, machine, processes, progress, report, store, streams, study, track
-from imgcollapse.commands.common import fetch_weights_of, machine_from, stoppable
+from imgcollapse.commands.common import checked, fetch_weights_of, machine_from, stoppable
 from imgcollapse.errors import Problem
 from imgcollapse.files import read_json, tried
 from imgcollapse.metrics.scores import title
@@ -20,12 +20,13 @@ def run(given: dict[str, Any], assignments: tuple[str, ...], *, dry_run: bool, a
 
     Where several processes were launched (`accelerate launch`), the first does it, and the others help it.
     """
-    with machine.use(machine_from(given, elsewhere=dry_run)), processes.together() as first:
+    with machine.use(machine_from(given)), processes.together() as first:
         if first:
             _run(given, assignments, dry_run=dry_run, as_json=as_json)
 
 
 def _run(given: dict[str, Any], assignments: tuple[str, ...], *, dry_run: bool, as_json: bool) -> None:
+    checked(machine.current(), elsewhere=dry_run)
     chosen = study_from(given, assignments)
     track.known(given["track"])
     folder = given["out"] or Path("runs") / chosen.name()

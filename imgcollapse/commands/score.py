@@ -10,7 +10,7 @@ from typing import Any
 from pydantic import Field, NonNegativeInt
 
 from imgcollapse import console, datasets, machine, progress, published, streams
-from imgcollapse.commands.common import machine_from, stoppable
+from imgcollapse.commands.common import checked, machine_from, stoppable
 from imgcollapse.commands.score_tables import tables
 from imgcollapse.datasets import AnyDataset
 from imgcollapse.datasets.decoder import ALPHA, Alpha
@@ -42,7 +42,7 @@ def score(paths: tuple[Path, ...], given: dict[str, Any], assignments: tuple[str
     chosen = scoring_from(given, assignments)
     tried(given["out"] or Path("scores") / "name.json")
     watching = _Bars(len(paths)) if sys.stderr.isatty() else console.Plain(len(paths))
-    with machine.use(machine_from(given)), watching, progress.watched_by(watching), stoppable() as stopped:
+    with machine.use(checked(machine_from(given))), watching, progress.watched_by(watching), stoppable() as stopped:
         place, record = scored(chosen, paths, given.get("learned_from"), given.get("out"))
         failed = _write(place, record)
     if stopped:
