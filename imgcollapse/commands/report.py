@@ -72,6 +72,8 @@ def _watch(places: Sequence[Path], page: Path, interval: str, options: dict[str,
             if show and seen is None:
                 webbrowser.open(written.page.absolute().as_uri())
             seen = now
+        if all(one.state != "running" for one in found.standings):
+            progress.say_once("no process carries these runs out at the moment; the watch waits for one, Ctrl-C ends it")
         time.sleep(LOOK)
 
 

@@ -33,4 +33,11 @@ class Folder(Dataset):
             train, other = classed(of_folder(root)), classed(of_folder(place))
             if place.resolve() == root.resolve():
                 raise DataProblem(f"{place}: is the training part too; set held_out to another folder")
-        return world_of(self.kind, root.absolute().name, [train], [] if other is None else [other], self.held_out_share, self.alpha)
+        return world_of(
+            self.kind,
+            (root.resolve() if root.name in ("", "..") else root).name,
+            [train],
+            [] if other is None else [other],
+            self.held_out_share,
+            self.alpha,
+        )

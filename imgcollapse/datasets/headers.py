@@ -45,8 +45,19 @@ def _jpeg(content: bytes) -> Header:
         if 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):  # the start of a frame
             if content[at + 4] != 8:
                 raise deep(content[at + 4])
-            return Header()
+        elif marker == 0xDA:  # the start of a scan, after which no marker but those of restarts belongs to it
+            end = _SCAN.search(content, at + 2 + length)
+            if end is None:
+                raise Refused("it is cut", WHOLE)
+            if content[end.start() + 1] == 0xD9:
+                ends_at(content, end.end())
+                return Header()
+            at = end.start()
+            continue
         at += 2 + length
+
+
+_SCAN = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")
 
 
 def _webp(content: bytes) -> Header:
@@ -104,6 +115,7 @@ def _bmp(content: bytes) -> Header:
     row = (width * bits + 31) // 32 * 4
     if len(content) < start + row * abs(height):
         raise Refused(f"it is cut: {len(content):,} of {start + row * abs(height):,} bytes are there", WHOLE)
+    ends_at(content, max(start + row * abs(height), struct.unpack_from("<I", content, 2)[0]))
     if bits == 32 and compression == 0:
         fourth = content[start + 3 : start + row * abs(height) : 4]
         if len(set(fourth)) > 1:

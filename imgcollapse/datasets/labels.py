@@ -170,8 +170,8 @@ def _labels(index: Any) -> dict[str, int] | None:
 
 
 def _unwrapped(listing: Listing) -> Listing:
-    """Of an archive in which all lies in one folder, that folder, as programs that pack a folder put its name before everything."""
-    while listing.archive and len(listing.first()) == 1:
+    """Where all class folders lie in one folder, that folder, as programs that pack a folder put its name before everything."""
+    while len(listing.first()) == 1:
         inside = listing.inside(listing.first()[0])
         deep = all(len(entry.parts) > len(inside.below) + 1 for entry in inside.pictures)
         if not deep or len(inside.pictures) < len(listing.pictures) or not inside.first():

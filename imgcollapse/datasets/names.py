@@ -11,10 +11,10 @@ SUFFIXES = (
 )  # of pictures, in any case
 SYSTEM_FOLDERS = {
     *("__macosx", "network trash folder", "temporary items"),  # macOS
-    *("system volume information", "$recycle.bin", "recycler", "recycled", "_vti_cnf"),  # Windows
+    *("system volume information", "$recycle.bin", "recycler", "recycled", "_vti_cnf", "wpsystem"),  # Windows
     *("@eadir", "@tmp", "@recycle", "#recycle", "#snapshot", "@recently-snapshot"),  # Synology, QNAP
-    *("lost+found", "__pycache__"),
-    *("thumbs", "thumbnail", "thumbnails", "_thumbs", "_thumbnails"),  # smaller copies of the pictures beside them
+    *("lost+found", "lost.dir", "__pycache__", "cvs", "rcs", "_notes"),
+    *("thumb", "thumbs", "thumbnail", "thumbnails", "_thumb", "_thumbs", "_thumbnails"),  # smaller copies of the pictures beside them
 }
 SYSTEM_FILES = {"thumbs.db", "ehthumbs.db", "ehthumbs_vista.db", "desktop.ini", "icon\r"}
 PARTS = ({"train", "training"}, {"test", "testing", "val", "valid", "validation"})  # folders of a set that has been split
@@ -29,7 +29,7 @@ def passed_over(parts: tuple[str, ...]) -> str | None:
     name, suffix = parts[-1], PurePath(parts[-1]).suffix.lower()
     if name.startswith("."):
         return "hidden"
-    if name.lower() in SYSTEM_FILES:
+    if name.lower() in SYSTEM_FILES or name.startswith("~$"):  # the latter: Office, while a file is open
         return "of the system"
     return None if suffix in SUFFIXES else shown(suffix[:16]) or "without a suffix"
 
@@ -38,7 +38,7 @@ def passed_over_folder(name: str) -> str | None:
     """Why all that is in a folder of this name is passed over; None where it is not."""
     if name.startswith("."):
         return "in hidden folders"
-    system = name.lower() in SYSTEM_FOLDERS or re.fullmatch(r"found\.\d{3}", name, re.I)
+    system = name.lower() in SYSTEM_FOLDERS or re.fullmatch(r"found\.\d{3}|@syno\w+", name, re.I)
     return f"in {shown(name)}" if system else None
 
 
