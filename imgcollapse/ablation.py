@@ -6,22 +6,17 @@ import math
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 from pydantic import Field, field_validator, model_validator
 
-from imgcollapse import datasets, files, ledger, locks, store, study, worker
-from imgcollapse.errors import DataProblem, OtherStudyProblem, SettingsProblem, brief
-from imgcollapse.files import first_difference, read_json, to_json
-from imgcollapse.images import World
+from imgcollapse.errors import SettingsProblem, brief
 from imgcollapse.models.nulls import NULLS
-from imgcollapse.settings import Settings, build, expand, merge, read_file, to_yaml, unfolded
+from imgcollapse.settings import Settings, build, expand, merge, unfolded
 from imgcollapse.study import DEFAULT_KINDS, Study
-from imgcollapse.summary import Run, named
-from imgcollapse.worker import Bench
+from imgcollapse.summary import named
 from imgcollapse.yaml12 import is_text
 
 ABLATION, PLAN, RUNS, SHARED, CSV, SUMMARY = "ablation.yaml", "plan.json", "runs", "shared", "ablation.csv", "summary.json"
@@ -116,112 +111,12 @@ class Ablation(Settings):
 
     def default_folder(self, name: str) -> Path:
         """`runs/NAME-...`: the same for the same base, whatever the arms and seeds, so that those can be added to."""
-        base = _without_gens(merge(DEFAULT_KINDS, self.base))
+        base = without_gens(merge(DEFAULT_KINDS, self.base))
         digest = sha256(json.dumps(base, sort_keys=True, default=str).encode()).hexdigest()[:6]
         return Path("runs") / "-".join((name, _kind(base["dataset"]), _kind(base["model"]), digest))
 
 
-Resolved = list[tuple[str, str | None, Study]]
-
-
-def resolve(ablation: Ablation, folder: Path) -> Resolved:
-    """(arm, null model or None, study with every choice made), arms in their order. Nothing is written.
-
-    Raises the Problems of `study.prepare`, named by arm, and OtherStudyProblem for a folder that holds something else.
-    """
-    resolved, worlds = [], dict[str, World]()
-    for arm, null, chosen in ablation.studies():
-        key = chosen.dataset.model_dump_json()
-        if key not in worlds:
-            worlds[key] = datasets.load(chosen.dataset, chosen.seed)
-        try:
-            resolved.append((arm, null, study.prepare(chosen, worlds[key])[0]))
-        except (SettingsProblem, DataProblem) as problem:
-            raise type(problem)(f"arm {brief(arm)}{f' with null model {null}' if null else ''}: {problem}") from None
-    _refuse_other(folder)
-    return resolved
-
-
-def plan(ablation: Ablation, resolved: Resolved, folder: Path, bench: Bench) -> list[Run]:
-    """All runs of the ablation, each with its folder laid out, arms in their order within each seed.
-
-    Two arms with the same settings share a folder. Raises OtherStudyProblem for a folder that holds another ablation.
-    """
-    _keep(ablation, folder)
-    runs = []
-    for seed in ablation.seeds:
-        for arm, null, chosen in resolved:
-            own = chosen.model_copy(update={"seed": seed})
-            run = Run(arm, null, seed, own, folder / RUNS / own.name())
-            worker.lay_out(run.folder, own, bench)
-            runs.append(run)
-    index = [{"arm": run.arm, "null": run.null, "seed": run.seed, "run": run.folder.name} for run in runs]
-    ledger.put(folder, {PLAN: to_json({"runs": index})})
-    return runs
-
-
-def planned(folder: Path) -> list[Run]:
-    """The runs of an ablation's last call, from its folder alone. Raises SettingsProblem where the folder holds none."""
-    if not (folder / PLAN).is_file():
-        raise SettingsProblem(f"{folder}: holds no ablation ({PLAN} is missing); name a folder that `imgcollapse ablate` made")
-    runs = []
-    try:
-        for one in read_json(folder / PLAN)["runs"]:
-            place = folder / RUNS / one["run"]
-            runs.append(Run(one["arm"], one["null"], one["seed"], build(Study, read_file(place / store.STUDY)), place))
-    except SettingsProblem as problem:
-        raise DataProblem(f"{str(problem).partition(';')[0]}; run the ablation's own command again, which makes it anew") from None
-    except (DataProblem, KeyError, TypeError):
-        raise DataProblem(f"{folder / PLAN}: is damaged; run the ablation's own command again, which makes it anew") from None
-    for run in runs:
-        if run.study.seed != run.seed:
-            wrong = f"its seed is {run.study.seed}, and {PLAN} says {run.seed}"
-            raise DataProblem(f"{run.folder / store.STUDY}: {wrong}; put back the one that was changed, or run the ablation again")
-    return runs
-
-
-@contextmanager
-def alone(folder: Path) -> Iterator[None]:
-    """Nobody else plans, carries out or sums up this ablation inside the block. Raises InUseProblem where somebody does."""
-    folder.mkdir(parents=True, exist_ok=True)
-    taken = f"{folder}: another process works on this ablation; wait for its end, or choose another --out"
-    with locks.alone(folder / store.LOCK, taken):
-        files.sweep(folder)
-        yield
-
-
-def run_at(folder: Path) -> Run:
-    """A single run, as an arm of its own."""
-    own = build(Study, read_file(folder / store.STUDY))
-    return Run(own.title().rpartition(", seed")[0], None, own.seed, own, folder)
-
-
-def in_order(runs: Sequence[Run]) -> list[Path]:
-    """The folders of these runs, each once, in the order to carry them out: the first arm with every seed, then the others seed by seed.
-
-    So runs that are carried out side by side do not wait for each other's generation 0, and complete comparisons come early.
-    """
-    return list(dict.fromkeys(run.folder for run in sorted(runs, key=lambda run: run.arm != runs[0].arm)))
-
-
-def _keep(ablation: Ablation, folder: Path) -> None:
-    """Writes `ablation.yaml`; arms, seeds and the number of generations may change from call to call, the rest of the base may not."""
-    _refuse_other(folder)
-    if (old := store.readable(folder / ABLATION)) is not None:
-        before, now = (_without_gens(values["base"]) for values in (old, ablation.model_dump(mode="json")))
-        if before != now:
-            raise OtherStudyProblem(f"{folder}: holds another ablation (base.{first_difference(before, now)}); choose another --out")
-    ledger.put(folder, {ABLATION: to_yaml(ablation)})
-
-
-def _refuse_other(folder: Path) -> None:
-    """Raises OtherStudyProblem where the folder holds other files than an ablation's, or than what one left that was killed at once."""
-    ours = (store.LOCK, ledger.LEDGER, f"{ABLATION}.part", f"{PLAN}.part")  # the last two by older versions
-    if folder.is_dir() and not (folder / ABLATION).exists() and any(e.name not in ours and not files.is_part(e) for e in folder.iterdir()):
-        raise OtherStudyProblem(f"{folder}: this folder holds other files, and nothing is ever overwritten; choose another --out")
-
-
-def _without_gens(base: Mapping[str, Any]) -> dict[str, Any]:
+def without_gens(base: Mapping[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in base.items() if key != "gens"}
 
 

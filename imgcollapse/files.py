@@ -1,4 +1,4 @@
-"""Files that are there whole or not at all, and records in JSON."""
+"""Files that are there whole or not at all, and how they are told apart."""
 
 import errno
 import json
@@ -13,7 +13,7 @@ from secrets import token_hex
 from typing import Any, BinaryIO
 
 from imgcollapse import locks, progress
-from imgcollapse.errors import DataProblem, SettingsProblem, brief, placed_at
+from imgcollapse.errors import SettingsProblem, brief, placed_at
 
 ASIDE = "set_aside"  # in a folder: what stood in the way, or was damaged
 NO_FSYNC = (errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS)  # answers of file systems that have no such thing
@@ -87,15 +87,6 @@ def append_line(path: Path, record: dict[str, Any]) -> None:
 def to_json(record: dict[str, Any]) -> str:
     """Readable JSON; NaN is no JSON and an error."""
     return json.dumps(record, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
-
-
-def read_json(path: Path) -> dict[str, Any]:
-    """A record of a run. Raises DataProblem where it cannot be read."""
-    try:
-        return dict(json.loads(path.read_text(encoding="utf-8")))
-    except (OSError, ValueError, TypeError, RecursionError) as error:
-        reason = getattr(error, "strerror", None) or ("it is empty" if is_empty(path) else f"it is damaged: {error}")
-        raise DataProblem(f"{path}: cannot be read ({reason}); run the same run or ablation again, which makes it anew") from None
 
 
 def is_empty(path: Path) -> bool:
@@ -241,3 +232,12 @@ def _only_regular(found: os.stat_result) -> None:
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
     if not stat.S_ISREG(found.st_mode):
         raise ValueError("it is a device, a pipe or a socket, and only regular files are opened")
+
+
+def stamp(path: Path) -> tuple[int, int]:
+    """Tells a file from a changed one, mostly."""
+    try:
+        found = path.stat()
+    except OSError:
+        return (-1, -1)
+    return (found.st_size, found.st_mtime_ns)

@@ -17,7 +17,7 @@ try:
 except ImportError:  # Windows, where filelock has locks of another kind
     fcntl = None  # type: ignore[assignment]
 
-CONTENTION = (errno.EAGAIN, errno.EWOULDBLOCK, errno.EACCES)  # another process holds it
+CONTENTION = (errno.EAGAIN, errno.EWOULDBLOCK)  # another process holds it
 OPEN = getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0)
 
 __all__ = ["Timeout", "alone", "is_locked", "locked", "mark"]

@@ -1,12 +1,13 @@
 """Manifests: what a folder's files are, and what made them; they tell when one has changed."""
 
-import json
+import os
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from imgcollapse.errors import DataProblem
 from imgcollapse.files import digest, digest_of, sync, to_json, write_text
+from imgcollapse.records import read_json
 
 MANIFEST = "MANIFEST.json"
 
@@ -23,12 +24,12 @@ def write_manifest(folder: Path, made_by: dict[str, Any] | None = None) -> None:
 def read_manifest(folder: Path) -> dict[str, Any]:
     """`written`, `made_by` (None: not known), `files`: path -> `size`, `sha256`. Raises DataProblem for what is missing or damaged."""
     try:
-        record = dict(json.loads((folder / MANIFEST).read_text(encoding="utf-8")))
+        record = read_json(folder / MANIFEST)
         own = record.pop("sha256", None)
         files = {str(name): {"size": int(entry["size"]), "sha256": str(entry["sha256"])} for name, entry in record["files"].items()}
-    except FileNotFoundError:
-        raise DataProblem(f"{MANIFEST} is missing") from None
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+    except (ValueError, KeyError, TypeError, AttributeError):
+        if not os.path.lexists(folder / MANIFEST):
+            raise DataProblem(f"{MANIFEST} is missing") from None
         raise DataProblem(f"{MANIFEST} is damaged") from None
     if own != digest(record) and (own is not None or "made_by" in record):  # those of older versions have neither
         raise DataProblem(f"{MANIFEST} is damaged")

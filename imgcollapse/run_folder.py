@@ -4,29 +4,29 @@ import json
 import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, overload
 
 from PIL import Image
 
-from imgcollapse import files, locks, manifest, progress
-from imgcollapse.errors import DataProblem, OtherStudyProblem, placed_at
-from imgcollapse.files import append_line, digest, first_difference, sync, to_json, write_text
+from imgcollapse import files, history, locks, manifest, progress
+from imgcollapse.errors import OtherStudyProblem, placed_at
+from imgcollapse.files import append_line, digest, digest_of, first_difference, sync, to_json, write_text
+from imgcollapse.identity import begun, same_study
 from imgcollapse.images import ImageSet
-from imgcollapse.manifest import damage
+from imgcollapse.manifest import MANIFEST, damage
 from imgcollapse.npz import read_images, write_images
+from imgcollapse.records import write_sealed
 from imgcollapse.settings import read_file
 from imgcollapse.shelf import Shelf
 from imgcollapse.store import (
     ENVIRONMENT,
     GRID,
-    HISTORY,
     LATENTS,
     LOCK,
     MODEL,
-    OWN,
     PROVENANCE,
     REFERENCE,
     SAMPLES,
@@ -37,6 +37,7 @@ from imgcollapse.store import (
     parsed,
     readable,
     samples_digest,
+    study_digest,
     unlike,
 )
 
@@ -50,7 +51,8 @@ def opened(run: Path, study: str, shared: Path | None = None) -> Iterator["Kept"
     `shared` is a folder of generations that several runs have in common: what another run made there is linked, not made again.
     Raises OtherStudyProblem where it holds another study (or files of something else), InUseProblem where another process writes it.
     """
-    if run.is_dir() and not (run / STUDY).exists() and any(not _ours(entry) for entry in run.iterdir()):
+    foreign = run.is_dir() and not (run / STUDY).exists() and any(not _ours(entry) for entry in run.iterdir())
+    if foreign and begun(run) != study_digest(parsed(study)):
         raise OtherStudyProblem(f"{run}: this folder holds other files, and nothing is ever overwritten; choose another --out")
     run.mkdir(parents=True, exist_ok=True)
     with locks.alone(run / LOCK, f"{run}: another process is writing this run; wait for its end, or choose another --out"):
@@ -59,7 +61,7 @@ def opened(run: Path, study: str, shared: Path | None = None) -> Iterator["Kept"
             (run / left).unlink(missing_ok=True)  # by an older version that was killed
         for draft in run.glob("gen_*.draft"):
             shutil.rmtree(draft)  # left by a process that was killed; never a finished generation
-        _same_study(run, study)
+        same_study(run, study)
         yield Kept(run, shared)
 
 
@@ -110,6 +112,8 @@ class Kept:
             return False
         wrong = damage(folder) or unlike(made_by(folder), self._made_by())
         if wrong is None:
+            if history.manifests(self.run).get(generation) != digest_of(folder / MANIFEST):
+                self._note(generation, "kept", time.monotonic())
             return True
         aside = files.set_aside(folder)
         progress.say(f"{folder.name}: {wrong}; made again (the old folder is kept as {aside.relative_to(self.run)})")
@@ -166,24 +170,24 @@ class Kept:
         path = self.run / name
         before, now = readable(path), json.loads(to_json(record))
         if before is None:
-            write_text(path, to_json({**record, **{key: value for key, value in beside.items() if value}}))
+            write_sealed(path, {**record, **{key: value for key, value in beside.items() if value}})
         elif (before := {key: value for key, value in before.items() if key not in beside}) != now:
             begun = first_difference(before, now)
             raise OtherStudyProblem(f"{path}: the run was begun with {begun}; put the data and classifiers back, or choose another --out")
 
     def note_environment(self, environment: dict[str, Any]) -> None:
         """Adds the versions and hardware of this session to the run's record, where they differ from the last session's."""
-        path, study = self.run / ENVIRONMENT, _study_digest(read_file(self.run / STUDY))
+        path, study = self.run / ENVIRONMENT, study_digest(read_file(self.run / STUDY))
         record = readable(path) or {}
         past = record.get("sessions", [])
         if not past or past[-1] != environment:
             if past:
                 progress.say(f"{path}: {first_difference(past[-1], environment)}; last digits may differ from an uninterrupted run")
-            write_text(path, to_json({"study": study, "sessions": [*past, environment]}))
+            write_sealed(path, {"study": study, "sessions": [*past, environment]})
 
     def _note(self, generation: int, how: str, began: float, key: str | None = None) -> None:
         line = {"generation": generation, "how": how, "seconds": round(time.monotonic() - began, 3), **({"key": key} if key else {})}
-        append_line(self.run / HISTORY, line)
+        append_line(self.run / history.HISTORY, {**line, "manifest": digest_of(generation_folder(self.run, generation) / MANIFEST)})
 
 
 class _Samples(Sequence[ImageSet]):
@@ -201,39 +205,3 @@ class _Samples(Sequence[ImageSet]):
         if isinstance(index, slice):
             return [self[one] for one in range(self._count)[index]]
         return read_images(generation_folder(self._run, range(self._count)[index]) / SAMPLES)
-
-
-def _same_study(run: Path, study: str) -> None:
-    """Writes the study where there is none. Raises OtherStudyProblem where the folder was begun with another one."""
-    now = parsed(study)
-    before = readable(run / STUDY, quiet=True)
-    if before is not None and before != now:
-        raise OtherStudyProblem(f"{run}: holds another study ({first_difference(before, now)}); choose another --out")
-    _fitting(run, now)
-    if before is None:
-        readable(run / STUDY)
-        write_text(run / STUDY, study)
-    begun = (readable(run / ENVIRONMENT, quiet=True) or {}).get("study")
-    if begun is not None and begun != _study_digest(now):
-        raise OtherStudyProblem(f"{run / STUDY}: was changed after the run was begun; change it back, or choose another --out")
-
-
-def _fitting(run: Path, study: dict[str, Any]) -> None:
-    """Raises OtherStudyProblem where there are generations, and none of them was made by these settings."""
-    there = []
-    for folder in sorted(run.glob("gen_[0-9]*")):
-        with suppress(DataProblem):
-            there.append(made_by(folder))
-    if None in there:
-        older = "holds generations of an older version of imgcollapse, which kept no word of what made them"
-        raise OtherStudyProblem(f"{run}: {older}; choose another --out")
-    wanted = json.loads(to_json({name: study[name] for name in OWN if name in study}))
-    known = [{name: made.get(name) for name in wanted} for made in there if made]
-    if known and wanted not in known:
-        said = first_difference(known[0], wanted)
-        raise OtherStudyProblem(f"{run}: holds generations of another study ({said}); choose another --out")
-
-
-def _study_digest(study: dict[str, Any]) -> str:
-    """Of all that a run may not change under way; how many generations it has is no part of it."""
-    return digest({name: value for name, value in study.items() if name != "gens"})

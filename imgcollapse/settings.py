@@ -1,14 +1,17 @@
 """YAML to typed settings and back, and every mistake in one line that says the place, the value and the cure."""
 
 import difflib
+import io
 import math
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Annotated, Any, TypeVar, Union, get_args, get_origin
+from typing import Annotated, Any, BinaryIO, TypeVar, Union, get_args, get_origin
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
-from imgcollapse.errors import SettingsProblem, brief
+from imgcollapse.errors import SettingsProblem, brief, placed_at
+from imgcollapse.files import open_regular
+from imgcollapse.records import NOT_THERE
 from imgcollapse.yaml12 import DEEPEST, MOST, NUMBER, YamlProblem, dump, load
 
 
@@ -42,16 +45,24 @@ def expand(value: object) -> object:
 def read_file(path: Path) -> dict[str, Any]:
     """The mapping in a YAML file. Raises SettingsProblem where there is none."""
     try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            values = load(file.read(MOST + 1))  # of a file without an end, no more than is needed to refuse it
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or "it is no UTF-8 text"
-        raise SettingsProblem(f"{path}: cannot be read ({reason}); give --config a YAML file") from None
+        with placed_at(path), _opened(path) as file:
+            text = io.TextIOWrapper(file, encoding="utf-8-sig", newline="")
+            values = load(text.read(MOST + 1))  # of a file without an end, no more than is needed to refuse it
     except YamlProblem as problem:
         raise SettingsProblem(f"{path}:{problem.line}: {problem}") from None
+    except (OSError, ValueError) as error:
+        if isinstance(error, OSError) and error.errno not in NOT_THERE:
+            raise
+        reason = "it is no UTF-8 text" if isinstance(error, UnicodeDecodeError) else getattr(error, "strerror", None) or str(error)
+        raise SettingsProblem(f"{path}: cannot be read ({reason}); give --config a YAML file") from None
     if not isinstance(values, dict):
         raise SettingsProblem(f"{path}: holds {type(values).__name__}, not settings; write lines such as `gens: 10`")
     return values
+
+
+def _opened(path: Path) -> BinaryIO:
+    """A regular file, or what the shell's `<(...)` gives."""
+    return path.open("rb") if path.is_relative_to("/dev/fd") else open_regular(path)
 
 
 def read_value(text: str, place: str) -> Any:

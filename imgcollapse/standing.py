@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from imgcollapse import store, worker
+from imgcollapse import history, store, worker
 from imgcollapse.summary import Run
 
 State = Literal["done", "running", "failed", "waiting"]
@@ -31,16 +31,17 @@ class Standing:
     failure: dict[str, Any] | None
 
     @classmethod
-    def of(cls, run: Run) -> "Standing":
-        """Reads the run's folder."""
+    def of(cls, run: Run, checked: bool = False) -> "Standing":
+        """Reads the run's folder. `checked`: what is finished counts only if it fits, which takes longer."""
         there = (run.folder / store.STUDY).is_file()
-        done = sum(generation < run.study.gens for generation in store.finished(run.folder)) if there else 0
+        finished = store.sound if checked else store.finished
+        done = sum(generation < run.study.gens for generation in finished(run.folder)) if there else 0
         failure = worker.read_failure(run.folder) if there else None
-        past = store.history(run.folder)
+        past = history.lines(run.folder)
         made = tuple(float(line["seconds"]) for line in past if line["how"] == "made")
         linked = len({line["generation"] for line in past if line["how"] == "shared"})
         state: State = "waiting"
-        if done == run.study.gens and failure is None:
+        if done == run.study.gens and failure is None and (not checked or store.whole(run.folder)):
             state = "done"
         elif there and store.in_use(run.folder):
             state = "running"
@@ -49,9 +50,9 @@ class Standing:
         return cls(run, state, done, made, linked, failure)
 
 
-def standings(runs: Iterable[Run]) -> list[Standing]:
+def standings(runs: Iterable[Run], checked: bool = False) -> list[Standing]:
     """One a folder, in the order of the runs."""
-    return [Standing.of(run) for run in {run.folder: run for run in reversed(list(runs))}.values()][::-1]
+    return [Standing.of(run, checked) for run in {run.folder: run for run in reversed(list(runs))}.values()][::-1]
 
 
 def seconds_left(all_of_them: Sequence[Standing], jobs: int) -> float | None:

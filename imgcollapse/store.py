@@ -1,20 +1,21 @@
 """Reading run folders: what is finished there, and whether it is what the run says that it is."""
 
-import json
+import os
 import re
 from functools import cache
 from pathlib import Path
 from typing import Any
 
-from imgcollapse import files, locks, manifest, progress
+from imgcollapse import files, history, locks, manifest, progress, records
 from imgcollapse.errors import DataProblem, SettingsProblem
-from imgcollapse.files import digest, first_difference, read_json
+from imgcollapse.files import digest, first_difference, stamp
 from imgcollapse.manifest import MANIFEST, damage
 from imgcollapse.npz import read_images as read_images
+from imgcollapse.records import read_json
 from imgcollapse.settings import read_file
 from imgcollapse.yaml12 import load
 
-STUDY, REFERENCE, ENVIRONMENT, HISTORY, LOCK = "study.yaml", "reference.json", "environment.json", "history.jsonl", ".lock"
+STUDY, REFERENCE, ENVIRONMENT, LOCK = "study.yaml", "reference.json", "environment.json", ".lock"
 SAMPLES, LATENTS, SCORES, PROVENANCE, GRID, MODEL = "samples.npz", "latents.npz", "scores.json", "provenance.json", "grid.png", "model"
 GENERATION, MENDS = re.compile(r"gen_(\d{3,})"), "run the run's own command again, which mends it"
 JUDGED_BY = ("data", "judge")  # of a run's reference, what decides its numbers
@@ -49,30 +50,6 @@ def chosen(run: Path, generation: int | None = None) -> int:
     return there[-1] if generation is None else generation
 
 
-def history(run: Path) -> list[dict[str, Any]]:
-    """How each generation came to be, in the order in which they did: `made` or `shared`, and in how many seconds.
-
-    A line that is damaged is said, and passed over: it counts in no sum.
-    """
-    try:
-        lines = (run / HISTORY).read_bytes().splitlines()
-    except FileNotFoundError:
-        return []
-    found = []
-    for number, line in enumerate(lines):
-        try:
-            record = json.loads(line)
-            found.append(
-                {**record, "generation": int(record["generation"]), "how": str(record["how"]), "seconds": float(record["seconds"])}
-            )
-        except (ValueError, KeyError, TypeError):
-            if line.strip():
-                progress.say_once(
-                    f"{run / HISTORY}:{number + 1}: this line is damaged and passed over; times and counts of this run lack it"
-                )
-    return found
-
-
 def sound(run: Path) -> list[int]:
     """The finished generations whose files are as they were written, by what this run says that made them, in order.
 
@@ -99,9 +76,11 @@ def check(folder: Path) -> None:
 def misfit(run: Path, generation: int, weights: bool = False) -> str | None:
     """What does not fit in a finished generation, in words: damage, or something else that made it. `weights`: also the model's files."""
     folder = generation_folder(run, generation)
+    if wrong := changed(run):
+        return wrong
     beside = (MANIFEST, SAMPLES, LATENTS, SCORES, PROVENANCE, GRID, f"../{STUDY}", f"../{REFERENCE}")
-    stamps = tuple(_stamp(folder / name) for name in beside)
-    return _misfit(run, generation, weights, stamps if not weights else (*stamps, *map(_stamp, sorted(folder.rglob("*"))))) or _misled(
+    stamps = tuple(stamp(folder / name) for name in beside)
+    return _misfit(run, generation, weights, stamps if not weights else (*stamps, *map(stamp, sorted(folder.rglob("*"))))) or _misled(
         run, generation
     )
 
@@ -121,12 +100,28 @@ def _misfit(run: Path, generation: int, weights: bool, stamps: tuple[tuple[int, 
 
 
 def _misled(run: Path, generation: int) -> str | None:
-    """Whether the samples that it learned from are others than those that are there."""
-    made = made_by(generation_folder(run, generation))
+    """Whether another run made it, or the samples that it learned from are others than those that are there."""
+    folder = generation_folder(run, generation)
+    made = made_by(folder)
     if made is None:
         return None
     parents = {origin: samples_digest(generation_folder(run, int(origin))) for origin in made["parents"]}
-    return unlike(made, {**made, "parents": parents})
+    if wrong := unlike(made, {**made, "parents": parents}):
+        return wrong
+    noted = history.manifests(run).get(generation)
+    return None if noted in (None, files.digest_of(folder / MANIFEST)) else "is not the one that this run has made"
+
+
+def changed(run: Path) -> str | None:
+    """What has been changed in a run's settings since it was begun, in words."""
+    begun = (readable(run / ENVIRONMENT, quiet=True) or {}).get("study")
+    same = begun is None or begun == study_digest(read_file(run / STUDY))
+    return None if same else f"{STUDY} has been changed since the run was begun"
+
+
+def study_digest(study: dict[str, Any]) -> str:
+    """Of all that a run may not change under way; how many generations it has is no part of it."""
+    return digest({name: value for name, value in study.items() if name != "gens"})
 
 
 def made_by(folder: Path) -> dict[str, Any] | None:
@@ -172,9 +167,19 @@ def reference(run: Path) -> dict[str, Any] | None:
     return readable(run / REFERENCE, quiet=True)
 
 
+def classes(run: Path) -> list[str]:
+    """The names of the classes; labels index them. Raises DataProblem where the record of them is damaged."""
+    return list(records.read_sealed(run / REFERENCE)["data"]["classes"])
+
+
 def sessions(run: Path) -> list[dict[str, Any]]:
     """With what versions and hardware each session of the run worked, in order; none where that is not known."""
     return list((readable(run / ENVIRONMENT, quiet=True) or {}).get("sessions", []))
+
+
+def whole(run: Path) -> bool:
+    """Whether the run's own records can be read, so that nothing is left to mend in them."""
+    return all(readable(run / name, quiet=True) is not None for name in (REFERENCE, ENVIRONMENT))
 
 
 def parsed(study: str) -> dict[str, Any]:
@@ -187,10 +192,10 @@ def readable(path: Path, quiet: bool = False) -> dict[str, Any] | None:
 
     Such a one is set aside, for whoever asks makes it anew; `quiet`: it is left where it is, for whoever only looks.
     """
-    if not path.exists():
+    if not os.path.lexists(path):
         return None
     try:
-        return read_file(path) if path.suffix == ".yaml" else read_json(path)
+        return read_file(path) if path.suffix == ".yaml" else records.read_sealed(path)
     except (DataProblem, SettingsProblem):
         why = "is empty" if files.is_empty(path) else "is damaged"
     if quiet:
@@ -199,12 +204,3 @@ def readable(path: Path, quiet: bool = False) -> dict[str, Any] | None:
     aside = files.set_aside(path)
     progress.say(f"{path}: {why}; made anew (the old one is kept as {aside.relative_to(path.parent)})")
     return None
-
-
-def _stamp(path: Path) -> tuple[int, int]:
-    """Tells a file from a changed one, mostly."""
-    try:
-        found = path.stat()
-    except OSError:
-        return (-1, -1)
-    return (found.st_size, found.st_mtime_ns)

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Sequence
 
-from imgcollapse import console, progress, standing, store, streams, worker
+from imgcollapse import console, history, progress, standing, store, streams, worker
 from imgcollapse.standing import Standing
 from imgcollapse.summary import named
 
@@ -21,7 +21,7 @@ class Watch:
 
     def __init__(self, before: Sequence[Standing], jobs: int) -> None:
         self.runs, self.jobs = [one.run for one in before], jobs
-        self.seen = {run.folder: len(store.history(run.folder)) for run in self.runs}
+        self.seen = {run.folder: len(history.lines(run.folder)) for run in self.runs}
         self.told = {one.run.folder: one.failure["when"] for one in before if one.failure is not None}
         self.asked = sum(run.study.gens for run in self.runs)
         self.last = 0.0
@@ -33,8 +33,10 @@ class Watch:
         self.last, count = time.monotonic(), ""
         for run in self.runs:
             who = f"{named(run.arm, run.null)}, seed {run.seed}"
-            past = store.history(run.folder)
+            past = history.lines(run.folder)
             for line in past[self.seen[run.folder] :]:
+                if line["how"] not in ("made", "shared"):
+                    continue
                 count = count or self._count()  # looks into every run's folder: once a look is enough
                 scores = store.scores_of(run.folder, line["generation"])
                 how = "shared" if line["how"] == "shared" else console.duration(line["seconds"])

@@ -11,8 +11,9 @@ import torch
 
 from imgcollapse import files, machine, progress, store, study
 from imgcollapse.errors import DataProblem, InUseProblem, OtherStudyProblem, Problem, explained
-from imgcollapse.files import first_difference, read_json, to_json, write_text
+from imgcollapse.files import first_difference, to_json, write_text
 from imgcollapse.machine import Machine
+from imgcollapse.records import read_json, read_sealed, write_sealed
 from imgcollapse.settings import build, read_file, to_yaml
 from imgcollapse.study import Study
 
@@ -69,7 +70,7 @@ def lay_out(run: Path, chosen: Study, bench: Bench) -> None:
         raise OtherStudyProblem(f"{run / store.STUDY}: was changed after it was written ({said}); change it back, or choose another --out")
     if there is None:
         write_text(run / store.STUDY, text)
-    write_text(run / WORKER, to_json(orders))
+    write_sealed(run / WORKER, orders)
 
 
 class _Log(progress.Silent):
@@ -86,7 +87,7 @@ def work(run: Path) -> int:
     Raises KeyboardInterrupt where it is stopped; InUseProblem where another process is at it (which is no failure of the run).
     """
     try:
-        bench = Bench(**read_json(run / WORKER))
+        bench = Bench(**read_sealed(run / WORKER))
     except (DataProblem, TypeError):
         wrong = f"{WORKER} is {'damaged' if (run / WORKER).exists() else 'missing'}"
         cure = "name a folder in DIR/runs, or run the ablation again, which makes it anew"

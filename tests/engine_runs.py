@@ -5,7 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from imgcollapse import store, study, worker
+from imgcollapse import history, store, study, worker
 from imgcollapse.settings import build
 from imgcollapse.study import Study
 
@@ -47,7 +47,7 @@ def times(run: Path) -> dict[str, int]:
 
 def made(run: Path) -> list[int]:
     """Which generations were made, in the order in which they were."""
-    return [line["generation"] for line in store.history(run)]
+    return [line["generation"] for line in history.lines(run)]
 
 
 def writer_of(run: Path) -> int:

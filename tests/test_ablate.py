@@ -14,7 +14,7 @@ import pytest
 import yaml
 from click.testing import CliRunner, Result
 
-from imgcollapse import ablation, cli, store, worker
+from imgcollapse import ablation, cli, history, plan, store, worker
 from imgcollapse.ablation import Ablation
 from imgcollapse.errors import SettingsProblem
 from imgcollapse.machine import Machine
@@ -73,7 +73,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Result]:
 def test_every_arm_and_null_model_runs_with_every_seed(whole: tuple[Path, Result]) -> None:
     folder, result = whole
     assert result.exit_code == 0, result.output
-    runs = ablation.planned(folder)
+    runs = plan.read(folder)
     assert len(runs) == 3 * 3 * 2 and {run.null for run in runs} == {None, "bootstrap", "gaussian"}
     assert all(store.finished(run.folder) == [0, 1, 2] for run in runs)
     assert {one.name for one in (folder / "runs").iterdir()} == {run.folder.name for run in runs}
@@ -91,7 +91,7 @@ def test_every_arm_and_null_model_runs_with_every_seed(whole: tuple[Path, Result
 def test_each_distinct_generation_is_made_once(whole: tuple[Path, Result]) -> None:
     """`replace` and `retain` with no real pictures are one chain; all regimes have generation 0 in common."""
     folder, _ = whole
-    keys = [line["key"] for run in (folder / "runs").iterdir() for line in store.history(run) if line["how"] == "made"]
+    keys = [line["key"] for run in (folder / "runs").iterdir() for line in history.lines(run) if line["how"] == "made"]
     assert len(keys) == len(set(keys))
     # per seed and model: the chain that two arms share (3), and generations 1 and 2 of "half real"
     assert len(keys) == 2 * 3 * 5
@@ -99,7 +99,7 @@ def test_each_distinct_generation_is_made_once(whole: tuple[Path, Result]) -> No
     assert (account["generations_asked_for"], account["generations_made"], account["generations_linked"]) == (54, 30, 24)
     summary = json.loads((folder / ablation.SUMMARY).read_text())
     assert summary["account"] == account and summary["question"] == "Does it collapse?"
-    runs = {(run.arm, run.null, run.seed): run.folder for run in ablation.planned(folder)}
+    runs = {(run.arm, run.null, run.seed): run.folder for run in plan.read(folder)}
     first = [runs[arm, None, 0] / "gen_000" / store.SAMPLES for arm in ARMS]
     assert len({path.stat().st_ino for path in first}) == 1  # one file, three names
     grids = [runs[arm, None, 0] / "gen_002" / store.GRID for arm in ("replace", "half real")]
@@ -108,7 +108,7 @@ def test_each_distinct_generation_is_made_once(whole: tuple[Path, Result]) -> No
 
 def test_arms_share_their_random_streams(whole: tuple[Path, Result]) -> None:
     folder, _ = whole
-    runs = {(run.arm, run.seed): run.folder for run in ablation.planned(folder) if run.null is None}
+    runs = {(run.arm, run.seed): run.folder for run in plan.read(folder) if run.null is None}
     scores = {key: (place / "gen_002" / store.SCORES).read_bytes() for key, place in runs.items()}
     assert scores["replace", 0] == scores["none real", 0] != scores["half real", 0]
     assert scores["replace", 0] != scores["replace", 1]
@@ -143,8 +143,8 @@ def test_running_it_again_does_what_is_missing_only(tmp_path: Path) -> None:
     assert after.items() >= before.items() and len(after) == 4 * 3
     longer = {**small, "base": {**GRID["base"], "gens": 5}}
     assert ablate(longer, "out").exit_code == 0
-    (run,) = ablation.planned(tmp_path / "out")
-    assert [line["how"] for line in store.history(run.folder)] == ["shared"] * 3 + ["made"] * 2
+    (run,) = plan.read(tmp_path / "out")
+    assert [line["how"] for line in history.lines(run.folder)] == ["shared"] * 3 + ["made"] * 2
 
 
 def test_flags_alone_make_an_ablation() -> None:
@@ -155,7 +155,7 @@ def test_flags_alone_make_an_ablation() -> None:
     assert result.exit_code == 0, result.output
     folder = Path(json.loads(result.stdout)["ablation"])
     assert folder.parent == Path("runs") and folder.name.startswith("ablation-gaussian-gaussian-")
-    runs = ablation.planned(folder)
+    runs = plan.read(folder)
     assert list(dict.fromkeys(run.arm for run in runs)) == ["real_fraction 0", "real_fraction 0.5", "real_fraction 1"]
     assert {run.study.regime.kind for run in runs} == {"retain"} and all(run.null is None for run in runs)
     more = call(
@@ -191,7 +191,7 @@ def test_an_arm_is_called_what_its_key_says(tmp_path: Path) -> None:
     Path("grid.yaml").write_text("\n".join([base, "nulls: false", "seeds: 1", "reference: 'no'", "arms:", *arms]), encoding="utf-8")
     result = call("ablate", "grid.yaml", "--out", "out")
     assert result.exit_code == 0, result.output
-    runs = ablation.planned(tmp_path / "out")
+    runs = plan.read(tmp_path / "out")
     assert [(run.arm, run.study.samples) for run in runs] == [(name, 50 + place) for place, name in enumerate(NAMES)]
     summary = json.loads((tmp_path / "out" / ablation.SUMMARY).read_text(encoding="utf-8"))
     assert [arm["arm"] for arm in summary["arms"]] == NAMES and summary["reference"] == "no"
@@ -203,9 +203,9 @@ def test_an_arm_is_called_what_its_key_says(tmp_path: Path) -> None:
 def test_every_name_is_kept_by_plan_and_file(tmp_path: Path) -> None:
     base = {"dataset": {"kind": "gaussian", "size": 100}, "model": "gaussian", "gens": 1}
     chosen = build(Ablation, {"base": base, "arms": {name: {} for name in MORE_NAMES}, "reference": MORE_NAMES[-1], "seeds": [7]})
-    ablation.plan(chosen, tmp_path / "out", Bench.of(Machine(), 1, tmp_path / "out" / "shared"))
+    plan.make(chosen, tmp_path / "out", Bench.of(Machine(), 1, tmp_path / "out" / "shared"))
     assert build(Ablation, read_file(tmp_path / "out" / ablation.ABLATION)) == chosen
-    found = [(run.arm, run.null) for run in ablation.planned(tmp_path / "out")]
+    found = [(run.arm, run.null) for run in plan.read(tmp_path / "out")]
     assert found == list(dict.fromkeys(found)) and list(dict.fromkeys(arm for arm, _ in found)) == MORE_NAMES
 
 
@@ -329,7 +329,7 @@ def test_a_run_that_diverges_is_recorded_and_does_not_stop_the_others(tmp_path: 
     result = ablate(DIVERGES, "out")
     assert result.exit_code == 7, result.output
     assert "failed: too fast, seed 0, generation 0: vae: the loss was no finite number" in result.stdout
-    sound, fast = standings(ablation.planned(tmp_path / "out"))
+    sound, fast = standings(plan.read(tmp_path / "out"))
     assert (sound.state, sound.done, fast.state, fast.done) == ("done", 2, "failed", 0)
     assert fast.failure is not None and fast.failure["kind"] == "DivergedProblem" and fast.failure["exit_code"] == 6
     again = ablate(DIVERGES, "out")
@@ -345,7 +345,7 @@ def test_a_run_that_diverges_is_recorded_and_does_not_stop_the_others(tmp_path: 
 def test_a_failure_that_is_mended_is_forgotten(tmp_path: Path) -> None:
     small = {**GRID, "seeds": 1, "nulls": False, "arms": {"replace": {}}}
     assert ablate(small, "out").exit_code == 0
-    (run,) = ablation.planned(tmp_path / "out")
+    (run,) = plan.read(tmp_path / "out")
     worker.record_failure(run.folder, "SIGKILL", "the process was ended by SIGKILL", 137)
     assert status("out")["runs"][0]["state"] == "failed"
     assert ablate(small, "out").exit_code == 0
@@ -426,7 +426,7 @@ def _holds(process: Path, file: Path) -> bool:
 def test_the_worker_command_carries_one_run_out_and_can_be_repeated(tmp_path: Path) -> None:
     small = {**GRID, "seeds": 1, "nulls": False, "arms": {"replace": {}}}
     assert ablate(small, "out").exit_code == 0
-    (run,) = ablation.planned(tmp_path / "out")
+    (run,) = plan.read(tmp_path / "out")
     before = outcome(tmp_path / "out")
     for generation in ("gen_002", "gen_001"):
         for path in sorted((run.folder / generation).rglob("*"), reverse=True):
@@ -450,7 +450,7 @@ def test_status_tells_a_single_run_too(tmp_path: Path) -> None:
 
 
 def test_the_time_left_waits_until_every_model_has_been_timed(whole: tuple[Path, Result]) -> None:
-    runs = ablation.planned(whole[0])
+    runs = plan.read(whole[0])
     done = [Standing(run, "done", 3, (2.0, 4.0, 6.0), 0, None) for run in runs[:1]]
     assert seconds_left(done, 1) == 0
     same = next(run for run in runs[1:] if run.study.model.kind == runs[0].study.model.kind)

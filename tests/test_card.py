@@ -23,11 +23,11 @@ from imgcollapse.card.heads import size_category
 from imgcollapse.card.markdown import card, fenced, line, plain
 from imgcollapse.errors import DataProblem, OtherStudyProblem, SettingsProblem
 from imgcollapse.export import folder_names, write_image_folder
-from imgcollapse.files import read_json
 from imgcollapse.images import ImageSet, provenance
 from imgcollapse.manifest import MANIFEST, write_manifest
 from imgcollapse.metrics.scores import SCORES
 from imgcollapse.places import HERE, RECORD
+from imgcollapse.records import read_json
 from imgcollapse.regimes import Accumulate, Real, Regime, Replace, Retain
 from imgcollapse.settings import build, read_file
 from imgcollapse.study import Study, run

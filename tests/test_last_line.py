@@ -21,11 +21,12 @@ from rich.console import Console
 from imgcollapse import cli, console, files, report, store, streams
 from imgcollapse.card import write as write_cards
 from imgcollapse.errors import SettingsProblem
-from imgcollapse.files import read_json, to_json, write_text
+from imgcollapse.files import to_json, write_text
 from imgcollapse.judge import Ruler
 from imgcollapse.manifest import write_manifest
 from imgcollapse.metrics import METRICS
 from imgcollapse.metrics.scores import SCORES, title, worth_showing
+from imgcollapse.records import read_json
 from imgcollapse.report import paper
 from imgcollapse.settings import build, read_file, to_yaml
 from imgcollapse.study import Study, prepare

@@ -9,7 +9,7 @@ import yaml
 from click.testing import CliRunner
 from PIL import Image
 
-from imgcollapse import ablation, cli, grids, report, store
+from imgcollapse import cli, grids, plan, report, store
 from imgcollapse.errors import DataProblem
 from imgcollapse.images import ImageSet, concatenate, from_signed, from_unit, provenance, to_signed, to_unit
 from imgcollapse.report.style import arm_style
@@ -151,7 +151,7 @@ def test_arms_are_told_apart_without_colour() -> None:
 def test_the_same_noise_lies_in_the_same_place_of_every_cell(tmp_path: Path) -> None:
     """Pictures of generation 0 are those of every arm: the first column of cells is one picture repeated."""
     folder = grid_of(tmp_path, arms={"none": {}, "half": {"regime": {"kind": "retain", "real_fraction": 0.5}}})
-    (one,) = [run for run in ablation.planned(folder) if run.arm == "none" and run.seed == 0]
+    (one,) = [run for run in plan.read(folder) if run.arm == "none" and run.seed == 0]
     latents = store.read_images(one.folder / "gen_000" / store.LATENTS).pixels
     pixels = torch.from_numpy(np.asarray(Image.open(folder / "grids.png").convert("L")).copy())
     factor = 4

@@ -21,17 +21,18 @@ from matplotlib.text import Text
 from numpy.typing import NDArray
 from PIL import Image
 
-from imgcollapse import ablation, cli, grids, machine, npz, store, worker
+from imgcollapse import cli, grids, machine, npz, plan, store, worker
 from imgcollapse.ablation import Ablation
 from imgcollapse.card.markdown import fenced
 from imgcollapse.commands.run import study_from
 from imgcollapse.errors import DataProblem
-from imgcollapse.files import read_json, to_json, write_text
+from imgcollapse.files import to_json, write_text
 from imgcollapse.images import ImageSet
 from imgcollapse.ledger import LEDGER
 from imgcollapse.lettering import one_line, shortened
 from imgcollapse.manifest import write_manifest
 from imgcollapse.metrics.scores import SCORES
+from imgcollapse.records import read_json
 from imgcollapse.report import Findings, movie, paper, read
 from imgcollapse.report.markdown import escaped, markdown
 from imgcollapse.report.style import GREY, arm_style
@@ -54,7 +55,7 @@ def carried_out(folder: Path, **more: Any) -> Path:
     arms = {"none": {}, HOSTILE: {"regime": "retain"}, "everything kept": {"regime": "accumulate"}}
     chosen = build(Ablation, {"question": f"What is lost? {HOSTILE}", "base": DIGITS, "arms": arms, "seeds": 2, **more})
     bench = Bench(1, "cpu", "float32", str(machine.current().data_dir), str(folder / "shared"))
-    for place in ablation.in_order(ablation.plan(chosen, ablation.resolve(chosen, folder), folder, bench)):
+    for place in plan.in_order(plan.make(chosen, plan.resolve(chosen, folder), folder, bench)):
         assert worker.work(place) == 0
     return folder
 
@@ -78,7 +79,7 @@ def broken(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = carried_out(
         tmp_path_factory.mktemp("broken") / "out", base=base, nulls=False, arms={"none": {}, "everything kept": {"regime": "accumulate"}}
     )
-    stopped, failed = [one.folder for one in ablation.planned(folder) if one.arm == "everything kept"]
+    stopped, failed = [one.folder for one in plan.read(folder) if one.arm == "everything kept"]
     (stopped / "gen_002" / store.MANIFEST).unlink()
     for generation in ("gen_001", "gen_002"):
         (failed / generation / store.MANIFEST).unlink()
@@ -172,12 +173,12 @@ def test_a_generation_that_an_arm_lacks_leaves_its_place_empty(broken: Path, tmp
     assert place.missing(2) == "not there yet" and place.missing(3) == "ends at generation 2"
     assert [place.run.seed for place in movie._places(read([broken]))] == [0, 0], "the seed that has come farthest"
     copy = shutil.copytree(broken, tmp_path / "copy")
-    for one in ablation.planned(copy):
+    for one in plan.read(copy):
         if one.arm == "everything kept":
             worker.record_failure(one.folder, "DivergedProblem", "the loss is nan", 6)
     assert movie._places(read([copy]))[1].missing(2) == "failed"
-    (next(one.folder for one in ablation.planned(copy) if one.arm == "none" and one.seed == 0) / "gen_001" / store.MANIFEST).unlink()
-    (next(one.folder for one in ablation.planned(copy) if one.arm == "none" and one.seed == 0) / "gen_002" / store.MANIFEST).unlink()
+    (next(one.folder for one in plan.read(copy) if one.arm == "none" and one.seed == 0) / "gen_001" / store.MANIFEST).unlink()
+    (next(one.folder for one in plan.read(copy) if one.arm == "none" and one.seed == 0) / "gen_002" / store.MANIFEST).unlink()
     assert [place.run.seed for place in movie._places(read([copy]))] == [1, 1]
 
 
@@ -249,7 +250,7 @@ def test_points_are_shown_as_dots(toy: Path, tmp_path: Path) -> None:
 
 def test_what_has_not_begun_has_no_movie_figures_or_table(tmp_path: Path) -> None:
     chosen = build(Ablation, {"base": DIGITS, "arms": {"a": {}, "b": {"regime": "accumulate"}}, "seeds": 1, "nulls": False})
-    ablation.plan(chosen, ablation.resolve(chosen, tmp_path / "out"), tmp_path / "out", Bench(1, "cpu", "float32", "", ""))
+    plan.make(chosen, plan.resolve(chosen, tmp_path / "out"), tmp_path / "out", Bench(1, "cpu", "float32", "", ""))
     findings = read([tmp_path / "out"])
     assert movie.movie(findings, tmp_path / "new") == [] == paper.figures(findings, tmp_path / "new")
     assert not (tmp_path / "new").exists()

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from imgcollapse import progress, run_folder, store
+from imgcollapse import history, progress, run_folder, store
 from imgcollapse.errors import DataProblem, OtherStudyProblem, SettingsProblem
 from imgcollapse.manifest import damage
 from imgcollapse.settings import build, read_file
@@ -308,11 +308,11 @@ def test_a_line_of_the_history_that_is_damaged_is_said_once_and_passed_over(copy
     for content in (b"\xff" + lines[1], lines[1].replace(b"generation", b"generatiom"), lines[1].replace(b": ", b"; "), b'{"a"\n', b"3\n"):
         path.write_bytes(b"".join([lines[0], content, *lines[2:]]))
         with progress.watched_by(heard := Heard()):
-            assert [line["generation"] for line in store.history(copy)] == [0, 2, 3] == [line["generation"] for line in store.history(copy)]
+            assert [line["generation"] for line in history.lines(copy)] == [0, 2, 3] == [line["generation"] for line in history.lines(copy)]
         assert heard.lines == [f"{path}:2: this line is damaged and passed over; times and counts of this run lack it"]
     path.write_bytes(b"".join(lines) + b'{"generation": 4, "how": "ma')  # cut by a kill
     with progress.watched_by(heard := Heard()):
-        assert len(store.history(copy)) == 4 and heard.lines[0].startswith(f"{path}:5: ")
+        assert len(history.lines(copy)) == 4 and heard.lines[0].startswith(f"{path}:5: ")
 
 
 def test_another_reference_is_refused(copy: Path) -> None:

@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
-from imgcollapse import ablation, cache, cli, files, locks, machine, progress, run_folder, store, worker
+from imgcollapse import cache, cli, files, locks, machine, plan, progress, run_folder, store, worker
 from imgcollapse.commands import trials
 from imgcollapse.engines import Crew
 from imgcollapse.engines import local as run_locally
@@ -234,7 +234,7 @@ def test_who_looks_needs_no_right_to_write_and_sees_who_has_it(tmp_path: Path) -
 
 
 def test_one_ablation_has_one_worker_at_a_time() -> None:
-    with ablation.alone(Path("grid")):
+    with plan.alone(Path("grid")):
         code = "from imgcollapse.cli import main; main()"
         done = subprocess.run([sys.executable, "-c", code, *GRID, "--no-nulls"], capture_output=True, text=True, timeout=120)
     assert done.returncode == InUseProblem.exit_code and not Path("grid/plan.json").exists()

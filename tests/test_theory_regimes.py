@@ -19,10 +19,10 @@ from click.testing import CliRunner
 from numpy.typing import NDArray
 from theory import Values
 
-from imgcollapse import ablation, cli, models, store
-from imgcollapse.files import read_json
+from imgcollapse import cli, models, plan, store
 from imgcollapse.images import ImageSet, concatenate
 from imgcollapse.models.nulls import Bootstrap, Gaussian
+from imgcollapse.records import read_json
 from imgcollapse.regimes import Retain
 from imgcollapse.seeds import derive
 from imgcollapse.settings import build, read_file
@@ -161,7 +161,7 @@ def chains(folder: Path, k: int, seeds: int, **base: Any) -> Runs:
     result = CliRunner().invoke(cli.main, ["ablate", str(folder / "grid.yaml"), "--out", str(folder / "out")])
     assert result.exit_code == 0, result.output
     runs: Runs = {}
-    for run in ablation.planned(folder / "out"):
+    for run in plan.read(folder / "out"):
         runs.setdefault(run.arm, []).append(run.folder)
     return runs
 

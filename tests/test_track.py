@@ -19,7 +19,7 @@ from click.testing import CliRunner, Result
 from PIL import Image
 
 import imgcollapse
-from imgcollapse import ablation, cli, console, report, store, track
+from imgcollapse import cli, console, history, plan, report, store, track
 from imgcollapse.track import tracker
 from imgcollapse.track.kinds import Told
 
@@ -139,8 +139,8 @@ def test_an_ablation_logs_every_run_and_what_was_linked_too(tmp_path: Path) -> N
     Path("grid.yaml").write_text(yaml.safe_dump({"base": base, "arms": arms, "nulls": False, "seeds": 1}))
     result = call("ablate", "grid.yaml", "--out", "out", "--jobs", "1", "--track", "tensorboard")
     assert result.exit_code == 0 and "--track" not in result.output, result.output
-    first, second = ablation.planned(tmp_path / "out")
-    assert [line["how"] for line in store.history(second.folder)] == ["shared", "shared"]
+    first, second = plan.read(tmp_path / "out")
+    assert [line["how"] for line in history.lines(second.folder)] == ["shared", "shared"]
     for one in (first, second):
         assert steps(one.folder, purge=False) == [0, 1] and len(events(one.folder).Images("grid")) == 2
 

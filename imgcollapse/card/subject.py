@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from imgcollapse import store
-from imgcollapse.files import read_json
 from imgcollapse.images import UNLABELLED, ImageSet
+from imgcollapse.records import read_json, read_sealed
 from imgcollapse.settings import build, read_file
 from imgcollapse.study import Study
 
@@ -89,8 +89,8 @@ class Subject:
             provenance=provenances[-1],
             lineages=lineages(provenances),
             scores=store.scores_of(run, generation),
-            reference=read_json(run / store.REFERENCE),
-            environment=read_json(run / store.ENVIRONMENT)["sessions"][-1],
+            reference=read_sealed(run / store.REFERENCE),
+            environment=read_sealed(run / store.ENVIRONMENT)["sessions"][-1],
             samples=store.read_images(store.generation_folder(run, generation) / store.SAMPLES),
         )
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from rich.table import Table
 
-from imgcollapse import ablation, console, ledger, machine, progress, report, standing, store, streams, summary, track, worker
+from imgcollapse import ablation, console, ledger, machine, plan, progress, report, standing, store, streams, summary, track, worker
 from imgcollapse.ablation import Ablation
 from imgcollapse.commands.common import checked, fetch_weights_of, machine_from, stoppable
 from imgcollapse.engines import ENGINES, Crew
@@ -50,11 +50,11 @@ def ablate(given: dict[str, Any], assignments: tuple[str, ...], axes: tuple[str,
         tried(folder / ablation.ABLATION)
         for line in fetch_weights_of([own for _, _, own in chosen.studies()]):  # before any worker starts, as nodes often have no network
             streams.err(f"{line}; going on without it")
-        resolved = ablation.resolve(chosen, folder)
-        with ablation.alone(folder):
-            runs = ablation.plan(chosen, resolved, folder, bench)
+        resolved = plan.resolve(chosen, folder)
+        with plan.alone(folder):
+            runs = plan.make(chosen, resolved, folder, bench)
             made, record, stopped = _carried_out(chosen, runs, folder, crew, given)
-    after = standing.standings(runs)
+    after = standing.standings(runs, checked=True)
     if stopped:
         streams.err(f"stopped; what is finished is kept in {folder}. To go on, run the same command again.")
         sys.exit(stopped[0])
@@ -70,20 +70,20 @@ def _carried_out(
     chosen: Ablation, runs: Sequence[Run], folder: Path, crew: Crew, given: dict[str, Any]
 ) -> tuple[list[Path], Record, list[int]]:
     """Carries out what is not done, and sums up what is there: the files, the summary, and the exit code where it was stopped."""
-    before = standing.standings(runs)
+    before = standing.standings(runs, checked=True)
     todo = [one.run for one in before if one.state != "done" and not (_diverged(one) and not given["retry"])]
     asked, there = sum(one.run.study.gens for one in before), sum(one.done for one in before)
     streams.err(f"{folder}: {len(before)} runs of {asked} generations; {there} generations are there")
     watch = Watch(before, crew.jobs)
-    with stoppable() as stopped, track.tracking(given["track"], ablation.in_order(runs)) as look:
+    with stoppable() as stopped, track.tracking(given["track"], plan.in_order(runs)) as look:
 
         def news() -> None:
             watch()
             look()
 
-        ENGINES[given["engine"]](ablation.in_order(todo), crew, news)
+        ENGINES[given["engine"]](plan.in_order(todo), crew, news)
     watch.end()
-    return *finish(folder, chosen, runs, standing.standings(runs), given["interval"]), stopped
+    return *finish(folder, chosen, runs, standing.standings(runs, checked=True), given["interval"]), stopped
 
 
 def ablation_from(given: dict[str, Any], assignments: Sequence[str], axes: Sequence[str]) -> Ablation:
@@ -170,10 +170,11 @@ def work(run: Path) -> None:
 def status(folder: Path, as_json: bool) -> None:
     """`imgcollapse status DIR`: of an ablation or of a single run."""
     if (folder / store.STUDY).is_file():
-        runs, root = [ablation.run_at(folder)], folder.parent
+        runs, root = [plan.run_at(folder)], folder.parent
     else:
-        runs, root = ablation.planned(folder), folder
-    all_of_them = standing.standings(runs)
+        runs, root = plan.read(folder), folder
+    with progress.watched_by(Aloud()):
+        all_of_them = standing.standings(runs, checked=True)
     busy = sum(one.state == "running" for one in all_of_them)
     left = standing.seconds_left(all_of_them, max(1, busy))
     if as_json:

@@ -7,7 +7,7 @@ from imgcollapse import progress, samples, store, streams
 from imgcollapse.commands.common import stoppable
 from imgcollapse.errors import SettingsProblem
 from imgcollapse.export import WRITERS
-from imgcollapse.files import read_json, tried
+from imgcollapse.files import tried
 from imgcollapse.images import UNLABELLED
 from imgcollapse.places import made_once
 from imgcollapse.watch import Aloud
@@ -25,7 +25,7 @@ def export(run: Path, number: int | None, to: str, out: Path | None, as_json: bo
         place = out or run / "export" / (f"{name}.{to}" if to in FILES else f"{name}-{to}")
         if to in FILES and place.suffix.lower() != f".{to}":
             raise SettingsProblem(f"--out: {place}: programs tell what is in a file by its name; end it in .{to}")
-        classes = read_json(run / store.REFERENCE)["data"]["classes"]
+        classes = store.classes(run)
         with made_once(place) as draft:
             WRITERS[to](drawn, classes, draft, FLAG)
     if stopped:

@@ -7,7 +7,7 @@ from typing import Any
 from imgcollapse import console, machine, processes, progress, report, store, streams, study, track
 from imgcollapse.commands.common import checked, fetch_weights_of, machine_from, stoppable
 from imgcollapse.errors import Problem
-from imgcollapse.files import read_json, tried
+from imgcollapse.files import tried
 from imgcollapse.metrics.scores import title
 from imgcollapse.settings import assignment, build, expand, merge, read_file, to_yaml
 from imgcollapse.study import DEFAULT_KINDS, Study
@@ -65,7 +65,7 @@ def _run(given: dict[str, Any], assignments: tuple[str, ...], *, dry_run: bool, 
         streams.out_json(record)
         return
     out = console.out(110)
-    names = read_json(folder / store.REFERENCE)["data"]["classes"]
+    names = store.classes(folder)
     tables = console.tables(scores, lambda name, extractor: title(name, extractor, short=True))
     for extractor, table in zip(scores[0]["extractors"], tables, strict=True):
         out.print(table)

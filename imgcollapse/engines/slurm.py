@@ -19,7 +19,7 @@ from imgcollapse import progress, store, worker
 from imgcollapse.engines.common import carry_out, left_undone, option, read_options
 from imgcollapse.engines.crew import Crew
 from imgcollapse.errors import SettingsProblem
-from imgcollapse.files import to_json, write_text
+from imgcollapse.records import write_sealed
 from imgcollapse.settings import Settings
 
 NAME, JOBS = "imgcollapse", "jobs.json"
@@ -54,7 +54,7 @@ def slurm(runs: Sequence[Path], crew: Crew, watch: Callable[[], None]) -> None:
     known = store.readable(folder / JOBS) or {}
     going = _still_queued(known, runs)
     going |= _submit(executor, [run for run in runs if run not in going])
-    write_text(folder / JOBS, to_json(known | {run.name: job for run, job in going.items()}))
+    write_sealed(folder / JOBS, known | {run.name: job for run, job in going.items()})
     over_since = dict[Path, float]()
     asked, said = float("-inf"), set[str]()
     try:

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from imgcollapse import store
-from imgcollapse.files import read_json
 from imgcollapse.metrics.scores import SCORES
+from imgcollapse.records import read_json
 from imgcollapse.report import shares
 from imgcollapse.report.findings import Findings, there
 from imgcollapse.report.tables import Chart, Table, first_run

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from imgcollapse import ablation, standing, store, summary
+from imgcollapse import plan, standing, store, summary
 from imgcollapse.ablation import ABLATION, PLAN, Ablation
 from imgcollapse.errors import SettingsProblem
 from imgcollapse.files import to_json
@@ -93,7 +93,7 @@ def read(places: Sequence[Path], method: str = "t") -> Findings:
         places=tuple(places),
         question=question,
         runs=tuple(runs),
-        standings=tuple(standing.standings(runs)),
+        standings=tuple(standing.standings(runs, checked=True)),
         summary=summary.summarise(runs, rows, reference, method),
         rows=tuple(rows),
         rulers=rulers,
@@ -118,11 +118,11 @@ def _is_ablation(place: Path) -> bool:
 def _read_one(place: Path) -> tuple[str, str | None, list[Run]]:
     """Question, reference arm and runs of one folder."""
     if (place / store.STUDY).is_file():
-        run = ablation.run_at(place)
+        run = plan.run_at(place)
         return f"What does a chain of {run.study.gens} generations forget? {run.arm}", None, [run]
     if _is_ablation(place):
         chosen = build(Ablation, read_file(place / ABLATION))
-        runs = ablation.planned(place)
+        runs = plan.read(place)
         return chosen.question or f"How do the arms of {place.resolve().name} differ?", chosen.reference, runs
     raise SettingsProblem(f"{place}: is neither a run nor an ablation; name a folder that `imgcollapse run` or `imgcollapse ablate` made")
 

@@ -18,9 +18,10 @@ from markupsafe import Markup
 from imgcollapse import __version__, ledger, store
 from imgcollapse.ablation import ABLATION
 from imgcollapse.errors import OtherStudyProblem
-from imgcollapse.files import bytes_of, digest_of, read_json, sweep, write_bytes
+from imgcollapse.files import bytes_of, digest_of, sweep, write_bytes
 from imgcollapse.images import made_of
 from imgcollapse.metrics.scores import SCORES, title, worth_showing
+from imgcollapse.records import read_json
 from imgcollapse.report import charts, composition, pictures, tables
 from imgcollapse.report.findings import Findings, there
 from imgcollapse.report.panels import NULL

@@ -7,9 +7,9 @@ from typing import Any
 
 from imgcollapse import store
 from imgcollapse.ablation import ABLATION
-from imgcollapse.files import read_json
 from imgcollapse.lettering import shortened
 from imgcollapse.metrics.scores import title
+from imgcollapse.records import read_sealed
 from imgcollapse.report.findings import Findings
 from imgcollapse.report.panels import NULL, judged
 from imgcollapse.summary import Record, spanned
@@ -178,7 +178,7 @@ def _ablate_again(place: Path) -> str:
     words = ["imgcollapse", "ablate", ABLATION]
     orders = next(iter(sorted(place.glob(f"runs/*/{WORKER}"))), None)
     if orders is not None:
-        bench = read_json(orders)
+        bench = read_sealed(orders)
         words += [word for name in ("threads", "precision", "device") for word in (f"--{name}", str(bench[name]))]
     return shlex.join(words)
 

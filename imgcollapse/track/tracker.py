@@ -16,8 +16,9 @@ from accelerate import PartialState
 
 from imgcollapse import ledger, machine, progress, store
 from imgcollapse.errors import SettingsProblem
-from imgcollapse.files import read_json, to_json, write_text
+from imgcollapse.files import to_json, write_text
 from imgcollapse.manifest import MANIFEST
+from imgcollapse.records import read_json
 from imgcollapse.settings import read_file
 from imgcollapse.track.kinds import FOLDER, TRACKERS, Log, Told
 
