@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from imgcollapse import __version__, streams
+from imgcollapse import __version__, progress, streams
 from imgcollapse.options import DATA_DIR, EXTRACTOR, TRACK, Number, Place, setting, weights
 
 EXIT_CODES = """\b
@@ -23,6 +23,7 @@ class OneLine(click.Group):
     def main(self, *arguments: Any, **options: Any) -> Any:
         """The command line, on streams that cannot fail."""
         streams.steady()
+        progress.begin()
         return super().main(*arguments, **options)
 
     def invoke(self, ctx: click.Context) -> Any:

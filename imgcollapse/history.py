@@ -10,7 +10,7 @@ from typing import Any
 from imgcollapse import progress
 from imgcollapse.errors import placed_at
 from imgcollapse.files import read_regular, stamp
-from imgcollapse.records import MOST
+from imgcollapse.records import MOST, NOT_THERE
 
 HISTORY = "history.jsonl"
 
@@ -25,7 +25,9 @@ def lines(run: Path) -> list[dict[str, Any]]:
     try:
         with placed_at(run / HISTORY):
             written = read_regular(run / HISTORY, MOST).splitlines()
-    except (ValueError, IsADirectoryError) as error:
+    except (ValueError, OSError) as error:
+        if isinstance(error, OSError) and error.errno not in NOT_THERE:
+            raise
         progress.say_once(f"{run / HISTORY}: is passed over ({error}); times and counts of this run are lacking")
         return []
     found = []

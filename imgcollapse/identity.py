@@ -20,9 +20,11 @@ def same_study(run: Path, study: str) -> None:
     damaged = before is None or (ours and study_digest(before) != known)  # the run's own record says that this study was begun
     if before != now and not damaged:
         raise OtherStudyProblem(f"{run}: holds another study ({first_difference(before, now)}); choose another --out")
-    if known is not None and not ours:
+    if known is not None and not ours and before == now:
         raise OtherStudyProblem(f"{run / STUDY}: was changed after the run was begun; change it back, or choose another --out")
     _fitting(run, now)
+    if known is not None and not ours:
+        raise OtherStudyProblem(f"{run}: was begun with another study; choose another --out")
     if not damaged:
         return
     if os.path.lexists(run / STUDY):

@@ -31,7 +31,7 @@ _said: ContextVar[set[str] | None] = ContextVar("said", default=None)
 @contextmanager
 def watched_by(watcher: Watcher) -> Iterator[None]:
     """Makes `watcher` hear of all work inside the block."""
-    token, said = _watcher.set(watcher), _said.set(set())
+    token, said = _watcher.set(watcher), _said.set(set() if _said.get() is None else _said.get())
     try:
         yield
     finally:
@@ -54,6 +54,11 @@ def steps(total: int, what: str) -> Generator[int]:
 def say(line: str) -> None:
     """One line a user should hear."""
     _watcher.get().say(line)
+
+
+def begin() -> None:
+    """A command begins: what is said once has not been said yet."""
+    _said.set(set())
 
 
 def say_once(line: str, what: str | None = None) -> None:

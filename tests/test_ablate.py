@@ -203,7 +203,7 @@ def test_an_arm_is_called_what_its_key_says(tmp_path: Path) -> None:
 def test_every_name_is_kept_by_plan_and_file(tmp_path: Path) -> None:
     base = {"dataset": {"kind": "gaussian", "size": 100}, "model": "gaussian", "gens": 1}
     chosen = build(Ablation, {"base": base, "arms": {name: {} for name in MORE_NAMES}, "reference": MORE_NAMES[-1], "seeds": [7]})
-    plan.make(chosen, tmp_path / "out", Bench.of(Machine(), 1, tmp_path / "out" / "shared"))
+    plan.make(chosen, plan.resolve(chosen, tmp_path / "out"), tmp_path / "out", Bench.of(Machine(), 1, tmp_path / "out" / "shared"))
     assert build(Ablation, read_file(tmp_path / "out" / ablation.ABLATION)) == chosen
     found = [(run.arm, run.null) for run in plan.read(tmp_path / "out")]
     assert found == list(dict.fromkeys(found)) and list(dict.fromkeys(arm for arm, _ in found)) == MORE_NAMES

@@ -19,7 +19,7 @@ from pages import HOSTILE, JUDGE, ablation, run
 from PIL import Image
 
 from imgcollapse import ablation as ablations
-from imgcollapse import cli, report, store, worker
+from imgcollapse import cli, plan, report, store, worker
 from imgcollapse.commands import report as command
 from imgcollapse.errors import DataProblem, OtherStudyProblem, SettingsProblem
 from imgcollapse.ledger import LEDGER
@@ -278,7 +278,7 @@ def test_colours_can_be_told_from_the_paper_in_both_themes() -> None:
 def test_half_finished_folders_are_shown_so_far(grid: Path, tmp_path: Path) -> None:
     half = tmp_path / "half"
     shutil.copytree(grid, half)
-    runs = ablations.planned(half)
+    runs = plan.read(half)
     for one in runs:
         if one.arm == "everything kept" and one.null is None:
             shutil.rmtree(one.folder)  # as before it began
@@ -298,7 +298,7 @@ def test_half_finished_folders_are_shown_so_far(grid: Path, tmp_path: Path) -> N
 
 def test_an_ablation_of_which_only_the_gaussian_null_model_is_judged_yet_has_a_page(grid: Path, tmp_path: Path) -> None:
     shutil.copytree(grid, tmp_path / "begun")
-    for one in ablations.planned(tmp_path / "begun"):
+    for one in plan.read(tmp_path / "begun"):
         for manifest in one.folder.glob("gen_*/MANIFEST.json") if one.null != "gaussian" else ():
             manifest.unlink()
     found = Reader(page_of(tmp_path / "begun"))
@@ -310,7 +310,7 @@ def test_an_ablation_that_has_not_begun_has_a_page(tmp_path: Path, grid: Path) -
     empty.mkdir()
     for name in (ablations.ABLATION, ablations.PLAN):
         shutil.copy(grid / name, empty / name)
-    for one in ablations.planned(grid):
+    for one in plan.read(grid):
         worker.lay_out(empty / "runs" / one.folder.name, one.study, worker.Bench(1, "cpu", "auto", "data", "shared"))
     found = Reader(page_of(empty))
     assert "How it was made" in found.texts["h2"] and "What is lost" not in found.texts["h2"] and not found.named("img")
@@ -408,7 +408,7 @@ def test_runs_with_different_rulers_are_said_not_to_be_comparable(grid: Path, tm
 
 
 def test_the_first_pictures_are_read_without_the_others(tmp_path: Path, grid: Path) -> None:
-    path = ablations.planned(grid)[0].folder / "gen_000" / store.SAMPLES
+    path = plan.read(grid)[0].folder / "gen_000" / store.SAMPLES
     whole, first = store.read_images(path), store.read_images(path, 7)
     assert len(first) == 7 and torch.equal(first.pixels, whole.pixels[:7]) and torch.equal(first.labels, whole.labels[:7])
     assert len(store.read_images(path, 10**6)) == len(whole)

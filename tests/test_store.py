@@ -1,5 +1,6 @@
 """Run folders: whole generations or none, damage found and mended, other studies and other writers kept out, resuming exact."""
 
+import errno
 import json
 import os
 import shutil
@@ -16,6 +17,7 @@ import pytest
 from imgcollapse import history, progress, run_folder, store
 from imgcollapse.errors import DataProblem, OtherStudyProblem, SettingsProblem
 from imgcollapse.manifest import damage
+from imgcollapse.records import read_sealed, write_sealed
 from imgcollapse.settings import build, read_file
 from imgcollapse.study import Study, run
 
@@ -183,6 +185,7 @@ def test_a_folder_of_other_files_is_refused(tmp_path: Path) -> None:
 
 
 DAMAGE = [b"", b"\xff\xfe", b"a: [", b"just text"]
+STILL_JSON = [b"{}", b"[]", b"null", b'{"sessions": 5}', b'{"sessions": [1]}', b'{"data": {}, "judge": {}}']
 
 
 @pytest.mark.parametrize("content", DAMAGE)
@@ -200,13 +203,11 @@ def test_a_damaged_study_file_does_not_let_another_study_in(copy: Path, whole: P
     with pytest.raises(OtherStudyProblem, match=r"holds generations of another study \(seed 0, now 3\); choose another --out$"):
         carry_out(copy, seed=3)
     assert (copy / "study.yaml").read_bytes() == b"" and not (copy / "set_aside").exists()
-    with pytest.raises(
-        OtherStudyProblem, match=r"study.yaml: was changed after the run was begun; change it back, or choose another --out$"
-    ):
+    with pytest.raises(OtherStudyProblem, match=r"copy: was begun with another study; choose another --out$"):
         carry_out(copy, regime="accumulate")
 
 
-@pytest.mark.parametrize("content", DAMAGE)
+@pytest.mark.parametrize("content", [*DAMAGE, *STILL_JSON])
 @pytest.mark.parametrize("record", ["environment.json", "reference.json"])
 def test_a_damaged_record_is_set_aside_and_made_anew(copy: Path, whole: Path, record: str, content: bytes) -> None:
     (copy / record).write_bytes(content)
@@ -229,6 +230,79 @@ def test_a_study_file_that_was_edited_is_refused_by_what_the_run_was_begun_with(
     with pytest.raises(OtherStudyProblem, match=r"choose another --out$"):
         run(study, copy)
     assert sorted(path.name for path in copy.iterdir()) == names
+
+
+@pytest.mark.parametrize("record", ["environment.json", "reference.json"])
+def test_no_flipped_bit_of_a_record_ends_a_run(copy: Path, whole: Path, record: str) -> None:
+    content = (whole / record).read_bytes()
+    for place in range(0, 8 * len(content), 1009):
+        (copy / record).write_bytes(content[: place // 8] + bytes([content[place // 8] ^ 1 << place % 8]) + content[place // 8 + 1 :])
+        with progress.watched_by(heard := Heard()):
+            assert store.readable(copy / record, quiet=True) is None and len(heard.lines) == 1
+    carry_out(copy)
+    assert outcome(copy) == outcome(whole)
+
+
+@pytest.mark.parametrize("name", ["study.yaml", "environment.json", "reference.json", "history.jsonl", "gen_001/MANIFEST.json"])
+@pytest.mark.parametrize("kind", ["pipe", "device", "folder", "dangling", "loop"])
+def test_what_is_no_file_is_never_opened(copy: Path, whole: Path, name: str, kind: str) -> None:
+    path = copy / name
+    path.unlink()
+    {
+        "pipe": lambda: os.mkfifo(path),
+        "device": lambda: path.symlink_to("/dev/zero"),
+        "folder": path.mkdir,
+        "dangling": lambda: path.symlink_to("nothing"),
+        "loop": lambda: path.symlink_to(path.name),
+    }[kind]()
+    with progress.watched_by(Heard()):
+        if name != "study.yaml":
+            store.sound(copy)
+        assert store.sessions(copy) == [] or name != "environment.json"
+    if name != "history.jsonl":
+        carry_out(copy)
+        assert outcome(copy) == outcome(whole)
+
+
+@pytest.mark.parametrize("name", ["study.yaml", "environment.json", "reference.json", "gen_001/MANIFEST.json"])
+def test_what_the_system_refuses_to_read_is_not_taken_for_damage(
+    copy: Path, whole: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    real = os.open
+
+    def refusing(path: Any, *args: Any, **more: Any) -> int:
+        if str(path) == str(copy / name):
+            raise OSError(errno.EIO, os.strerror(errno.EIO), path)
+        return real(path, *args, **more)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "open", refusing)
+        with pytest.raises(OSError, match="Input/output error"):
+            carry_out(copy)
+    assert not (copy / "set_aside").exists() and carry_out(copy) == [] and outcome(copy) == outcome(whole)
+
+
+def test_generations_of_another_arm_are_found_by_readers(tmp_path: Path, copy: Path, whole: Path) -> None:
+    """They have the same model, samples, seed and reference, and among themselves they fit."""
+    other = tmp_path / "other"
+    carry_out(other, regime="accumulate")
+    for name in ("gen_001", "gen_002", "gen_003"):
+        shutil.rmtree(copy / name)
+        shutil.copytree(other / name, copy / name)
+    with progress.watched_by(heard := Heard()):
+        assert store.sound(copy) == [0]
+    assert all("is not the one that this run has made; left out" in line for line in heard.lines) and len(heard.lines) == 3
+    carry_out(copy)
+    assert outcome(copy) == outcome(whole)
+
+
+def test_a_study_file_that_is_gone_is_written_anew_where_the_records_know_it(copy: Path, whole: Path) -> None:
+    (copy / "study.yaml").unlink()
+    assert carry_out(copy) == [] and outcome(copy) == outcome(whole)
+    (copy / "study.yaml").write_text((copy / "study.yaml").read_text().replace("size: 400", "size: 401"))
+    with progress.watched_by(Heard()):
+        assert store.sound(copy) == [], "edited since, so nobody knows of what these are"
+    assert "study.yaml: is damaged; made anew" in carry_out(copy)[-1] and outcome(copy) == outcome(whole)
 
 
 def test_exchanged_generations_are_found_and_made_again(copy: Path, whole: Path) -> None:
@@ -266,7 +340,7 @@ def test_readers_leave_out_what_does_not_fit_and_say_it_once(copy: Path, whole: 
     assert read() == ([0, 1, 2, 3], [])
     other = copy.parent / "other"
     carry_out(other, seed=1)
-    for name, said in (("reference.json", "was judged by another reference"), ("study.yaml", "was made by other settings (seed 0, now 1)")):
+    for name, said in (("reference.json", "was judged by another reference"), ("study.yaml", "study.yaml has been changed since the run ")):
         kept = (copy / name).read_bytes()
         (copy / name).write_bytes((other / name).read_bytes())
         found, lines = read()
@@ -302,10 +376,21 @@ def test_what_a_killed_process_left_before_it_began_is_no_other_file(tmp_path: P
     assert name == ".lock" or not (tmp_path / "run" / name).exists()
 
 
+NAN = b'{"generation": 1, "how": "made", "seconds": NaN}\n'
+
+
 def test_a_line_of_the_history_that_is_damaged_is_said_once_and_passed_over(copy: Path) -> None:
     path = copy / "history.jsonl"
     lines = path.read_bytes().splitlines(keepends=True)
-    for content in (b"\xff" + lines[1], lines[1].replace(b"generation", b"generatiom"), lines[1].replace(b": ", b"; "), b'{"a"\n', b"3\n"):
+    for content in (
+        b"\xff" + lines[1],
+        lines[1].replace(b"generation", b"generatiom"),
+        lines[1].replace(b": ", b"; "),
+        b'{"a"\n',
+        b"3\n",
+        NAN,
+        NAN.replace(b"NaN", b"1e999"),
+    ):
         path.write_bytes(b"".join([lines[0], content, *lines[2:]]))
         with progress.watched_by(heard := Heard()):
             assert [line["generation"] for line in history.lines(copy)] == [0, 2, 3] == [line["generation"] for line in history.lines(copy)]
@@ -316,9 +401,9 @@ def test_a_line_of_the_history_that_is_damaged_is_said_once_and_passed_over(copy
 
 
 def test_another_reference_is_refused(copy: Path) -> None:
-    record = json.loads((copy / "reference.json").read_text())
+    record = read_sealed(copy / "reference.json")
     record["data"]["train"]["sha256"] = "0" * 64
-    (copy / "reference.json").write_text(json.dumps(record))
+    write_sealed(copy / "reference.json", record)
     with pytest.raises(OtherStudyProblem, match=r"the run was begun with data\.train\.sha256 '000.*put the data and classifiers back"):
         carry_out(copy)
 
@@ -341,9 +426,9 @@ except InUseProblem as error:
 
 
 def test_a_session_on_other_hardware_is_recorded_and_said(copy: Path) -> None:
-    record = json.loads((copy / "environment.json").read_text())
+    record = read_sealed(copy / "environment.json")
     record["sessions"][0]["threads"] = 99
-    (copy / "environment.json").write_text(json.dumps(record))
+    write_sealed(copy / "environment.json", record)
     (line,) = carry_out(copy)
     assert "environment.json: threads 99, now " in line and line.endswith("last digits may differ from an uninterrupted run")
     assert [one["threads"] == 99 for one in json.loads((copy / "environment.json").read_text())["sessions"]] == [True, False]

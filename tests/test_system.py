@@ -342,7 +342,8 @@ def test_a_damaged_plan_is_told_and_made_anew(content: bytes) -> None:
     before = json.loads(Path("grid/plan.json").read_text())
     Path("grid/plan.json").write_bytes(content)
     for command in ("status", "report"):
-        assert refused(3, command, "grid") == "grid/plan.json: is damaged; run the ablation's own command again, which makes it anew"
+        said = refused(3, command, "grid")
+        assert said == "grid/plan.json: has been changed since it was written; run the ablation's own command again, which makes it anew"
     assert call(*GRID, "--no-nulls").exit_code == 0 and json.loads(Path("grid/plan.json").read_text()) == before
 
 
@@ -358,5 +359,54 @@ def test_records_of_an_ablation_that_were_damaged_or_changed() -> None:
     assert "failed.json is damaged, so it cannot be told what failed" in call("status", "grid", "--json").stdout
     assert call(*GRID, "--no-nulls").exit_code == 0 and not (run / "failed.json").exists()
     (run / "study.yaml").write_text(text.replace("seed: 0", "seed: 7"))
-    assert "its seed is 7, and plan.json says 0" in refused(3, "report", "grid")
+    assert "study.yaml: is not the study that plan.json says; put back what was changed" in refused(3, "report", "grid")
     assert "study.yaml: was changed after it was written (seed 7, now 0); change it back" in refused(5, *GRID, "--no-nulls")
+
+
+def test_what_was_damaged_in_a_finished_run_is_mended_by_the_ablation() -> None:
+    assert call(*GRID, "--no-nulls").exit_code == 0
+    run = next(Path("grid/runs").glob("*replace*"))
+    samples, reference = (run / "gen_001" / store.SAMPLES), (run / store.REFERENCE)
+    whole = samples.read_bytes(), reference.read_bytes(), Path("grid/ablation.csv").read_bytes()
+    for path in (samples, reference):
+        content = path.read_bytes()
+        path.unlink()  # it is a hard link
+        path.write_bytes(content[:-40] + b"!" + content[-39:])
+        stands = json.loads(call("status", "grid", "--json").stdout)["account"]["states"]
+        assert stands == {"done": 1, "waiting": 1}, path
+        assert call(*GRID, "--no-nulls").exit_code == 0
+        assert (samples.read_bytes(), reference.read_bytes(), Path("grid/ablation.csv").read_bytes()) == whole, path
+    assert json.loads(call("status", "grid", "--json").stdout)["account"]["states"] == {"done": 2}
+
+
+def test_a_plan_is_read_by_what_it_says_and_not_by_places() -> None:
+    assert call(*GRID, "--no-nulls").exit_code == 0
+    one, other = sorted(Path("grid/runs").iterdir())
+    text = Path("grid/plan.json").read_text()
+    Path("grid/plan.json").write_text(
+        text.replace("regime replace", "x").replace("regime accumulate", "regime replace").replace('"x"', '"regime accumulate"')
+    )
+    assert "plan.json: has been changed since it was written" in refused(3, "report", "grid")
+    Path("grid/plan.json").write_text(text)
+    assert call("status", "grid").exit_code == 0
+    one.rename("aside")
+    other.rename(one)
+    Path("aside").rename(other)
+    for command in ("status", "report"):
+        assert "study.yaml: is not the study that plan.json says" in refused(3, command, "grid")
+
+
+@pytest.mark.parametrize("text", ["{}", "question: 3", "arms: {a: {}}", "base: 5", "base: [1]"])
+def test_an_ablation_file_of_ours_that_is_none_is_set_aside(text: str) -> None:
+    assert call(*GRID, "--no-nulls").exit_code == 0
+    Path("grid/ablation.yaml").write_text(text)
+    again = call(*GRID, "--no-nulls")
+    assert again.exit_code == 0, again.output
+    assert "grid/ablation.yaml: is not as this program wrote it, so it is kept as grid/set_aside/ablation.yaml-1" in again.stderr
+
+
+def test_a_pipe_or_a_device_is_no_file_of_settings() -> None:
+    os.mkfifo("pipe")
+    said = "it is a device, a pipe or a socket, and only regular files are opened"
+    assert said in refused(2, "run", "--config", "pipe") and said in refused(2, "ablate", "pipe")
+    assert said in refused(2, "run", "--config", "/dev/zero")
