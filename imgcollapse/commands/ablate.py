@@ -13,7 +13,7 @@ from imgcollapse.commands.common import checked, fetch_weights_of, machine_from,
 from imgcollapse.engines import ENGINES, Crew
 from imgcollapse.errors import DivergedProblem, SettingsProblem, brief
 from imgcollapse.files import to_json, tried
-from imgcollapse.settings import assignment, build, merge, nested, read_file, read_list
+from imgcollapse.settings import assignment, build, merge, nested, read_file, read_list, read_texts
 from imgcollapse.standing import Standing
 from imgcollapse.summary import Record, Run, named
 from imgcollapse.watch import Aloud, Watch, account_line
@@ -28,6 +28,7 @@ AXES = {
     "pool": "regime.pool",
     "samples": "samples",
 }
+NUMBERS = {"real_fraction", "samples"}
 
 
 def ablate(given: dict[str, Any], assignments: tuple[str, ...], axes: tuple[str, ...], *, dry_run: bool, as_json: bool) -> None:
@@ -90,7 +91,8 @@ def ablation_from(given: dict[str, Any], assignments: Sequence[str], axes: Seque
     """The ablation that file and flags add up to: a flag with several values is an axis, one with a single value changes the base."""
     values = read_file(given["file"]) if given.get("file") else {}
     base, crossed = _mapping(values, "base"), _mapping(values, "axes")
-    named = {name: read_list(given[name], _flag(name)) for name in AXES if given.get(name) is not None}
+    read = {name: read_list if name in NUMBERS else read_texts for name in AXES}
+    named = {name: read[name](given[name], _flag(name)) for name in AXES if given.get(name) is not None}
     if ("real_fraction" in named or "pool" in named) and "regime" not in base and "regime" not in named:
         base["regime"] = {"kind": "retain"}
     for name, wanted in named.items():
