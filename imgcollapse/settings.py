@@ -2,9 +2,7 @@
 
 import difflib
 import math
-import re
 from collections.abc import Iterable, Mapping
-from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any, TypeVar, Union, get_args, get_origin
 
@@ -76,38 +74,6 @@ def read_list(text: str, place: str) -> list[Any]:
     if not isinstance(found, list) or not found:
         raise SettingsProblem(f"{place}: {brief(text)} is no list of values; write them with commas, for example 0,0.1,0.5")
     return found
-
-
-def read_texts(text: str, place: str) -> list[Any]:
-    """`ddpm,vae` -> ["ddpm", "vae"], each as it is, so that it means what it does where one alone is given. Raises SettingsProblem.
-
-    A part that begins with a bracket or quote is read as YAML, and commas inside it do not part.
-    """
-    if "," not in text and text.lstrip()[:1] not in CLOSING:
-        return [text]
-    found, rest = list[Any](), text
-    while True:
-        part, comma, rest = _first_part(rest.strip())
-        if not part:
-            raise SettingsProblem(f"{place}: {brief(text)} has nothing where a value belongs; write quotes around text with commas")
-        found.append(read_value(part, f"{place}: {brief(part)}") if part[0] in CLOSING else part.rstrip())
-        if not comma:
-            return found
-
-
-CLOSING = {"{": "}", "[": "]", "'": "'", '"': '"'}
-
-
-def _first_part(text: str) -> tuple[str, str, str]:
-    """The text to the first comma that is not inside quotes or brackets, the comma, and the rest."""
-    closing = CLOSING.get(text[:1])
-    if closing is None:
-        return text.partition(",")
-    for end in re.finditer(rf"{re.escape(closing)}\s*(,)", text):
-        with suppress(SettingsProblem):
-            load(text[: end.start(1)])
-            return text[: end.start(1)], ",", text[end.end() :]
-    return text, "", ""
 
 
 def read_number(text: str, kind: type[int] | type[float], least: int | None, place: str) -> int | float:

@@ -177,7 +177,7 @@ def test_what_is_no_text_in_a_name_is_escaped(tmp_path: Path) -> None:
     for name in (b"caf\xe9", b"new\nline", "é\u2028".encode()):
         shutil.copytree(root / "0", os.fsdecode(os.fsencode(root) + b"/" + name))
     world, said = loaded(Folder(path=str(root), held_out_share=0.5))
-    assert world.classes == ("0", "caf\\udce9", "new\nline", "é\u2028") and len(said) == 1 and said[0].splitlines() == said
+    assert world.classes == ("0", "caf\\udce9", "new\nline", "é\u2028") and "\n".join(said).splitlines() == said
     assert said[0].endswith(r": 0, caf\udce9, new\nline, é\u2028")
     json.dumps(world.record(), ensure_ascii=False).encode()
     (Path(os.fsdecode(os.fsencode(root) + b"/caf\xe9")) / "bad.png").write_text("no picture")
@@ -343,7 +343,8 @@ def test_archives_that_have_been_split_and_several_of_class_folders(tmp_path: Pa
         digits(tmp_path / "set" / part, 6)
     split, said = loaded(Archive(path=str(pack(tmp_path / "set", tmp_path / "all.zip"))))
     assert (len(split.train), len(split.held_out)) == (12, 12) and split.split == {}
-    assert said == ["zip-all: 12 pictures to learn from and 12 held out in 2 classes, in the order of their names: 0, 1"]
+    assert said[0] == "zip-all: 12 pictures to learn from and 12 held out in 2 classes, in the order of their names: 0, 1"
+    assert len(said) == 2 and said[1].startswith("zip-all: 12 of 12 held-out pictures (100 %) are in the training part too")
     parts = [pack(tmp_path / "set" / part, tmp_path / f"{part}.zip") for part in ("train", "test")]
     named, _ = loaded(Archive(path=str(parts[0]), held_out=str(parts[1])))
     assert named.record() == {**split.record(), "name": "zip-train"}
@@ -520,6 +521,13 @@ def test_a_training_part_alone_is_split_here(tmp_path: Path) -> None:
     shutil.copytree(tmp_path / "set" / "train" / "0", tmp_path / "one" / "train", dirs_exist_ok=True)
     world, said = loaded(Folder(path=str(tmp_path / "one")))
     assert world.classes == ("train",) and said == ["folder-one: 8 pictures in 1 class, in the order of their names: train"]
+
+
+@pytest.mark.parametrize("path", [".", "..", "../", "./..", "../../set", "../../set/1/..", "0/.."])
+def test_a_world_is_named_by_the_real_folder(path: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    root = digits(tmp_path / "set")
+    monkeypatch.chdir(root if path in (".", "0/..") else root / "0")
+    assert loaded(Folder(path=path))[0].name == "folder-set"
 
 
 @pytest.mark.parametrize("content", ["[1]", "5", "{", '{"images": []}', "[" * 100_000, ""])

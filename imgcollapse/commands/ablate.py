@@ -10,10 +10,11 @@ from rich.table import Table
 from imgcollapse import ablation, console, ledger, machine, progress, report, standing, store, streams, summary, track, worker
 from imgcollapse.ablation import Ablation
 from imgcollapse.commands.common import checked, fetch_weights_of, machine_from, stoppable
+from imgcollapse.commands.several import read_several
 from imgcollapse.engines import ENGINES, Crew
 from imgcollapse.errors import DivergedProblem, SettingsProblem, brief
 from imgcollapse.files import to_json, tried
-from imgcollapse.settings import assignment, build, merge, nested, read_file, read_list, read_texts
+from imgcollapse.settings import assignment, build, merge, nested, read_file, read_list
 from imgcollapse.standing import Standing
 from imgcollapse.summary import Record, Run, named
 from imgcollapse.watch import Aloud, Watch, account_line
@@ -28,7 +29,6 @@ AXES = {
     "pool": "regime.pool",
     "samples": "samples",
 }
-NUMBERS = {"real_fraction", "samples"}
 
 
 def ablate(given: dict[str, Any], assignments: tuple[str, ...], axes: tuple[str, ...], *, dry_run: bool, as_json: bool) -> None:
@@ -91,8 +91,7 @@ def ablation_from(given: dict[str, Any], assignments: Sequence[str], axes: Seque
     """The ablation that file and flags add up to: a flag with several values is an axis, one with a single value changes the base."""
     values = read_file(given["file"]) if given.get("file") else {}
     base, crossed = _mapping(values, "base"), _mapping(values, "axes")
-    read = {name: read_list if name in NUMBERS else read_texts for name in AXES}
-    named = {name: read[name](given[name], _flag(name)) for name in AXES if given.get(name) is not None}
+    named = {name: read_several(name, given[name]) for name in AXES if given.get(name) is not None}
     if ("real_fraction" in named or "pool" in named) and "regime" not in base and "regime" not in named:
         base["regime"] = {"kind": "retain"}
     for name, wanted in named.items():
@@ -133,10 +132,6 @@ def _axes(texts: Sequence[str], flags: Mapping[str, list[Any]]) -> dict[str, lis
             raise SettingsProblem(f"--axis: {brief(path.strip())} is given twice; name all its values at one place")
         crossed[path.strip()] = read_list(several, "--axis")
     return crossed
-
-
-def _flag(name: str) -> str:
-    return "--" + name.replace("_", "-")
 
 
 def finish(folder: Path, chosen: Ablation, runs: Sequence[Run], after: Sequence[Standing], method: str) -> tuple[list[Path], Record]:
