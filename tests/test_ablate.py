@@ -369,6 +369,7 @@ def test_a_text_means_to_ablate_what_it_means_to_run(text: str) -> None:
         ("'it''s, a', \"b\\u00e9, c\" ,d", ("it's, a", "b\u00e9, c", "d")),
         ("folder:it's,folder:[a,b]", ("folder:it's", "folder:[a", "b]")),
         ("a,[1, [2, 3]],b", ("a", (1, (2, 3)), "b")),
+        ("{a: b}\t,\tc", ({"a": "b"}, "c")),
     ],
 )
 def test_commas_part_texts_but_not_in_quotes_and_brackets_at_their_head(text: str, several: tuple[Any, ...]) -> None:

@@ -40,8 +40,8 @@ def _first_part(text: str) -> tuple[str, str, str]:
     closing = CLOSING.get(text[:1])
     if closing is None:
         return text.partition(",")
-    for end in re.finditer(rf"{re.escape(closing)}\s*(,)", text):
+    for end in re.finditer(rf"{re.escape(closing)}\s*,", text):
         with suppress(SettingsProblem):
-            load(text[: end.start(1)])
-            return text[: end.start(1)], ",", text[end.end() :]
+            load(text[: end.start() + 1])
+            return text[: end.start() + 1], ",", text[end.end() :]
     return text, "", ""
