@@ -4,6 +4,7 @@ import itertools
 import json
 import math
 import re
+import unicodedata
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from hashlib import sha256
@@ -68,6 +69,7 @@ class Ablation(Settings):
         if runs > MOST_RUNS:
             raise ValueError(f"arms, axes and seeds cross to more than {MOST_RUNS:,} runs; take fewer of them")
         arms = self.named()
+        _check_alike(list(arms))
         for arm, null in itertools.product(arms, NULLS):
             if named(arm, null) in arms:
                 raise ValueError(
@@ -129,6 +131,15 @@ def _check_axis(path: str, values: Sequence[Any]) -> None:
     for name, times in Counter(map(_short, values)).items():
         if times > 1:
             raise ValueError(f"{place}: has the value {brief(name, quoted=False)} {times} times; give each value once")
+
+
+def _check_alike(names: Sequence[str]) -> None:
+    """Raises ValueError for two names that only differ in how their accents are written (NFC, NFD), which nobody can see."""
+    seen: dict[str, str] = {}
+    for name in names:
+        other = seen.setdefault(unicodedata.normalize("NFC", name), name)
+        if other != name:
+            raise ValueError(f"arms: {brief(ascii(other), quoted=False)} and {brief(ascii(name), quoted=False)} look alike; rename one")
 
 
 def _kind(chosen: object) -> str:

@@ -32,16 +32,22 @@ def load(text: str) -> Any:
     if len(text) > MOST:
         raise YamlProblem(1, f"holds more than {MOST:,} characters, too many for settings; leave out what is none")
     try:
-        return _Reader(text).document()
+        reader = _Reader(text)
     except yaml.reader.ReaderError as error:
         character = text[error.position]
         line = 1 + text.count("\n", 0, error.position)
         raise YamlProblem(line, f"not YAML (the character {character!a} may not stand in it); mend that line", True) from None
+    try:
+        return reader.document()
+    except YamlProblem:
+        raise
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         tab = "\\t" in (error.problem or "")
         reason = "a tab where only spaces may stand" if tab else brief(error.problem or error.context, quoted=False)
         raise YamlProblem(mark.line + 1 if mark else 1, f"not YAML ({reason}); mend that line", True) from None
+    except (OverflowError, ValueError):  # PyYAML's, of an escape such as "\UFFFFFFFF"
+        raise YamlProblem(reader.loader.line + 1, "not YAML (an escape names no character); mend that line", True) from None
 
 
 def plain(text: str) -> Any:
@@ -106,7 +112,8 @@ class _Reader:
     """Builds the value while PyYAML parses."""
 
     def __init__(self, text: str) -> None:
-        self.events: Iterator[Any] = iter(yaml.parse(text, Loader=yaml.BaseLoader))
+        self.loader = yaml.BaseLoader(text)
+        self.events: Iterator[Any] = iter(self.loader.get_event, None)
         self.anchors: dict[str, tuple[Any, int]] = {}  # value, and its size with its aliases written out
         self.size = 0
 
@@ -144,7 +151,7 @@ class _Reader:
         return value
 
     def scalar(self, event: Any) -> Any:
-        text, tag = event.value, event.tag
+        text, tag = _characters(event), event.tag
         self.grow(event, len(text))
         if tag == "!" or (tag is None and not event.implicit[0]):  # quoted, or called text
             return text
@@ -165,7 +172,7 @@ class _Reader:
                 raise _problem(event, "a key must be text; put it in quotes")
             if event.tag not in (None, "!", TAG + "str"):
                 raise _unknown(event)
-            key = event.value
+            key = _characters(event)
             if key in lines:
                 raise _problem(event, f"{brief(key)} is given twice, first in line {lines[key]}; keep one, or give one another name")
             lines[key] = _line(event)
@@ -195,6 +202,20 @@ def _merged(event: Any, value: Any) -> dict[str, Any]:
             raise _problem(event, f"<< takes mappings, not {brief(one)}; write for example `<<: *NAME`")
         merged |= one
     return merged
+
+
+def _characters(event: Any) -> str:
+    """The text of a scalar, in which two escapes of JSON stand for one character beyond U+FFFF.
+
+    A half alone is left where it stands for a byte of a file name that is no text (PEP 383), which `dump` writes so.
+    """
+    text = PAIR.sub(lambda pair: pair[0].encode("utf-16", "surrogatepass").decode("utf-16"), event.value)
+    if half := HALF.search(text):
+        raise _problem(event, f"the escape \\u{ord(half[0]):x} is half of a character; write the whole one")
+    return text
+
+
+PAIR, HALF = re.compile("[\ud800-\udbff][\udc00-\udfff]"), re.compile("[\ud800-\udc7f\udd00-\udfff]")
 
 
 def _problem(event: Any, reason: str) -> YamlProblem:

@@ -13,9 +13,11 @@ from typing import Any
 import pytest
 import yaml
 from click.testing import CliRunner, Result
+from test_split import class_folders
 
 from imgcollapse import ablation, cli, history, plan, store, worker
 from imgcollapse.ablation import Ablation
+from imgcollapse.commands.ablate import AXES, ablation_from
 from imgcollapse.errors import SettingsProblem
 from imgcollapse.machine import Machine
 from imgcollapse.settings import build, read_file
@@ -165,7 +167,7 @@ def test_flags_alone_make_an_ablation() -> None:
     assert more.stdout.splitlines()[0] == f"# {folder}"
 
 
-NAMES = ["0.1", "no", "2026-01-01", "a", "a ", "caf\u00e9", "cafe\u0301"]
+NAMES = ["0.1", "no", "2026-01-01", "a", "a ", "caf\u00e9", "the\u0301"]
 MORE_NAMES = [
     *NAMES,
     "010",
@@ -233,7 +235,7 @@ def test_arms_of_axes_are_told_apart_by_their_whole_values() -> None:
         [1.0],
         "[1]",
     ]
-    values += [{"a": 1}, {"a": 1.0}, '{"a": 1}', "x" * 99, "x" * 99 + "y", "caf\u00e9", "cafe\u0301", "A", 123456.789, 123456.7891]
+    values += [{"a": 1}, {"a": 1.0}, '{"a": 1}', "x" * 99, "x" * 99 + "y", "caf\u00e9", "the\u0301", "A", 123456.789, 123456.7891]
     named = build(Ablation, {"axes": {"model.x": values}}).named()
     assert len(named) == len(values) and list(named)[:10] == [
         *("x 1", "x 1.0", "x true", 'x "1"', 'x "1.0"', 'x "true"', "x null", 'x "null"', "x None", "x 0.1"),
@@ -253,6 +255,8 @@ WRONG: dict[str, str] = {
     "arms: {'': {}}": "arms: an arm has the name '', in which nothing can be seen; give it another",
     'arms: {" \\u200b": {}}': "arms: an arm has the name ' \\u200b', in which nothing can be seen; give it another",
     "arms: {x: {}, 'x, null model bootstrap': {}}": "arms: 'x, null model bootstrap' is how the null model of the arm 'x' is called; ",
+    "arms: {caf\u00e9: {}, a: {}, cafe\u0301: {}}": r"arms: 'caf\xe9' and 'cafe\u0301' look alike; rename one",
+    "axes: {model.x: [\u00c5, A\u030a, \u212b]}": r"arms: 'x \xc5' and 'x A\u030a' look alike; rename one",
     "arms: {a: {regime.pool: fixed, regime: {kind: retain, pool: fresh}}}": "arm 'a': regime.pool: is given twice; keep one of the two",
     "arms: {a: {samples: 5}}\naxes: {samples: [6, 7]}": "arm 'a, samples 6': samples: is given twice; keep one of the two",
     "arms: {a: {gens: yes}}": "arm 'a': gens: 'yes' cannot be used; it should be a valid integer",
@@ -293,6 +297,117 @@ def test_what_a_setting_is_comes_before_its_options_in_whatever_order_they_are_n
     for values in (one, other):
         for changes in build(Ablation, values).named().values():
             assert changes["regime"].items() >= {("kind", "retain"), ("pool", "fixed")}
+
+
+def dataset_of(text: str) -> Any:
+    """What `ablate --dataset TEXT` studies."""
+    return ablation_from({"dataset": text}, (), ()).base["dataset"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *(
+            "digits",
+            "folder:pics #1",
+            "folder:a: b",
+            "folder:[x]",
+            "folder:{a}",
+            "folder:a\tb",
+            "folder:#",
+            "folder:it's",
+            "folder:- a",
+            "null",
+        ),
+        *(
+            'folder:"a"',
+            "folder:a ",
+            "folder:&a",
+            "folder:*",
+            "folder:!x",
+            "folder:%",
+            "folder:`",
+            "folder:C:\\new",
+            "folder:a\nb",
+            "1e3",
+            "zip:~",
+        ),
+        *(
+            "folder:a\\u00e9",
+            "folder:😀",
+            "folder:caf\udce9",
+            "folder:x}",
+            "folder:x]",
+            "? x",
+            "- x",
+            "#",
+            "&a digits",
+            "*a",
+            "!!str a",
+            "|",
+            "%a",
+        ),
+    ],
+)
+def test_a_text_means_to_ablate_what_it_means_to_run(text: str) -> None:
+    assert dataset_of(text) == text
+    several = ablation_from({"dataset": f"{text.strip()}, mnist"}, (), ()).axes["dataset"]
+    assert several == (text.strip(), "mnist")
+    for flag in ("dataset", "model", "regime", "pool"):
+        assert ablation_from({flag: "a #1,b: c"}, (), ()).axes == {AXES[flag]: ("a #1", "b: c")}
+
+
+@pytest.mark.parametrize(
+    ("text", "several"),
+    [
+        ("{kind: digits, subset: 100},mnist", ({"kind": "digits", "subset": 100}, "mnist")),
+        (
+            "mnist , {kind: folder, path: 'a},b', alpha: white} ,digits",
+            ("mnist", {"kind": "folder", "path": "a},b", "alpha": "white"}, "digits"),
+        ),
+        ("'folder:a, b',digits", ("folder:a, b", "digits")),
+        ("'it''s, a', \"b\\u00e9, c\" ,d", ("it's, a", "b\u00e9, c", "d")),
+        ("folder:it's,folder:[a,b]", ("folder:it's", "folder:[a", "b]")),
+        ("a,[1, [2, 3]],b", ("a", (1, (2, 3)), "b")),
+        ("{a: b}\t,\tc", ({"a": "b"}, "c")),
+    ],
+)
+def test_commas_part_texts_but_not_in_quotes_and_brackets_at_their_head(text: str, several: tuple[Any, ...]) -> None:
+    assert ablation_from({"dataset": text}, (), ()).axes["dataset"] == several
+
+
+def test_one_text_in_quotes_or_brackets() -> None:
+    assert dataset_of("'folder:a, b'") == "folder:a, b" and dataset_of(' "digits" ') == "digits"
+    assert dataset_of("{kind: digits, subset: 100}") == {"kind": "digits", "subset": 100}
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        *(
+            (text, f"{text!r} has nothing where a value belongs; write quotes around text with commas")
+            for text in ("a,", ",a", "a, ,b", ",")
+        ),
+        ("{kind: digits", "'{kind: digits' is not YAML; put it in quotes"),
+        ("mnist,'digits", '"\'digits" is not YAML; put it in quotes'),
+        ("{a: 1} x,b", "'{a: 1} x,b' is not YAML; put it in quotes"),
+        ("{a: 1, a: 2},b", "'{a: 1, a: 2},b' cannot be used: 'a' is given twice, first in line 1; "),
+    ],
+)
+def test_a_text_that_cannot_be_parted(text: str, reason: str) -> None:
+    result = call("ablate", "--dataset", text, "--dry-run")
+    assert result.exit_code == 2 and result.stderr.startswith(f"imgcollapse: --dataset: {reason}"), result.output
+
+
+def test_run_and_ablate_say_the_same_of_a_folder_with_a_mark_of_comments(tmp_path: Path) -> None:
+    class_folders(tmp_path / "pics", {0: 16, 1: 16})
+    class_folders(tmp_path / "pics #1", {0: 17, 1: 20})
+    common = ("--dataset", "folder:pics #1", "--model", "bootstrap", "--gens", "1", "--extractor", "pixels", "--json")
+    assert call("run", *common, "--out", "run").exit_code == 0
+    assert call("ablate", *common, "--seeds", "1", "--no-nulls", "--out", "grid").exit_code == 0
+    (one,) = ablation.planned(tmp_path / "grid")
+    worlds = [json.loads((folder / "reference.json").read_text())["data"] for folder in (tmp_path / "run", one.folder)]
+    assert worlds[0] == worlds[1] and worlds[0]["name"] == "folder-pics #1"
 
 
 def test_axes_cross_with_each_other_and_with_arms() -> None:

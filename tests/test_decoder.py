@@ -374,7 +374,18 @@ REFUSED: dict[str, tuple[Callable[[], bytes], str]] = {
     "apng": (lambda: animated("PNG"), "it is an animation; save one picture in each file"),
     "gif, moving": (lambda: animated("GIF"), "it holds 3 pictures; save one"),
     "webp, moving": (lambda: animated("WEBP"), "it holds 3 pictures; save one"),
-    "mpo": (lambda: animated("MPO"), "it holds 3 pictures; save one"),
+    "mpo": (lambda: animated("MPO"), "more bytes follow after its end; save one picture in each file"),
+    "two jpeg": (lambda: 2 * saved(Image.fromarray(RGB8), "JPEG"), "more bytes follow after its end; save one picture in each file"),
+    "jpeg and zip": (lambda: saved(Image.fromarray(RGB8), "JPEG") + b"PK\5\6" + bytes(18), "more bytes follow after its end"),
+    "jpeg, no end": (lambda: saved(Image.fromarray(RGB8), "JPEG")[:-2], "it is cut; replace it by a whole copy"),
+    "jpeg, no end but zeros": (lambda: saved(Image.fromarray(RGB8), "JPEG")[:-2] + bytes(9), "it is cut; replace it by a whole copy"),
+    "two bmp": (lambda: 2 * saved(Image.fromarray(RGB8), "BMP"), "more bytes follow after its end; save one picture in each file"),
+    "two bmp, as one": (lambda: joined(saved(Image.fromarray(RGB8), "BMP")), "more bytes follow after its end"),
+    "pgm, comment": (
+        lambda: b"P5 8 8 255\n# made by hand\n# twice\n" + RAW[:64],
+        "a comment stands after its header, where its pixels begin; move it up by a line, or save it as PNG",
+    ),
+    "ppm, comment, black": (lambda: b"P6\n8 8\n255\n#\n" + bytes(192), "a comment stands after its header"),
     "two pgm": (lambda: 2 * (b"P5 8 8 255\n" + RAW[:64]), "more bytes follow after its end; save one picture in each file"),
     "two png": (lambda: 2 * png([RAW[:8]] * 8, 8, 8, 0), "more bytes follow after its end"),
     "two plain pgm": (lambda: b"P2 2 1 9 1 2 3", "more values follow after its end: 3 values where 2 belong"),
@@ -396,6 +407,11 @@ REFUSED: dict[str, tuple[Callable[[], bytes], str]] = {
     "long png": (lambda: png([RAW[:8]] * 9, 8, 8, 0, height=8), "its pixels are cut or damaged"),
     "png, adler": (lambda: wrong_sum(), "its pixels are cut or damaged"),
 }
+
+
+def joined(content: bytes) -> bytes:
+    """Two BMP files, the first of which says that it is as long as both."""
+    return content[:2] + struct.pack("<I", 2 * len(content)) + content[6:] + content
 
 
 def wrong_sum() -> bytes:
@@ -471,6 +487,53 @@ def test_adobe_rgb_by_exif() -> None:
     exif = Image.Exif()
     exif.get_ifd(0x8769)[0xA005] = {1: "R03"}
     assert refused(saved(Image.fromarray(RGB8), "JPEG", exif=exif)).startswith("its colours are Adobe RGB; convert it to sRGB")
+
+
+@pytest.mark.parametrize("mode", ["L", "RGB"])
+@pytest.mark.parametrize("filling", [b"", b"\0" * 99, b"\r\n", b" \n\t"])
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"progressive": True},
+        {"optimize": True},
+        {"progressive": True, "restart_marker_blocks": 1},
+        {"restart_marker_rows": 1},
+        {"restart_marker_blocks": 2},
+        {"subsampling": 0},
+        {"subsampling": 2, "quality": 5},
+        {"quality": 100, "comment": b"\xff\xd9\xff\xda"},
+        {"exif": "thumbnail"},
+    ],
+)
+def test_jpegs_of_all_kinds_of_scans_are_read(options: dict[str, Any], filling: bytes, mode: str) -> None:
+    image = Image.fromarray(noise(40, 33, 3)).convert(mode)
+    if "exif" in options:  # APP1 that holds a JPEG of its own
+        options = {"exif": b"Exif\0\0II*\0\x08\0\0\0\0\0\0\0\0\0" + saved(image.resize((8, 8)), "JPEG")}
+    content = saved(image, "JPEG", **options)
+    with Image.open(io.BytesIO(content)) as opened:
+        expected = planes(opened)
+    filled = content[:2] + b"\xff" * 3 + content[2:-2] + b"\xff" * 5 + content[-2:]  # fill bytes before markers
+    for one in (content, filled):
+        assert np.array_equal(decoder.pixels(one + filling), expected)
+    refused(content[:-1] + filling)
+    refused(content + filling + b"x")
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "P", "RGB"])
+def test_bmps_may_be_filled_up_and_no_more(mode: str) -> None:
+    content = saved(Image.fromarray(noise(5, 7, 3)).convert(mode), "BMP")
+    expected = decoder.pixels(content)
+    for length in (0, len(content) + 2, 2**32 - 1):  # what it says of its length is often wrong
+        said = content[:2] + struct.pack("<I", length) + content[6:]
+        assert np.array_equal(decoder.pixels(said + b"\0\0"), expected)
+    assert refused(content + b"x").startswith("more bytes follow after its end")
+
+
+def test_a_first_pixel_is_no_comment() -> None:
+    pixels = b"#" + bytes(range(20, 83))
+    assert decoder.pixels(b"P5 8 8 255\n" + pixels).ravel().tolist() == list(pixels)
+    assert refused(b"P5 8 8 255\n" + pixels + b"#x\n").startswith("more bytes follow")
 
 
 # Damage -------------------------------------------------------------------------------------------------------------

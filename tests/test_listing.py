@@ -86,7 +86,10 @@ def test_pictures_by_all_their_suffixes(suffix: str, tmp_path: Path) -> None:
     assert len(samples.read(root)) == 16 and len(samples.read(pack(root, tmp_path / "set.zip"))) == 16
 
 
-@pytest.mark.parametrize("name", [*sorted(SYSTEM_FOLDERS), "@eaDir", "__MACOSX", "FOUND.000", ".git", ".thumbnails", "$RECYCLE.BIN"])
+MORE = ["_Thumb", "LOST.DIR", "@SynoResource", "@synologydrive", "@SynoFinder-log", "WPSystem", "CVS", "RCS", "_notes"]
+
+
+@pytest.mark.parametrize("name", [*sorted(SYSTEM_FOLDERS), "@eaDir", "__MACOSX", "FOUND.000", ".git", ".thumbnails", "$RECYCLE.BIN", *MORE])
 def test_folders_of_systems_are_no_classes_and_double_nothing(name: str, tmp_path: Path) -> None:
     root = digits(tmp_path / "set")
     before = loaded(Folder(path=str(root)))[0].record()
@@ -121,12 +124,22 @@ def test_all_that_is_not_read_is_counted(tmp_path: Path) -> None:
     root = digits(tmp_path / "set")
     for number in range(30):
         shutil.copyfile(root / "0" / "0000.png", root / f"{number}.png")
-    for name in (*SYSTEM_FILES, ".DS_Store", "0/._0000.png", "0/a.txt", "1/b.TXT", "README", "0/x.png:Zone.Identifier", "0/y.heic"):
+    for name in (
+        *SYSTEM_FILES,
+        ".DS_Store",
+        "0/._0000.png",
+        "0/a.txt",
+        "1/b.TXT",
+        "README",
+        "0/x.png:Zone.Identifier",
+        "0/y.heic",
+        "1/~$0000.png",
+    ):
         (root / name).write_text("no picture")
     world, said = loaded(Folder(path=str(root)))
     expected = {
         "pictures beside the class folders": 30,
-        "of the system": len(SYSTEM_FILES),
+        "of the system": len(SYSTEM_FILES) + 1,
         "hidden": 2,
         ".txt": 2,
         "without a suffix": 1,
@@ -164,7 +177,7 @@ def test_what_is_no_text_in_a_name_is_escaped(tmp_path: Path) -> None:
     for name in (b"caf\xe9", b"new\nline", "é\u2028".encode()):
         shutil.copytree(root / "0", os.fsdecode(os.fsencode(root) + b"/" + name))
     world, said = loaded(Folder(path=str(root), held_out_share=0.5))
-    assert world.classes == ("0", "caf\\udce9", "new\nline", "é\u2028") and len(said) == 1 and said[0].splitlines() == said
+    assert world.classes == ("0", "caf\\udce9", "new\nline", "é\u2028") and "\n".join(said).splitlines() == said
     assert said[0].endswith(r": 0, caf\udce9, new\nline, é\u2028")
     json.dumps(world.record(), ensure_ascii=False).encode()
     (Path(os.fsdecode(os.fsencode(root) + b"/caf\xe9")) / "bad.png").write_text("no picture")
@@ -291,12 +304,47 @@ def test_folder_and_archive_are_the_same_world(tmp_path: Path) -> None:
     assert said == ["folder-set: 36 pictures in 3 classes, in the order of their names: 0, 1, 2"]
 
 
+@pytest.mark.parametrize("wrap", ["my pictures", "a/b/c", "train", "train/deep", "test"])
+@pytest.mark.parametrize("kind", ["classes", "numbers", "split", "beside", "of the system", "one class", "one class, deep"])
+def test_a_tree_has_the_same_classes_as_a_folder_and_as_an_archive(kind: str, wrap: str, tmp_path: Path) -> None:
+    root = tmp_path / "set"
+    place = root / wrap
+    if kind == "split":
+        digits(place / "train", 12)
+        shutil.copytree(digits(tmp_path / "more", 20), place / "test")
+    else:
+        digits(place / "cats" if kind == "one class, deep" else place, 12, 1 if kind == "one class" else 3)
+    if kind == "numbers":
+        names = [path.relative_to(place).as_posix() for path in sorted(place.rglob("*.png"))]
+        labels = [[name, int(name[0] == "2")] for name in names]
+        (place / "dataset.json").write_text(json.dumps({"labels": labels}))
+    if kind == "beside":
+        shutil.copyfile(place / "0" / "0000.png", root / "0000.png")
+    if kind == "of the system":
+        shutil.copytree(place / "0", root / "@eaDir")
+    archive = pack(root, tmp_path / "set.zip")
+    (world, said), (zipped, told) = loaded(Folder(path=str(root))), loaded(Archive(path=str(archive)))
+    if kind == "split":  # of parts that are given, the order differs: it is drawn by the kind of the data set
+        assert (len(world.train), len(world.held_out)) == (len(zipped.train), len(zipped.held_out)) == (24, 40)
+        assert zipped.classes == world.classes
+    else:
+        assert zipped.record() == {**world.record(), "name": "zip-set"}
+    assert zipped.passed_over == world.passed_over and [line.replace("zip-set", "folder-set") for line in told] == said
+    if kind == "split" or (kind == "numbers" and "/" not in wrap):
+        assert world.classes == ("0", "1")
+    elif kind == "beside" and not wrap.startswith("train"):
+        assert world.classes == (wrap.split("/")[0],)
+    else:
+        assert world.classes == (("0",) if kind == "one class" else ("0", "1", "2"))
+
+
 def test_archives_that_have_been_split_and_several_of_class_folders(tmp_path: Path) -> None:
     for part in ("train", "test"):
         digits(tmp_path / "set" / part, 6)
     split, said = loaded(Archive(path=str(pack(tmp_path / "set", tmp_path / "all.zip"))))
     assert (len(split.train), len(split.held_out)) == (12, 12) and split.split == {}
-    assert said == ["zip-all: 12 pictures to learn from and 12 held out in 2 classes, in the order of their names: 0, 1"]
+    assert said[0] == "zip-all: 12 pictures to learn from and 12 held out in 2 classes, in the order of their names: 0, 1"
+    assert len(said) == 2 and said[1].startswith("zip-all: 12 of 12 held-out pictures (100 %) are in the training part too")
     parts = [pack(tmp_path / "set" / part, tmp_path / f"{part}.zip") for part in ("train", "test")]
     named, _ = loaded(Archive(path=str(parts[0]), held_out=str(parts[1])))
     assert named.record() == {**split.record(), "name": "zip-train"}
@@ -473,6 +521,13 @@ def test_a_training_part_alone_is_split_here(tmp_path: Path) -> None:
     shutil.copytree(tmp_path / "set" / "train" / "0", tmp_path / "one" / "train", dirs_exist_ok=True)
     world, said = loaded(Folder(path=str(tmp_path / "one")))
     assert world.classes == ("train",) and said == ["folder-one: 8 pictures in 1 class, in the order of their names: train"]
+
+
+@pytest.mark.parametrize("path", [".", "..", "../", "./..", "../../set", "../../set/1/..", "0/.."])
+def test_a_world_is_named_by_the_real_folder(path: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    root = digits(tmp_path / "set")
+    monkeypatch.chdir(root if path in (".", "0/..") else root / "0")
+    assert loaded(Folder(path=path))[0].name == "folder-set"
 
 
 @pytest.mark.parametrize("content", ["[1]", "5", "{", '{"images": []}', "[" * 100_000, ""])

@@ -1,5 +1,6 @@
 """YAML 1.2: what a text stands for, that what is written reads back, and that no text does harm."""
 
+import json
 import math
 import random
 import re
@@ -52,6 +53,13 @@ PLAIN: dict[str, Any] = {
     "! 010": "010",
     "!!int '010'": 10,
     "!!float 1": 1.0,
+    # escapes of JSON, of which two are one character
+    r'"\ud83d\ude00"': "😀",
+    r'"a\uD83D\uDE00\ud834\udd1e\u00e9"': "a😀𝄞é",
+    r'"\U0001F600"': "😀",
+    r'"\udce9"': "\udce9",  # a byte of a file name, as `dump` writes it
+    r"'\ud83d'": r"\ud83d",
+    r"\ud83d": r"\ud83d",
 }
 
 
@@ -93,6 +101,13 @@ def test_keys_are_text_as_it_is_written(key: str) -> None:
         ("a:\n  <<: 3", 2, "<< takes mappings, not 3; "),
         ("a: 1\nb:\t2", 2, "not YAML (a tab where only spaces may stand); mend that line"),
         ("a: 1\nb: \x00", 2, "not YAML (the character '\\x00' may not stand in it); mend that line"),
+        (r'a: "\ud83d"', 1, r"the escape \ud83d is half of a character; write the whole one"),
+        ('a: 1\nb:\n  - "x\\ude00"', 3, r"the escape \ude00 is half of a character; "),
+        (r'a: "\ude00\ud83d"', 1, r"the escape \ude00 is half of a character; "),
+        ('a: 1\n"\\ud83d": 2', 2, r"the escape \ud83d is half of a character; "),
+        (r'{"a": "\ud83d\ud83d\ude00"}', 1, r"the escape \ud83d is half of a character; "),
+        ('a: 1\nb: "\\U00110000"', 2, "not YAML (an escape names no character); mend that line"),
+        ('a: 1\n\nb: ["\\UFFFFFFFF"]', 3, "not YAML (an escape names no character); mend that line"),
         ("a: '\ud800'", 1, "not YAML (the character '\\ud800' may not stand in it); "),
         ("a: 1\nb: [1", 2, "not YAML ("),
         ("%YAML 2.0\n---\na: 1", 1, "not YAML ("),
@@ -149,7 +164,7 @@ LETTERS = [
     "\x00",
     "\x7f",
     "\u200b",
-    "\ud800",
+    "\udce9",
     "é",
     "😀",
 ]
@@ -176,6 +191,12 @@ def test_what_is_written_reads_back_and_programs_of_yaml_1_1_read_the_same() -> 
         assert repr(load(dump(value))) == repr(load(dump(value, flow=True))) == repr(value)
         assert load(dump(text)) == load(dump(text, flow=True)) == text
         assert yaml.safe_load(dump(value)) == value
+
+
+def test_json_is_yaml() -> None:
+    value = {"😀": ["𝄞", "é", "\x7f", "\u2028", 'a"b\\c/', "caf\udce9", 1e-05, 10**20, None, True]}
+    assert load(json.dumps(value)) == value and load(dump(value, only_ascii=True)) == value
+    assert load(json.dumps(value, ensure_ascii=False).replace("\udce9", "\\udce9").replace("\x7f", "\\x7f")) == value
 
 
 def test_what_is_written_stays_as_it_was() -> None:

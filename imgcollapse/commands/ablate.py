@@ -10,6 +10,7 @@ from rich.table import Table
 from imgcollapse import ablation, console, ledger, machine, plan, progress, report, standing, store, streams, summary, track, worker
 from imgcollapse.ablation import Ablation
 from imgcollapse.commands.common import checked, fetch_weights_of, machine_from, stoppable
+from imgcollapse.commands.several import read_several
 from imgcollapse.engines import ENGINES, Crew
 from imgcollapse.errors import DivergedProblem, SettingsProblem, brief
 from imgcollapse.files import to_json, tried
@@ -90,7 +91,7 @@ def ablation_from(given: dict[str, Any], assignments: Sequence[str], axes: Seque
     """The ablation that file and flags add up to: a flag with several values is an axis, one with a single value changes the base."""
     values = read_file(given["file"]) if given.get("file") else {}
     base, crossed = _mapping(values, "base"), _mapping(values, "axes")
-    named = {name: read_list(given[name], _flag(name)) for name in AXES if given.get(name) is not None}
+    named = {name: read_several(name, given[name]) for name in AXES if given.get(name) is not None}
     if ("real_fraction" in named or "pool" in named) and "regime" not in base and "regime" not in named:
         base["regime"] = {"kind": "retain"}
     for name, wanted in named.items():
@@ -131,10 +132,6 @@ def _axes(texts: Sequence[str], flags: Mapping[str, list[Any]]) -> dict[str, lis
             raise SettingsProblem(f"--axis: {brief(path.strip())} is given twice; name all its values at one place")
         crossed[path.strip()] = read_list(several, "--axis")
     return crossed
-
-
-def _flag(name: str) -> str:
-    return "--" + name.replace("_", "-")
 
 
 def finish(folder: Path, chosen: Ablation, runs: Sequence[Run], after: Sequence[Standing], method: str) -> tuple[list[Path], Record]:

@@ -35,7 +35,7 @@ class Folder(Dataset):
                 raise DataProblem(f"{place}: is the training part too; set held_out to another folder")
         return world_of(
             self.kind,
-            (root.resolve() if root.name in ("", "..") else root).name,
+            (root.resolve() if root.name in ("", "..") else root).name,  # of `.` and `..`, the real folder's
             [train],
             [] if other is None else [other],
             self.held_out_share,

@@ -39,25 +39,25 @@ def _jpeg(content: bytes) -> Header:
     while True:
         while content[at : at + 2] == b"\xff\xff":  # fill bytes
             at += 1
-        ff, marker, length = struct.unpack_from(">BBH", content, at)
+        ff, marker = struct.unpack_from(">BB", content, at)
         if ff != 0xFF:
             raise Refused("its segments are damaged", WHOLE)
+        if marker == 0xD9:
+            ends_at(content, at + 2)
+            return Header()
+        (length,) = struct.unpack_from(">H", content, at + 2)
         if 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):  # the start of a frame
             if content[at + 4] != 8:
                 raise deep(content[at + 4])
-        elif marker == 0xDA:  # the start of a scan, after which no marker but those of restarts belongs to it
-            end = _SCAN.search(content, at + 2 + length)
-            if end is None:
-                raise Refused("it is cut", WHOLE)
-            if content[end.start() + 1] == 0xD9:
-                ends_at(content, end.end())
-                return Header()
-            at = end.start()
-            continue
         at += 2 + length
+        if marker == 0xDA:  # the start of a scan, which goes on until a marker that is none of a restart
+            after = AFTER_SCAN.search(content, at)
+            if after is None:
+                raise Refused("it is cut", WHOLE)
+            at = after.start()
 
 
-_SCAN = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")
+AFTER_SCAN = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")
 
 
 def _webp(content: bytes) -> Header:
@@ -113,11 +113,10 @@ def _bmp(content: bytes) -> Header:
     if size >= 108:
         _bmp_colours(content)
     row = (width * bits + 31) // 32 * 4
-    if len(content) < start + row * abs(height):
-        raise Refused(f"it is cut: {len(content):,} of {start + row * abs(height):,} bytes are there", WHOLE)
-    ends_at(content, max(start + row * abs(height), struct.unpack_from("<I", content, 2)[0]))
+    end = start + row * abs(height)
+    ends_at(content, end)
     if bits == 32 and compression == 0:
-        fourth = content[start + 3 : start + row * abs(height) : 4]
+        fourth = content[start + 3 : end : 4]
         if len(set(fourth)) > 1:
             raise Refused("the fourth bytes of its pixels differ, and nothing in it says what they mean", AS_PNG)
     return Header(bits=bits, colours=(colours or 2**bits) if bits <= 8 else None)
@@ -196,6 +195,7 @@ def _tags(content: bytes) -> TiffImagePlugin.ImageFileDirectory_v2:
 # PPM, PGM and PBM ---------------------------------------------------------------------------------------------------
 
 NUMBER = rb"(?:\s|#[^\r\n]*[\r\n])+(\d{1,9})"
+COMMENT = re.compile(rb"(?:#[^\r\n]*(?:\r\n|\r|\n))+")
 
 
 def _pnm(content: bytes) -> Header:
@@ -211,6 +211,9 @@ def _pnm(content: bytes) -> Header:
         _plain(re.sub(rb"#[^\r\n]*", b"", content[start:]), kind, width * height * channels)
     else:
         end = start + height * ((width + 7) // 8 if kind == 4 else width * channels)
+        comment = COMMENT.match(content, start)
+        if comment and comment.end() - start == len(content) - end:
+            raise Refused("a comment stands after its header, where its pixels begin", f"move it up by a line, or {AS_PNG}")
         ends_at(content, end)
         if kind > 4 and max(content[start:end], default=0) > most:
             raise Refused(f"it has values above {most}, the highest that it names", WHOLE)

@@ -131,7 +131,7 @@ def _settled(listing: Listing) -> Listing:
     with suppress(ValueError, TypeError, OSError, RecursionError):
         if "labels" in dict(json.loads(listing.index.read())):
             return listing
-    return replace(listing, index=None, others=[*listing.others, (listing.index.parts, ".json")])
+    return replace(listing, index=None, below=(), others=[*listing.others, (listing.index.parts, ".json")])
 
 
 def _by_index(listing: Listing, index: Entry) -> Classed:

@@ -38,7 +38,7 @@ class Listing:
     archive:  whether it is an archive
     pictures: in the order of their names
     folders:  all that may hold pictures, empty ones too
-    index:    the dataset.json at the top
+    index:    the dataset.json at the top, or in the one folder that holds all pictures
     others:   each file that is passed over, and why
     below:    the folder inside `place` that this is a listing of
     """
@@ -86,17 +86,19 @@ def of_folder(root: Path) -> Listing:
     with problems_at(shown(str(root)), "name a folder that holds one folder of pictures for each class"):
         os.scandir(root).close()
     folders: set[Parts] = set()
-    pictures, others, index = list[Entry](), list[tuple[Parts, str]](), None
+    pictures, others, indices = list[Entry](), list[tuple[Parts, str]](), dict[Parts, Entry]()
     for parts, reason in _walk(root, folders):
         path = root.joinpath(*parts)
         entry = Entry(parts, shown(str(path)), partial(read_regular, path, MOST))
-        if parts == (INDEX,):
-            index = entry
-        elif reason:
+        if parts[-1] == INDEX:
+            indices[parts] = entry
+        if reason:
             others.append((parts, reason))
         else:
             pictures.append(entry)
-    return Listing(root, False, sorted(pictures, key=_by_name), folders, index, others)
+    index = _index(pictures, indices)
+    others = [one for one in others if index is None or one[0] != index.parts]
+    return Listing(root, False, sorted(pictures, key=_by_name), folders, index, others, index.parts[:-1] if index else ())
 
 
 def of_archive(file: Path, stack: ExitStack) -> Listing:

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from imgcollapse import progress
+from imgcollapse.datasets.names import shown
 from imgcollapse.errors import DataProblem
 from imgcollapse.images import ImageSet, World, concatenate
 
@@ -36,29 +37,30 @@ def at_samples(path: Path, images: ImageSet) -> None:
 
 def _doubts(world: World) -> Iterator[str]:
     whole, n = concatenate((world.train, world.held_out)), len(world.train)
+    names = [shown(name) for name in world.classes]
     blank = _are_blank(whole.pixels)
     if blank.all():
         raise DataProblem(f"{world.name}: each of its {len(whole):,} pictures is of one value only; {CURE}")
     if blank.any():
-        first = world.classes[whole.labels[blank][0]]
+        first = names[whole.labels[blank][0]]
         yield f"{int(blank.sum()):,} of {len(whole):,} pictures are of one value only, the first of them in class '{first}'"
 
     different, which = _hashes(whole.pixels).unique(return_inverse=True)  # which: of the different pictures, each one's number
     lowest, highest = _range(which, whole.labels, len(world.classes))
     counts = whole.labels.bincount(minlength=len(world.classes))
     if same := [c for c in range(len(world.classes)) if counts[c] > 1 and lowest[c] == highest[c]]:
-        classes = f"class '{world.classes[same[0]]}'" + (f" and {len(same) - 1} other classes" if len(same) > 1 else "")
+        classes = f"class '{names[same[0]]}'" + (f" and {len(same) - 1} other classes" if len(same) > 1 else "")
         yield f"all {int(counts[same[0]]):,} pictures of {classes} are the same"
 
     lowest, highest = _range(whole.labels, which, len(different))
     if len(several := (lowest != highest)[which].nonzero()):
-        one, other = (world.classes[ends[which[several[0, 0]]]] for ends in (lowest, highest))
+        one, other = (names[ends[which[several[0, 0]]]] for ends in (lowest, highest))
         yield f"{len(several):,} of {len(whole):,} pictures stand in more than one class, such as in '{one}' and in '{other}'"
 
     learned = torch.zeros(len(different), dtype=torch.bool)
     learned[which[:n]] = True
     if shared := int(learned[which[n:]].sum()):
-        share = f"{shared:,} of {len(world.held_out):,} held-out pictures ({100 * shared / len(world.held_out):.2g} %)"
+        share = f"{shared:,} of {len(world.held_out):,} held-out pictures ({100 * shared / len(world.held_out):.3g} %)"
         yield f"{share} are in the training part too, so copies of these pass for new pictures, and scores and floors are too good"
     if (copies := n - int(learned.sum())) > MANY * n:
         yield f"{copies:,} of {n:,} training pictures are copies of others there"

@@ -38,7 +38,7 @@ def passed_over_folder(name: str) -> str | None:
     """Why all that is in a folder of this name is passed over; None where it is not."""
     if name.startswith("."):
         return "in hidden folders"
-    system = name.lower() in SYSTEM_FOLDERS or re.fullmatch(r"found\.\d{3}|@syno\w+", name, re.I)
+    system = name.lower() in SYSTEM_FOLDERS or re.fullmatch(r"found\.\d{3}|@syno.*", name, re.I)
     return f"in {shown(name)}" if system else None
 
 
