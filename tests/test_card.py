@@ -27,7 +27,7 @@ from imgcollapse.images import ImageSet, provenance
 from imgcollapse.manifest import MANIFEST, write_manifest
 from imgcollapse.metrics.scores import SCORES
 from imgcollapse.places import HERE, RECORD
-from imgcollapse.records import read_json
+from imgcollapse.records import read_json, read_sealed, write_sealed
 from imgcollapse.regimes import Accumulate, Real, Regime, Replace, Retain
 from imgcollapse.settings import build, read_file
 from imgcollapse.study import Study, run
@@ -337,6 +337,8 @@ def test_public_data_are_named_as_the_hub_does_and_not_loaded(kind: str, there: 
     settings = read_file(folder / store.STUDY)
     settings["dataset"] = {"kind": kind, "subset": 500}
     (folder / store.STUDY).write_text(yaml.safe_dump(settings))
+    record = read_sealed(folder / store.ENVIRONMENT)
+    write_sealed(folder / store.ENVIRONMENT, {**record, "study": store.study_digest(settings)})
     write(folder, out=tmp_path / "out")
     head = ModelCard.load(tmp_path / "out/model/README.md").data
     assert head.datasets == [there] and head.eval_results

@@ -26,7 +26,7 @@ from imgcollapse.judge import Ruler
 from imgcollapse.manifest import write_manifest
 from imgcollapse.metrics import METRICS
 from imgcollapse.metrics.scores import SCORES, title, worth_showing
-from imgcollapse.records import read_json
+from imgcollapse.records import read_json, write_sealed
 from imgcollapse.report import paper
 from imgcollapse.settings import build, read_file, to_yaml
 from imgcollapse.study import Study, prepare
@@ -368,7 +368,7 @@ class Choices:
         record["judge"]["metrics"] = list(names)
         for extractor, about in record["judge"]["extractors"].items():
             about["floor"] = {key: value for name in names for key, value in self.rulers[name]["extractors"][extractor]["floor"].items()}
-        write_text(place / store.REFERENCE, to_json(record))
+        write_sealed(place / store.REFERENCE, record)
         for generation in range(self.study.gens):
             scores = json.loads(to_json({**self.empty, "generation": generation}))
             for extractor, judged in scores["extractors"].items():
