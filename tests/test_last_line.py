@@ -18,7 +18,7 @@ from click.testing import CliRunner, Result
 from PIL import Image
 from rich.console import Console
 
-from imgcollapse import cli, console, files, report, store, streams
+from imgcollapse import cli, console, places, report, store, streams
 from imgcollapse.card import write as write_cards
 from imgcollapse.errors import SettingsProblem
 from imgcollapse.files import read_json, to_json, write_text
@@ -187,7 +187,7 @@ def test_a_set_with_a_path_that_is_no_text_is_scored(chain: Path, tmp_path: Path
 
 
 def test_a_place_is_tried_and_left_as_it_was(tmp_path: Path) -> None:
-    files.tried(tmp_path / "a" / "b" / "c.json")
+    places.tried(tmp_path / "a" / "b" / "c.json")
     assert list(tmp_path.iterdir()) == []
     (tmp_path / "file").write_text("mine")
     for place in (
@@ -198,7 +198,7 @@ def test_a_place_is_tried_and_left_as_it_was(tmp_path: Path) -> None:
         tmp_path / "a\0b",
     ):
         with pytest.raises(SettingsProblem, match="cannot be written"):
-            files.tried(place)
+            places.tried(place)
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
 
 
@@ -231,7 +231,7 @@ NOBODY = ["setpriv", "--reuid=12345", "--regid=12345", "--clear-groups"]
 
 @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0 or shutil.which("setpriv") is None, reason="needs root and setpriv")
 def test_a_folder_that_is_not_ours_is_refused_at_once(chain: Path, tmp_path: Path) -> None:
-    code = "from pathlib import Path; from imgcollapse.files import tried; tried(Path('scores/x.json'))"
+    code = "from pathlib import Path; from imgcollapse.places import tried; tried(Path('scores/x.json'))"
     os.chmod(tmp_path, 0o755)
     probe = subprocess.run([*NOBODY, sys.executable, "-c", "import imgcollapse"], env={**os.environ, "PYTHONPATH": str(ROOT)}, cwd="/")
     if probe.returncode:

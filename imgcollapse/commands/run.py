@@ -7,8 +7,9 @@ from typing import Any
 from imgcollapse import console, machine, processes, progress, report, store, streams, study, track
 from imgcollapse.commands.common import checked, fetch_weights_of, machine_from, stoppable
 from imgcollapse.errors import Problem
-from imgcollapse.files import read_json, tried
+from imgcollapse.files import read_json
 from imgcollapse.metrics.scores import title
+from imgcollapse.places import tried
 from imgcollapse.settings import assignment, build, expand, merge, read_file, to_yaml
 from imgcollapse.study import DEFAULT_KINDS, Study
 from imgcollapse.summary import losses
