@@ -2,7 +2,6 @@
 
 import json
 import os
-import re
 import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -13,17 +12,16 @@ from typing import Any, overload
 
 from PIL import Image
 
-from imgcollapse import files, ledger, locks, manifest, progress
+from imgcollapse import files, ledger, leftovers, locks, manifest, progress
 from imgcollapse.errors import DataProblem, OtherStudyProblem, placed_at
 from imgcollapse.files import append_line, digest, first_difference, sync, to_json, write_text
 from imgcollapse.images import ImageSet
-from imgcollapse.manifest import MANIFEST, damage
+from imgcollapse.manifest import damage
 from imgcollapse.npz import read_images, write_images
 from imgcollapse.settings import read_file
 from imgcollapse.shelf import Shelf
 from imgcollapse.store import (
     ENVIRONMENT,
-    GENERATION,
     GRID,
     HISTORY,
     LATENTS,
@@ -31,7 +29,6 @@ from imgcollapse.store import (
     MODEL,
     OWN,
     PROVENANCE,
-    REFERENCE,
     SAMPLES,
     SCORES,
     STUDY,
@@ -43,9 +40,6 @@ from imgcollapse.store import (
     unlike,
 )
 
-_OLDER_PARTS = [f"{name}.part" for name in (STUDY, REFERENCE, ENVIRONMENT, "worker.json", "failed.json")]  # older versions' way of writing
-_DRAFT, _IN_DRAFT = re.compile(r"gen_\d{3,}\.draft"), (SAMPLES, LATENTS, SCORES, PROVENANCE, GRID, MODEL, MANIFEST)
-
 
 @contextmanager
 def opened(run: Path, study: str, shared: Path | None = None) -> Iterator["Kept"]:
@@ -54,51 +48,17 @@ def opened(run: Path, study: str, shared: Path | None = None) -> Iterator["Kept"
     `shared` is a folder of generations that several runs have in common: what another run made there is linked, not made again.
     Raises OtherStudyProblem where it holds another study (or files of something else), InUseProblem where another process writes it.
     """
-    if run.is_dir() and not os.path.lexists(run / STUDY) and any(not _ours(entry) for entry in run.iterdir()):
+    if run.is_dir() and not os.path.lexists(run / STUDY) and any(not leftovers.is_ours(entry) for entry in run.iterdir()):
         raise OtherStudyProblem(f"{run}: this folder holds other files, and nothing is ever overwritten; choose another --out")
     run.mkdir(parents=True, exist_ok=True)
-    if os.path.lexists(run / LOCK) and not _is_lock(run / LOCK):
+    if os.path.lexists(run / LOCK) and not leftovers.is_lock(run / LOCK):
         ledger.clear(run / LOCK, run)  # before it is locked, which would follow a link, and empty a file
     with locks.alone(run / LOCK, f"{run}: another process is writing this run; wait for its end, or choose another --out"):
         files.sweep(run)
         for path in sorted(run.iterdir()):
-            _clear(path, study)
+            leftovers.clear(path, study)
         _same_study(run, study)
         yield Kept(run, shared)
-
-
-def _ours(path: Path) -> bool:
-    """Whether a run that was stopped before its study was written may have left this file."""
-    return (path.name == LOCK and _is_lock(path)) or files.is_part(path) or path.name in _OLDER_PARTS
-
-
-def _is_lock(path: Path) -> bool:
-    """Whether it may be a lock of ours: they are empty."""
-    return files.is_file(path) and files.is_empty(path)
-
-
-def _clear(path: Path, study: str) -> None:
-    """Removes what is surely left of a process that was killed; what else is at a name of ours, and no file or folder of ours, is set aside.
-
-    Of a generation a link to a folder may be there, as it is only ever read.
-    """
-    name = path.name
-    if _DRAFT.fullmatch(name):
-        ledger.discard(path, _IN_DRAFT)
-    elif name in _OLDER_PARTS and _is_begun(path, study if path.stem == STUDY else ""):
-        path.unlink()
-    elif (
-        name in _OLDER_PARTS
-        or (name in (STUDY, REFERENCE, ENVIRONMENT, HISTORY) and not files.is_file(path))
-        or (GENERATION.fullmatch(name) and not path.is_dir())
-    ):
-        ledger.clear(path, path.parent)
-
-
-def _is_begun(path: Path, text: str) -> bool:
-    """Whether it is a file with the beginning of this text, or an empty one."""
-    wanted = files.bytes_of(text)
-    return files.is_file(path) and path.stat().st_size <= len(wanted) and wanted.startswith(path.read_bytes())
 
 
 class Kept:

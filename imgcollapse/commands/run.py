@@ -21,7 +21,7 @@ def run(given: dict[str, Any], assignments: tuple[str, ...], *, dry_run: bool, a
 
     Where several processes were launched (`accelerate launch`), the first does it, and the others help it.
     """
-    with machine.use(machine_from(given)), processes.together() as first:
+    with machine.use(machine_from(given)), processes.together() as first, progress.watched_by(Aloud()):
         if first:
             _run(given, assignments, dry_run=dry_run, as_json=as_json)
 
