@@ -16,7 +16,8 @@ from imgcollapse import locks, progress
 from imgcollapse.errors import SettingsProblem, brief, placed_at
 
 ASIDE = "set_aside"  # in a folder: what stood in the way, or was damaged
-NO_FSYNC = (errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS)  # answers of file systems that have no such thing
+UNKNOWN = (errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EBADF, errno.EPERM, errno.EACCES)
+"""What file systems answer that put nothing on the disk when asked, or keep no permissions (exFAT, CIFS, FUSE)."""
 PART = re.compile(r"\.imgcollapse-[0-9a-f]{16}\.part")  # a file on its way to its place
 
 
@@ -75,13 +76,22 @@ def sweep(folder: Path) -> None:
 
 
 def append_line(path: Path, record: dict[str, Any]) -> None:
-    """Adds one line of JSON; a line that a killed process left unfinished is ended first."""
+    """Adds one line of JSON; a line that a killed process left unfinished is ended first.
+
+    Raises OSError (EEXIST) for a link and for whatever else is no regular file: nothing is written through it.
+    """
     line = json.dumps(record, ensure_ascii=False, allow_nan=False) + "\n"
-    with placed_at(path), path.open("a+b") as file:
+    if os.path.lexists(path) and not is_file(path):
+        raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path))
+    with placed_at(path), open(path, "a+b", opener=_not_followed) as file:
         if file.tell():
             file.seek(-1, os.SEEK_END)
             line = line if file.read(1) == b"\n" else "\n" + line
         file.write(bytes_of(line))
+
+
+def _not_followed(path: str, flags: int) -> int:
+    return os.open(path, flags | getattr(os, "O_NOFOLLOW", 0), 0o666)  # it may have become a link since it was looked at
 
 
 def to_json(record: dict[str, Any]) -> str:
@@ -95,7 +105,10 @@ def is_empty(path: Path) -> bool:
 
 
 def as_usual(folder: Path) -> None:
-    """Gives every file in the folder the permissions of any new file there: some libraries write theirs for the owner alone."""
+    """Gives every file in the folder the permissions of any new file there: some libraries write theirs for the owner alone.
+
+    Where the file system keeps none, that is said once, and all stays as it is.
+    """
     probe = folder / f".imgcollapse-{token_hex(8)}.part"
     with placed_at(folder):
         probe.touch()
@@ -103,7 +116,19 @@ def as_usual(folder: Path) -> None:
         probe.unlink()
         for path in folder.rglob("*"):
             if path.is_file() and not path.is_symlink():
-                path.chmod(usual)
+                _change_mode(path, usual)
+
+
+def _change_mode(path: Path, mode: int) -> None:
+    if stat.S_IMODE(path.stat().st_mode) == mode:
+        return
+    try:
+        path.chmod(mode)
+    except OSError as error:
+        if error.errno not in UNKNOWN:
+            raise
+        line = f"{path.parent}: this file system lets nobody change permissions ({error.strerror}); those of new files stay as they are"
+        progress.say_once(line, f"chmod {path.stat().st_dev}")
 
 
 def set_aside(path: Path, folder: Path | None = None) -> Path:
@@ -174,32 +199,10 @@ def _put_on_disk(descriptor: int, path: Path) -> None:
     try:
         os.fsync(descriptor)
     except OSError as error:
-        if error.errno not in NO_FSYNC:
+        if error.errno not in UNKNOWN:
             raise
         line = f"{path.parent}: this file system cannot put files on the disk when asked; a power cut may damage the newest"
         progress.say_once(line, f"fsync {os.fstat(descriptor).st_dev}")
-
-
-def tried(place: Path, cure: str = "choose another --out") -> None:
-    """Tries, before long work, whether a file or folder can be written there: makes one beside it, and takes it away again.
-
-    Folders on the way that are not there are made and taken away as well. Raises SettingsProblem where it cannot be written.
-    """
-    made: list[Path] = []
-    try:
-        for folder in reversed([path for path in (place.parent, *place.parent.parents) if not path.exists()]):
-            folder.mkdir()
-            made.append(folder)
-        # as long a name as any that is used on the way, see `imgcollapse.places.draft_of`
-        draft = place.parent / f".{place.name}.tried-000000-{os.getpid()}-old"
-        draft.write_bytes(b"tried")
-        draft.unlink()
-    except (OSError, ValueError) as error:
-        raise SettingsProblem(f"{place}: cannot be written ({getattr(error, 'strerror', None) or error}); {cure}") from None
-    finally:
-        for folder in reversed(made):
-            with suppress(OSError):  # another process has put something there
-                folder.rmdir()
 
 
 def open_regular(path: Path) -> BinaryIO:

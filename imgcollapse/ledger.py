@@ -3,13 +3,15 @@
 import json
 import os
 import re
+import shutil
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from hashlib import sha256
 from pathlib import Path
 
 from imgcollapse import progress
-from imgcollapse.files import append_line, bytes_of, digest_of, is_file, is_folder, set_aside, sweep, write_bytes
+from imgcollapse.errors import placed_at
+from imgcollapse.files import append_line, bytes_of, digest_of, is_file, is_folder, is_part, set_aside, sweep, write_bytes
 
 LEDGER = ".written.jsonl"  # in a folder: the name and SHA-256 of every file that we wrote there, one a line
 
@@ -84,6 +86,18 @@ def clear(path: Path, folder: Path) -> Path:
     place = set_aside(path, folder)
     progress.say(f"{path}: is not as this program wrote it, so it is kept as {place}")
     return place
+
+
+def discard(draft: Path, names: Collection[str]) -> None:
+    """Removes the draft folder that a killed process left: one with nothing but these names in it, and files on their way.
+
+    Whatever else is there is somebody else's, and set aside.
+    """
+    if is_folder(draft) and all((path.name in names or is_part(path)) and not path.is_symlink() for path in draft.iterdir()):
+        with placed_at(draft):
+            shutil.rmtree(draft)
+    elif os.path.lexists(draft):
+        clear(draft, draft.parent)
 
 
 def _in_the_way(folder: Path, name: str, ours: set[str]) -> Path | None:

@@ -70,6 +70,8 @@ class Machine:
         there = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
         if not there.get(device.type, False):
             raise SettingsProblem(f"--device: this machine has no '{self.device}' that torch can use; use --device cpu")
+        if device.type != "cuda" and device.index:
+            raise SettingsProblem(f"--device: '{self.device}': there is but one {device.type}; use --device {device.type}")
         if device.type == "cuda" and int(os.environ.get("LOCAL_WORLD_SIZE") or 1) > 1:
             return _own_gpu(device)
         if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():

@@ -9,18 +9,73 @@ import platform
 import re
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from hashlib import sha256
 from pathlib import Path
+from secrets import token_hex
 from typing import Any
 
-from imgcollapse.errors import OtherStudyProblem
+from imgcollapse import locks
+from imgcollapse.errors import OtherStudyProblem, Problem, SettingsProblem, explained
 from imgcollapse.files import digest_of, first_difference, to_json, write_text
 
 RECORD = "CARD.json"  # in a placed folder: of what it is, and the SHA-256 of every other file
 OLD = "old"  # ends the name of a folder that `placed` has moved out of the way of its next edition
 CURE = "nothing is ever overwritten; move it elsewhere, or choose another --out"
 HERE = sha256(platform.node().encode()).hexdigest()[:6]  # tells this machine's drafts from those of others that share the folder
+BADLY_NAMED = (errno.ENAMETOOLONG, errno.ENOTDIR, errno.EISDIR, errno.ENOENT, errno.EEXIST, errno.ELOOP, errno.EINVAL)
+CLOSED = (errno.EACCES, errno.EPERM)
+
+
+def tried(place: Path, cure: str = "choose another --out") -> None:
+    """Tries, before long work, whether a file or folder can be written there: makes a file beside it, and takes it away again.
+
+    Folders on the way that are not there are made and taken away as well. Raises SettingsProblem or SystemProblem, see `unwritable`.
+    """
+    made: list[Path] = []
+    draft = place.parent / f".imgcollapse-{token_hex(8)}.part"  # a name that is swept, should this process be killed
+    try:
+        with suppress(FileNotFoundError):  # nothing is made, but a name that is too long is refused
+            os.lstat(place.with_name(f"{_mine(place)}{os.getpid()}-{OLD}"))
+        for folder in reversed([path for path in (place.parent, *place.parent.parents) if not path.exists()]):
+            folder.mkdir()
+            made.append(folder)
+        with draft.open("xb") as file:
+            locks.mark(file.fileno())
+            file.write(b"tried")
+    except (OSError, ValueError) as error:
+        raise unwritable(place, error, cure) from None
+    finally:
+        with suppress(OSError, ValueError):
+            draft.unlink()
+        for folder in reversed(made):
+            with suppress(OSError):  # another process has put something there
+                folder.rmdir()
+
+
+def unwritable(place: Path, error: OSError | ValueError, cure: str) -> Problem:
+    """Why nothing can be written at a place that the user named: a SettingsProblem where the name is wrong or the place is closed to them.
+
+    Else a SystemProblem, as where the disk is full.
+    """
+    if not isinstance(error, OSError) or error.errno in (*BADLY_NAMED, *CLOSED):
+        return SettingsProblem(f"{place}: cannot be written ({getattr(error, 'strerror', None) or error}); {cure}")
+    error.filename, error.filename2 = str(place), None
+    found = explained(error)
+    assert found is not None  # an OSError always has words
+    return type(found)(f"{found}; {cure}")
+
+
+@contextmanager
+def _named(place: Path, draft: Path) -> Iterator[None]:
+    """Tells an OSError inside the block with the place that the user knows, but for one of a file elsewhere, which is read."""
+    try:
+        yield
+    except OSError as error:
+        said = Path(os.fsdecode(error.filename)) if isinstance(error.filename, (str, bytes)) else draft
+        if error.filename2 is not None or said in (draft, *draft.parents) or draft in said.parents:
+            error.filename, error.filename2 = str(place), None
+        raise
 
 
 @contextmanager
@@ -30,14 +85,16 @@ def made_once(place: Path) -> Iterator[Path]:
     Where the very same is there already, all stays as it is. Raises OtherStudyProblem where anything else is there.
     """
     resolved = place.resolve()
-    resolved.parent.mkdir(parents=True, exist_ok=True)
-    draft = draft_of(resolved)
-    try:
-        yield draft
-        if not _takes_place(draft, resolved) and not _same(draft, resolved):
-            raise OtherStudyProblem(f"{place}: holds something else; {CURE}")
-    finally:
-        _remove(draft)
+    draft = resolved.with_name(f"{_mine(resolved)}{os.getpid()}")
+    with _named(place, draft):
+        resolved.parent.mkdir(parents=True, exist_ok=True)
+        draft = draft_of(resolved)
+        try:
+            yield draft
+            if not _takes_place(draft, resolved) and not _same(draft, resolved):
+                raise OtherStudyProblem(f"{place}: holds something else; {CURE}")
+        finally:
+            _remove(draft)
 
 
 def draft_of(place: Path) -> Path:
@@ -45,7 +102,7 @@ def draft_of(place: Path) -> Path:
 
     A folder that such a process had moved out of the way, and not yet replaced, is back in its place.
     """
-    mine = f".{place.name}.draft-{HERE}-"
+    mine = _mine(place)
     for left in place.parent.glob(f"{glob.escape(mine)}*"):
         found = re.fullmatch(rf"(\d+)(-{OLD})?", left.name.removeprefix(mine))
         if found is None or _works(int(found[1])):
@@ -55,6 +112,11 @@ def draft_of(place: Path) -> Path:
         else:
             _remove(left)
     return place.with_name(f"{mine}{os.getpid()}")
+
+
+def _mine(place: Path) -> str:
+    """How the names of this machine's drafts of that place begin."""
+    return f".{place.name}.draft-{HERE}-"
 
 
 def _works(process: int) -> bool:
@@ -106,28 +168,34 @@ def placed(place: Path, of: dict[str, Any]) -> Iterator[Path]:
     `of` says what the folder is (plain JSON values). What was placed there before with the same `of` is replaced, as long as nobody has
     changed it since. Raises OtherStudyProblem where anything else is there.
     """
-    _refuse_other(place, of)
-    place = place.resolve()
-    place.parent.mkdir(parents=True, exist_ok=True)
-    draft = draft_of(place)
-    old = draft.with_name(f"{draft.name}-{OLD}")
-    try:
-        draft.mkdir()
-        yield draft
-        # not put on the disk file by file, as generations are: thousands of small files would take minutes, and all can be made again
-        write_text(draft / RECORD, to_json({"of": of, "files": _digests(draft)}))
-        _refuse_other(place, of)  # again: the block may have taken minutes
-        if place.exists():
-            place.rename(old)
+    named, place = place, place.resolve()
+    with _named(named, place.with_name(f"{_mine(place)}{os.getpid()}")):
+        _refuse_other(named, of)
+        place.parent.mkdir(parents=True, exist_ok=True)
+        draft = draft_of(place)
         try:
-            draft.rename(place)
-        except BaseException:
-            if old.exists():
-                old.rename(place)
-            raise
-        shutil.rmtree(old, ignore_errors=True)
-    finally:
-        shutil.rmtree(draft, ignore_errors=True)
+            draft.mkdir()
+            yield draft
+            # not put on the disk file by file, as generations are: thousands of small files would take minutes, and all can be made again
+            write_text(draft / RECORD, to_json({"of": of, "files": _digests(draft)}))
+            _refuse_other(named, of)  # again: the block may have taken minutes
+            _replace(place, draft)
+        finally:
+            shutil.rmtree(draft, ignore_errors=True)
+
+
+def _replace(place: Path, draft: Path) -> None:
+    """Puts the draft folder at the place; what was there is gone after, and back where that fails."""
+    old = draft.with_name(f"{draft.name}-{OLD}")
+    if place.exists():
+        place.rename(old)
+    try:
+        draft.rename(place)
+    except BaseException:
+        if old.exists():
+            old.rename(place)
+        raise
+    shutil.rmtree(old, ignore_errors=True)
 
 
 def _refuse_other(place: Path, of: dict[str, Any]) -> None:

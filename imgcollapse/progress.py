@@ -30,8 +30,9 @@ _said: ContextVar[set[str] | None] = ContextVar("said", default=None)
 
 @contextmanager
 def watched_by(watcher: Watcher) -> Iterator[None]:
-    """Makes `watcher` hear of all work inside the block."""
-    token, said = _watcher.set(watcher), _said.set(set() if _said.get() is None else _said.get())
+    """Makes `watcher` hear of all work inside the block. What `say_once` has said is remembered to the end of the outermost block."""
+    before = _said.get()
+    token, said = _watcher.set(watcher), _said.set(set() if before is None else before)
     try:
         yield
     finally:

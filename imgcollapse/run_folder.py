@@ -1,6 +1,7 @@
 """Writing a run folder: closed to other writers, a generation there whole or not at all, and nothing in it trusted by its place alone."""
 
 import json
+import os
 import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -11,7 +12,7 @@ from typing import Any, overload
 
 from PIL import Image
 
-from imgcollapse import files, history, locks, manifest, progress
+from imgcollapse import files, history, ledger, leftovers, locks, manifest, progress
 from imgcollapse.errors import OtherStudyProblem, placed_at
 from imgcollapse.files import append_line, digest, digest_of, first_difference, sync, to_json, write_text
 from imgcollapse.identity import begun, same_study
@@ -28,7 +29,6 @@ from imgcollapse.store import (
     LOCK,
     MODEL,
     PROVENANCE,
-    REFERENCE,
     SAMPLES,
     SCORES,
     STUDY,
@@ -41,8 +41,6 @@ from imgcollapse.store import (
     unlike,
 )
 
-_OLDER_PARTS = [f"{name}.part" for name in (STUDY, REFERENCE, ENVIRONMENT, "worker.json", "failed.json")]  # older versions' way of writing
-
 
 @contextmanager
 def opened(run: Path, study: str, shared: Path | None = None) -> Iterator["Kept"]:
@@ -51,23 +49,18 @@ def opened(run: Path, study: str, shared: Path | None = None) -> Iterator["Kept"
     `shared` is a folder of generations that several runs have in common: what another run made there is linked, not made again.
     Raises OtherStudyProblem where it holds another study (or files of something else), InUseProblem where another process writes it.
     """
-    foreign = run.is_dir() and not (run / STUDY).exists() and any(not _ours(entry) for entry in run.iterdir())
+    foreign = run.is_dir() and not os.path.lexists(run / STUDY) and any(not leftovers.is_ours(entry) for entry in run.iterdir())
     if foreign and begun(run) != study_digest(parsed(study)):
         raise OtherStudyProblem(f"{run}: this folder holds other files, and nothing is ever overwritten; choose another --out")
     run.mkdir(parents=True, exist_ok=True)
+    if os.path.lexists(run / LOCK) and not leftovers.is_lock(run / LOCK):
+        ledger.clear(run / LOCK, run)  # before it is locked, which would follow a link, and empty a file
     with locks.alone(run / LOCK, f"{run}: another process is writing this run; wait for its end, or choose another --out"):
         files.sweep(run)
-        for left in _OLDER_PARTS:
-            (run / left).unlink(missing_ok=True)  # by an older version that was killed
-        for draft in run.glob("gen_*.draft"):
-            shutil.rmtree(draft)  # left by a process that was killed; never a finished generation
+        for path in sorted(run.iterdir()):
+            leftovers.clear(path, study)
         same_study(run, study)
         yield Kept(run, shared)
-
-
-def _ours(path: Path) -> bool:
-    """Whether a run that was stopped before its study was written may have left this file."""
-    return path.name == LOCK or files.is_part(path) or path.name in _OLDER_PARTS
 
 
 class Kept:

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from imgcollapse import locks, progress
+from imgcollapse import ledger, locks, progress
 from imgcollapse.errors import placed_at
 from imgcollapse.files import set_aside, sync
 from imgcollapse.manifest import damage, read_manifest
@@ -50,7 +50,7 @@ class Shelf:
 def _link(source: Path, place: Path) -> None:
     """A second folder with the same files: hard links where the file system has them, else copies."""
     draft = place.with_name(place.name + ".draft")
-    shutil.rmtree(draft, ignore_errors=True)
+    ledger.discard(draft, [path.name for path in source.iterdir()])
     try:
         with placed_at(draft):
             shutil.copytree(source, draft, copy_function=_link_file)

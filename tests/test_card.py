@@ -461,6 +461,18 @@ def test_size_categories_are_those_of_the_hub(n: int, category: str) -> None:
     assert size_category(n) == category
 
 
+def test_what_the_manifest_does_not_name_is_in_no_card(copied: Callable[[str], Path], tmp_path: Path) -> None:
+    folder = copied("ddpm")
+    write(folder, 1, tmp_path / "before")
+    model = folder / "gen_001" / store.MODEL
+    (model / "secret.txt").write_text("a token")
+    (model / "notes").mkdir()
+    (model / "notes" / "link").symlink_to("/etc/hosts")
+    write(folder, 1, tmp_path / "after")
+    assert files(tmp_path / "after") == files(tmp_path / "before") and not (tmp_path / "after/model/notes").exists()
+    assert len(files(tmp_path / "after/model")) > 3
+
+
 def test_writing_again_replaces_what_was_written_and_leaves_nothing_behind(chain: Callable[[str], Path], tmp_path: Path) -> None:
     out = tmp_path / "here" / "out"
     write(chain("bootstrap"), 1, out)

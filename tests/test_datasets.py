@@ -4,6 +4,7 @@ import contextvars
 import errno
 import gzip
 import hashlib
+import io
 import json
 import math
 import os
@@ -488,6 +489,24 @@ def test_damaged_archives_of_cifar(data_dir: Path, tmp_path: Path, monkeypatch: 
     with tarfile.open(file, "w:gz") as archive:
         archive.add(tmp_path / "plain", cifar.FOLDER)
     problem(Cifar10(), f"{file}: test_batch: its 24 bytes are not the published ones", "put a whole copy in its place")
+
+
+def test_archives_of_cifar_that_have_no_end(data_dir: Path, tmp_path: Path, monkeypatch: Monkey) -> None:
+    shutil.move(write_cifar(data_dir, monkeypatch), tmp_path / "plain")
+    file = data_dir / "cifar-10-python.tar.gz"
+    with tarfile.open(file, "w:gz") as archive:
+        archive.add(tmp_path / "plain", cifar.FOLDER)
+    os.truncate(file, 60 * 10**9)  # a hole, which takes no room on the disk
+    began = time.monotonic()
+    problem(Cifar10(), f"{file}: it has 60,000,000,000 bytes, and the published one has 170,498,071", "put a whole copy in its place")
+    monkeypatch.setattr(cifar, "MOST_PACKED", 10**6)
+    with tarfile.open(file, "w:gz") as archive:
+        large = tarfile.TarInfo("x")
+        large.size = 2 * 10**6
+        archive.addfile(large, io.BytesIO(bytes(large.size)))
+        archive.add(tmp_path / "plain", cifar.FOLDER)
+    problem(Cifar10(), f"{file}: more than 1,000,000 bytes are packed in it", "put a whole copy in its place")
+    assert time.monotonic() - began < 30
 
 
 def test_cifar_is_read_channels_first_and_in_silence(data_dir: Path, monkeypatch: Monkey) -> None:

@@ -26,6 +26,7 @@ from imgcollapse.export import WRITERS, write_image_folder
 from imgcollapse.images import ImageSet
 from imgcollapse.npz import write_images
 from imgcollapse.places import HERE, made_once
+from imgcollapse.records import read_sealed, write_sealed
 from imgcollapse.settings import build
 from imgcollapse.study import Study, run
 
@@ -277,7 +278,7 @@ def test_what_cannot_be_exported_is_one_line(chain: Callable[[str], Path], tmp_p
     shutil.copyfile(damaged / store.STUDY, empty / store.STUDY)
     ok = chain("digits")
     cases: list[tuple[list[object], int, str]] = [
-        ([damaged, "--to", "zip"], 3, rf"{damaged}/gen_001: samples.npz has changed .*; run the run's command again, which mends"),
+        ([damaged, "--to", "zip"], 3, rf"{damaged}/gen_001: samples.npz has changed .*; run the run's own command again, which mends"),
         ([tmp_path, "--to", "zip"], 3, rf"{tmp_path}: is no run folder \(study.yaml is missing\)"),
         ([empty, "--to", "zip"], 2, rf"{empty}: no generation is finished yet; let `imgcollapse run` finish one first$"),
         ([ok, "--to", "zip", "--gen", 7], 2, rf"--gen: generation 7 of {ok} is not finished; choose among 0, 1$"),
@@ -291,11 +292,14 @@ def test_what_cannot_be_exported_is_one_line(chain: Callable[[str], Path], tmp_p
     assert not (damaged / "export").exists() and call(ok).exit_code == 2 and call(ok, "--to", "tar").exit_code == 2
 
 
-def test_a_class_with_a_hostile_name_stays_inside_its_folder(chain: Callable[[str], Path], tmp_path: Path) -> None:
+def test_a_class_with_a_hostile_name_stays_inside_its_folder(
+    chain: Callable[[str], Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     folder = Path(shutil.copytree(chain("digits"), tmp_path / "run"))
-    reference = json.loads((folder / store.REFERENCE).read_text())
+    reference = read_sealed(folder / store.REFERENCE)
     reference["data"]["classes"][3] = "../../up"
-    (folder / store.REFERENCE).write_text(json.dumps(reference))
+    write_sealed(folder / store.REFERENCE, reference)
+    monkeypatch.setattr(store, "check", lambda folder: None)  # which tells that this is another reference
     assert call(folder, "--to", "imagefolder", "--out", "out").exit_code == 0
     assert {path.parent.parent for path in Path("out").rglob("*.png")} == {Path("out")} and not Path("../up").exists()
 

@@ -14,7 +14,7 @@ FLOORS = [
     {"machine", "ledger", "places", "records"},
     {"manifest", "history", "settings", "cache", "environment"},
     {"store", "shelf", "training", "options", "regimes", "datasets"},
-    {"identity", "models", "extractors", "samples", "track"},
+    {"identity", "leftovers", "models", "extractors", "samples", "track"},
     {"run_folder", "judge", "published"},
     {"study"},
     {"summary", "worker", "card"},

@@ -1,10 +1,12 @@
 """The last line of long work: results are written before they are printed, printing cannot fail, no choice of metrics leaves it empty."""
 
+import errno
 import io
 import itertools
 import json
 import os
 import random
+import re
 import shutil
 import subprocess
 import sys
@@ -18,9 +20,9 @@ from click.testing import CliRunner, Result
 from PIL import Image
 from rich.console import Console
 
-from imgcollapse import cli, console, files, report, store, streams
+from imgcollapse import cli, console, locks, places, report, store, streams
 from imgcollapse.card import write as write_cards
-from imgcollapse.errors import SettingsProblem
+from imgcollapse.errors import CURES, SettingsProblem, SystemProblem
 from imgcollapse.files import to_json, write_text
 from imgcollapse.judge import Ruler
 from imgcollapse.manifest import write_manifest
@@ -188,7 +190,7 @@ def test_a_set_with_a_path_that_is_no_text_is_scored(chain: Path, tmp_path: Path
 
 
 def test_a_place_is_tried_and_left_as_it_was(tmp_path: Path) -> None:
-    files.tried(tmp_path / "a" / "b" / "c.json")
+    places.tried(tmp_path / "a" / "b" / "c.json")
     assert list(tmp_path.iterdir()) == []
     (tmp_path / "file").write_text("mine")
     for place in (
@@ -199,8 +201,68 @@ def test_a_place_is_tried_and_left_as_it_was(tmp_path: Path) -> None:
         tmp_path / "a\0b",
     ):
         with pytest.raises(SettingsProblem, match="cannot be written"):
-            files.tried(place)
+            places.tried(place)
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+REFUSED = [errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS]
+
+
+@pytest.mark.parametrize("number", REFUSED)
+@pytest.mark.parametrize("where", ["write", "open", "mkdir"])
+def test_what_the_system_refuses_is_no_fault_of_the_name_and_nothing_stays(
+    where: str, number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuses(*_: object, **__: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    with monkeypatch.context() as patch:
+        if where == "write":
+            patch.setattr(locks, "mark", refuses)  # the file is there, and nothing can be written into it
+        else:
+            patch.setattr(Path, where, refuses)
+        with pytest.raises(SystemProblem) as refused:
+            places.tried(tmp_path / "a" / "b.json")
+    said = f"{tmp_path}/a/b.json: {os.strerror(number)}; {CURES[number]}; choose another --out"
+    assert str(refused.value) == said and list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("number", [errno.ENAMETOOLONG, errno.ENOTDIR, errno.EISDIR, errno.EACCES, errno.EPERM, errno.ELOOP])
+def test_what_is_wrong_with_the_name_is_a_setting(number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuses(*_: object, **__: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(Path, "open", refuses)
+    with pytest.raises(SettingsProblem) as refused:
+        places.tried(tmp_path / "x")
+    assert str(refused.value) == f"{tmp_path}/x: cannot be written ({os.strerror(number)}); choose another --out"
+
+
+def test_the_longest_name_that_is_tried_can_be_used(tmp_path: Path) -> None:
+    longest = max(n for n in range(1, 256) if not _is_refused(tmp_path / ("x" * n)))
+    assert longest > 200 and list(tmp_path.iterdir()) == []
+    for _ in range(2):
+        with places.placed(tmp_path / ("x" * longest), {}) as draft:
+            (draft / "a").write_text("a")
+
+
+def _is_refused(place: Path) -> bool:
+    try:
+        places.tried(place)
+    except SettingsProblem:
+        return True
+    return False
+
+
+@pytest.mark.parametrize("command", ["run", "ablate"])
+def test_a_trial_that_was_killed_leaves_a_folder_that_can_be_used(command: str) -> None:
+    Path("here").mkdir()
+    code = "import os, signal; from pathlib import Path; from imgcollapse import locks, places; "
+    code += "locks.mark = lambda descriptor: os.kill(os.getpid(), signal.SIGKILL); places.tried(Path('here/study.yaml'))"
+    assert python(code).returncode == -9 and len(list(Path("here").iterdir())) == 1
+    grid = ["--dataset", "grid25", "--model", "bootstrap", "--set", "dataset.size=100", "--seeds", "1", "--gens", "1", "--jobs", "1"]
+    done(command, *(QUICK if command == "run" else [*grid, "--set", "judge.extractors=[]", "--no-nulls"]), "--out", "here")
+    assert not list(Path("here").glob(".imgcollapse-*"))
 
 
 @pytest.mark.parametrize("command", ["run", "ablate", "score", "report", "card", "export"])
@@ -232,7 +294,7 @@ NOBODY = ["setpriv", "--reuid=12345", "--regid=12345", "--clear-groups"]
 
 @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0 or shutil.which("setpriv") is None, reason="needs root and setpriv")
 def test_a_folder_that_is_not_ours_is_refused_at_once(chain: Path, tmp_path: Path) -> None:
-    code = "from pathlib import Path; from imgcollapse.files import tried; tried(Path('scores/x.json'))"
+    code = "from pathlib import Path; from imgcollapse.places import tried; tried(Path('scores/x.json'))"
     os.chmod(tmp_path, 0o755)
     probe = subprocess.run([*NOBODY, sys.executable, "-c", "import imgcollapse"], env={**os.environ, "PYTHONPATH": str(ROOT)}, cwd="/")
     if probe.returncode:
@@ -262,10 +324,10 @@ def test_what_cannot_be_written_after_all_is_printed(more: list[str], chain: Pat
 
     monkeypatch.setattr("imgcollapse.commands.score.write_text", full)
     result = call("score", chain, "--against", "digits", "--set", "dataset.subset=60", "--extractor", "pixels", "--n", "50", *more)
-    assert result.exit_code == 2 and "floor" in result.stdout, result.output
-    assert result.stderr.splitlines()[-1].endswith(
-        "cannot be written (No space left on device); what was found stands above; choose another --out"
-    )
+    assert result.exit_code == 8 and "floor" in result.stdout, result.output
+    line = result.stderr.splitlines()[-1]
+    assert re.match(r"imgcollapse: scores/digits-\w{6}\.json: No space left on device; make room there, or ", line), line
+    assert line.endswith("; what was found stands above; choose another --out")
 
 
 # --- nothing is made before all that can be refused is refused

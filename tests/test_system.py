@@ -5,30 +5,42 @@ import fcntl
 import json
 import os
 import pwd
+import resource
 import shutil
 import stat
 import subprocess
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
 
-from imgcollapse import cache, cli, files, locks, machine, plan, progress, run_folder, store, worker
+from imgcollapse import cache, cli, files, locks, machine, places, plan, progress, run_folder, store, study, worker
 from imgcollapse.commands import trials
 from imgcollapse.engines import Crew
 from imgcollapse.engines import local as run_locally
 from imgcollapse.engines.local import _context
 from imgcollapse.errors import DivergedProblem, InUseProblem, SystemProblem, explained
 from imgcollapse.files import write_bytes, write_text
+from imgcollapse.settings import build
+from imgcollapse.shelf import Shelf
 
 FAST = ["--model", "bootstrap", "--gens", "2", "--extractor", "pixels", "--set", "judge.metrics=[frechet_distance]"]
 TOY = [*FAST, "--dataset", "grid25", "--set", "dataset.size=200"]
 GRID = ["ablate", "--model", "bootstrap", "--dataset", "grid25", "--set", "dataset.size=200", "--gens", "2", "--extractor", "pixels"]
 GRID += ["--regime", "replace,accumulate", "--seeds", "1", "--jobs", "1", "--out", "grid"]
+
+QUICK: dict[str, Any] = {
+    "dataset": {"kind": "grid25", "size": 200},
+    "model": "bootstrap",
+    "gens": 2,
+    "samples": 50,
+    "judge": {"extractors": []},
+}
 
 
 class Heard(progress.Silent):
@@ -186,12 +198,36 @@ main({["run", *TOY, "--out", "here"]!r})
     assert not list(Path("here").glob(".imgcollapse-*"))
 
 
-@pytest.mark.parametrize("number", [errno.EINVAL, errno.ENOTSUP, errno.ENOSYS])
+@pytest.mark.parametrize("number", [errno.EINVAL, errno.ENOTSUP, errno.ENOSYS, errno.EBADF, errno.EPERM, errno.EACCES])
 def test_a_file_system_that_knows_no_fsync_is_said_once(monkeypatch: pytest.MonkeyPatch, number: int) -> None:
     monkeypatch.setattr(os, "fsync", failing(number))
     result = call("run", *TOY, "--out", "here")
     assert result.exit_code == 0 and store.finished(Path("here")) == [0, 1]
     assert result.stderr.count("this file system cannot put files on the disk when asked") == 1
+
+
+@pytest.mark.parametrize("number", [errno.EIO, errno.ENOSPC, errno.EDQUOT])
+def test_a_disk_that_fails_at_fsync_is_an_error(monkeypatch: pytest.MonkeyPatch, number: int) -> None:
+    monkeypatch.setattr(os, "fsync", failing(number))
+    assert os.strerror(number) in refused(8, "run", *TOY, "--out", "here")
+
+
+@pytest.mark.parametrize("number", [errno.EPERM, errno.ENOTSUP, errno.EACCES])
+def test_a_file_system_that_keeps_no_permissions_stops_nothing(monkeypatch: pytest.MonkeyPatch, number: int, tmp_path: Path) -> None:
+    monkeypatch.setattr(Path, "chmod", failing(number))
+    for name in ("a", "b"):
+        os.close(os.open(tmp_path / name, os.O_CREAT, 0o600))
+    with progress.watched_by(heard := Heard()):
+        files.as_usual(tmp_path)
+    said = f"{tmp_path}: this file system lets nobody change permissions ({os.strerror(number)}); those of new files stay as they are"
+    assert heard.lines == [said] and sorted(path.name for path in tmp_path.iterdir()) == ["a", "b"]
+
+
+def test_a_disk_that_fails_at_chmod_is_an_error(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(Path, "chmod", failing(errno.EIO))
+    os.close(os.open(tmp_path / "a", os.O_CREAT, 0o600))
+    with pytest.raises(OSError, match=os.strerror(errno.EIO)):
+        files.as_usual(tmp_path)
 
 
 def test_the_permissions_of_new_files_are_the_users(tmp_path: Path) -> None:
@@ -206,6 +242,187 @@ def test_the_permissions_of_new_files_are_the_users(tmp_path: Path) -> None:
     written = [path for folder in (Path("here"), tmp_path / "data") for path in folder.rglob("*") if path.is_file()]
     assert len(written) > 12 and any(path.suffix == ".safetensors" for path in written)
     assert {oct(stat.S_IMODE(path.stat().st_mode)) for path in written} == {"0o640"}
+
+
+@contextmanager
+def small_files() -> Iterator[None]:
+    """No file may grow beyond 100 bytes, as on a disk without room; the error is the system's own."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+@pytest.fixture(scope="module")
+def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("pictures") / "run"
+    few = ["--set", "dataset.subset=40", "--set", "judge.extractors=[]"]
+    assert call("run", "--model", "bootstrap", "--gens", "1", *few, "--out", folder).exit_code == 0
+    return folder
+
+
+@pytest.mark.parametrize("to", ["zip", "npz", "folder", "imagefolder"])
+def test_an_export_without_room_names_the_place_that_the_user_named(to: str, pictures: Path) -> None:
+    place = f"sub/x.{to}"
+    with small_files():
+        line = refused(8, "export", pictures, "--to", to, "--out", place)
+    assert line.startswith(f"{place}: {os.strerror(errno.EFBIG)}; "), line
+    assert list(Path("sub").iterdir()) == []
+
+
+@pytest.mark.parametrize("form", ["imagefolder", "npz"])
+def test_a_card_without_room_names_the_place_that_the_user_named(form: str, pictures: Path) -> None:
+    with small_files():
+        line = refused(8, "card", pictures, "--export", form, "--out", "sub/card")
+    assert line.startswith(f"sub/card: {os.strerror(errno.EFBIG)}; ") and list(Path("sub").iterdir()) == [], line
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EIO])
+def test_what_fails_in_a_block_that_fills_a_place_is_told_with_that_place(number: int, tmp_path: Path) -> None:
+    other = tmp_path / "elsewhere" / "source"
+    for way in (places.made_once, lambda place: places.placed(place, {})):
+        for named in (None, "draft", "copied"):
+            with pytest.raises(OSError) as error, way(Path("out")) as draft:
+                raise OSError(number, "x", *([] if named is None else [str(draft / "a")] if named == "draft" else [str(other), None, "b"]))
+            assert (error.value.filename, error.value.filename2) == ("out", None) and not Path("out").exists()
+        with pytest.raises(OSError) as error, way(Path("out")):
+            raise OSError(number, "x", str(other))  # which was read
+        assert error.value.filename == str(other)
+
+
+# --- in the way in a run folder
+
+
+def _points_to_mine(path: Path) -> None:
+    Path("mine").write_text("the only copy")
+    path.symlink_to(Path("mine").absolute())
+
+
+def _endless(path: Path) -> None:
+    path.symlink_to("/dev/zero")
+
+
+def _loop(path: Path) -> None:
+    path.symlink_to(path.name)
+
+
+def _dangling(path: Path) -> None:
+    path.symlink_to("nowhere")
+
+
+def _text(path: Path) -> None:
+    path.write_text("the only copy")
+
+
+def _full_folder(path: Path) -> None:
+    path.mkdir()
+    (path / "mine").write_text("the only copy")
+
+
+def _only_copy(path: Path) -> None:
+    """A folder with the names of a draft, and one more file."""
+    path.mkdir()
+    (path / "samples.npz").touch()
+    (path / "notes.txt").write_text("the only copy")
+
+
+WAYS = [
+    *(("gen_001", make) for make in (_points_to_mine, _loop, _dangling, _text, _full_folder)),
+    *(("gen_001.draft", make) for make in (_points_to_mine, _dangling, _text, _full_folder, _only_copy)),
+    *(("study.yaml.part", make) for make in (_points_to_mine, _dangling, _text, _full_folder)),
+    *(("environment.json.part", make) for make in (_points_to_mine, _text, _full_folder)),
+    *(("history.jsonl", make) for make in (_points_to_mine, _endless, _loop, _dangling, _full_folder, os.mkfifo)),
+    *((".lock", make) for make in (_points_to_mine, _dangling, _loop, _text, _full_folder, os.mkfifo)),
+    *(("reference.json", make) for make in (_dangling, _loop, _full_folder, os.mkfifo)),
+]
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("whole") / "run"
+    study.run(build(study.Study, QUICK), folder)
+    return folder
+
+
+@pytest.mark.parametrize(("name", "make"), WAYS)
+def test_what_is_in_the_way_in_a_run_folder_is_set_aside(name: str, make: Callable[[Path], None], whole: Path) -> None:
+    run = Path(shutil.copytree(whole, "here"))
+    (run / ".lock").unlink(missing_ok=True)
+    shutil.rmtree(run / "gen_001")
+    way = run / name
+    way.unlink(missing_ok=True)
+    make(way)
+    kind, inside = stat.S_IFMT(way.lstat().st_mode), way / "mine" if make is _full_folder else way / "notes.txt"
+    with progress.watched_by(heard := Heard()):
+        study.run(build(study.Study, QUICK), run)
+    aside = run / "set_aside" / f"{name}-1"
+    assert stat.S_IFMT(aside.lstat().st_mode) == kind and sum(f"{aside.relative_to(run)}" in line for line in heard.lines) == 1, heard.lines
+    if make in (_full_folder, _only_copy):
+        assert (aside / inside.name).read_text() == "the only copy"
+    elif make in (_text, _points_to_mine):
+        assert aside.read_text() == "the only copy"
+    assert (run / "gen_001/samples.npz").read_bytes() == (whole / "gen_001/samples.npz").read_bytes()
+    assert not os.path.lexists(run / f"{name}") or files.is_file(run / name) or (name == "gen_001" and files.is_folder(run / name))
+
+
+def test_what_a_killed_run_left_is_gone_and_what_is_only_named_alike_stays(whole: Path) -> None:
+    run = Path(shutil.copytree(whole, "here"))
+    text = (run / "study.yaml").read_bytes()
+    (run / "study.yaml.part").write_bytes(text[:20])
+    (run / "reference.json.part").touch()
+    for left in ("gen_001.draft", "gen_1000.draft"):
+        shutil.copytree(whole / "gen_001", run / left)
+    for mine in ("gen_mine.draft", "gen_001.old.draft", "gen_01.draft"):
+        _full_folder(run / mine)
+    with progress.watched_by(heard := Heard()):
+        study.run(build(study.Study, QUICK), run)
+    assert not heard.lines and not (run / "set_aside").exists()
+    assert not list(run.glob("*.part")) and {path.name for path in run.glob("*.draft")} == {
+        "gen_mine.draft",
+        "gen_001.old.draft",
+        "gen_01.draft",
+    }
+    assert (run / "gen_mine.draft/mine").read_text() == "the only copy"
+
+
+@pytest.mark.parametrize("make", [_text, _full_folder, _points_to_mine])
+def test_a_lock_with_something_in_it_is_somebody_elses(make: Callable[[Path], None]) -> None:
+    Path("n").mkdir()
+    make(Path("n/.lock"))
+    before = Path("n/.lock").lstat()
+    assert refused(5, "run", *TOY, "--out", "n").startswith("n: this folder holds other files, and nothing is ever overwritten")
+    assert os.path.samestat(before, Path("n/.lock").lstat()) and before.st_size == Path("n/.lock").lstat().st_size
+
+
+def test_a_line_is_never_written_through_a_link_or_into_a_pipe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for make in (_points_to_mine, _endless, _dangling, os.mkfifo, _full_folder):
+        way = tmp_path / make.__name__
+        make(way)
+        with pytest.raises(FileExistsError) as error:
+            files.append_line(way, {"a": 1})
+        assert error.value.filename == str(way)
+    assert Path("mine").read_text() == "the only copy" and not (tmp_path / "nowhere").exists()
+    monkeypatch.setattr(files, "is_file", lambda path: True)  # it became a link a moment ago
+    with pytest.raises(OSError, match=os.strerror(errno.ELOOP)):
+        files.append_line(tmp_path / _points_to_mine.__name__, {"a": 1})
+
+
+@pytest.mark.parametrize("make", [_text, _full_folder, _points_to_mine, _dangling])
+def test_what_is_at_the_place_of_a_shared_draft_is_set_aside(make: Callable[[Path], None], tmp_path: Path) -> None:
+    (tmp_path / "made").mkdir()
+    (tmp_path / "made" / "samples.npz").write_text("x")
+    shelf = Shelf(tmp_path / "shared")
+    shelf.folder.mkdir()
+    make(shelf.folder / "key.draft")
+    with progress.watched_by(heard := Heard()):
+        shelf.put("key", tmp_path / "made")
+    assert [path.name for path in (tmp_path / "shared/key").iterdir()] == ["samples.npz"]
+    assert os.path.lexists(tmp_path / "shared/set_aside/key.draft-1") and len(heard.lines) == 1
+    shutil.copytree(tmp_path / "made", shelf.folder / "other.draft")  # of a process that was killed
+    shelf.put("other", tmp_path / "made")
+    assert sorted(path.name for path in shelf.folder.iterdir()) == ["key", "other", "set_aside"]
 
 
 # --- locks

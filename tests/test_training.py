@@ -129,6 +129,7 @@ def test_progress_is_told_of_every_step() -> None:
     [
         (Machine(device="gpu"), "--device: 'gpu' is no device; use auto, cpu, cuda, cuda:N or mps"),
         (Machine(device="xpu"), "--device: this machine has no 'xpu' that torch can use; use --device cpu"),
+        (Machine(device="cpu:5"), "--device: 'cpu:5': there is but one cpu; use --device cpu"),
         (Machine(precision="half"), "--precision: 'half' is none of auto, float32, bfloat16"),
     ],
 )

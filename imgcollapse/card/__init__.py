@@ -8,8 +8,9 @@ from imgcollapse import store
 from imgcollapse.card.subject import Lineage, Subject, lineages
 from imgcollapse.card.words import data_card, model_card
 from imgcollapse.export import Export, write_image_folder
-from imgcollapse.files import tried, write_text
-from imgcollapse.places import placed
+from imgcollapse.files import write_text
+from imgcollapse.manifest import read_manifest
+from imgcollapse.places import placed, tried
 
 __all__ = ["Lineage", "Subject", "lineages", "write"]
 
@@ -33,7 +34,7 @@ def write(run: Path, generation: int | None = None, out: Path | None = None, exp
     source = store.generation_folder(run, subject.generation)
     out = out or run / "card" / source.name
     with placed(out, subject.record()) as draft:
-        _copy(source / store.MODEL, draft / store.MODEL)
+        _copy_model(source, draft)
         write_text(draft / store.MODEL / README, model_card(subject))
         (draft / DATASET).mkdir()
         if export == "npz":
@@ -44,11 +45,15 @@ def write(run: Path, generation: int | None = None, out: Path | None = None, exp
     return {**subject.summary(), "export": export, "model": str(out / store.MODEL), "dataset": str(out / DATASET)}
 
 
-def _copy(source: Path, place: Path) -> None:
-    """The files alone: the modes of a run that is read-only would close the draft to us."""
-    place.mkdir()
-    for path in sorted(source.rglob("*")):
-        if path.is_dir():
-            (place / path.relative_to(source)).mkdir()
-        else:
-            shutil.copyfile(path, place / path.relative_to(source))
+def _copy_model(source: Path, draft: Path) -> None:
+    """The generation's model, as its manifest names it: what somebody else put there may not be meant for others.
+
+    The files alone: the modes of a run that is read-only would close the draft to us.
+    """
+    (draft / store.MODEL).mkdir()
+    written = read_manifest(source)["files"]
+    for path in sorted((source / store.MODEL).rglob("*")):
+        name = path.relative_to(source).as_posix()
+        if name in written:
+            (draft / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(path, draft / name)

@@ -13,7 +13,8 @@ from imgcollapse.commands.common import checked, fetch_weights_of, machine_from,
 from imgcollapse.commands.several import read_several
 from imgcollapse.engines import ENGINES, Crew
 from imgcollapse.errors import DivergedProblem, SettingsProblem, brief
-from imgcollapse.files import to_json, tried
+from imgcollapse.files import to_json
+from imgcollapse.places import tried
 from imgcollapse.settings import assignment, build, merge, nested, read_file, read_list
 from imgcollapse.standing import Standing
 from imgcollapse.summary import Record, Run, named

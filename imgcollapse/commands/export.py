@@ -7,9 +7,8 @@ from imgcollapse import progress, samples, store, streams
 from imgcollapse.commands.common import stoppable
 from imgcollapse.errors import SettingsProblem
 from imgcollapse.export import WRITERS
-from imgcollapse.files import tried
 from imgcollapse.images import UNLABELLED
-from imgcollapse.places import made_once
+from imgcollapse.places import made_once, tried
 from imgcollapse.watch import Aloud
 
 FLAG = "--to"

@@ -10,7 +10,8 @@ from typing import Any
 from imgcollapse import ablation, progress, report, store, streams
 from imgcollapse.commands.common import stoppable
 from imgcollapse.errors import OtherStudyProblem, SettingsProblem
-from imgcollapse.files import expanded, tried
+from imgcollapse.files import expanded
+from imgcollapse.places import tried
 from imgcollapse.report import Findings
 from imgcollapse.watch import Aloud
 

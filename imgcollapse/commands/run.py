@@ -7,8 +7,8 @@ from typing import Any
 from imgcollapse import console, machine, processes, progress, report, store, streams, study, track
 from imgcollapse.commands.common import checked, fetch_weights_of, machine_from, stoppable
 from imgcollapse.errors import Problem
-from imgcollapse.files import tried
 from imgcollapse.metrics.scores import title
+from imgcollapse.places import tried
 from imgcollapse.settings import assignment, build, expand, merge, read_file, to_yaml
 from imgcollapse.study import DEFAULT_KINDS, Study
 from imgcollapse.summary import losses
@@ -20,7 +20,7 @@ def run(given: dict[str, Any], assignments: tuple[str, ...], *, dry_run: bool, a
 
     Where several processes were launched (`accelerate launch`), the first does it, and the others help it.
     """
-    with machine.use(machine_from(given)), processes.together() as first:
+    with machine.use(machine_from(given)), processes.together() as first, progress.watched_by(Aloud()):
         if first:
             _run(given, assignments, dry_run=dry_run, as_json=as_json)
 

@@ -17,10 +17,10 @@ from imgcollapse.datasets.decoder import ALPHA, Alpha
 from imgcollapse.datasets.digits import Digits
 from imgcollapse.errors import DataProblem, OtherStudyProblem, Problem, SettingsProblem
 from imgcollapse.extractors.inception import Inception
-from imgcollapse.files import first_difference, to_json, tried, write_text
+from imgcollapse.files import first_difference, to_json, write_text
 from imgcollapse.images import World
 from imgcollapse.judge import NEIGHBOURS, Judge, Ruler
-from imgcollapse.places import CURE
+from imgcollapse.places import CURE, tried, unwritable
 from imgcollapse.samples import Samples, short_names
 from imgcollapse.settings import Settings, assignment, build, merge
 
@@ -60,7 +60,7 @@ def score(paths: tuple[Path, ...], given: dict[str, Any], assignments: tuple[str
 
 def _write(place: Path, record: Record) -> Problem | None:
     """Keeps what was found; what is in the way, which is raised once it has been printed: so it is not lost."""
-    place = place.resolve()
+    named, place = place, place.resolve()
     try:
         _refuse_other(place, record)  # again: it may have taken minutes
         place.parent.mkdir(parents=True, exist_ok=True)
@@ -68,7 +68,7 @@ def _write(place: Path, record: Record) -> Problem | None:
     except OtherStudyProblem as problem:
         return problem
     except OSError as error:
-        return SettingsProblem(f"{place}: cannot be written ({error.strerror}); what was found stands above; choose another --out")
+        return unwritable(named, error, "what was found stands above; choose another --out")
     return None
 
 
@@ -167,10 +167,11 @@ def _refuse_other(place: Path, about: Record) -> None:
     """Raises OtherStudyProblem where the place holds anything but what an earlier call found for the same sets and options."""
     if not place.exists():
         return
+    about = {name: value for name, value in about.items() if name != "passed_over"}  # what lay beside decides nothing
     try:
         before = dict(json.loads(place.read_text(encoding="utf-8") if place.is_file() else ""))
         same = _unmeasured({part: before[part] for part in about})
-        if added := before.keys() - {*about, "judge"}:
+        if added := before.keys() - {*about, "judge", "passed_over"}:
             raise ValueError(f"somebody has added {', '.join(added)}")
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         raise OtherStudyProblem(f"{place}: holds something else; {CURE}") from None

@@ -29,6 +29,7 @@ SUMS = {
     META: "5ff9c542aee3614f3951f8cda6e48888",
 }  # MD5, as published
 MOST = 2**26  # bytes of one of them
+MOST_PACKED = 10**9  # bytes of the archive, and of what is in it; the published one has 170,498,071
 
 Contents = Callable[[str], tuple[str, bytes]]  # of a file by its name: where it lies, and its bytes
 
@@ -75,14 +76,29 @@ def _loaded(name: str, data: bytes, place: Path | str) -> Any:
 
 
 def _unpacked(archive: Path) -> dict[str, bytes]:
-    found: dict[str, bytes] = {}
-    with problems_at(archive, WHOLE), open_regular(archive) as opened, tarfile.open(fileobj=opened, mode="r:*") as members:
-        for member in members:
-            name = Path(member.name).name
-            if name in SUMS and member.isreg() and member.size <= MOST:
-                file = members.extractfile(member)
-                assert file is not None, member
-                found[name] = file.read()
+    with problems_at(archive, WHOLE), open_regular(archive) as opened:
+        _bounded(os.fstat(opened.fileno()).st_size)  # before any of it is read
+        with tarfile.open(fileobj=opened, mode="r:*") as members:
+            found = _members(members)
         if absent := [name for name in SUMS if name not in found]:
             raise ValueError(f"holds no {', '.join(absent)}")
+    return found
+
+
+def _bounded(size: int) -> None:
+    if size > MOST_PACKED:
+        raise ValueError(f"it has {size:,} bytes, and the published one has 170,498,071")
+
+
+def _members(archive: tarfile.TarFile) -> dict[str, bytes]:
+    """CIFAR's files in an archive by their names. Raises ValueError before more is unpacked than is in the published one many times."""
+    found: dict[str, bytes] = {}
+    for member in archive:
+        if archive.offset > MOST_PACKED:
+            raise ValueError(f"more than {MOST_PACKED:,} bytes are packed in it, and in the published one 186 million")
+        name = Path(member.name).name
+        if name in SUMS and member.isreg() and member.size <= MOST:
+            file = archive.extractfile(member)
+            assert file is not None, member
+            found[name] = file.read()
     return found
