@@ -23,8 +23,8 @@ class OneLine(click.Group):
     def main(self, *arguments: Any, **options: Any) -> Any:
         """The command line, on streams that cannot fail."""
         streams.steady()
-        progress.begin()
-        return super().main(*arguments, **options)
+        with progress.remembering():
+            return super().main(*arguments, **options)
 
     def invoke(self, ctx: click.Context) -> Any:
         """Runs the command; a traceback is shown only with --debug."""

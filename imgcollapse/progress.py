@@ -57,9 +57,14 @@ def say(line: str) -> None:
     _watcher.get().say(line)
 
 
-def begin() -> None:
-    """A command begins: what is said once has not been said yet."""
-    _said.set(set())
+@contextmanager
+def remembering() -> Iterator[None]:
+    """What is said once inside the block, by whatever watcher, is not said again there."""
+    said = _said.set(set())
+    try:
+        yield
+    finally:
+        _said.reset(said)
 
 
 def say_once(line: str, what: str | None = None) -> None:

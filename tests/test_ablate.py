@@ -405,7 +405,7 @@ def test_run_and_ablate_say_the_same_of_a_folder_with_a_mark_of_comments(tmp_pat
     common = ("--dataset", "folder:pics #1", "--model", "bootstrap", "--gens", "1", "--extractor", "pixels", "--json")
     assert call("run", *common, "--out", "run").exit_code == 0
     assert call("ablate", *common, "--seeds", "1", "--no-nulls", "--out", "grid").exit_code == 0
-    (one,) = ablation.planned(tmp_path / "grid")
+    (one,) = plan.read(tmp_path / "grid")
     worlds = [json.loads((folder / "reference.json").read_text())["data"] for folder in (tmp_path / "run", one.folder)]
     assert worlds[0] == worlds[1] and worlds[0]["name"] == "folder-pics #1"
 

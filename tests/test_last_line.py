@@ -431,6 +431,8 @@ class Choices:
         for extractor, about in record["judge"]["extractors"].items():
             about["floor"] = {key: value for name in names for key, value in self.rulers[name]["extractors"][extractor]["floor"].items()}
         write_sealed(place / store.REFERENCE, record)
+        begun = {"study": store.study_digest(read_file(place / store.STUDY)), "sessions": store.sessions(place)}
+        write_sealed(place / store.ENVIRONMENT, begun)
         for generation in range(self.study.gens):
             scores = json.loads(to_json({**self.empty, "generation": generation}))
             for extractor, judged in scores["extractors"].items():

@@ -130,7 +130,7 @@ def test_scores_that_are_no_numbers_are_refused_with_their_place(tmp_path: Path)
     with pytest.raises(DataProblem) as caught:
         summary.rows([run])
     folder = run.folder / "gen_001"
-    assert str(caught.value) == f"{folder / 'scores.json'}: fd is nan, its floor 2.0; move {folder} elsewhere and run again"
+    assert str(caught.value) == f"{folder / 'scores.json'}: fd is nan, its floor 2.0, which is no result; {store.MENDS}"
 
 
 def test_the_csv_reads_back_as_the_same_numbers(tmp_path: Path) -> None:

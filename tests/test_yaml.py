@@ -151,7 +151,10 @@ def test_a_file_may_have_a_mark_at_its_head_and_line_ends_of_windows(tmp_path: P
     (tmp_path / "b.yaml").write_bytes(b"gens: 1\r\n\r\ngens: 2\r\n")
     with pytest.raises(SettingsProblem, match=r"b\.yaml:3: 'gens' is given twice, first in line 1; "):
         read_file(tmp_path / "b.yaml")
-    with pytest.raises(SettingsProblem, match=r"^/dev/zero:1: holds more than 1,000,000 characters"):
+    (tmp_path / "c.yaml").write_bytes(b"#" * 1_000_001)
+    with pytest.raises(SettingsProblem, match=r"c\.yaml:1: holds more than 1,000,000 characters"):
+        read_file(tmp_path / "c.yaml")
+    with pytest.raises(SettingsProblem, match=r"^/dev/zero: cannot be read \(it is a device, a pipe or a socket, and only regular "):
         read_file(Path("/dev/zero"))
 
 
