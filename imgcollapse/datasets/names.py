@@ -14,7 +14,7 @@ SYSTEM_FOLDERS = {
     *("system volume information", "$recycle.bin", "recycler", "recycled", "_vti_cnf", "wpsystem"),  # Windows
     *("@eadir", "@tmp", "@recycle", "#recycle", "#snapshot", "@recently-snapshot"),  # Synology, QNAP
     *("lost+found", "lost.dir", "__pycache__", "cvs", "rcs", "_notes"),
-    *("thumb", "thumbs", "thumbnail", "thumbnails", "_thumb", "_thumbs", "_thumbnails"),  # smaller copies of the pictures beside them
+    *("thumbs", "thumbnail", "thumbnails", "_thumb", "_thumbs", "_thumbnails"),  # smaller copies of pictures; "thumb" may be a class
 }
 SYSTEM_FILES = {"thumbs.db", "ehthumbs.db", "ehthumbs_vista.db", "desktop.ini", "icon\r"}
 PARTS = ({"train", "training"}, {"test", "testing", "val", "valid", "validation"})  # folders of a set that has been split
