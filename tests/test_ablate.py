@@ -552,7 +552,7 @@ def test_the_worker_command_carries_one_run_out_and_can_be_repeated(tmp_path: Pa
         assert done.returncode == 0, done.stderr
     assert outcome(tmp_path / "out") == before
     nothing = call("worker", "nowhere")
-    assert nothing.exit_code == 3 and "nowhere: is no run of an ablation (worker.json is missing or damaged)" in nothing.stderr
+    assert nothing.exit_code == 3 and "nowhere: is no run of an ablation (worker.json is missing)" in nothing.stderr
 
 
 def test_status_tells_a_single_run_too(tmp_path: Path) -> None:

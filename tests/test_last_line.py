@@ -509,8 +509,9 @@ def test_every_choice_of_metrics_has_all_that_lies_beside_a_page(
 ) -> None:
     place = choices[world].with_metrics(names, tmp_path / "run")
     shown_of(place, names)
-    made = report.beside(report.read([place]), place)
-    assert place / "report.md" in made
+    found, page = report.read([place]), place / report.PAGE
+    report.write(found, page, aside=True)
+    assert place / "report_files" / "report.md" in report.beside(found, page)
     write_cards(place, out=tmp_path / "card")
     done("score", place, "--against", "digits", "--set", f"judge.metrics=[{','.join(names)}]", *QUICK[2:6]) if world == "pictures" else None
 
