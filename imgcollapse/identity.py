@@ -6,10 +6,9 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from imgcollapse import files, progress
 from imgcollapse.errors import DataProblem, OtherStudyProblem
-from imgcollapse.files import first_difference, is_empty, to_json, write_text
-from imgcollapse.store import ENVIRONMENT, OWN, STUDY, made_by, parsed, readable, study_digest
+from imgcollapse.files import first_difference, to_json, write_text
+from imgcollapse.store import OWN, STUDY, begun, made_by, make_way, parsed, readable, study_digest
 
 
 def same_study(run: Path, study: str) -> None:
@@ -28,16 +27,8 @@ def same_study(run: Path, study: str) -> None:
     if not damaged:
         return
     if os.path.lexists(run / STUDY):
-        why = "is empty" if is_empty(run / STUDY) else "is damaged"
-        aside = files.set_aside(run / STUDY)
-        progress.say(f"{run / STUDY}: {why}; made anew (the old one is kept as {aside.relative_to(run)})")
+        make_way(run / STUDY)
     write_text(run / STUDY, study)
-
-
-def begun(run: Path) -> str | None:
-    """The digest of the study with which the run was begun, by its own record; None where that is not known."""
-    found = (readable(run / ENVIRONMENT, quiet=True) or {}).get("study")
-    return None if found is None else str(found)
 
 
 def _fitting(run: Path, study: dict[str, Any]) -> None:

@@ -15,7 +15,7 @@ from PIL import Image
 from imgcollapse import files, history, ledger, leftovers, locks, manifest, progress
 from imgcollapse.errors import OtherStudyProblem, placed_at
 from imgcollapse.files import append_line, digest, digest_of, first_difference, sync, to_json, write_text
-from imgcollapse.identity import begun, same_study
+from imgcollapse.identity import same_study
 from imgcollapse.images import ImageSet
 from imgcollapse.manifest import MANIFEST, damage
 from imgcollapse.npz import read_images, write_images
@@ -32,6 +32,7 @@ from imgcollapse.store import (
     SAMPLES,
     SCORES,
     STUDY,
+    begun,
     generation_folder,
     made_by,
     parsed,
@@ -69,7 +70,7 @@ class Kept:
     def __init__(self, run: Path, shared: Path | None = None) -> None:
         self.run = run
         self.shelf = Shelf(shared) if shared else None
-        self._recipe: dict[str, Any] = {}
+        self._made_by: dict[str, Any] = {}  # of the generation whose turn it is
 
     @contextmanager
     def turn(self, generation: int, recipe: dict[str, Any]) -> Iterator[bool]:
@@ -78,7 +79,7 @@ class Kept:
         `recipe` is all that decides the generation (JSON-ready; `provenance` among it): where another run that shares the same folder
         made one by the same recipe, that one is linked.
         """
-        self._recipe = recipe
+        self._made_by = self._made_from(recipe)
         if self._has(generation):
             yield False
             return
@@ -89,7 +90,7 @@ class Kept:
             return
         key, place = digest(recipe), generation_folder(self.run, generation)
         with self.shelf.turn(key, f"generation {generation}"):
-            if self.shelf.lend(key, place, self._made_by()):
+            if self.shelf.lend(key, place, self._made_by):
                 self._note(generation, "shared", began, key)
                 yield False
                 return
@@ -103,7 +104,7 @@ class Kept:
         folder = generation_folder(self.run, generation)
         if not folder.exists():
             return False
-        wrong = damage(folder) or unlike(made_by(folder), self._made_by())
+        wrong = damage(folder) or unlike(made_by(folder), self._made_by)
         if wrong is None:
             if history.manifests(self.run).get(generation) != digest_of(folder / MANIFEST):
                 self._note(generation, "kept", time.monotonic())
@@ -112,9 +113,9 @@ class Kept:
         progress.say(f"{folder.name}: {wrong}; made again (the old folder is kept as {aside.relative_to(self.run)})")
         return False
 
-    def _made_by(self) -> dict[str, Any]:
-        """What makes the generation whose turn it is: settings, and digests of the reference, the training set and the samples in it."""
-        recipe = json.loads(to_json(self._recipe))
+    def _made_from(self, recipe: dict[str, Any]) -> dict[str, Any]:
+        """What makes a generation, in short: settings, and digests of the reference, the training set and the samples in it."""
+        recipe = json.loads(to_json(recipe))
         provenance, reference = recipe.pop("provenance"), recipe.pop("reference")
         origins = [int(name.split()[-1]) for name in provenance["made_of"] if name != "real"]
         parents = {str(origin): samples_digest(generation_folder(self.run, origin)) for origin in origins}
@@ -148,7 +149,7 @@ class Kept:
                 grid.save(draft / GRID, optimize=True)
                 save_model(draft / MODEL)
                 files.as_usual(draft)
-                manifest.write_manifest(draft, self._made_by())
+                manifest.write_manifest(draft, self._made_by)
                 draft.rename(place)
                 sync(self.run)
         except BaseException:

@@ -114,9 +114,21 @@ def _misled(run: Path, generation: int) -> str | None:
 
 def changed(run: Path) -> str | None:
     """What has been changed in a run's settings since it was begun, in words."""
-    begun = (readable(run / ENVIRONMENT, quiet=True) or {}).get("study")
-    same = begun is None or begun == study_digest(read_file(run / STUDY))
+    return _changed(run, (stamp(run / ENVIRONMENT), stamp(run / STUDY)))
+
+
+@cache
+def _changed(run: Path, stamps: tuple[tuple[int, int], ...]) -> str | None:
+    """The same; it is asked for every generation, and the files are read once."""
+    known = begun(run)
+    same = known is None or known == study_digest(read_file(run / STUDY))
     return None if same else f"{STUDY} has been changed since the run was begun"
+
+
+def begun(run: Path) -> str | None:
+    """The digest of the study with which the run was begun, by its own record; None where that is not known."""
+    found = (readable(run / ENVIRONMENT, quiet=True) or {}).get("study")
+    return None if found is None else str(found)
 
 
 def study_digest(study: dict[str, Any]) -> str:
@@ -197,10 +209,19 @@ def readable(path: Path, quiet: bool = False) -> dict[str, Any] | None:
     try:
         return read_file(path) if path.suffix == ".yaml" else records.read_sealed(path)
     except (DataProblem, SettingsProblem):
-        why = "is empty" if files.is_empty(path) else "is damaged"
+        pass
     if quiet:
-        progress.say_once(f"{path}: {why} and left out ({MENDS})")
-        return None
-    aside = files.set_aside(path)
-    progress.say(f"{path}: {why}; made anew (the old one is kept as {aside.relative_to(path.parent)})")
+        progress.say_once(f"{path}: {_wrong(path)} and left out ({MENDS})")
+    else:
+        make_way(path)
     return None
+
+
+def make_way(path: Path) -> None:
+    """Sets aside a record that cannot be read, and says that it is made anew."""
+    wrong, aside = _wrong(path), files.set_aside(path)
+    progress.say(f"{path}: {wrong}; made anew (the old one is kept as {aside.relative_to(path.parent)})")
+
+
+def _wrong(path: Path) -> str:
+    return "is empty" if files.is_empty(path) else "is damaged"

@@ -55,8 +55,7 @@ def ablate(given: dict[str, Any], assignments: tuple[str, ...], axes: tuple[str,
         resolved = plan.resolve(chosen, folder)
         with plan.alone(folder):
             runs = plan.make(chosen, resolved, folder, bench)
-            made, record, stopped = _carried_out(chosen, runs, folder, crew, given)
-    after = standing.standings(runs, checked=True)
+            after, made, record, stopped = _carried_out(chosen, runs, folder, crew, given)
     if stopped:
         streams.err(f"stopped; what is finished is kept in {folder}. To go on, run the same command again.")
         sys.exit(stopped[0])
@@ -70,8 +69,8 @@ def ablate(given: dict[str, Any], assignments: tuple[str, ...], axes: tuple[str,
 
 def _carried_out(
     chosen: Ablation, runs: Sequence[Run], folder: Path, crew: Crew, given: dict[str, Any]
-) -> tuple[list[Path], Record, list[int]]:
-    """Carries out what is not done, and sums up what is there: the files, the summary, and the exit code where it was stopped."""
+) -> tuple[list[Standing], list[Path], Record, list[int]]:
+    """Carries out what is not done, and sums up what is there: standings, files, summary, and the exit code where it was stopped."""
     before = standing.standings(runs, checked=True)
     todo = [one.run for one in before if one.state != "done" and not (_diverged(one) and not given["retry"])]
     asked, there = sum(one.run.study.gens for one in before), sum(one.done for one in before)
@@ -85,7 +84,8 @@ def _carried_out(
 
         ENGINES[given["engine"]](plan.in_order(todo), crew, news)
     watch.end()
-    return *finish(folder, chosen, runs, standing.standings(runs, checked=True), given["interval"]), stopped
+    after = standing.standings(runs, checked=True)
+    return after, *finish(folder, chosen, runs, after, given["interval"]), stopped
 
 
 def ablation_from(given: dict[str, Any], assignments: Sequence[str], axes: Sequence[str]) -> Ablation:
