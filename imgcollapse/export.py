@@ -1,4 +1,4 @@
-"""Files and folders for others to use: samples in the layouts of other programs, safe names, places that are filled whole or not at all."""
+"""Files and folders for others to use: samples in the layouts of other programs, under safe names."""
 
 import io
 import json

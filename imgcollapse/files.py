@@ -125,10 +125,15 @@ def _change_mode(path: Path, mode: int) -> None:
     try:
         path.chmod(mode)
     except OSError as error:
-        if error.errno not in UNKNOWN:
-            raise
-        line = f"{path.parent}: this file system lets nobody change permissions ({error.strerror}); those of new files stay as they are"
-        progress.say_once(line, f"chmod {path.stat().st_dev}")
+        wrong = f"lets nobody change permissions ({error.strerror}); those of new files stay as they are"
+        _bear(error, f"{path.parent}: this file system {wrong}", f"chmod {path.stat().st_dev}")
+
+
+def _bear(error: OSError, line: str, what: str) -> None:
+    """Says once what a file system does not do; raises the error where it means something else."""
+    if error.errno not in UNKNOWN:
+        raise error
+    progress.say_once(line, what)
 
 
 def set_aside(path: Path, folder: Path | None = None) -> Path:
@@ -199,10 +204,8 @@ def _put_on_disk(descriptor: int, path: Path) -> None:
     try:
         os.fsync(descriptor)
     except OSError as error:
-        if error.errno not in UNKNOWN:
-            raise
-        line = f"{path.parent}: this file system cannot put files on the disk when asked; a power cut may damage the newest"
-        progress.say_once(line, f"fsync {os.fstat(descriptor).st_dev}")
+        wrong = "cannot put files on the disk when asked; a power cut may damage the newest"
+        _bear(error, f"{path.parent}: this file system {wrong}", f"fsync {os.fstat(descriptor).st_dev}")
 
 
 def open_regular(path: Path) -> BinaryIO:

@@ -36,6 +36,7 @@ from imgcollapse.summary import headline, rows, summarise, table_lines
 from imgcollapse.track.tracker import scalars
 
 QUICK = ["--model", "bootstrap", "--extractor", "pixels", "--set", "dataset.subset=60", "--gens", "2"]
+AGAINST = ["--against", "digits", "--set", "dataset.subset=60", "--extractor", "pixels", "--n", "50"]
 POINTS = ["--dataset", "grid25", "--model", "bootstrap", "--set", "dataset.size=100", "--gens", "2"]
 ROOT = Path(cli.__file__).parent.parent
 
@@ -125,21 +126,7 @@ def test_a_pipe_that_does_not_block_and_is_full_gets_all_of_it() -> None:
 def test_every_console_can_show_it(charset: str, chain: Path) -> None:
     for arguments in (["list"], ["list", "frechet_infinity"], ["status", chain], ["doctor"]):
         done(*arguments, charset=charset)
-    out = done(
-        "score",
-        chain,
-        "--against",
-        "digits",
-        "--set",
-        "dataset.subset=60",
-        "--extractor",
-        "pixels",
-        "--n",
-        "50",
-        "--out",
-        "s.json",
-        charset=charset,
-    )
+    out = done("score", chain, *AGAINST, "--out", "s.json", charset=charset)
     assert Path("s.json").is_file() and "floor (real)" in out.stdout
     head = next(line for line in out.stdout.splitlines() if "floor (real)" in line)
     assert head[0] == ("┃" if charset == "utf-8" else "|"), "boxes of letters that the console has"
@@ -164,20 +151,7 @@ def test_a_record_with_bytes_that_are_no_text_is_written_and_read_back(tmp_path:
 def test_a_set_with_a_path_that_is_no_text_is_scored(chain: Path, tmp_path: Path) -> None:
     place = tmp_path / os.fsdecode(b"lat\xe9n")
     shutil.copytree(chain, place)
-    arguments = [
-        "score",
-        place,
-        "--against",
-        "digits",
-        "--set",
-        "dataset.subset=60",
-        "--extractor",
-        "pixels",
-        "--n",
-        "50",
-        "--out",
-        "s.json",
-    ]
+    arguments = ["score", place, *AGAINST, "--out", "s.json"]
     assert "lat\\xe9n" in done(*arguments).stdout
     (one,) = read_json(Path("s.json"))["samples"].values()
     assert one["path"] == str(place), "the very path"
@@ -323,7 +297,7 @@ def test_what_cannot_be_written_after_all_is_printed(more: list[str], chain: Pat
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("imgcollapse.commands.score.write_text", full)
-    result = call("score", chain, "--against", "digits", "--set", "dataset.subset=60", "--extractor", "pixels", "--n", "50", *more)
+    result = call("score", chain, *AGAINST, *more)
     assert result.exit_code == 8 and "floor" in result.stdout, result.output
     line = result.stderr.splitlines()[-1]
     assert re.match(r"imgcollapse: scores/digits-\w{6}\.json: No space left on device; make room there, or ", line), line

@@ -17,7 +17,7 @@ from imgcollapse.datasets.decoder import ALPHA, Alpha
 from imgcollapse.datasets.digits import Digits
 from imgcollapse.errors import DataProblem, OtherStudyProblem, Problem, SettingsProblem
 from imgcollapse.extractors.inception import Inception
-from imgcollapse.files import first_difference, to_json, write_text
+from imgcollapse.files import bytes_of, first_difference, to_json, write_text
 from imgcollapse.images import World
 from imgcollapse.judge import NEIGHBOURS, Judge, Ruler
 from imgcollapse.places import CURE, tried, unwritable
@@ -113,7 +113,7 @@ def scored(chosen: Scoring, paths: Sequence[Path], learned_from: Path | None, ou
         "samples": {name: one.record() for name, one in sets.items()},
     }
     about = json.loads(to_json(about))
-    digest = sha256(to_json(about).encode(errors="backslashreplace")).hexdigest()[:6]
+    digest = sha256(bytes_of(to_json(about))).hexdigest()[:6]
     place = out or Path("scores") / f"{world.name}-{digest}.json"
     _refuse_other(place, about)
     ruler = judge.open(world)

@@ -5,6 +5,8 @@ import unicodedata
 from collections.abc import Iterable, Mapping
 from pathlib import PurePath
 
+from imgcollapse.files import bytes_of
+
 SUFFIXES = (
     *(".png", ".jpg", ".jpeg", ".apng", ".jpe", ".jif", ".jfif", ".bmp", ".dib", ".webp", ".gif"),
     *(".tif", ".tiff", ".ppm", ".pgm", ".pbm", ".pnm"),
@@ -44,7 +46,7 @@ def passed_over_folder(name: str) -> str | None:
 
 def text(name: str) -> str:
     """The name as text for records: bytes of a file name that are no text stand as `\\udce9`."""
-    return name.encode(errors="backslashreplace").decode()
+    return bytes_of(name).decode()
 
 
 def shown(name: str) -> str:

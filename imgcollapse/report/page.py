@@ -131,7 +131,7 @@ def _render(findings: Findings, size: tuple[int, int, int], keep: Keep, live: bo
         "base-uri 'none'; form-action 'none'"
     )
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    html = environment.from_string(template).render(
+    return environment.from_string(template).render(
         version=__version__,
         policy=policy,
         reload=RELOAD if live else None,
@@ -162,7 +162,6 @@ def _render(findings: Findings, size: tuple[int, int, int], keep: Keep, live: bo
         settings=settings(findings),
         data=_embedded({"tables": records, "reload": RELOAD if live else 0}),
     )
-    return html.encode(errors="backslashreplace").decode()  # bytes of a file name that are no text
 
 
 def _pictures(findings: Findings, size: tuple[int, int, int], keep: Keep) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
