@@ -36,6 +36,11 @@ def finished(run: Path) -> list[int]:
     """The generations that are there, in order. Raises DataProblem where the folder is no run."""
     if not (run / STUDY).is_file():
         raise DataProblem(f"{run}: is no run folder ({STUDY} is missing); name a folder that `imgcollapse run` made")
+    return numbers(run)
+
+
+def numbers(run: Path) -> list[int]:
+    """The generations that lie in a folder, whatever else is there or is lacking, in order."""
     names = (GENERATION.fullmatch(path.parent.name) for path in run.glob("gen_[0-9]*/" + MANIFEST))
     return sorted(int(name[1]) for name in names if name)
 

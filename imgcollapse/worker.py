@@ -54,12 +54,12 @@ def lay_out(run: Path, chosen: Study, bench: Bench) -> None:
     """Makes the run folder with its orders, or checks that the one that is there has the same ones. `chosen` has every choice made."""
     text, orders = to_yaml(chosen), asdict(bench)
     run.mkdir(parents=True, exist_ok=True)
-    if not (run / WORKER).exists() and (run / store.STUDY).exists() and store.finished(run):
+    if not (run / WORKER).exists() and (run / store.STUDY).exists() and store.numbers(run):
         raise OtherStudyProblem(f"{run}: is a run that no ablation made; choose another --out")
     files.sweep(run)
     if (before := store.readable(run / WORKER)) is not None:
         for name in ("threads", "device", "precision"):  # what may decide the numbers
-            if store.finished(run) and before.get(name) != orders[name]:
+            if store.numbers(run) and before.get(name) != orders[name]:
                 raise OtherStudyProblem(
                     f"{run}: was begun with --{name} {before.get(name)}, now {orders[name]}; "
                     f"add --{name} {before.get(name)}, or choose another --out"

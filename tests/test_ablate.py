@@ -149,6 +149,19 @@ def test_running_it_again_does_what_is_missing_only(tmp_path: Path) -> None:
     assert [line["how"] for line in history.lines(run.folder)] == ["shared"] * 3 + ["made"] * 2
 
 
+def test_a_run_that_has_lost_its_study_gets_it_back(tmp_path: Path) -> None:
+    small = {**GRID, "seeds": 1, "nulls": False, "arms": {"replace": ARMS["replace"]}}
+    assert ablate(small, "out").exit_code == 0
+    before, (run,) = times(tmp_path / "out"), plan.read(tmp_path / "out")
+    study = (run.folder / store.STUDY).read_bytes()
+    (run.folder / store.STUDY).unlink()
+    other = ablate(small, "out", "--threads", "2")  # its generations are there all the same, and were made by other threads
+    assert other.exit_code == 5 and "was begun with --threads 1, now 2; add --threads 1" in other.stderr, other.output
+    again = ablate(small, "out")
+    assert again.exit_code == 0 and "3 generations are there" in again.stderr, again.output
+    assert (run.folder / store.STUDY).read_bytes() == study and times(tmp_path / "out") == before
+
+
 def test_flags_alone_make_an_ablation() -> None:
     result = call(
         *("ablate", "--dataset", "gaussian", "--model", "gaussian", "--gens", "2", "--real-fraction", "0,0.5,1", "--seeds", "2"),
