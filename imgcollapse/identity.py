@@ -1,13 +1,13 @@
 """Does a run folder belong to a study? By its own records and by what made its generations, not by its name or place."""
 
-import json
 import os
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from imgcollapse.errors import DataProblem, OtherStudyProblem
-from imgcollapse.files import first_difference, to_json, write_text
+from imgcollapse.files import first_difference, write_text
+from imgcollapse.records import plain
 from imgcollapse.store import OWN, STUDY, begun, made_by, make_way, parsed, readable, study_digest
 
 
@@ -40,7 +40,7 @@ def _fitting(run: Path, study: dict[str, Any]) -> None:
     if None in there:
         older = "holds generations of an older version of imgcollapse, which kept no word of what made them"
         raise OtherStudyProblem(f"{run}: {older}; choose another --out")
-    wanted = json.loads(to_json({name: study[name] for name in OWN if name in study}))
+    wanted = plain({name: study[name] for name in OWN if name in study})
     known = [{name: made.get(name) for name in wanted} for made in there if made]
     if known and wanted not in known:
         said = first_difference(known[0], wanted)

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from imgcollapse.errors import DataProblem
-from imgcollapse.files import digest, digest_of, sync, to_json, write_text
-from imgcollapse.records import read_json
+from imgcollapse.files import digest, digest_of, sync
+from imgcollapse.records import read_json, write_sealed
 
 MANIFEST = "MANIFEST.json"
 
@@ -16,7 +16,7 @@ def write_manifest(folder: Path, made_by: dict[str, Any] | None = None) -> None:
     """Names every file in the folder with its size and SHA-256, and what made them; then asks the system to put all of it on the disk."""
     files = {path.relative_to(folder).as_posix(): _entry(path) for path in sorted(folder.rglob("*")) if path.is_file()}
     record = {"written": datetime.now(UTC).isoformat(timespec="seconds"), "made_by": made_by, "files": files}
-    write_text(folder / MANIFEST, to_json({**record, "sha256": digest(record)}))
+    write_sealed(folder / MANIFEST, record)
     for path in (*folder.rglob("*"), folder):
         sync(path)
 

@@ -40,9 +40,15 @@ def read_json(path: Path) -> dict[str, Any]:
     return record
 
 
+def plain(record: dict[str, Any]) -> dict[str, Any]:
+    """The record as it is read back: tuples as lists, keys as text."""
+    read: dict[str, Any] = json.loads(to_json(record))
+    return read
+
+
 def write_sealed(path: Path, record: dict[str, Any]) -> None:
     """Writes a record with the SHA-256 of all that is in it, by which `read_sealed` tells whether it has changed."""
-    record = json.loads(to_json(record))
+    record = plain(record)
     write_text(path, to_json({**record, "sha256": digest(record)}))
 
 

@@ -1,6 +1,5 @@
 """Writing a run folder: closed to other writers, a generation there whole or not at all, and nothing in it trusted by its place alone."""
 
-import json
 import os
 import shutil
 import time
@@ -19,7 +18,7 @@ from imgcollapse.identity import same_study
 from imgcollapse.images import ImageSet
 from imgcollapse.manifest import MANIFEST, damage
 from imgcollapse.npz import read_images, write_images
-from imgcollapse.records import write_sealed
+from imgcollapse.records import plain, write_sealed
 from imgcollapse.settings import read_file
 from imgcollapse.shelf import Shelf
 from imgcollapse.store import (
@@ -115,7 +114,7 @@ class Kept:
 
     def _made_from(self, recipe: dict[str, Any]) -> dict[str, Any]:
         """What makes a generation, in short: settings, and digests of the reference, the training set and the samples in it."""
-        recipe = json.loads(to_json(recipe))
+        recipe = plain(recipe)
         provenance, reference = recipe.pop("provenance"), recipe.pop("reference")
         origins = [int(name.split()[-1]) for name in provenance["made_of"] if name != "real"]
         parents = {str(origin): samples_digest(generation_folder(self.run, origin)) for origin in origins}
@@ -162,7 +161,7 @@ class Kept:
         What there is in `beside` is written with it, and may be another later.
         """
         path = self.run / name
-        before, now = readable(path), json.loads(to_json(record))
+        before, now = readable(path), plain(record)
         if before is None:
             write_sealed(path, {**record, **{key: value for key, value in beside.items() if value}})
         elif (before := {key: value for key, value in before.items() if key not in beside}) != now:

@@ -50,12 +50,22 @@ def _run(given: dict[str, Any], assignments: tuple[str, ...], *, dry_run: bool, 
 
         study.run(chosen, folder, landed)
     if stopped:
-        done = sum(generation < chosen.gens for generation in store.finished(folder)) if (folder / store.STUDY).exists() else 0
-        if done:
-            _draw(folder)
-        kept = f"{done} of {chosen.gens} generations are finished and kept in {folder}"
-        streams.err(f"stopped; {kept}. To go on, run the same command again.")
+        _end_early(chosen, folder)
         sys.exit(stopped[0])
+    _end(folder, as_json)
+
+
+def _end_early(chosen: Study, folder: Path) -> None:
+    """Shows what there is of a run that was stopped, and says how much that is."""
+    done = sum(generation < chosen.gens for generation in store.finished(folder)) if (folder / store.STUDY).exists() else 0
+    if done:
+        _draw(folder)
+    kept = f"{done} of {chosen.gens} generations are finished and kept in {folder}"
+    streams.err(f"stopped; {kept}. To go on, run the same command again.")
+
+
+def _end(folder: Path, as_json: bool) -> None:
+    """Draws the run, and prints its scores."""
     pictures, page = _draw(folder)
     scores = store.scores(folder)
     lost = losses(scores)

@@ -21,6 +21,7 @@ from imgcollapse.files import bytes_of, first_difference, to_json, write_text
 from imgcollapse.images import World
 from imgcollapse.judge import NEIGHBOURS, Judge, Ruler
 from imgcollapse.places import CURE, tried, unwritable
+from imgcollapse.records import plain
 from imgcollapse.samples import Samples, short_names
 from imgcollapse.settings import Settings, assignment, build, merge
 
@@ -112,7 +113,7 @@ def scored(chosen: Scoring, paths: Sequence[Path], learned_from: Path | None, ou
         "learned_from": None if learned is None else learned.record(),
         "samples": {name: one.record() for name, one in sets.items()},
     }
-    about = json.loads(to_json(about))
+    about = plain(about)
     digest = sha256(bytes_of(to_json(about))).hexdigest()[:6]
     place = out or Path("scores") / f"{world.name}-{digest}.json"
     _refuse_other(place, about)

@@ -8,6 +8,7 @@ from typing import Any
 from imgcollapse import grids, ledger, lettering, store
 from imgcollapse.metrics.scores import SCORES, title
 from imgcollapse.report import panels
+from imgcollapse.report.findings import there
 from imgcollapse.report.mosaic import mosaic
 from imgcollapse.report.style import GREY, PAPER, figure, png, tidy
 from imgcollapse.summary import Record, Run
@@ -77,18 +78,18 @@ def _forest(summary: Record) -> bytes | None:
 
 def _grids(runs: Sequence[Run]) -> bytes | None:
     """Arm by generation: in every cell the same places of noise, so that what changes is what the arm has forgotten."""
-    arms = {run.arm: run for run in reversed(runs) if run.null is None and run.seed == runs[0].seed and _there(run)}
+    arms = {run.arm: run for run in reversed(runs) if run.null is None and run.seed == runs[0].seed and there(run)}
     arms = dict(reversed(arms.items()))
     if not arms:
         return None
-    last = max(max(_there(run)) for run in arms.values())
+    last = max(max(there(run)) for run in arms.values())
     chosen = sorted({round(last * part / (SHOWN - 1)) for part in range(SHOWN)})
     cells = {}
     names = list(dict.fromkeys(run.arm for run in runs))
     drawn = dict(zip(names, lettering.drawn(names), strict=True))
     arms = {drawn[arm]: run for arm, run in arms.items()}
     for arm, run in arms.items():
-        for generation in set(chosen) & set(_there(run)):
+        for generation in set(chosen) & set(there(run)):
             latents = store.read_images(store.generation_folder(run.folder, generation) / store.LATENTS)
             if latents.are_points:
                 return None
@@ -102,10 +103,6 @@ def _grids(runs: Sequence[Run]) -> bytes | None:
         {(arm, f"generation {generation}"): cell for (arm, generation), cell in cells.items()},
     )
     return grids.png(page)
-
-
-def _there(run: Run) -> list[int]:
-    return store.sound(run.folder) if (run.folder / store.STUDY).is_file() else []
 
 
 def _extractor(summary: Record) -> str:
