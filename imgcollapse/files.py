@@ -16,6 +16,7 @@ from imgcollapse import locks, progress
 from imgcollapse.errors import SettingsProblem, brief, placed_at
 
 ASIDE = "set_aside"  # in a folder: what stood in the way, or was damaged
+NOT_THERE = (errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ELOOP)  # what the system says of what is no file; all else it refuses
 UNKNOWN = (errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EBADF, errno.EPERM, errno.EACCES)
 """What file systems answer that put nothing on the disk when asked, or keep no permissions (exFAT, CIFS, FUSE)."""
 PART = re.compile(r"\.imgcollapse-[0-9a-f]{16}\.part")  # a file on its way to its place

@@ -9,8 +9,8 @@ from typing import Any
 
 from imgcollapse import progress
 from imgcollapse.errors import placed_at
-from imgcollapse.files import read_regular, stamp
-from imgcollapse.records import MOST, NOT_THERE
+from imgcollapse.files import NOT_THERE, read_regular, stamp
+from imgcollapse.records import MOST
 
 HISTORY = "history.jsonl"
 

@@ -1,15 +1,13 @@
 """Records of a run, an ablation or a generation: read whole or not at all, and never from what is no file."""
 
-import errno
 import json
 from pathlib import Path
 from typing import Any
 
 from imgcollapse.errors import DataProblem, placed_at
-from imgcollapse.files import digest, read_regular, to_json, write_text
+from imgcollapse.files import NOT_THERE, digest, read_regular, to_json, write_text
 
 MOST = 2**28  # bytes of a record
-NOT_THERE = (errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ELOOP)  # what the system says of what is no file; all else it refuses
 AGAIN = "run the same run or ablation again, which makes it anew"
 
 

@@ -10,8 +10,7 @@ from typing import Annotated, Any, BinaryIO, TypeVar, Union, get_args, get_origi
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from imgcollapse.errors import SettingsProblem, brief, placed_at
-from imgcollapse.files import open_regular
-from imgcollapse.records import NOT_THERE
+from imgcollapse.files import NOT_THERE, open_regular
 from imgcollapse.yaml12 import DEEPEST, MOST, NUMBER, YamlProblem, dump, load
 
 
