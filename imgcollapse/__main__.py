@@ -1,5 +1,5 @@
 """`python -m imgcollapse`."""
 
-from imgcollapse.cli import main
+from imgcollapse.cli.main import main
 
 main(prog_name="imgcollapse")

@@ -6,7 +6,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from imgcollapse.streams import JOINERS
+from imgcollapse.machine.streams import JOINERS
 
 
 def font(size: int, *texts: str) -> Any:

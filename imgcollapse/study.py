@@ -7,17 +7,19 @@ from typing import Any
 
 from pydantic import Field, NonNegativeInt, PositiveInt
 
-from imgcollapse import datasets, environment, grids, processes, run_folder, store
+from imgcollapse import datasets, grids, store
 from imgcollapse.datasets import AnyDataset
 from imgcollapse.datasets.digits import Digits
 from imgcollapse.errors import SettingsProblem
 from imgcollapse.images import Choosy, World, made_of, provenance
-from imgcollapse.judge import Judge
+from imgcollapse.judge.judge import Judge
+from imgcollapse.machine import environment, processes
 from imgcollapse.models import AnyModel
 from imgcollapse.models.ddpm import DDPM
 from imgcollapse.regimes import AnyRegime, Real, Replace
 from imgcollapse.seeds import derive
 from imgcollapse.settings import Settings, to_yaml
+from imgcollapse.store import run_folder
 
 Landed = Callable[[int, dict[str, Any]], None]
 

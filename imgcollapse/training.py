@@ -8,8 +8,9 @@ from accelerate import Accelerator
 from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt
 from torch import Generator, Tensor, nn
 
-from imgcollapse import machine, processes, progress, seeds
+from imgcollapse import progress, seeds
 from imgcollapse.errors import DivergedProblem
+from imgcollapse.machine import machine, processes
 from imgcollapse.settings import Settings
 
 CHECK_EVERY = 25  # steps between looks at the loss: a look makes a GPU wait

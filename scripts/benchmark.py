@@ -24,12 +24,13 @@ from typing import Any
 
 import click
 
-from imgcollapse import torchvision_guard  # noqa: F401 (clean-fid and diffusers import torchvision)
+from imgcollapse.machine import torchvision_guard  # noqa: F401 (clean-fid and diffusers import torchvision)
 
 import torch  # isort: skip
-from imgcollapse import datasets, environment, machine, report, seeds, store  # isort: skip
+from imgcollapse import datasets, report, seeds, store  # isort: skip
+from imgcollapse.machine import environment, machine  # isort: skip
 from imgcollapse.images import World  # isort: skip
-from imgcollapse.judge import Judge, Ruler  # isort: skip
+from imgcollapse.judge.judge import Judge, Ruler  # isort: skip
 from imgcollapse.models.ddpm import DDPM  # isort: skip
 from imgcollapse.models.vae import VAE  # isort: skip
 from imgcollapse.settings import build  # isort: skip
@@ -365,7 +366,7 @@ def ablation(gens: int, seeds: int, arms: int, steps: int | None, layouts: tuple
     import os
 
     from imgcollapse.settings import read_file
-    from imgcollapse.yaml12 import dump
+    from imgcollapse.settings.yaml12 import dump
 
     whole = read_file(Path(__file__).parent.parent / "configs" / "retention.yaml")
     whole["arms"] = dict(list(whole["arms"].items())[:arms])

@@ -16,14 +16,15 @@ from typing import Any
 
 import click
 
-from imgcollapse import torchvision_guard  # noqa: F401 (clean-fid and diffusers import torchvision)
+from imgcollapse.machine import torchvision_guard  # noqa: F401 (clean-fid and diffusers import torchvision)
 
 import torch  # isort: skip
 from torch import Tensor  # isort: skip
 
-from imgcollapse import datasets, machine, seeds  # isort: skip
+from imgcollapse import datasets, seeds  # isort: skip
+from imgcollapse.machine import machine  # isort: skip
 from imgcollapse.images import ImageSet, World  # isort: skip
-from imgcollapse.judge import Judge  # isort: skip
+from imgcollapse.judge.judge import Judge  # isort: skip
 from imgcollapse.metrics.scores import SCORES, title  # isort: skip
 from imgcollapse.report.style import figure  # isort: skip
 from imgcollapse.settings import build  # isort: skip

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import click
 
+from imgcollapse.ablation.statistics import Interval, interval
+from imgcollapse.ablation.summary.words import lines, spanned
 from imgcollapse.metrics.scores import title
-from imgcollapse.statistics import Interval, interval
-from imgcollapse.summary.words import lines, spanned
 
 SHOWN = ("fd", "precision", "recall", "coverage")
 COARSER = 1  # decimals fewer than of single values: these are means over a few seeds

@@ -5,8 +5,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from imgcollapse import history, store, study, worker
+from imgcollapse import store, study
+from imgcollapse.ablation import worker
 from imgcollapse.settings import build
+from imgcollapse.store import history
 from imgcollapse.study import Study
 
 SLOW: dict[str, Any] = {

@@ -6,7 +6,7 @@ from typing import Any
 import yaml
 from click.testing import CliRunner
 
-from imgcollapse import cli
+from imgcollapse.cli import main as cli
 
 JUDGE = {"extractors": [{"kind": "classifier", "steps": 30}]}
 HOSTILE = "</script><script>window.ran=1</script><img src=x onerror='window.ran=2'>\"'`${window.ran=3}` =1+1|$x$"

@@ -15,14 +15,17 @@ import yaml
 from click.testing import CliRunner, Result
 from test_split import class_folders
 
-from imgcollapse import ablation, cli, history, plan, store, worker
-from imgcollapse.ablation import Ablation
-from imgcollapse.commands.ablate import AXES, ablation_from
+from imgcollapse import store
+from imgcollapse.ablation import ablation, plan, worker
+from imgcollapse.ablation.ablation import Ablation
+from imgcollapse.ablation.standing import Standing, seconds_left, standings
+from imgcollapse.ablation.worker import Bench
+from imgcollapse.cli import main as cli
+from imgcollapse.cli.ablate import AXES, ablation_from
 from imgcollapse.errors import SettingsProblem
-from imgcollapse.machine import Machine
+from imgcollapse.machine.machine import Machine
 from imgcollapse.settings import build, read_file
-from imgcollapse.standing import Standing, seconds_left, standings
-from imgcollapse.worker import Bench
+from imgcollapse.store import history
 
 ARMS: dict[str, Any] = {
     "replace": {"regime": "replace"},

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from imgcollapse import busy
+from imgcollapse.machine import busy
 
 
 def fake(monkeypatch: pytest.MonkeyPatch, path: Path, used: int) -> None:

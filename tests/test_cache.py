@@ -6,8 +6,9 @@ from typing import Any
 import pytest
 import torch
 
-from imgcollapse import cache, datasets, machine, progress
-from imgcollapse.judge import Judge
+from imgcollapse import datasets, progress
+from imgcollapse.judge.judge import Judge
+from imgcollapse.machine import cache, machine
 from imgcollapse.settings import build
 from imgcollapse.study import Study
 

@@ -17,19 +17,21 @@ from huggingface_hub import DatasetCard, ModelCard
 from markdown_it import MarkdownIt
 from PIL import Image
 
-from imgcollapse import cli, export, models, store
-from imgcollapse.card import Lineage, lineages, write
-from imgcollapse.card.heads import size_category
-from imgcollapse.card.markdown import card, fenced, line, plain
+from imgcollapse import models, store
+from imgcollapse.cli import main as cli
 from imgcollapse.errors import DataProblem, OtherStudyProblem, SettingsProblem
-from imgcollapse.export import folder_names, write_image_folder
+from imgcollapse.exchange import export
+from imgcollapse.exchange.card import Lineage, lineages, write
+from imgcollapse.exchange.card.heads import size_category
+from imgcollapse.exchange.card.markdown import card, fenced, line, plain
+from imgcollapse.exchange.export import folder_names, write_image_folder
+from imgcollapse.files.places import HERE, RECORD
 from imgcollapse.images import ImageSet, provenance
-from imgcollapse.manifest import MANIFEST, write_manifest
 from imgcollapse.metrics.scores import SCORES
-from imgcollapse.places import HERE, RECORD
-from imgcollapse.records import read_json, read_sealed, write_sealed
 from imgcollapse.regimes import Accumulate, Real, Regime, Replace, Retain
 from imgcollapse.settings import build, read_file
+from imgcollapse.store.manifest import MANIFEST, write_manifest
+from imgcollapse.store.records import read_json, read_sealed, write_sealed
 from imgcollapse.study import Study, run
 
 JUDGE = {"extractors": [{"kind": "classifier", "steps": 5}]}
@@ -186,7 +188,7 @@ def test_the_words_say_of_what_the_training_set_was_made_and_what_was_measured(c
 def test_what_the_cards_of_a_ddpm_tell_to_type_opens_it(
     chain: Callable[[str], Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from imgcollapse import torchvision_guard  # noqa: F401 (diffusers imports torchvision)
+    from imgcollapse.machine import torchvision_guard  # noqa: F401 (diffusers imports torchvision)
 
     write(chain("ddpm"), out=tmp_path / "out")
     monkeypatch.chdir(tmp_path / "out")
@@ -208,7 +210,7 @@ def test_what_the_cards_of_a_ddpm_tell_to_type_opens_it(
 def test_what_the_card_of_a_padded_ddpm_tells_to_type_gives_pictures_of_the_studys_size(
     width: int, height: int, box: tuple[int, ...] | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from imgcollapse import torchvision_guard  # noqa: F401 (diffusers imports torchvision)
+    from imgcollapse.machine import torchvision_guard  # noqa: F401 (diffusers imports torchvision)
 
     draws = np.random.default_rng(0)
     for number in range(12):
@@ -231,7 +233,7 @@ def test_what_the_card_of_a_padded_ddpm_tells_to_type_gives_pictures_of_the_stud
 
 
 def test_a_class_conditional_ddpm_is_not_promised_to_draw_through_the_pipeline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from imgcollapse import torchvision_guard  # noqa: F401 (diffusers imports torchvision)
+    from imgcollapse.machine import torchvision_guard  # noqa: F401 (diffusers imports torchvision)
 
     model = {**CHAINS["ddpm"]["model"], "class_conditional": True}
     run(build(Study, {"model": model, "gens": 1, "samples": 60, "judge": {"extractors": []}}), tmp_path / "run")
@@ -559,7 +561,7 @@ def test_a_failure_leaves_what_was_there(stage: str, chain: Callable[[str], Path
     def failing() -> None:
         with monkeypatch.context() as patch:
             if stage == "words":
-                patch.setattr("imgcollapse.card.data_card", fail)
+                patch.setattr("imgcollapse.exchange.card.data_card", fail)
             else:
                 patch.setattr(Path, "rename", not_from_draft)
             with pytest.raises((KeyboardInterrupt, OSError)):

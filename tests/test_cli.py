@@ -15,11 +15,12 @@ from click.testing import CliRunner, Result
 from PIL import Image
 
 import imgcollapse
-from imgcollapse import cli, console, errors
-from imgcollapse.commands import about
+from imgcollapse import errors
+from imgcollapse.cli import about, console
+from imgcollapse.cli import main as cli
+from imgcollapse.cli.options import WEIGHTS
 from imgcollapse.extractors import with_weights
 from imgcollapse.metrics.scores import SCORES
-from imgcollapse.options import WEIGHTS
 from imgcollapse.study import Study
 
 ROOT = Path(imgcollapse.__file__).parent.parent
@@ -39,7 +40,7 @@ def dry(*arguments: str, env: dict[str, str] | None = None) -> dict[str, object]
 
 def test_help_imports_neither_torch_nor_anything_else_heavy() -> None:
     code = (
-        "import sys; from imgcollapse.cli import main\n"
+        "import sys; from imgcollapse.cli.main import main\n"
         "try: main(['run', '--help'])\n"
         "except SystemExit: pass\n"
         "heavy = {'torch', 'numpy', 'diffusers', 'pydantic', 'rich', 'sklearn', 'matplotlib', 'yaml'} & set(sys.modules)\n"
@@ -212,7 +213,7 @@ def test_an_unexpected_error_is_one_line_too_and_debug_shows_where(monkeypatch: 
 
 
 def test_the_folder_in_use_has_its_own_exit_code() -> None:
-    from imgcollapse import run_folder
+    from imgcollapse.store import run_folder
 
     with run_folder.opened(Path("here"), "x: 1"):
         (Path("here") / "study.yaml").unlink()

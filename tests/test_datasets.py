@@ -28,7 +28,8 @@ from click.testing import CliRunner
 from PIL import Image
 from pydantic import BaseModel
 
-from imgcollapse import cli, machine, progress
+from imgcollapse import progress
+from imgcollapse.cli import main as cli
 from imgcollapse.datasets import DATASETS, AnyDataset, Dataset, cifar, load
 from imgcollapse.datasets.archive import Archive
 from imgcollapse.datasets.digits import Digits
@@ -38,6 +39,7 @@ from imgcollapse.datasets.torchvision_sets import CLOTHES, Cifar10, FashionMnist
 from imgcollapse.datasets.toys import MODES, SPREAD, Gaussian, Grid25
 from imgcollapse.errors import DataProblem, SettingsProblem
 from imgcollapse.images import REAL, ImageSet, World
+from imgcollapse.machine import machine
 from imgcollapse.settings import build
 
 Monkey = pytest.MonkeyPatch

@@ -17,13 +17,16 @@ from click.testing import CliRunner, Result
 from numpy.typing import NDArray
 from PIL import Image, ImageCms
 
-from imgcollapse import cli, datasets, machine, samples
+from imgcollapse import datasets
+from imgcollapse.cli import main as cli
 from imgcollapse.datasets import decoder
 from imgcollapse.datasets.digits import Digits
 from imgcollapse.datasets.folder import Folder
 from imgcollapse.datasets.pictures import Listed, decode
 from imgcollapse.datasets.refused import Refused
 from imgcollapse.errors import DataProblem
+from imgcollapse.exchange import samples
+from imgcollapse.machine import machine
 
 Bytes = NDArray[np.uint8]
 

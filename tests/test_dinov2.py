@@ -12,13 +12,14 @@ from PIL import Image
 from torch import Tensor, nn
 from torch.nn import functional
 
-from imgcollapse import machine, progress, seeds
+from imgcollapse import progress, seeds
 from imgcollapse.errors import DataProblem, SettingsProblem, WeightsProblem
 from imgcollapse.extractors import dinov2, weights
 from imgcollapse.extractors.dinov2 import DinoV2, FittedDinoV2
 from imgcollapse.extractors.dinov2_network import VisionTransformer
 from imgcollapse.extractors.resize import bicubic
 from imgcollapse.images import ImageSet, World
+from imgcollapse.machine import machine
 
 
 @pytest.fixture(autouse=True)
@@ -133,7 +134,7 @@ def test_the_resize_is_pillows_to_the_bit(size: tuple[int, int]) -> None:
 
 def test_it_sees_what_the_published_numbers_were_measured_on(tmp_path: Path) -> None:
     """torchvision's Resize, ToTensor and Normalize, as the code of Stein et al. has them, and the network on that."""
-    from imgcollapse import torchvision_guard  # noqa: F401
+    from imgcollapse.machine import torchvision_guard  # noqa: F401
     from torchvision import transforms  # isort: skip
 
     class Mean(nn.Module):

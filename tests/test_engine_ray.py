@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 from engine_runs import QUICK, SLOW, At, lay_out, outcome, plainly, times, writer_of
 
-from imgcollapse import store, worker
-from imgcollapse.engines.crew import Crew
-from imgcollapse.engines.ray import ray
+from imgcollapse import store
+from imgcollapse.ablation import worker
+from imgcollapse.ablation.engines.crew import Crew
+from imgcollapse.ablation.engines.ray import ray
 from imgcollapse.errors import SettingsProblem
 
 TWO = Crew(jobs=2, threads=1, options={})

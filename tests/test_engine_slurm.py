@@ -14,14 +14,15 @@ import slurm_here
 from engine_runs import QUICK, SLOW, At, lay_out, made, outcome, plainly, times, writer_of
 from slurm_here import ask
 
-from imgcollapse import store, worker
-from imgcollapse.engines.common import read_options
-from imgcollapse.engines.crew import Crew
-from imgcollapse.engines.slurm import Errand, SlurmOptions, slurm
+from imgcollapse import store
+from imgcollapse.ablation import worker
+from imgcollapse.ablation.engines.common import read_options
+from imgcollapse.ablation.engines.crew import Crew
+from imgcollapse.ablation.engines.slurm import Errand, SlurmOptions, slurm
 from imgcollapse.errors import SettingsProblem
 
 WANTED = "IMGCOLLAPSE_TEST_SLURM" in os.environ
-ENGINE = importlib.import_module("imgcollapse.engines.slurm")
+ENGINE = importlib.import_module("imgcollapse.ablation.engines.slurm")
 THREE = Crew(jobs=3, threads=1, options={"time": "60"})
 
 
@@ -218,8 +219,8 @@ def test_an_interrupt_ends_the_jobs_and_keeps_what_is_finished(cluster: Path, tm
 CLIENT = """
 import sys
 from pathlib import Path
-from imgcollapse.engines.crew import Crew
-from imgcollapse.engines.slurm import slurm
+from imgcollapse.ablation.engines.crew import Crew
+from imgcollapse.ablation.engines.slurm import slurm
 slurm([Path(sys.argv[1])], Crew(1, 1, {}), lambda: None)
 """
 

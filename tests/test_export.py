@@ -17,17 +17,18 @@ import torch
 from click.testing import CliRunner, Result
 from PIL import Image
 
-from imgcollapse import cli, datasets, store
+from imgcollapse import datasets, store
+from imgcollapse.cli import main as cli
 from imgcollapse.datasets.archive import Archive
 from imgcollapse.datasets.dataset import held_out_of
 from imgcollapse.datasets.digits import Digits
 from imgcollapse.errors import OtherStudyProblem, SettingsProblem
-from imgcollapse.export import WRITERS, write_image_folder
+from imgcollapse.exchange.export import WRITERS, write_image_folder
+from imgcollapse.files.places import HERE, made_once
 from imgcollapse.images import ImageSet
-from imgcollapse.npz import write_images
-from imgcollapse.places import HERE, made_once
-from imgcollapse.records import read_sealed, write_sealed
 from imgcollapse.settings import build
+from imgcollapse.store.npz import write_images
+from imgcollapse.store.records import read_sealed, write_sealed
 from imgcollapse.study import Study, run
 
 CHAINS: dict[str, dict[str, Any]] = {
@@ -114,7 +115,7 @@ def test_colours_stay_what_they_are(to: str, tmp_path: Path) -> None:
 
 
 def test_an_image_folder_is_read_by_torchvision(chain: Callable[[str], Path]) -> None:
-    from imgcollapse import torchvision_guard  # noqa: F401 (mends an import of torchvision that would die)
+    from imgcollapse.machine import torchvision_guard  # noqa: F401 (mends an import of torchvision that would die)
     from torchvision.datasets import ImageFolder  # isort: skip
 
     assert call(chain("digits"), "--to", "imagefolder", "--out", "out").exit_code == 0

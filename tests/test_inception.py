@@ -15,14 +15,17 @@ from click.testing import CliRunner, Result
 from PIL import Image
 from torch import Tensor
 
-from imgcollapse import cli, machine, progress, seeds, torchvision_guard, worker  # noqa: F401 (clean-fid's folders need torchvision)
-from imgcollapse.engines import ENGINES
+from imgcollapse import progress, seeds
+from imgcollapse.ablation import worker
+from imgcollapse.ablation.engines import ENGINES
+from imgcollapse.cli import main as cli
 from imgcollapse.errors import DataProblem, SettingsProblem, WeightsProblem
 from imgcollapse.extractors import inception, weights
 from imgcollapse.extractors.forward import forward
 from imgcollapse.extractors.inception import FittedInception, Inception
 from imgcollapse.extractors.resize import bicubic
 from imgcollapse.images import ImageSet, World
+from imgcollapse.machine import machine, torchvision_guard  # noqa: F401 (clean-fid's folders need torchvision)
 from imgcollapse.metrics import Evidence, Seen
 from imgcollapse.metrics.distances import frechet_distance
 from imgcollapse.settings import build

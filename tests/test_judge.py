@@ -15,7 +15,7 @@ import standins
 import torch
 from torch import Tensor
 
-from imgcollapse import cache, datasets, machine, progress, seeds
+from imgcollapse import datasets, progress, seeds
 from imgcollapse.datasets.digits import Digits
 from imgcollapse.datasets.toys import MODES, SPREAD, Gaussian, Grid25
 from imgcollapse.errors import DataProblem, SettingsProblem
@@ -23,7 +23,8 @@ from imgcollapse.extractors import EXTRACTORS
 from imgcollapse.extractors.classifier import LAYOUT, Classifier, FittedClassifier
 from imgcollapse.extractors.pixels import FittedPixels, Pixels
 from imgcollapse.images import ImageSet, World
-from imgcollapse.judge import Judge, Ruler
+from imgcollapse.judge.judge import Judge, Ruler
+from imgcollapse.machine import cache, machine
 from imgcollapse.metrics import METRICS, Evidence, Seen
 from imgcollapse.metrics.classes import CONFIDENT
 from imgcollapse.metrics.evidence import NO_CLASS, confusion_of
@@ -406,7 +407,7 @@ import sys; sys.path.insert(0, {str(Path(__file__).parent)!r})
 import torch; torch.manual_seed(12345); torch.set_num_threads({torch.get_num_threads()}); torch.rand(7)
 from pathlib import Path
 import test_judge as t
-from imgcollapse import machine
+from imgcollapse.machine import machine
 with machine.use(machine.Machine(device="cpu", precision="float32", data_dir=Path("elsewhere"))):
     world = t.World("squares", t.squares(120, "train"), t.squares(90, "held out"), ("left", "right", "below"))
     print(t.fit(world)[0].record()["digest"])

@@ -20,19 +20,22 @@ from click.testing import CliRunner, Result
 from PIL import Image
 from rich.console import Console
 
-from imgcollapse import cli, console, locks, places, report, store, streams
-from imgcollapse.card import write as write_cards
+from imgcollapse import report, store
+from imgcollapse.ablation.summary import headline, rows, summarise, table_lines
+from imgcollapse.cli import console
+from imgcollapse.cli import main as cli
 from imgcollapse.errors import CURES, SettingsProblem, SystemProblem
-from imgcollapse.files import to_json, write_text
-from imgcollapse.judge import Ruler
-from imgcollapse.manifest import write_manifest
+from imgcollapse.exchange.card import write as write_cards
+from imgcollapse.files import locks, places, to_json, write_text
+from imgcollapse.judge.judge import Ruler
+from imgcollapse.machine import streams
 from imgcollapse.metrics import METRICS
 from imgcollapse.metrics.scores import SCORES, title, worth_showing
-from imgcollapse.records import read_json, write_sealed
 from imgcollapse.report import paper
 from imgcollapse.settings import build, read_file, to_yaml
+from imgcollapse.store.manifest import write_manifest
+from imgcollapse.store.records import read_json, write_sealed
 from imgcollapse.study import Study, prepare
-from imgcollapse.summary import headline, rows, summarise, table_lines
 from imgcollapse.track.tracker import scalars
 
 QUICK = ["--model", "bootstrap", "--extractor", "pixels", "--set", "dataset.subset=60", "--gens", "2"]
@@ -73,7 +76,9 @@ def python(code: str, shell: str = "", **env: str) -> subprocess.CompletedProces
     )
 
 
-LINES = "from imgcollapse import streams; streams.steady(); [streams.out('line é ' * 100) for _ in range(1000)]; streams.err('end'); "
+LINES = (
+    "from imgcollapse.machine import streams; streams.steady(); [streams.out('line é ' * 100) for _ in range(1000)]; streams.err('end'); "
+)
 
 
 @pytest.mark.parametrize(("shell", "said"), [("| head -1 >&2", "end"), (">&-", "end"), ("2>&-", ""), (">&- 2>&-", ""), ("| true", "end")])
@@ -95,7 +100,7 @@ def test_a_full_disk_is_said_once_and_the_exit_code_stays() -> None:
 
 @pytest.mark.parametrize("shell", ["> /dev/full", "> >(true)", ">&-", ">&- 2>&-"])
 def test_help_too(shell: str) -> None:
-    found = python("from imgcollapse.cli import main; main(['run', '--help'])", shell)
+    found = python("from imgcollapse.cli.main import main; main(['run', '--help'])", shell)
     assert found.returncode == 0 and "Traceback" not in found.stderr and "Exception ignored" not in found.stderr
 
 
@@ -231,7 +236,7 @@ def _is_refused(place: Path) -> bool:
 @pytest.mark.parametrize("command", ["run", "ablate"])
 def test_a_trial_that_was_killed_leaves_a_folder_that_can_be_used(command: str) -> None:
     Path("here").mkdir()
-    code = "import os, signal; from pathlib import Path; from imgcollapse import locks, places; "
+    code = "import os, signal; from pathlib import Path; from imgcollapse.files import locks, places; "
     code += "locks.mark = lambda descriptor: os.kill(os.getpid(), signal.SIGKILL); places.tried(Path('here/study.yaml'))"
     assert python(code).returncode == -9 and len(list(Path("here").iterdir())) == 1
     grid = ["--dataset", "grid25", "--model", "bootstrap", "--set", "dataset.size=100", "--seeds", "1", "--gens", "1", "--jobs", "1"]
@@ -246,7 +251,12 @@ def test_every_output_is_tried_before_the_work(command: str, chain: Path, monkey
     def work(*arguments: object, **more: object) -> None:
         pytest.fail("the work began")
 
-    for place in ("imgcollapse.datasets.load", "imgcollapse.report.read", "imgcollapse.card.Subject.of", "imgcollapse.samples.generation"):
+    for place in (
+        "imgcollapse.datasets.load",
+        "imgcollapse.report.read",
+        "imgcollapse.exchange.card.Subject.of",
+        "imgcollapse.exchange.samples.generation",
+    ):
         monkeypatch.setattr(place, work)
     arguments = {
         "run": [*QUICK, "--out", "file/run"],
@@ -268,7 +278,7 @@ NOBODY = ["setpriv", "--reuid=12345", "--regid=12345", "--clear-groups"]
 
 @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0 or shutil.which("setpriv") is None, reason="needs root and setpriv")
 def test_a_folder_that_is_not_ours_is_refused_at_once(chain: Path, tmp_path: Path) -> None:
-    code = "from pathlib import Path; from imgcollapse.places import tried; tried(Path('scores/x.json'))"
+    code = "from pathlib import Path; from imgcollapse.files.places import tried; tried(Path('scores/x.json'))"
     os.chmod(tmp_path, 0o755)
     probe = subprocess.run([*NOBODY, sys.executable, "-c", "import imgcollapse"], env={**os.environ, "PYTHONPATH": str(ROOT)}, cwd="/")
     if probe.returncode:
@@ -296,7 +306,7 @@ def test_what_cannot_be_written_after_all_is_printed(more: list[str], chain: Pat
     def full(path: Path, text: str) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("imgcollapse.commands.score.write_text", full)
+    monkeypatch.setattr("imgcollapse.cli.score.write_text", full)
     result = call("score", chain, *AGAINST, *more)
     assert result.exit_code == 8 and "floor" in result.stdout, result.output
     line = result.stderr.splitlines()[-1]
@@ -350,7 +360,7 @@ def test_a_cluster_may_have_what_this_machine_lacks(monkeypatch: pytest.MonkeyPa
     def reached(*given: object) -> None:
         raise SettingsProblem("as far as it goes")
 
-    monkeypatch.setattr("imgcollapse.commands.ablate.ENGINES", {"local": reached, "slurm": reached})
+    monkeypatch.setattr("imgcollapse.cli.ablate.ENGINES", {"local": reached, "slurm": reached})
     assert "'tpu' is no device" in call("ablate", "--engine", "slurm", "--device", "tpu").stderr
     assert "'half' is none of" in call("ablate", "--engine", "slurm", "--precision", "half").stderr
     assert "as far as it goes" in call("ablate", "--engine", "slurm", "--device", "cuda:99", "--precision", "bfloat16").stderr
@@ -491,7 +501,7 @@ def test_every_choice_of_metrics_has_all_that_lies_beside_a_page(
 
 
 def test_arms_may_have_different_metrics(choices: dict[str, Choices], tmp_path: Path) -> None:
-    from imgcollapse.summary import Run
+    from imgcollapse.ablation.summary import Run
 
     runs = []
     for names in ((), ("frechet_distance",), ("vendi_score", "memorisation"), ("class_variety", "neighbourhood"), ("frechet_infinity",)):

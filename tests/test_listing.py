@@ -20,7 +20,8 @@ from click.testing import CliRunner, Result
 from PIL import Image
 from test_split import class_folders
 
-from imgcollapse import cli, progress, samples
+from imgcollapse import progress
+from imgcollapse.cli import main as cli
 from imgcollapse.datasets import load
 from imgcollapse.datasets.archive import Archive
 from imgcollapse.datasets.folder import Folder
@@ -28,6 +29,7 @@ from imgcollapse.datasets.labels import parted, passed_over
 from imgcollapse.datasets.listing import MOST, of_folder
 from imgcollapse.datasets.names import SHOWN, SYSTEM_FILES, SYSTEM_FOLDERS, in_words, shortened, shown
 from imgcollapse.errors import DataProblem
+from imgcollapse.exchange import samples
 from imgcollapse.files import open_regular, read_regular
 from imgcollapse.images import World
 

@@ -13,7 +13,8 @@ from click.testing import CliRunner, Result
 from PIL import Image
 from standins import Ear, folder, world
 
-from imgcollapse import cli, datasets, progress
+from imgcollapse import datasets, progress
+from imgcollapse.cli import main as cli
 from imgcollapse.datasets import look
 from imgcollapse.datasets.digits import Digits
 from imgcollapse.datasets.folder import Folder

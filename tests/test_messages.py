@@ -18,8 +18,8 @@ DESTROYS = re.compile(
 # what matches and advises nothing of the kind, or is said of a copy of something that stays: file, piece of the text, reason
 ALLOWED = [
     ("*", "nothing is ever overwritten", "says what is not done"),
-    ("commands/ablate.py", "; going on without it", "an extractor without weights, for this run"),
-    ("judge.py", "; going on without it", "the same"),
+    ("cli/ablate.py", "; going on without it", "an extractor without weights, for this run"),
+    ("judge/judge.py", "; going on without it", "the same"),
     ("track/tracker.py", "the work goes on without it", "a tracker that fails"),
     ("datasets/labels.py", "or make the archive again without it", "an archive is a copy"),
     ("datasets/labels.py", "or take it off the list", "a line of a list"),
@@ -28,7 +28,7 @@ ALLOWED = [
     ("datasets/names.py", "network trash folder", "the name of a folder"),
     ("datasets/png.py", "nothing can be told without it", "says what is not known"),
     ("datasets/refused.py", "replace it by a whole copy", "of a damaged file, beside moving it elsewhere"),
-    ("samples.py", "write the set again without them", "a set that is written anew"),
+    ("exchange/samples.py", "write the set again without them", "a set that is written anew"),
 ]
 
 

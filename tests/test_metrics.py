@@ -18,7 +18,7 @@ from scipy import stats
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
-import imgcollapse.torchvision_guard  # noqa: F401 (torchmetrics and clean-fid import torchvision)
+import imgcollapse.machine.torchvision_guard  # noqa: F401 (torchmetrics and clean-fid import torchvision)
 from imgcollapse.metrics import METRICS, Evidence, Seen, tiles
 from imgcollapse.metrics import evidence as evidence_module
 from imgcollapse.metrics.classes import class_counts, class_variety, interval, lower_bound

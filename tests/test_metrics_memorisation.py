@@ -10,11 +10,12 @@ import pytest
 import torch
 from torch import Tensor
 
-from imgcollapse import datasets, machine
+from imgcollapse import datasets
 from imgcollapse.datasets.toys import Grid25
 from imgcollapse.extractors.pixels import Pixels
 from imgcollapse.images import ImageSet, World, concatenate, marks
-from imgcollapse.judge import Judge
+from imgcollapse.judge.judge import Judge
+from imgcollapse.machine import machine
 from imgcollapse.metrics import METRICS, Evidence, Seen
 from imgcollapse.metrics import memorisation as module
 from imgcollapse.metrics.memorisation import MEMORY, memorised, to_another

@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-import imgcollapse.torchvision_guard  # noqa: F401 (torch-fidelity imports torchvision)
+import imgcollapse.machine.torchvision_guard  # noqa: F401 (torch-fidelity imports torchvision)
 from imgcollapse.metrics import METRICS, Evidence, Seen, tiles
 from imgcollapse.metrics.distances import frechet_distance, frechet_infinity, kernel_distance
 from imgcollapse.metrics.neighbours import neighbourhood, probabilistic_precision_recall, symmetric_precision_recall

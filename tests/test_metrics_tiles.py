@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-import imgcollapse.torchvision_guard  # noqa: F401 (clean-fid imports torchvision)
+import imgcollapse.machine.torchvision_guard  # noqa: F401 (clean-fid imports torchvision)
 from imgcollapse.metrics import Evidence, Seen, nearest, tiles
 from imgcollapse.metrics.distances import between_gaussians, kernel_distance
 from imgcollapse.metrics.nearest import Within

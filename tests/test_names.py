@@ -14,15 +14,18 @@ import torch
 from PIL import Image
 from rich.table import Table
 
-from imgcollapse import console, grids, lettering, npz, store, streams
+from imgcollapse import grids, lettering, store
+from imgcollapse.ablation.summary import COLUMNS, write_csv
+from imgcollapse.ablation.summary.table import harmless
+from imgcollapse.cli import console
 from imgcollapse.files import write_text
 from imgcollapse.images import ImageSet
+from imgcollapse.machine import streams
 from imgcollapse.report import ablation_figures, figures, panels, pictures, shares
 from imgcollapse.report.page import _template
 from imgcollapse.settings import build, to_yaml
+from imgcollapse.store import npz
 from imgcollapse.study import Study
-from imgcollapse.summary import COLUMNS, write_csv
-from imgcollapse.summary.table import harmless
 
 HOSTILE = "[red]x[/red] :smile: \x1b[31m\x1b]0;title\x07\r\n\u202egnp.exe\u2066 \u2028\x9b2J\x00 [link=http://x]y[/] 猫 é \udce9"
 

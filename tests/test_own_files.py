@@ -19,14 +19,17 @@ from click.testing import CliRunner, Result
 from PIL import Image
 from standins import Ear
 
-from imgcollapse import ablation, cli, grids, ledger, machine, places, progress, report, store, track, worker
-from imgcollapse.card import write as write_card
-from imgcollapse.engines import ENGINES
+from imgcollapse import grids, progress, report, store, track
+from imgcollapse.ablation import ablation, worker
+from imgcollapse.ablation.engines import ENGINES
+from imgcollapse.cli import main as cli
 from imgcollapse.errors import OtherStudyProblem
+from imgcollapse.exchange.card import write as write_card
 from imgcollapse.extractors import weights
-from imgcollapse.files import ASIDE
-from imgcollapse.ledger import LEDGER, clear, put
-from imgcollapse.places import HERE, RECORD, made_once, placed
+from imgcollapse.files import ASIDE, ledger, places
+from imgcollapse.files.ledger import LEDGER, clear, put
+from imgcollapse.files.places import HERE, RECORD, made_once, placed
+from imgcollapse.machine import machine
 from imgcollapse.report.style import figure, png
 
 TOY = ["--dataset", "grid25", "--model", "bootstrap", "--set", "dataset.size=200", "--gens", "2"]
@@ -523,7 +526,7 @@ def test_scores_to_which_somebody_added_anything_stay_and_a_link_to_scores_stays
 
 
 def test_a_file_that_appears_while_scores_are_measured_is_kept(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from imgcollapse.commands import score
+    from imgcollapse.cli import score
 
     measured = score.scored
 

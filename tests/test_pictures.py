@@ -9,7 +9,9 @@ import yaml
 from click.testing import CliRunner
 from PIL import Image
 
-from imgcollapse import cli, grids, plan, report, store
+from imgcollapse import grids, report, store
+from imgcollapse.ablation import plan
+from imgcollapse.cli import main as cli
 from imgcollapse.errors import DataProblem
 from imgcollapse.images import ImageSet, concatenate, from_signed, from_unit, provenance, to_signed, to_unit
 from imgcollapse.report.style import arm_style

@@ -20,12 +20,15 @@ import torch
 from click.testing import CliRunner
 from torch import Tensor, nn
 
-from imgcollapse import cli, machine, models, processes, run_folder, seeds
+from imgcollapse import models, seeds
+from imgcollapse.cli import main as cli
 from imgcollapse.errors import DivergedProblem, SettingsProblem
 from imgcollapse.images import ImageSet
-from imgcollapse.machine import Machine
+from imgcollapse.machine import machine, processes
+from imgcollapse.machine.machine import Machine
 from imgcollapse.models.vae import VAE
 from imgcollapse.settings import build
+from imgcollapse.store import run_folder
 from imgcollapse.training import Draws, Training, fit_network
 
 SMALL = ["--gens=2", "--samples=300", "--device=cpu", "--precision=float32", "--set=judge.extractors=[]"]
@@ -35,7 +38,7 @@ ENDLESS = [*VAE_RUN, "--set=model.steps=20000"]
 
 # a server that has imported everything once forks the processes: fresh ones would take seconds each
 FRESH = multiprocessing.get_context("forkserver")
-FRESH.set_forkserver_preload(["imgcollapse.commands.run", "imgcollapse.models.vae_network"])
+FRESH.set_forkserver_preload(["imgcollapse.cli.run", "imgcollapse.models.vae_network"])
 
 
 @dataclass

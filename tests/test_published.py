@@ -9,9 +9,11 @@ import pytest
 import standins
 from torch import Tensor
 
-from imgcollapse import machine, progress, published
+from imgcollapse import progress
 from imgcollapse.errors import DataProblem
 from imgcollapse.images import World
+from imgcollapse.judge import published
+from imgcollapse.machine import machine
 from imgcollapse.metrics import Evidence, Seen
 from imgcollapse.metrics.distances import frechet_distance
 

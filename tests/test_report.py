@@ -18,17 +18,19 @@ from click.testing import CliRunner, Result
 from pages import HOSTILE, JUDGE, ablation, run
 from PIL import Image
 
-from imgcollapse import ablation as ablations
-from imgcollapse import cli, plan, report, store, worker
-from imgcollapse.commands import report as command
+from imgcollapse import report, store
+from imgcollapse.ablation import ablation as ablations
+from imgcollapse.ablation import plan, worker
+from imgcollapse.ablation.summary import spanned
+from imgcollapse.cli import main as cli
+from imgcollapse.cli import report as command
 from imgcollapse.errors import DataProblem, OtherStudyProblem, SettingsProblem
-from imgcollapse.ledger import LEDGER
+from imgcollapse.files.ledger import LEDGER
 from imgcollapse.metrics.scores import SCORES
 from imgcollapse.report import charts, composition, shares, tables
 from imgcollapse.report.charts import Line
 from imgcollapse.report.page import MARK, _template
 from imgcollapse.report.svg import BOTTOM, HEIGHT, LEFT, RIGHT, TOP, WIDTH, Range
-from imgcollapse.summary import spanned
 
 VOID = {"meta", "img", "input", "link", "br"}
 TOY = ["--dataset", "grid25", "--model", "gmm", "--set", "dataset.size=400", "--set", "model.components=5", "--gens", "2"]

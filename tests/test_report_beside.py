@@ -21,27 +21,31 @@ from matplotlib.text import Text
 from numpy.typing import NDArray
 from PIL import Image
 
-from imgcollapse import cli, grids, machine, npz, plan, progress, store, worker
-from imgcollapse.ablation import Ablation
-from imgcollapse.card.markdown import fenced
-from imgcollapse.commands.run import study_from
+from imgcollapse import grids, progress, store
+from imgcollapse.ablation import plan, worker
+from imgcollapse.ablation.ablation import Ablation
+from imgcollapse.ablation.standing import Standing, standings
+from imgcollapse.ablation.statistics import interval
+from imgcollapse.ablation.summary import Record, Run
+from imgcollapse.ablation.worker import Bench
+from imgcollapse.cli import main as cli
+from imgcollapse.cli.run import study_from
 from imgcollapse.errors import DataProblem
+from imgcollapse.exchange.card.markdown import fenced
 from imgcollapse.files import write_text
+from imgcollapse.files.ledger import LEDGER
 from imgcollapse.images import ImageSet
-from imgcollapse.ledger import LEDGER
 from imgcollapse.lettering import one_line, shortened
-from imgcollapse.manifest import write_manifest
+from imgcollapse.machine import machine
 from imgcollapse.metrics.scores import SCORES
 from imgcollapse.report import Findings, movie, paper, read
 from imgcollapse.report.markdown import escaped, markdown
 from imgcollapse.report.style import GREY, arm_style
 from imgcollapse.report.words import answer, reproduce
 from imgcollapse.settings import build, to_yaml
-from imgcollapse.standing import Standing, standings
-from imgcollapse.statistics import interval
+from imgcollapse.store import npz
+from imgcollapse.store.manifest import write_manifest
 from imgcollapse.study import Study, prepare, run
-from imgcollapse.summary import Record, Run
-from imgcollapse.worker import Bench
 
 HOSTILE = "a|b `x` <img src=x onerror=alert(1)> $x$ @nobody #12 [y](z) *c* \\|\n" + "and so on, " * 20
 JUDGE = {"extractors": [{"kind": "classifier", "steps": 5}]}

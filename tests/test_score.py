@@ -19,23 +19,25 @@ from click.testing import CliRunner, Result
 from PIL import Image
 from torch import Tensor
 
-from imgcollapse import cli, datasets, samples, store
-from imgcollapse.commands import score
-from imgcollapse.commands.score_tables import ACROSS, decimals
+from imgcollapse import datasets, store
+from imgcollapse.cli import main as cli
+from imgcollapse.cli import score
+from imgcollapse.cli.score_tables import ACROSS, decimals
 from imgcollapse.datasets.digits import Digits
 from imgcollapse.datasets.toys import Grid25
 from imgcollapse.errors import DataProblem, SettingsProblem
-from imgcollapse.export import WRITERS
+from imgcollapse.exchange import samples
+from imgcollapse.exchange.export import WRITERS
+from imgcollapse.exchange.samples import Samples, short_names
 from imgcollapse.extractors.classifier import Classifier
 from imgcollapse.extractors.inception import Inception
 from imgcollapse.extractors.pixels import Pixels
 from imgcollapse.images import ImageSet, World
-from imgcollapse.judge import Judge
+from imgcollapse.judge.judge import Judge
 from imgcollapse.metrics import METRICS
 from imgcollapse.metrics.scores import SCORES, title
-from imgcollapse.npz import write_images
-from imgcollapse.samples import Samples, short_names
 from imgcollapse.settings import build
+from imgcollapse.store.npz import write_images
 from imgcollapse.study import Study, run
 
 CLASSIFIER = "judge.extractors=[{kind: classifier, steps: 20}]"

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from imgcollapse.commands.run import study_from
+from imgcollapse.cli.run import study_from
 from imgcollapse.errors import SettingsProblem
 from imgcollapse.settings import assignment, build, merge, read_file, to_yaml
 from imgcollapse.study import Study

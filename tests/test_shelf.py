@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from imgcollapse import progress, shelf
+from imgcollapse import progress
 from imgcollapse.files import digest
-from imgcollapse.manifest import damage, write_manifest
-from imgcollapse.shelf import Shelf
+from imgcollapse.store import shelf
+from imgcollapse.store.manifest import damage, write_manifest
+from imgcollapse.store.shelf import Shelf
 
 
 def finished(place: Path, text: str = "pictures") -> Path:

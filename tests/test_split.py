@@ -13,7 +13,7 @@ from click.testing import CliRunner
 from PIL import Image
 from sklearn.datasets import load_digits
 
-from imgcollapse import cli
+from imgcollapse.cli import main as cli
 from imgcollapse.datasets import load
 from imgcollapse.datasets.dataset import LEAST, held_out_of, stratified
 from imgcollapse.datasets.folder import Folder

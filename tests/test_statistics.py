@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from imgcollapse.ablation.statistics import METHODS, EventTime, Interval, area, half_life, interval, lost, median_time, paired, slope
 from imgcollapse.errors import DataProblem, SettingsProblem
-from imgcollapse.statistics import METHODS, EventTime, Interval, area, half_life, interval, lost, median_time, paired, slope
 
 ERRORS = 4.5  # standard errors; two-sided 7e-6
 TABLE = 1e-8  # relative: how far scipy's ways to a quantile of t may differ

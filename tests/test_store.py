@@ -14,11 +14,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from imgcollapse import history, progress, run_folder, store
+from imgcollapse import progress, store
 from imgcollapse.errors import DataProblem, OtherStudyProblem, SettingsProblem
-from imgcollapse.manifest import damage
-from imgcollapse.records import read_sealed, write_sealed
 from imgcollapse.settings import build, read_file
+from imgcollapse.store import history, run_folder
+from imgcollapse.store.manifest import damage
+from imgcollapse.store.records import read_sealed, write_sealed
 from imgcollapse.study import Study, run
 
 CHAIN: dict[str, Any] = {"dataset": {"kind": "grid25", "size": 400}, "model": {"kind": "gmm", "components": 5}, "gens": 4}
@@ -94,7 +95,7 @@ def test_a_run_that_dies_at_any_stage_goes_on_exactly(
     class Killed(BaseException):
         pass
 
-    from imgcollapse.judge import Ruler
+    from imgcollapse.judge.judge import Ruler
     from imgcollapse.models.gmm import GMM
 
     owner, name = {
@@ -412,7 +413,7 @@ def test_two_writers_never_write_one_run(copy: Path) -> None:
     with run_folder.opened(copy, (copy / "study.yaml").read_text()):
         code = f"""
 from pathlib import Path
-from imgcollapse import run_folder
+from imgcollapse.store import run_folder
 from imgcollapse.errors import InUseProblem
 try:
     with run_folder.opened(Path({str(copy)!r}), ""):

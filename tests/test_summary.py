@@ -10,16 +10,17 @@ from typing import Any
 import pytest
 import torch
 
-from imgcollapse import store, summary
+from imgcollapse import store
+from imgcollapse.ablation import summary
+from imgcollapse.ablation.statistics import interval, paired
+from imgcollapse.ablation.summary import COLUMNS, Record, Run
 from imgcollapse.errors import DataProblem, SettingsProblem
 from imgcollapse.files import to_json, write_text
-from imgcollapse.manifest import write_manifest
 from imgcollapse.metrics import METRICS, Evidence, Seen
 from imgcollapse.metrics.scores import SCORES
 from imgcollapse.settings import build, to_yaml
-from imgcollapse.statistics import interval, paired
+from imgcollapse.store.manifest import write_manifest
 from imgcollapse.study import Study
-from imgcollapse.summary import COLUMNS, Record, Run
 
 FLOOR = {"fd": 2.0, "recall": 0.9, "kid": -0.001, "share_0": 0.5, "coverage": 0.9, "classes_alive": 25.0, "effective_classes": 25.0}
 FLOOR |= {"share_alive_0": 1.0, "share_alive_1": 1.0, "share_alive_10": 0.0}

@@ -19,15 +19,19 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
-from imgcollapse import cache, cli, files, locks, machine, places, plan, progress, run_folder, store, study, worker
-from imgcollapse.commands import trials
-from imgcollapse.engines import Crew
-from imgcollapse.engines import local as run_locally
-from imgcollapse.engines.local import _context
+from imgcollapse import files, progress, store, study
+from imgcollapse.ablation import plan, worker
+from imgcollapse.ablation.engines import Crew
+from imgcollapse.ablation.engines import local as run_locally
+from imgcollapse.ablation.engines.local import _context
+from imgcollapse.cli import main as cli
+from imgcollapse.cli import trials
 from imgcollapse.errors import DivergedProblem, InUseProblem, SystemProblem, explained
-from imgcollapse.files import write_bytes, write_text
+from imgcollapse.files import locks, places, write_bytes, write_text
+from imgcollapse.machine import cache, machine
 from imgcollapse.settings import build
-from imgcollapse.shelf import Shelf
+from imgcollapse.store import run_folder
+from imgcollapse.store.shelf import Shelf
 
 FAST = ["--model", "bootstrap", "--gens", "2", "--extractor", "pixels", "--set", "judge.metrics=[frechet_distance]"]
 TOY = [*FAST, "--dataset", "grid25", "--set", "dataset.size=200"]
@@ -189,7 +193,7 @@ def test_a_kill_at_the_first_write_leaves_a_folder_that_can_be_begun_again() -> 
     code = f"""
 import os, signal
 os.fsync = lambda descriptor: os.kill(os.getpid(), signal.SIGKILL)
-from imgcollapse.cli import main
+from imgcollapse.cli.main import main
 main({["run", *TOY, "--out", "here"]!r})
 """
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, timeout=120).returncode == -9
@@ -452,7 +456,7 @@ def test_who_looks_needs_no_right_to_write_and_sees_who_has_it(tmp_path: Path) -
 
 def test_one_ablation_has_one_worker_at_a_time() -> None:
     with plan.alone(Path("grid")):
-        code = "from imgcollapse.cli import main; main()"
+        code = "from imgcollapse.cli.main import main; main()"
         done = subprocess.run([sys.executable, "-c", code, *GRID, "--no-nulls"], capture_output=True, text=True, timeout=120)
     assert done.returncode == InUseProblem.exit_code and not Path("grid/plan.json").exists()
     assert done.stderr.strip().endswith("grid: another process works on this ablation; wait for its end, or choose another --out")

@@ -19,13 +19,15 @@ from click.testing import CliRunner
 from numpy.typing import NDArray
 from theory import Values
 
-from imgcollapse import cli, models, plan, store
+from imgcollapse import models, store
+from imgcollapse.ablation import plan
+from imgcollapse.cli import main as cli
 from imgcollapse.images import ImageSet, concatenate
 from imgcollapse.models.nulls import Bootstrap, Gaussian
-from imgcollapse.records import read_json
 from imgcollapse.regimes import Retain
 from imgcollapse.seeds import derive
 from imgcollapse.settings import build, read_file
+from imgcollapse.store.records import read_json
 from imgcollapse.study import Study, prepare
 
 ERRORS = 4.5  # standard errors; two-sided 7e-6

@@ -14,7 +14,7 @@ from torchvision import part
 torch.library.register_fake("torchvision::nms")(lambda dets, scores, iou_threshold: None)
 mended = True
 """
-PROBE = "from imgcollapse import torchvision_guard; import sys; {extra}; print(torchvision_guard.state)"
+PROBE = "from imgcollapse.machine import torchvision_guard; import sys; {extra}; print(torchvision_guard.state)"
 
 
 def guarded(site: Path, package: str | None, extra: str = "pass") -> subprocess.CompletedProcess[str]:
@@ -69,9 +69,8 @@ def test_any_other_error_is_not_hidden(tmp_path: Path, package: str, error: str)
 
 def test_what_needs_torchvision_imports_here() -> None:
     """On this machine, whatever the state of its torchvision."""
-    code = (
-        "from imgcollapse import torchvision_guard; import diffusers, torchmetrics.image, cleanfid.fid, torchvision.datasets; print('fine')"
-    )
+    modules = "diffusers, torchmetrics.image, cleanfid.fid, torchvision.datasets"
+    code = f"from imgcollapse.machine import torchvision_guard; import {modules}; print('fine')"
     environment = {**os.environ, "PYTHONWARNINGS": "ignore"}
     done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, timeout=240)
     assert done.stdout.strip() == "fine", done.stderr

@@ -19,7 +19,11 @@ from click.testing import CliRunner, Result
 from PIL import Image
 
 import imgcollapse
-from imgcollapse import cli, console, history, plan, report, store, track
+from imgcollapse import report, store, track
+from imgcollapse.ablation import plan
+from imgcollapse.cli import console
+from imgcollapse.cli import main as cli
+from imgcollapse.store import history
 from imgcollapse.track import tracker
 from imgcollapse.track.kinds import Told
 

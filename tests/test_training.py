@@ -7,9 +7,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from imgcollapse import machine, progress, seeds
+from imgcollapse import progress, seeds
 from imgcollapse.errors import DivergedProblem, SettingsProblem
-from imgcollapse.machine import Machine
+from imgcollapse.machine import machine
+from imgcollapse.machine.machine import Machine
 from imgcollapse.training import Draws, Training, fit_network, rate
 
 

@@ -13,10 +13,11 @@ from typing import Any
 import pytest
 from standins import Ear
 
-from imgcollapse import machine, progress
+from imgcollapse import progress
 from imgcollapse.errors import SettingsProblem, WeightsProblem
 from imgcollapse.extractors import weights
 from imgcollapse.extractors.weights import Published, find
+from imgcollapse.machine import machine
 
 CONTENT = bytes(range(256)) * 9000  # 2.3 MB: more than one block
 

@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 import yaml
 
-from imgcollapse.commands.ablate import ablation_from
-from imgcollapse.commands.run import study_from
+from imgcollapse.cli.ablate import ablation_from
+from imgcollapse.cli.run import study_from
 from imgcollapse.errors import SettingsProblem
 from imgcollapse.settings import read_file
-from imgcollapse.yaml12 import MOST, YamlProblem, dump, load
+from imgcollapse.settings.yaml12 import MOST, YamlProblem, dump, load
 
 PLAIN: dict[str, Any] = {
     # numbers, as https://yaml.org/spec/1.2.2/#103-core-schema has them

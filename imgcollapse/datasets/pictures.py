@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from imgcollapse import machine, progress
+from imgcollapse import progress
 from imgcollapse.datasets import decoder
 from imgcollapse.datasets.dataset import LEAST, order, problems_at, stratified
 from imgcollapse.datasets.labels import ALONE, Classed, Key, classes_of, passed_over
@@ -17,6 +17,7 @@ from imgcollapse.datasets.names import in_words, shortened, shown, text
 from imgcollapse.datasets.refused import WHOLE
 from imgcollapse.errors import DataProblem
 from imgcollapse.images import ImageSet, World
+from imgcollapse.machine import machine
 
 
 class Listed(NamedTuple):

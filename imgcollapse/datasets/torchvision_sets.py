@@ -9,11 +9,13 @@ from typing import Any, ClassVar, Literal
 
 from torch import Tensor
 
-from imgcollapse import locks, machine, progress
+from imgcollapse import progress
 from imgcollapse.datasets import cifar, idx
 from imgcollapse.datasets.dataset import Dataset, order, problems_at
 from imgcollapse.errors import DataProblem
+from imgcollapse.files import locks
 from imgcollapse.images import ImageSet, World
+from imgcollapse.machine import machine
 
 CLOTHES = ("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot")
 SOURCES = {"MNIST": "MNIST", "FashionMNIST": "FashionMNIST", cifar.FOLDER: "CIFAR10"}  # folder in the data folder: torchvision's class
@@ -140,7 +142,7 @@ def _move(draft: Path, place: Path) -> None:
 
 def _source(name: str) -> Any:
     """torchvision's class, imported late because that takes seconds."""
-    from imgcollapse import torchvision_guard  # noqa: F401 (mends an import of torchvision that would die)
+    from imgcollapse.machine import torchvision_guard  # noqa: F401 (mends an import of torchvision that would die)
     from torchvision import datasets  # isort: skip
 
     return getattr(datasets, name)

@@ -9,9 +9,10 @@ from pydantic import Field, PositiveInt
 from torch import Tensor, nn
 from torch.nn import functional
 
-from imgcollapse import cache, machine, seeds
+from imgcollapse import seeds
 from imgcollapse.errors import DataProblem
 from imgcollapse.images import ImageSet, World, to_signed
+from imgcollapse.machine import cache, machine
 from imgcollapse.training import Draws, Training, fit_network
 
 BLOCK = 1024  # pictures that go through the network at once

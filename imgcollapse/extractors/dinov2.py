@@ -10,13 +10,13 @@ import torch
 from pydantic import Field, PositiveInt
 from torch import Tensor, nn
 
-from imgcollapse import machine
 from imgcollapse.errors import DataProblem
 from imgcollapse.extractors.dinov2_network import SIDE, VisionTransformer
 from imgcollapse.extractors.forward import forward
 from imgcollapse.extractors.resize import bicubic
 from imgcollapse.extractors.weights import Published, Weights, find, tried
 from imgcollapse.images import World
+from imgcollapse.machine import machine
 from imgcollapse.settings import Settings
 
 PUBLISHED = Published(

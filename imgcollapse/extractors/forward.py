@@ -6,7 +6,8 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor
 
-from imgcollapse import machine, progress
+from imgcollapse import progress
+from imgcollapse.machine import machine
 
 
 def forward(see: Callable[[Tensor], Tensor], pixels: Tensor, batch: int, what: str) -> Tensor:

@@ -12,9 +12,11 @@ from pathlib import Path
 from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
-from imgcollapse import ledger, locks, machine, progress
+from imgcollapse import progress
 from imgcollapse.errors import SettingsProblem, WeightsProblem, explained
 from imgcollapse.files import digest_of as digest_of
+from imgcollapse.files import ledger, locks
+from imgcollapse.machine import machine
 
 TIMEOUT = 20  # seconds without an answer, or without a further byte, after which the server counts as absent
 BLOCK = 1 << 20

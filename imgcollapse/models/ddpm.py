@@ -9,9 +9,10 @@ from pydantic import Field, PositiveFloat, PositiveInt, PrivateAttr
 from torch import Tensor, nn
 from torch.nn import functional
 
-from imgcollapse import machine, processes, progress, seeds
+from imgcollapse import progress, seeds
 from imgcollapse.errors import DataProblem
 from imgcollapse.images import UNLABELLED, ImageSet, World, from_signed, to_signed
+from imgcollapse.machine import machine, processes
 from imgcollapse.models.weights import read_about, write_about
 from imgcollapse.training import Draws, Training, fit_network
 
@@ -125,7 +126,7 @@ class DDPM(Training):
 
     def save(self, folder: Path) -> None:
         """Writes the folder that `diffusers.DDPMPipeline.from_pretrained` opens."""
-        from imgcollapse import torchvision_guard  # noqa: F401 (diffusers imports torchvision)
+        from imgcollapse.machine import torchvision_guard  # noqa: F401 (diffusers imports torchvision)
         from diffusers import DDPMPipeline  # isort: skip
 
         DDPMPipeline(self._net, self._scheduler("ddpm")).save_pretrained(folder)
@@ -133,7 +134,7 @@ class DDPM(Training):
 
     def load(self, folder: Path) -> Self:
         """A fitted copy from a saved folder."""
-        from imgcollapse import torchvision_guard  # noqa: F401 (diffusers imports torchvision)
+        from imgcollapse.machine import torchvision_guard  # noqa: F401 (diffusers imports torchvision)
         from diffusers import UNet2DModel  # isort: skip
 
         state = read_about(folder)["state"]
@@ -147,7 +148,6 @@ class DDPM(Training):
         return fitted
 
     def _network(self, shape: tuple[int, int, int], classes: int) -> Any:
-        from imgcollapse import torchvision_guard  # noqa: F401 (diffusers imports torchvision)
         from diffusers import UNet2DModel  # isort: skip
 
         halvings = len(self.widths) - 1
@@ -173,7 +173,7 @@ class DDPM(Training):
         return net
 
     def _scheduler(self, sampler: str | None = None) -> Any:
-        from imgcollapse import torchvision_guard  # noqa: F401 (diffusers imports torchvision)
+        from imgcollapse.machine import torchvision_guard  # noqa: F401 (diffusers imports torchvision)
         from diffusers import DDIMScheduler, DDPMScheduler, DPMSolverMultistepScheduler  # isort: skip
 
         common = {

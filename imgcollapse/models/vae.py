@@ -9,9 +9,10 @@ from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt, Privat
 from torch import Tensor, nn
 from torch.nn import functional
 
-from imgcollapse import machine, processes, seeds
+from imgcollapse import seeds
 from imgcollapse.errors import DataProblem
 from imgcollapse.images import ImageSet, World, from_unit, to_unit
+from imgcollapse.machine import machine, processes
 from imgcollapse.models.weights import read_about, write_about
 from imgcollapse.training import Draws, Training, fit_network
 

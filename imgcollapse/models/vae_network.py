@@ -2,7 +2,7 @@
 
 from itertools import pairwise
 
-from imgcollapse import torchvision_guard  # noqa: F401 (diffusers imports torchvision)
+from imgcollapse.machine import torchvision_guard  # noqa: F401 (diffusers imports torchvision)
 
 import torch  # isort: skip
 from diffusers import ConfigMixin, ModelMixin  # isort: skip

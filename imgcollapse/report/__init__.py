@@ -2,8 +2,7 @@
 
 from pathlib import Path
 
-from imgcollapse import ledger
-from imgcollapse.files import digest_of
+from imgcollapse.files import digest_of, ledger
 from imgcollapse.report.ablation_figures import draw_ablation
 from imgcollapse.report.figures import draw
 from imgcollapse.report.findings import Findings, read

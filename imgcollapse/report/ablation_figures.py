@@ -5,13 +5,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from imgcollapse import grids, ledger, lettering, store
+from imgcollapse import grids, lettering, store
+from imgcollapse.ablation.summary import Record, Run
+from imgcollapse.files import ledger
 from imgcollapse.metrics.scores import SCORES, title
 from imgcollapse.report import panels
 from imgcollapse.report.findings import there
 from imgcollapse.report.mosaic import mosaic
 from imgcollapse.report.style import GREY, PAPER, figure, png, tidy
-from imgcollapse.summary import Record, Run
 
 SHOWN = 5  # generations in the sample grids
 MOSAIC = (4, 5)  # rows and columns of pictures of one cell

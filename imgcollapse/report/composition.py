@@ -7,10 +7,10 @@ from typing import Any
 
 from imgcollapse import store
 from imgcollapse.metrics.scores import SCORES
-from imgcollapse.records import read_json
 from imgcollapse.report import shares
 from imgcollapse.report.findings import Findings, there
 from imgcollapse.report.tables import Chart, Table, first_run
+from imgcollapse.store.records import read_json
 
 MOST = 20  # classes told apart in a stack
 ROWS = 120  # classes in a chart of shares; of more, the rarest

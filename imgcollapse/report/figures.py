@@ -3,7 +3,8 @@
 import math
 from pathlib import Path
 
-from imgcollapse import grids, ledger, store
+from imgcollapse import grids, store
+from imgcollapse.files import ledger
 from imgcollapse.metrics.scores import SCORES, title, worth_showing
 from imgcollapse.report.style import BLUE, FROM_ZERO, GREY, figure, png, tidy
 from imgcollapse.settings import build, read_file

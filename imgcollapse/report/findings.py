@@ -5,14 +5,15 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from imgcollapse import plan, standing, store, summary
-from imgcollapse.ablation import ABLATION, PLAN, Ablation
+from imgcollapse import store
+from imgcollapse.ablation import plan, standing, summary
+from imgcollapse.ablation.ablation import ABLATION, PLAN, Ablation
+from imgcollapse.ablation.standing import Standing
+from imgcollapse.ablation.summary import Record, Run
 from imgcollapse.errors import SettingsProblem
 from imgcollapse.files import to_json
-from imgcollapse.judge import neighbours
+from imgcollapse.judge.judge import neighbours
 from imgcollapse.settings import build, read_file
-from imgcollapse.standing import Standing
-from imgcollapse.summary import Record, Run
 
 
 @dataclass(frozen=True)
@@ -23,8 +24,8 @@ class Findings:
     question:  what was to be found out, in one sentence
     runs:      every run, null models too; two runs of one arm and seed never stand here
     standings: how far each of them is
-    summary:   what `imgcollapse.summary.summarise` says of them; without arms where no generation has been judged yet
-    rows:      the tidy table of all scores, see `imgcollapse.summary.rows`
+    summary:   what `imgcollapse.ablation.summary.summarise` says of them; without arms where no generation has been judged yet
+    rows:      the tidy table of all scores, see `imgcollapse.ablation.summary.rows`
     rulers:    each run's record of data and judge (`reference.json`), of those that have begun
     """
 

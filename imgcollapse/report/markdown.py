@@ -5,16 +5,16 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from imgcollapse import ledger
-from imgcollapse.card.markdown import fenced, table
-from imgcollapse.judge import neighbours
+from imgcollapse.ablation.summary import named, spanned
+from imgcollapse.ablation.summary.words import columns, half_lives, lines
+from imgcollapse.exchange.card.markdown import fenced, table
+from imgcollapse.files import ledger
+from imgcollapse.judge.judge import neighbours
 from imgcollapse.lettering import shortened
 from imgcollapse.metrics.scores import title
 from imgcollapse.report.findings import Findings, sessions
 from imgcollapse.report.panels import NULL
 from imgcollapse.report.words import answer, reproduce
-from imgcollapse.summary import named, spanned
-from imgcollapse.summary.words import columns, half_lives, lines
 
 REPORT, MOVIE = "report.md", "collapse.gif"
 SHOWN = ("fd", "precision", "recall", "coverage", "classes_alive")

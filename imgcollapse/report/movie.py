@@ -11,12 +11,13 @@ from typing import Any
 import torch
 from PIL import Image, ImageDraw
 
-from imgcollapse import grids, ledger, lettering, store
+from imgcollapse import grids, lettering, store
+from imgcollapse.ablation.standing import Standing
+from imgcollapse.ablation.summary import Run
+from imgcollapse.files import ledger
 from imgcollapse.lettering import shortened
 from imgcollapse.report.findings import Findings, there
 from imgcollapse.report.mosaic import mosaic
-from imgcollapse.standing import Standing
-from imgcollapse.summary import Run
 
 GIF, WEBP = "collapse.gif", "collapse.webp"
 FRAMES, WIDTH, BYTES, PIXELS = 60, 1600, 4_000_000, 60_000_000  # at most so many frames, so wide a frame, bytes a file, pixels in all

@@ -15,13 +15,13 @@ from typing import Any
 from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
-from imgcollapse import __version__, ledger, store
-from imgcollapse.ablation import ABLATION
+from imgcollapse import __version__, store
+from imgcollapse.ablation.ablation import ABLATION
+from imgcollapse.ablation.summary import Run, named
 from imgcollapse.errors import OtherStudyProblem
-from imgcollapse.files import bytes_of, digest_of, sweep, write_bytes
+from imgcollapse.files import bytes_of, digest_of, ledger, sweep, write_bytes
 from imgcollapse.images import made_of
 from imgcollapse.metrics.scores import SCORES, title, worth_showing
-from imgcollapse.records import read_json
 from imgcollapse.report import charts, composition, pictures, tables
 from imgcollapse.report.findings import Findings, there
 from imgcollapse.report.panels import NULL
@@ -29,7 +29,7 @@ from imgcollapse.report.pictures import SIZES, Keep, Picture
 from imgcollapse.report.record import about_runs, notes, settings
 from imgcollapse.report.tables import Chart
 from imgcollapse.report.words import answer, reproduce
-from imgcollapse.summary import Run, named
+from imgcollapse.store.records import read_json
 
 MARK = '<meta name="generator" content="imgcollapse'  # by which a page of ours is known
 NOTED = "../page"  # under which the ledger of its folder knows a page, whatever its name

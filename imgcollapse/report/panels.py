@@ -4,9 +4,9 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from imgcollapse import lettering
+from imgcollapse.ablation.summary import HALVED, Record
 from imgcollapse.metrics.scores import SCORES, worth_showing
 from imgcollapse.report.style import FROM_ZERO, GREY, arm_style
-from imgcollapse.summary import HALVED, Record
 
 PANELS = ("fd", "precision", "recall", "coverage", "classes_alive", "effective_classes")
 FOREST = (("fd", "area"), ("fd", "slope"), ("recall", "slope"), ("coverage", "slope"), ("effective_classes", "last"))

@@ -8,12 +8,12 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from imgcollapse import ledger
+from imgcollapse.ablation.summary import Record
+from imgcollapse.files import ledger
 from imgcollapse.lettering import shortened
 from imgcollapse.metrics.scores import SCORES, title
 from imgcollapse.report import panels, style
 from imgcollapse.report.findings import Findings
-from imgcollapse.summary import Record
 
 FOLDER, STYLE = "figures", "paper.mplstyle"
 COLUMN, BOTH = 3.25, 6.75  # inches: one column of a paper, and both

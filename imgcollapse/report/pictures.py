@@ -12,9 +12,9 @@ from urllib.parse import quote
 from PIL import Image
 
 from imgcollapse import grids, store
+from imgcollapse.ablation.summary import Run
 from imgcollapse.images import ImageSet
 from imgcollapse.report.mosaic import mosaic
-from imgcollapse.summary import Run
 
 # how a page becomes smaller: (samples in a mosaic, pictures in a row of equal noise, quality of colour pictures)
 SIZES = ((36, 20, 85), (25, 16, 75), (16, 12, 65), (9, 8, 50))

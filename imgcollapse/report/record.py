@@ -4,12 +4,12 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from imgcollapse import store
-from imgcollapse.ablation import ABLATION
+from imgcollapse.ablation.ablation import ABLATION
+from imgcollapse.ablation.summary import named
 from imgcollapse.datasets.names import in_words, shortened
-from imgcollapse.judge import neighbours
+from imgcollapse.judge.judge import neighbours
 from imgcollapse.report.findings import Findings, sessions
 from imgcollapse.settings import to_yaml
-from imgcollapse.summary import named
 
 
 def notes(findings: Findings) -> list[str]:

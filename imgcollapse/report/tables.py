@@ -6,12 +6,12 @@ from typing import Any
 
 from markupsafe import Markup
 
+from imgcollapse.ablation.summary import HALVED, Record, Run, named, spanned
 from imgcollapse.metrics.scores import SCORES, title, worth_showing
 from imgcollapse.report import charts
 from imgcollapse.report.charts import Line
 from imgcollapse.report.findings import Findings, there
 from imgcollapse.report.panels import NULL, forests
-from imgcollapse.summary import HALVED, Record, Run, named, spanned
 
 CURVES = ("fd", "precision", "recall", "coverage", "classes_alive", "effective_classes", "kid", "density", "total_variation", "confident")
 WORDS = {"slope": "slope per generation", "area": "area above the floor", "last": "last generation"}

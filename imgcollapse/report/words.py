@@ -6,15 +6,15 @@ from pathlib import Path
 from typing import Any
 
 from imgcollapse import store
-from imgcollapse.ablation import ABLATION
+from imgcollapse.ablation.ablation import ABLATION
+from imgcollapse.ablation.summary import Record, spanned
+from imgcollapse.ablation.worker import WORKER
 from imgcollapse.lettering import shortened
 from imgcollapse.metrics.scores import title
-from imgcollapse.records import read_sealed
 from imgcollapse.report.findings import Findings
 from imgcollapse.report.panels import NULL, judged
-from imgcollapse.summary import Record, spanned
-from imgcollapse.worker import WORKER
-from imgcollapse.yaml12 import YamlProblem, dump, load
+from imgcollapse.settings.yaml12 import YamlProblem, dump, load
+from imgcollapse.store.records import read_sealed
 
 HEADLINE = ("recall", "coverage", "fd")  # the first of them that was judged is what the answer is about
 MENTIONED = 8  # arms whose differences the answer spells out

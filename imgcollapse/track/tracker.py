@@ -14,12 +14,13 @@ from typing import Any
 
 from accelerate import PartialState
 
-from imgcollapse import ledger, machine, progress, store
+from imgcollapse import progress, store
 from imgcollapse.errors import SettingsProblem
-from imgcollapse.files import to_json, write_text
-from imgcollapse.manifest import MANIFEST
-from imgcollapse.records import read_json
+from imgcollapse.files import ledger, to_json, write_text
+from imgcollapse.machine import machine
 from imgcollapse.settings import read_file
+from imgcollapse.store.manifest import MANIFEST
+from imgcollapse.store.records import read_json
 from imgcollapse.track.kinds import FOLDER, TRACKERS, Log, Told
 
 

@@ -1,0 +1,90 @@
+"""Processes on this machine."""
+
+import multiprocessing
+import os
+import signal
+import sys
+import tempfile
+from collections import deque
+from collections.abc import Callable, Sequence
+from multiprocessing import connection
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+from typing import Any
+
+from imgcollapse.ablation import worker
+from imgcollapse.ablation.engines.common import LOG, carry_out
+from imgcollapse.ablation.engines.crew import Crew
+from imgcollapse.errors import SettingsProblem
+
+SOCKET = 107 - len("/pymp-01234567/listener-01234567")  # bytes that the path of a socket may have, less what Python adds to the folder
+GRACE = 60  # seconds in which a stopped run may end cleanly
+
+
+def local(runs: Sequence[Path], crew: Crew, watch: Callable[[], None]) -> None:
+    """Processes on this machine, one a run, `--jobs` at once; a process that dies takes no other with it."""
+    if crew.options:
+        raise SettingsProblem(f"--engine-option: the engine local has no options ('{next(iter(crew.options))}' was given); leave it out")
+    os.environ.update(crew.environment())
+    # a server that has imported everything once forks a process a run, so that a run of a second does not wait seconds for torch
+    context = _context()
+    waiting, working = deque(runs), dict[Path, BaseProcess]()
+    try:
+        while waiting or working:
+            while waiting and len(working) < crew.jobs:
+                run = waiting.popleft()
+                process = context.Process(target=_work, args=(run,), name=run.name)
+                process.start()  # before it is counted among the working: one that cannot start has nothing to be ended
+                working[run] = process
+            connection.wait([process.sentinel for process in working.values()], timeout=1)
+            for run, process in list(working.items()):
+                if process.exitcode is not None:
+                    process.join()
+                    _note_death(run, process.exitcode)
+                    del working[run]
+            watch()
+    except BaseException:
+        for process in working.values():
+            process.terminate()
+        for process in working.values():
+            process.join(GRACE)
+            process.kill()
+        raise
+
+
+def _context() -> Any:
+    """How processes are started. The server's socket lies in the folder for temporary files: where that path is too long, one by one."""
+    room = SOCKET - len(os.fsencode(tempfile.gettempdir()))
+    if sys.platform != "linux" or room < 0:
+        return multiprocessing.get_context("spawn")
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["imgcollapse.ablation.engines.preload"])
+    return context
+
+
+def check() -> None:
+    """Starts a process and waits for its end, for `imgcollapse doctor`. Raises OSError or RuntimeError where it cannot."""
+    process = _context().Process(target=abs, args=(0,))
+    process.start()
+    process.join(GRACE)
+    if process.exitcode != 0:
+        process.kill()
+        raise RuntimeError(f"a process that was started ended with {process.exitcode}")
+
+
+def _note_death(run: Path, code: int) -> None:
+    if code < 0 and -code != signal.SIGTERM:
+        name = signal.Signals(-code).name
+        hint = "; perhaps the memory was full: take fewer --jobs" if -code == signal.SIGKILL else ""
+        worker.record_failure(run, name, f"the process was ended by {name}{hint}; see {run / LOG}", 128 - code)
+
+
+def _work(run: Path) -> None:
+    """The child: carries one run out."""
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
+    try:
+        code = carry_out(run)
+    except KeyboardInterrupt:
+        code = 128 + signal.SIGINT
+    sys.stdout.flush()
+    sys.exit(code)

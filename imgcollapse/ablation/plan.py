@@ -1,0 +1,130 @@
+"""The plan of an ablation: which run folder each arm and seed has, laid out and read back."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from imgcollapse import datasets, files, store, study
+from imgcollapse.ablation import worker
+from imgcollapse.ablation.ablation import ABLATION, PLAN, RUNS, Ablation, without_gens
+from imgcollapse.ablation.summary import Run
+from imgcollapse.ablation.worker import Bench
+from imgcollapse.errors import DataProblem, OtherStudyProblem, SettingsProblem, brief
+from imgcollapse.files import digest, digest_of, first_difference, ledger, locks, to_json
+from imgcollapse.images import World
+from imgcollapse.settings import build, read_file, to_yaml
+from imgcollapse.store.records import read_json
+from imgcollapse.study import Study
+
+AGAIN = "run the ablation's own command again, which makes it anew"
+Resolved = list[tuple[str, str | None, Study]]
+
+
+def resolve(ablation: Ablation, folder: Path) -> Resolved:
+    """(arm, null model or None, study with every choice made), arms in their order. Nothing is written.
+
+    Raises the Problems of `study.prepare`, named by arm, and OtherStudyProblem for a folder that holds something else.
+    """
+    resolved, worlds = [], dict[str, World]()
+    for arm, null, chosen in ablation.studies():
+        key = chosen.dataset.model_dump_json()
+        if key not in worlds:
+            worlds[key] = datasets.load(chosen.dataset, chosen.seed)
+        try:
+            resolved.append((arm, null, study.prepare(chosen, worlds[key])[0]))
+        except (SettingsProblem, DataProblem) as problem:
+            raise type(problem)(f"arm {brief(arm)}{f' with null model {null}' if null else ''}: {problem}") from None
+    _refuse_other(folder)
+    return resolved
+
+
+def make(ablation: Ablation, resolved: Resolved, folder: Path, bench: Bench) -> list[Run]:
+    """All runs of the ablation, each with its folder laid out, arms in their order within each seed.
+
+    Two arms with the same settings share a folder. Raises OtherStudyProblem for a folder that holds another ablation.
+    """
+    _keep(ablation, folder)
+    runs = []
+    for seed in ablation.seeds:
+        for arm, null, chosen in resolved:
+            own = chosen.model_copy(update={"seed": seed})
+            run = Run(arm, null, seed, own, folder / RUNS / own.name())
+            worker.lay_out(run.folder, own, bench)
+            runs.append(run)
+    index = [
+        {"arm": run.arm, "null": run.null, "seed": run.seed, "run": run.folder.name, "study": digest(store.parsed(to_yaml(run.study)))}
+        for run in runs
+    ]
+    ledger.put(folder, {PLAN: to_json({"runs": index})})
+    return runs
+
+
+def read(folder: Path) -> list[Run]:
+    """The runs of an ablation's last call, from its folder alone. Raises SettingsProblem where the folder holds none."""
+    if not (folder / PLAN).is_file():
+        raise SettingsProblem(f"{folder}: holds no ablation ({PLAN} is missing); name a folder that `imgcollapse ablate` made")
+    noted = ledger.known(folder)[PLAN]
+    if noted and digest_of(folder / PLAN) not in noted:
+        raise DataProblem(f"{folder / PLAN}: has been changed since it was written; {AGAIN}")
+    try:
+        return [_run(folder, one) for one in read_json(folder / PLAN)["runs"]]
+    except (KeyError, TypeError, AttributeError):
+        raise DataProblem(f"{folder / PLAN}: is damaged; {AGAIN}") from None
+
+
+def _run(folder: Path, one: dict[str, Any]) -> Run:
+    """The run of one entry of the plan. Raises DataProblem where its folder holds another study."""
+    if Path(one["run"]).name != one["run"]:
+        raise DataProblem(f"{folder / PLAN}: names a run outside of {folder / RUNS} ({brief(one['run'])}); {AGAIN}")
+    place = folder / RUNS / one["run"] / store.STUDY
+    try:
+        values = read_file(place)
+        study = build(Study, values)
+    except SettingsProblem as problem:
+        raise DataProblem(f"{str(problem).partition(';')[0]}; {AGAIN}") from None
+    if one.get("study") not in (None, digest(values)):
+        raise DataProblem(f"{place}: is not the study that {PLAN} says; put back what was changed, or run the ablation's own command again")
+    return Run(one["arm"], one["null"], one["seed"], study, place.parent)
+
+
+@contextmanager
+def alone(folder: Path) -> Iterator[None]:
+    """Nobody else plans, carries out or sums up this ablation inside the block. Raises InUseProblem where somebody does."""
+    folder.mkdir(parents=True, exist_ok=True)
+    taken = f"{folder}: another process works on this ablation; wait for its end, or choose another --out"
+    with locks.alone(folder / store.LOCK, taken):
+        files.sweep(folder)
+        yield
+
+
+def run_at(folder: Path) -> Run:
+    """A single run, as an arm of its own."""
+    own = build(Study, read_file(folder / store.STUDY))
+    return Run(own.title().rpartition(", seed")[0], None, own.seed, own, folder)
+
+
+def in_order(runs: Sequence[Run]) -> list[Path]:
+    """The folders of these runs, each once, in the order to carry them out: the first arm with every seed, then the others seed by seed.
+
+    So runs that are carried out side by side do not wait for each other's generation 0, and complete comparisons come early.
+    """
+    return list(dict.fromkeys(run.folder for run in sorted(runs, key=lambda run: run.arm != runs[0].arm)))
+
+
+def _keep(ablation: Ablation, folder: Path) -> None:
+    """Writes `ablation.yaml`; arms, seeds and the number of generations may change from call to call, the rest of the base may not."""
+    _refuse_other(folder)
+    old = store.readable(folder / ABLATION, quiet=True)
+    if old is not None and isinstance(old.get("base"), dict):  # else it is damaged, and set aside when it is written anew
+        before, now = (without_gens(values["base"]) for values in (old, ablation.model_dump(mode="json")))
+        if before != now:
+            raise OtherStudyProblem(f"{folder}: holds another ablation (base.{first_difference(before, now)}); choose another --out")
+    ledger.put(folder, {ABLATION: to_yaml(ablation)})
+
+
+def _refuse_other(folder: Path) -> None:
+    """Raises OtherStudyProblem where the folder holds other files than an ablation's, or than what one left that was killed at once."""
+    ours = (store.LOCK, ledger.LEDGER, f"{ABLATION}.part", f"{PLAN}.part")  # the last two by older versions
+    if folder.is_dir() and not (folder / ABLATION).exists() and any(e.name not in ours and not files.is_part(e) for e in folder.iterdir()):
+        raise OtherStudyProblem(f"{folder}: this folder holds other files, and nothing is ever overwritten; choose another --out")

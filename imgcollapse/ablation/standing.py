@@ -1,0 +1,109 @@
+"""How far the runs of an ablation are, from their folders alone."""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from imgcollapse import store
+from imgcollapse.ablation import worker
+from imgcollapse.ablation.summary import Run
+from imgcollapse.store import history
+
+State = Literal["done", "running", "failed", "waiting"]
+
+
+@dataclass(frozen=True)
+class Standing:
+    """How far one run is.
+
+    state:   done, running (a process writes it), failed (and not being tried again), or waiting (not begun, or stopped)
+    done:    finished generations of those that the study asks for
+    made:    seconds of each generation that was made here
+    linked:  generations that were made by another run and linked
+    failure: what `worker.record_failure` left
+    """
+
+    run: Run
+    state: State
+    done: int
+    made: tuple[float, ...]
+    linked: int
+    failure: dict[str, Any] | None
+
+    @classmethod
+    def of(cls, run: Run, checked: bool = False) -> "Standing":
+        """Reads the run's folder. `checked`: what is finished counts only if it fits, which takes longer."""
+        there = (run.folder / store.STUDY).is_file()
+        finished = store.sound if checked else store.finished
+        done = sum(generation < run.study.gens for generation in finished(run.folder)) if there else 0
+        failure = worker.read_failure(run.folder) if there else None
+        past = history.lines(run.folder)
+        made = tuple(float(line["seconds"]) for line in past if line["how"] == "made")
+        linked = len({line["generation"] for line in past if line["how"] == "shared"})
+        state: State = "waiting"
+        if done == run.study.gens and failure is None and (not checked or store.whole(run.folder)):
+            state = "done"
+        elif there and store.in_use(run.folder):
+            state = "running"
+        elif failure is not None:
+            state = "failed"
+        return cls(run, state, done, made, linked, failure)
+
+
+def standings(runs: Iterable[Run], checked: bool = False) -> list[Standing]:
+    """One a folder, in the order of the runs."""
+    return [Standing.of(run, checked) for run in {run.folder: run for run in reversed(list(runs))}.values()][::-1]
+
+
+def seconds_left(all_of_them: Sequence[Standing], jobs: int) -> float | None:
+    """Generations still to be made, each at the mean time of those of its model, shared among the jobs.
+
+    None while a model is still to run of which no generation has been timed.
+    """
+    usual, left = _usual_seconds(all_of_them), 0.0
+    for one in all_of_them:
+        remaining = 0 if one.state == "failed" else one.run.study.gens - one.done
+        if remaining and one.run.study.model.kind not in usual:
+            return None
+        left += remaining * usual.get(one.run.study.model.kind, 0.0)
+    return left / jobs
+
+
+def account(all_of_them: Sequence[Standing]) -> dict[str, Any]:
+    """What sharing saved: generations asked for, finished, made, linked, and the seconds that making took and linking saved."""
+    usual = _usual_seconds(all_of_them)
+    saved = sum(one.linked * usual.get(one.run.study.model.kind, 0.0) for one in all_of_them)
+    return {
+        "runs": len(all_of_them),
+        "states": dict(Counter(one.state for one in all_of_them)),
+        "generations_asked_for": sum(one.run.study.gens for one in all_of_them),
+        "generations_finished": sum(one.done for one in all_of_them),
+        "generations_made": sum(len(one.made) for one in all_of_them),
+        "generations_linked": sum(one.linked for one in all_of_them),
+        "seconds_making": round(sum(second for one in all_of_them for second in one.made), 3),
+        "seconds_saved": round(saved, 3),
+    }
+
+
+def _usual_seconds(all_of_them: Sequence[Standing]) -> dict[str, float]:
+    """Kind of model -> mean seconds of its generations, where any were made."""
+    times = defaultdict[str, list[float]](list)
+    for one in all_of_them:
+        times[one.run.study.model.kind] += one.made
+    return {kind: sum(seconds) / len(seconds) for kind, seconds in times.items() if seconds}
+
+
+def as_record(one: Standing, folder: Path) -> dict[str, Any]:
+    """A standing as plain JSON values."""
+    return {
+        "run": str(one.run.folder.relative_to(folder)),
+        "arm": one.run.arm,
+        "null": one.run.null,
+        "seed": one.run.seed,
+        "state": one.state,
+        "generations": one.done,
+        "of": one.run.study.gens,
+        "failure": one.failure,
+    }

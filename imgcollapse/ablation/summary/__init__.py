@@ -1,0 +1,52 @@
+"""What an ablation found: a tidy table of all scores, and means, differences and collapse numbers with intervals over seeds.
+
+`rows` reads run folders, `summarise` makes of the rows a record of plain JSON values. SPAN stands for "mean", "low", "high", "n": a 95 %
+interval over n seeds; low and high are null with one seed, all three with none. TIME stands for {"generation": null or the median over
+seeds, "within": generations seen, "reached": seeds to which it happened, "of": seeds to which it could, "words": all of it}.
+
+    {"method": how intervals are made, a sentence
+     "reference": the arm that others are compared with
+     "arms": [{"arm", "null": null or the null model's name, "model", "regime", "gens": generations asked for,
+               "planned": all seeds, "seeds": those with scores,
+               "extractors": {EXTRACTOR: {METRIC: {
+                 "floor": mean over seeds,
+                 "by_generation": [{"generation", SPAN}],
+                 "last":  {"generation", SPAN, "unit"},
+                 "slope": {"generation", SPAN, "unit", "scale"},
+                 "area":  {"generation", SPAN, "unit"},
+                 "half":  TIME                                                                        (HALVED metrics only)
+               }}},
+               "lost": {EXTRACTOR: {CLASS: TIME}}}]
+     "differences": [{"arm", "null", "against", "against_null",
+               "extractors": {EXTRACTOR: {METRIC: {
+                 QUANTITY: {"generation", SPAN, "unit", "in_floors": null or {"mean", "low", "high"}}        (last, slope, area)
+               }}}}]}
+
+METRIC is an entry of SCORES; the shares of single classes are in the table only. CLASS is the number of a class, as text, lost since the
+generation from which on `share_alive_CLASS` is 0 up to the last one seen; seeds in whose floor it is 0 as well do not count. "generation"
+in a SPAN is the last one that went in: "last" is the value there, "slope" and "area" are of generations 0 to there. In an arm it is the
+farthest that any seed has come, and only seeds that have come as far count, which n says; a TIME uses all seeds, those cut short as
+censored. Differences are paired by seed, up to the last generation that some seed has in both arms: every arm against the reference (null
+models aside), and every arm against its own null models.
+`in_floors` divides by the floor (mean over the seeds of both sides): null where it is not above 0, and for slopes that are relative anyway.
+"""
+
+from imgcollapse.ablation.summary.numbers import HALVED, QUANTITIES, losses, summarise
+from imgcollapse.ablation.summary.table import COLUMNS, Record, Run, rows, write_csv
+from imgcollapse.ablation.summary.words import headline, named, spanned, table_lines
+
+__all__ = [
+    "COLUMNS",
+    "HALVED",
+    "QUANTITIES",
+    "Record",
+    "Run",
+    "headline",
+    "losses",
+    "named",
+    "rows",
+    "spanned",
+    "summarise",
+    "table_lines",
+    "write_csv",
+]

@@ -1,0 +1,74 @@
+"""The tidy table: every score of every run, one a row."""
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from imgcollapse import store
+from imgcollapse.errors import DataProblem
+from imgcollapse.files import ledger
+from imgcollapse.study import Study
+
+Record = dict[str, Any]
+FORMULA = tuple("=+-@\t\r\n'＝＋－＠")  # how a formula begins, for a spreadsheet; and the apostrophe itself
+COLUMNS = ("arm", "model", "null", "regime", "seed", "generation", "extractor", "metric", "value", "floor", "n")
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run of an ablation. `null` is the null model that takes the model's place in the arm; None: the arm itself."""
+
+    arm: str
+    null: str | None
+    seed: int
+    study: Study
+    folder: Path
+
+
+def rows(runs: Sequence[Run]) -> list[Record]:
+    """The tidy table: a row per arm, seed, generation, extractor and metric, with COLUMNS; "null" is empty for the arm itself, n is the
+    number of pictures compared.
+
+    In the order of the runs, of the generations, and of scores.json. Runs that have not begun have no rows, others as many as are finished.
+    Raises DataProblem for scores that cannot be read or are no finite numbers.
+    """
+    found = []
+    for run in runs:
+        if not (run.folder / store.STUDY).is_file():
+            continue
+        about = (run.arm, run.study.model.kind, run.null or "", run.study.regime.title(), run.seed)
+        for scores in store.scores(run.folder):
+            for extractor, judged in scores["extractors"].items():
+                for metric, value in judged["metrics"].items():
+                    floor = judged["floor"][metric]
+                    if not (math.isfinite(value) and math.isfinite(floor)):
+                        folder = store.generation_folder(run.folder, scores["generation"])
+                        raise DataProblem(
+                            f"{folder / store.SCORES}: {metric} is {value}, its floor {floor}, which is no result; {store.MENDS}"
+                        )
+                    cells = (*about, scores["generation"], extractor, metric, float(value), float(floor), scores["n"])
+                    found.append(dict(zip(COLUMNS, cells, strict=True)))
+    return found
+
+
+def write_csv(rows: Iterable[Mapping[str, Any]], path: Path) -> None:
+    """The tidy table as CSV with a line of headings; floats in full precision, so that reading them back gives the same numbers, and texts
+    as `harmless` makes them."""
+    lines = [COLUMNS, *([row[name] for name in COLUMNS] for row in rows)]
+    ledger.put(path.parent, {path.name: "".join(",".join(map(_cell, line)) + "\n" for line in lines)})
+
+
+def harmless(text: str) -> str:
+    """The text as a spreadsheet shows it and does not run it: behind an apostrophe where it begins as a formula does, or with one.
+
+    To read it back, take one apostrophe away from where a text begins. (The page's script does the same.)
+    """
+    return f"'{text}" if text.lstrip(" ")[:1] in FORMULA else text
+
+
+def _cell(value: object) -> str:
+    """In quotation marks where need be; not by `csv`, which leaves a carriage return alone and so ends the line."""
+    text = harmless(value) if isinstance(value, str) else str(value)
+    return '"{}"'.format(text.replace('"', '""')) if set(text) & set('",\r\n') else text

@@ -1,0 +1,120 @@
+"""The summary in words: tables and sentences for people."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from imgcollapse.ablation.summary.numbers import HALVED
+from imgcollapse.ablation.summary.table import Record
+from imgcollapse.metrics.scores import SCORES, title, worth_showing
+
+SHOWN = ("fd", "recall", "coverage", "classes_alive")
+
+
+class Line(NamedTuple):
+    """A line of a table: the arm that it tells of (None: the floor of the arms below it), and its cells."""
+
+    arm: Record | None
+    cells: list[str]
+
+
+def columns(summary: Record, shown: Sequence[str] = SHOWN) -> dict[str, list[str]]:
+    """Per extractor the metrics that a table has room for: those shown, and for an arm that has none of them, what it has instead."""
+    found: dict[str, list[str]] = {}
+    for arm in summary["arms"]:
+        for extractor, metrics in arm["extractors"].items():
+            found.setdefault(extractor, []).extend(worth_showing(shown, metrics))
+    return {
+        extractor: [*(shown if set(shown) & set(names) else ()), *(name for name in SCORES if name in set(names) - set(shown))]
+        for extractor, names in found.items()
+    }
+
+
+def lines(summary: Record, shown: Sequence[str] = SHOWN, coarser: int = 0) -> dict[str, list[Line]]:
+    """Per extractor every arm at its last generation: name, generation, seeds, and `mean [low, high]` over seeds of the metrics shown.
+
+    `shown` are metrics, see `columns`; those that were not measured have empty cells. A floor's line stands above the arms that
+    have it. `coarser`: so many decimals fewer than a single value deserves.
+    """
+    found: dict[str, list[Line]] = {}
+    wanted = columns(summary, shown)
+    for arm in summary["arms"]:
+        for extractor, metrics in arm["extractors"].items():
+            there = {name: metrics[name] for name in wanted[extractor] if name in metrics}
+            table = found.setdefault(extractor, [])
+            floors = [spanned(_exact(there[name]["floor"]), name, "", coarser) if name in there else "" for name in wanted[extractor]]
+            if floors != next((line.cells[3:] for line in reversed(table) if line.arm is None), None):
+                table.append(Line(None, ["floor (real)", "", "", *floors]))
+            last = next(iter(there.values()))["last"]
+            about = [named(arm["arm"], arm["null"]), str(last["generation"]), f"{last['n']} of {len(arm['planned'])}"]
+            values = (spanned(there[name]["last"], name, "", coarser) if name in there else "" for name in wanted[extractor])
+            table.append(Line(arm, [*about, *values]))
+    return found
+
+
+def table_lines(summary: Record) -> dict[str, list[list[str]]]:
+    """Per extractor the lines of a table, text by text: headings, then `lines`."""
+    wanted = columns(summary)
+    return {
+        extractor: [
+            ["arm", "generation", "seeds", *(title(name, extractor, short=True) for name in wanted[extractor])],
+            *(line.cells for line in table),
+        ]
+        for extractor, table in lines(summary).items()
+    }
+
+
+def headline(summary: Record) -> list[str]:
+    """What came out, in plain sentences: the arms' differences from the reference at the last generation, then their half-lives.
+
+    Null models are left to `summary.json` and the table.
+    """
+    found, wanted = [], columns(summary)
+    for one in (one for one in summary["differences"] if one["against_null"] is None):
+        for extractor, metrics in one["extractors"].items():
+            spans = {name: metrics[name]["last"] for name in wanted[extractor] if name in metrics}
+            if spans:
+                last = next(iter(spans.values()))
+                pair = f"{named(one['arm'], one['null'])} minus {named(one['against'], one['against_null'])}"
+                where = f"generation {last['generation']}, {extractor}, {last['n']} paired seed{'s' if last['n'] > 1 else ''}"
+                parts = [
+                    f"{title(name, extractor, short=True)} {spanned(span, name, '+')}{_in_floors(span)}" for name, span in spans.items()
+                ]
+                found.append(f"{pair} ({where}): {', '.join(parts)}")
+    for arm, extractor, words in half_lives(summary):
+        found.append(f"{arm} ({extractor}), first generation below half of generation 0: {words}")
+    return found
+
+
+def half_lives(summary: Record) -> list[tuple[str, str, str]]:
+    """(arm, extractor, words): when the metrics of each arm first fell below half of generation 0; null models aside."""
+    found = []
+    for arm in (arm for arm in summary["arms"] if arm["null"] is None):
+        for extractor, metrics in arm["extractors"].items():
+            halves: dict[str, list[str]] = {}
+            for name in [one for one in HALVED if one in metrics]:
+                halves.setdefault(metrics[name]["half"]["words"], []).append(SCORES[name].title)
+            if halves:
+                found.append((arm["arm"], extractor, "; ".join(f"{', '.join(titles)}: {words}" for words, titles in halves.items())))
+    return found
+
+
+def named(arm: str, null: str | None) -> str:
+    """An arm, or a null model under its regime."""
+    return arm if null is None else f"{arm}, null model {null}"
+
+
+def spanned(span: Record, name: str, sign: str = "", coarser: int = 0) -> str:
+    """`mean [low, high]` of a SPAN, in the digits that a metric deserves or `coarser`; without an interval, the mean alone."""
+    if SCORES[name].better == "lower" and abs(span["mean"] or 0) < 1:
+        coarser = 0  # distances have no common size: those of toy worlds are small
+    decimals = max(1, SCORES[name].decimals - coarser)  # a mean of whole numbers is none
+    mean, low, high = ("" if span[part] is None else f"{span[part]:{sign}z.{decimals}f}" for part in ("mean", "low", "high"))
+    return f"{mean} [{low}, {high}]" if low else mean
+
+
+def _exact(value: float) -> Record:
+    return {"mean": value, "low": None, "high": None}
+
+
+def _in_floors(span: Record) -> str:
+    return f" ({span['in_floors']['mean']:+.2f} floors)" if span["in_floors"] else ""

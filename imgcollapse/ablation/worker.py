@@ -1,0 +1,138 @@
+"""The unit of work of an ablation: a run folder that says all that is needed to carry it out, from wherever it is."""
+
+import logging
+import traceback
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from imgcollapse import files, progress, store, study
+from imgcollapse.errors import DataProblem, InUseProblem, OtherStudyProblem, Problem, explained
+from imgcollapse.files import first_difference, to_json, write_text
+from imgcollapse.machine import machine
+from imgcollapse.machine.machine import Machine
+from imgcollapse.settings import build, read_file, to_yaml
+from imgcollapse.store.records import read_json, read_sealed, write_sealed
+from imgcollapse.study import Study
+
+WORKER, FAILED = "worker.json", "failed.json"
+
+
+@dataclass(frozen=True)
+class Bench:
+    """On what a run is carried out.
+
+    threads:   of the processor, for every matrix product; they decide the last digits
+    device:    `auto`, `cpu`, `cuda`, ...
+    precision: `auto`, `float32`, `bfloat16`
+    data_dir:  where data sets, classifiers and published weights are kept
+    shared:    the folder of generations that runs have in common
+    weights:   files to use instead of published weights, by the kind of the extractor
+    """
+
+    threads: int
+    device: str
+    precision: str
+    data_dir: str
+    shared: str
+    weights: dict[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, here: Machine, threads: int, shared: Path) -> "Bench":
+        """The same as this machine, whatever folder the worker is started in."""
+        weights = {kind: str(path.absolute()) for kind, path in here.weights.items()}
+        return cls(threads, here.device, here.precision, str(here.data_dir.absolute()), str(shared.absolute()), weights)
+
+    def here(self) -> Machine:
+        """The machine that the worker is to take itself for."""
+        return Machine(self.device, self.precision, Path(self.data_dir), {kind: Path(path) for kind, path in self.weights.items()})
+
+
+def lay_out(run: Path, chosen: Study, bench: Bench) -> None:
+    """Makes the run folder with its orders, or checks that the one that is there has the same ones. `chosen` has every choice made."""
+    text, orders = to_yaml(chosen), asdict(bench)
+    run.mkdir(parents=True, exist_ok=True)
+    if not (run / WORKER).exists() and (run / store.STUDY).exists() and store.numbers(run):
+        raise OtherStudyProblem(f"{run}: is a run that no ablation made; choose another --out")
+    files.sweep(run)
+    if (before := store.readable(run / WORKER)) is not None:
+        for name in ("threads", "device", "precision"):  # what may decide the numbers
+            if store.numbers(run) and before.get(name) != orders[name]:
+                raise OtherStudyProblem(
+                    f"{run}: was begun with --{name} {before.get(name)}, now {orders[name]}; "
+                    f"add --{name} {before.get(name)}, or choose another --out"
+                )
+    there = store.readable(run / store.STUDY)
+    if there is not None and there != (wanted := store.parsed(text)):
+        said = first_difference(there, wanted)
+        raise OtherStudyProblem(f"{run / store.STUDY}: was changed after it was written ({said}); change it back, or choose another --out")
+    if there is None:
+        write_text(run / store.STUDY, text)
+    write_sealed(run / WORKER, orders)
+
+
+class _Log(progress.Silent):
+    """Says what a user should hear to the run's log."""
+
+    def say(self, line: str) -> None:
+        """Prints the line."""
+        print(f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S}  {line}", flush=True)
+
+
+def work(run: Path) -> int:
+    """Carries the run out, or what is left of it. Returns 0, or the exit code of the failure that it has recorded in the folder.
+
+    Raises KeyboardInterrupt where it is stopped; InUseProblem where another process is at it (which is no failure of the run).
+    """
+    try:
+        bench = Bench(**read_sealed(run / WORKER))
+    except (DataProblem, TypeError):
+        wrong = f"{WORKER} is {'damaged' if (run / WORKER).exists() else 'missing'}"
+        cure = "name a folder in DIR/runs, or run the ablation again, which makes it anew"
+        raise DataProblem(f"{run}: is no run of an ablation ({wrong}); {cure}") from None
+    torch.set_num_threads(bench.threads)
+    logging.getLogger("filelock").setLevel(logging.WARNING)
+    before = read_failure(run)
+    try:
+        with machine.use(bench.here()), progress.watched_by(_Log()):
+            study.run(build(Study, read_file(run / store.STUDY)), run, shared=Path(bench.shared))
+    except InUseProblem:
+        raise
+    except Exception as error:
+        traceback.print_exc()
+        problem = explained(error)
+        code = 1 if problem is None else problem.exit_code
+        record_failure(run, type(error).__name__, " ".join(str(problem or error).split()) or type(error).__name__, code)
+        return code
+    if before is not None:
+        (run / FAILED).unlink(missing_ok=True)
+    return 0
+
+
+def record_failure(run: Path, kind: str, message: str, exit_code: int) -> None:
+    """Leaves word of a failure in the run's folder, for `imgcollapse status` and the summary; where it cannot be written, says it."""
+    when = datetime.now(UTC).isoformat(timespec="seconds")
+    try:
+        record = {"kind": kind, "message": message, "exit_code": exit_code, "generation": len(store.finished(run)), "when": when}
+        write_text(run / FAILED, to_json(record))
+    except (OSError, Problem) as error:
+        progress.say(f"{run}: FAILED: {message} (no word of it could be left there: {explained(error)})")
+
+
+def read_failure(run: Path) -> dict[str, Any] | None:
+    """What `record_failure` left: kind, message, exit_code, generation, when; None where nothing failed."""
+    if not (run / FAILED).exists():
+        return None
+    try:
+        record = read_json(run / FAILED)
+        return {
+            **{name: str(record[name]) for name in ("kind", "message", "when")},
+            **{name: int(record[name]) for name in ("exit_code", "generation")},
+        }
+    except (DataProblem, KeyError, TypeError, ValueError):
+        done = len(store.finished(run)) if (run / store.STUDY).is_file() else 0
+        said = f"{FAILED} is damaged, so it cannot be told what failed; run the ablation again, which tries this run again"
+        return {"kind": "unknown", "message": said, "exit_code": 1, "generation": done, "when": ""}

@@ -1,0 +1,244 @@
+"""`imgcollapse ablate`, `worker` and `status`."""
+
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.table import Table
+
+from imgcollapse import progress, report, store, track
+from imgcollapse.ablation import ablation, plan, standing, summary, worker
+from imgcollapse.ablation.ablation import Ablation
+from imgcollapse.ablation.engines import ENGINES, Crew
+from imgcollapse.ablation.standing import Standing
+from imgcollapse.ablation.summary import Record, Run, named
+from imgcollapse.ablation.worker import Bench
+from imgcollapse.cli import console
+from imgcollapse.cli.common import checked, fetch_weights_of, machine_from, stoppable
+from imgcollapse.cli.several import read_several
+from imgcollapse.cli.watch import Aloud, Watch, account_line
+from imgcollapse.errors import DivergedProblem, SettingsProblem, brief
+from imgcollapse.files import ledger, to_json
+from imgcollapse.files.places import tried
+from imgcollapse.machine import machine, streams
+from imgcollapse.settings import assignment, build, merge, nested, read_file, read_list
+
+SOME_FAILED = 7
+AXES = {name: name for name in ("dataset", "model", "regime", "samples")} | {name: f"regime.{name}" for name in ("real_fraction", "pool")}
+
+
+def ablate(given: dict[str, Any], assignments: tuple[str, ...], axes: tuple[str, ...], *, dry_run: bool, as_json: bool) -> None:
+    """`imgcollapse ablate [FILE]`: `given` are the flags (None where not given), `axes` those of --axis."""
+    chosen = ablation_from(given, assignments, axes)
+    folder = given["out"] or chosen.default_folder(given["file"].stem if given["file"] else "ablation")
+    threads, engine = given["threads"], given["engine"]
+    if engine not in ENGINES:
+        raise SettingsProblem(f"--engine: '{engine}' is unknown; there are: {', '.join(ENGINES)}")
+    here = checked(machine_from(given), elsewhere=dry_run or engine != "local")
+    options = _options(given["engine_options"])
+    track.known(given["track"])
+    with machine.use(here), progress.watched_by(Aloud()):
+        bench = Bench.of(here, threads, folder / ablation.SHARED)
+        if dry_run:
+            _show_plan(chosen, folder, as_json)
+            return
+        crew = Crew(jobs=given["jobs"] or _jobs(chosen, engine, here, threads), threads=threads, options=options)
+        ENGINES[engine]([], crew, lambda: None)  # before anything is written: can it be used, and does it know its options?
+        tried(folder / ablation.ABLATION)
+        for line in fetch_weights_of([own for _, _, own in chosen.studies()]):  # before any worker starts, as nodes often have no network
+            streams.err(f"{line}; going on without it")
+        resolved = plan.resolve(chosen, folder)
+        with plan.alone(folder):
+            runs = plan.make(chosen, resolved, folder, bench)
+            after, made, record, stopped = _carried_out(chosen, runs, folder, crew, given)
+    if stopped:
+        streams.err(f"stopped; what is finished is kept in {folder}. To go on, run the same command again.")
+        sys.exit(stopped[0])
+    if as_json:
+        streams.out_json({"ablation": str(folder), "files": [str(path) for path in made], "account": standing.account(after)})
+    else:
+        _print_end(after, made, record)
+    if any(one.state != "done" for one in after):
+        sys.exit(SOME_FAILED)
+
+
+def _carried_out(
+    chosen: Ablation, runs: Sequence[Run], folder: Path, crew: Crew, given: dict[str, Any]
+) -> tuple[list[Standing], list[Path], Record, list[int]]:
+    """Carries out what is not done, and sums up what is there: standings, files, summary, and the exit code where it was stopped."""
+    before = standing.standings(runs, checked=True)
+    todo = [one.run for one in before if one.state != "done" and not (_diverged(one) and not given["retry"])]
+    asked, there = sum(one.run.study.gens for one in before), sum(one.done for one in before)
+    streams.err(f"{folder}: {len(before)} runs of {asked} generations; {there} generations are there")
+    watch = Watch(before, crew.jobs)
+    with stoppable() as stopped, track.tracking(given["track"], plan.in_order(runs)) as look:
+
+        def news() -> None:
+            watch()
+            look()
+
+        ENGINES[given["engine"]](plan.in_order(todo), crew, news)
+    watch.end()
+    after = standing.standings(runs, checked=True)
+    return after, *finish(folder, chosen, runs, after, given["interval"]), stopped
+
+
+def ablation_from(given: dict[str, Any], assignments: Sequence[str], axes: Sequence[str]) -> Ablation:
+    """The ablation that file and flags add up to: a flag with several values is an axis, one with a single value changes the base."""
+    values = read_file(given["file"]) if given.get("file") else {}
+    base, crossed = _mapping(values, "base"), _mapping(values, "axes")
+    named = {name: read_several(name, given[name]) for name in AXES if given.get(name) is not None}
+    if ("real_fraction" in named or "pool" in named) and "regime" not in base and "regime" not in named:
+        base["regime"] = {"kind": "retain"}
+    for name, wanted in named.items():
+        if len(wanted) == 1:
+            base = merge(base, nested(AXES[name], wanted[0]))
+    crossed |= _axes(axes, {name: wanted for name, wanted in named.items() if len(wanted) > 1})
+    if given.get("gens") is not None:
+        base["gens"] = given["gens"]
+    if given.get("extractor") is not None:
+        base = merge(base, {"judge": {"extractors": given["extractor"]}})
+    for text in assignments:
+        base = merge(base, assignment(text))
+    layer: dict[str, Any] = {"base": base, "axes": crossed}
+    if given.get("seeds") is not None:
+        wanted = read_list(given["seeds"], "--seeds")
+        layer["seeds"] = wanted if len(wanted) > 1 or "," in given["seeds"] else wanted[0]
+    if given.get("nulls") is not None:
+        layer["nulls"] = given["nulls"]
+    return build(Ablation, {**values, **layer})
+
+
+def _mapping(values: Mapping[str, Any], name: str) -> dict[str, Any]:
+    """A part of the file that flags change; none where it is not there, or empty."""
+    part = values.get(name)
+    if part is not None and not isinstance(part, dict):
+        raise SettingsProblem(f"{name}: {brief(part)} cannot be used; it should be a mapping, such as {{key: value}}")
+    return dict(part or {})
+
+
+def _axes(texts: Sequence[str], flags: Mapping[str, list[Any]]) -> dict[str, list[Any]]:
+    """The axes of --axis and of flags with several values."""
+    crossed = {AXES[name]: wanted for name, wanted in flags.items()}
+    for text in texts:
+        path, equals, several = text.partition("=")
+        if not equals or not path.strip():
+            raise SettingsProblem(f"--axis: {brief(text)} is not PATH=VALUE,VALUE,...; write for example --axis model.steps=300,600")
+        if path.strip() in crossed:
+            raise SettingsProblem(f"--axis: {brief(path.strip())} is given twice; name all its values at one place")
+        crossed[path.strip()] = read_list(several, "--axis")
+    return crossed
+
+
+def finish(folder: Path, chosen: Ablation, runs: Sequence[Run], after: Sequence[Standing], method: str) -> tuple[list[Path], Record]:
+    """Writes page, tidy table, summary and figures of what is there; returns the files, and the summary (empty before any scores)."""
+    if not any(one.done for one in after):
+        return [], {}
+    findings = report.read([folder], method)
+    made, record = list[Path](), Record()
+    if findings.rows:
+        summary.write_csv(findings.rows, folder / ablation.CSV)
+        record = {
+            "question": chosen.question,
+            **findings.summary,
+            "account": standing.account(after),
+            "runs": [standing.as_record(one, folder) for one in after],
+        }
+        ledger.put(folder, {ablation.SUMMARY: to_json(record)})
+        made = [folder / ablation.CSV, folder / ablation.SUMMARY, *report.draw_ablation(folder, runs, record)]
+    page = report.write(findings, folder / report.PAGE, aside=True)
+    streams.err(f"report: {page.page} ({page.size / 1e6:.2f} MB)")
+    return [page.page, *made], record
+
+
+def work(run: Path) -> None:
+    """`imgcollapse worker RUN_DIR`."""
+    if run.is_dir():
+        tried(run / store.STUDY, "make it writable")
+    with stoppable() as stopped:
+        code = worker.work(run)
+    sys.exit(stopped[0] if stopped else code)
+
+
+def status(folder: Path, as_json: bool) -> None:
+    """`imgcollapse status DIR`: of an ablation or of a single run."""
+    if (folder / store.STUDY).is_file():
+        runs, root = [plan.run_at(folder)], folder.parent
+    else:
+        runs, root = plan.read(folder), folder
+    with progress.watched_by(Aloud()):
+        all_of_them = standing.standings(runs, checked=True)
+    busy = sum(one.state == "running" for one in all_of_them)
+    left = standing.seconds_left(all_of_them, max(1, busy))
+    if as_json:
+        records = [standing.as_record(one, root) for one in all_of_them]
+        streams.out_json({"folder": str(folder), "runs": records, "account": standing.account(all_of_them), "seconds_left": left})
+        return
+    out = console.out(140)
+    table = Table(title=str(folder), title_justify="left")
+    for heading in ("arm", "seed", "state", "generations", ""):
+        table.add_column(heading, overflow="fold")
+    for one in all_of_them:
+        said = f"{one.failure['kind']} in generation {one.failure['generation']}: {one.failure['message']}" if one.failure else ""
+        table.add_row(named(one.run.arm, one.run.null), str(one.run.seed), one.state, f"{one.done} of {one.run.study.gens}", said)
+    out.print(table)
+    streams.out(account_line(all_of_them, left if busy else None))
+
+
+def _print_end(after: Sequence[Standing], made: Sequence[Path], record: Record) -> None:
+    out = console.out(140)
+    if record:
+        for extractor, (headings, *lines) in summary.table_lines(record).items():
+            table = Table(title=f"features: {extractor}; {record['method'].partition(';')[0]}", title_justify="left")
+            for heading in headings:
+                table.add_column(heading, overflow="fold")
+            for line in lines:
+                table.add_row(*line)
+            out.print(table)
+        for said in summary.headline(record):
+            out.print(said)
+    streams.out(account_line(after))
+    for one in after:
+        if one.failure is not None:
+            where = f"{named(one.run.arm, one.run.null)}, seed {one.run.seed}, generation {one.failure['generation']}"
+            streams.out(f"failed: {where}: {one.failure['message']}")
+    if any(_diverged(one) for one in after):
+        streams.out("runs that diverged would do so again and are not tried again, unless with --retry")
+    for path in ("written:", *(f"  {path}" for path in made)) if made else ():
+        streams.out(path)
+
+
+def _show_plan(chosen: Ablation, folder: Path, as_json: bool) -> None:
+    arms = list(chosen.studies())
+    if as_json:
+        seeds = list(chosen.seeds)
+        records = [{"arm": arm, "null": null, "study": own.model_dump(mode="json"), "seeds": seeds} for arm, null, own in arms]
+        streams.out_json({"ablation": str(folder), "arms": records})
+        return
+    streams.out(f"# {folder}")
+    for arm, null, own in arms:
+        streams.out(f"{named(arm, null)}: {own.title().rpartition(', seed')[0]}; seeds {', '.join(map(str, chosen.seeds))}")
+    streams.out(f"{len(arms) * len(chosen.seeds)} runs")
+
+
+def _jobs(chosen: Ablation, engine: str, here: machine.Machine, threads: int) -> int:
+    """How many runs at once where nobody says it: not this machine's cores, but a cluster's places limit the other engines."""
+    if engine != "local":
+        return len(list(chosen.studies())) * len(chosen.seeds)
+    return max(1, machine.cores() // threads) if here.torch_device().type == "cpu" else 1
+
+
+def _diverged(one: Standing) -> bool:
+    return one.failure is not None and one.failure["exit_code"] == DivergedProblem.exit_code
+
+
+def _options(given: Sequence[str]) -> dict[str, str]:
+    options: dict[str, str] = {}
+    for key, equals, value in (text.partition("=") for text in given):
+        if not equals or not key.strip():
+            raise SettingsProblem(f"--engine-option: {brief(key)} is not KEY=VALUE; write for example --engine-option partition=gpu")
+        if key.strip() in options:
+            raise SettingsProblem(f"--engine-option: {brief(key.strip())} is given twice; keep one of the two")
+        options[key.strip()] = value
+    return options

@@ -1,0 +1,114 @@
+"""`imgcollapse list` and `imgcollapse doctor`."""
+
+import shutil
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import BaseModel
+from rich.table import Table
+
+from imgcollapse.cli import console
+from imgcollapse.cli.common import machine_from
+from imgcollapse.cli.trials import existing, trials
+from imgcollapse.datasets import DATASETS, torchvision_sets
+from imgcollapse.errors import SettingsProblem
+from imgcollapse.extractors import EXTRACTORS, weights, with_weights
+from imgcollapse.judge import published
+from imgcollapse.machine import environment, machine, streams
+from imgcollapse.metrics import METRICS
+from imgcollapse.models import MODELS
+from imgcollapse.regimes import REGIMES
+
+TABLES: dict[str, Mapping[str, Any]] = {
+    "models": MODELS,
+    "data sets": DATASETS,
+    "regimes": REGIMES,
+    "extractors": EXTRACTORS,
+    "metrics": {name: metric.measure for name, metric in METRICS.items()},
+}
+
+
+def list_tables(name: str | None) -> None:
+    """`imgcollapse list [NAME]`."""
+    out = console.out(140)
+    if name is None:
+        for title, table in TABLES.items():
+            out.print(_two_columns(title, {key: _first_line(entry) for key, entry in table.items()}))
+        return
+    found = {title: table[name] for title, table in TABLES.items() if name in table}
+    if not found:
+        raise SettingsProblem(f"list: there is no '{name}'; `imgcollapse list` shows all names")
+    for title, entry in found.items():
+        out.print(f"{name} ({title}): {_first_line(entry)}")
+        if isinstance(entry, type) and issubclass(entry, BaseModel):
+            options = {key: field for key, field in entry.model_fields.items() if key != "kind"}
+            rows = {
+                f"{key} = {'(required)' if field.is_required() else field.default!r}": field.description or ""
+                for key, field in options.items()
+            }
+            out.print(_two_columns("options", rows) if rows else "no options")
+        else:
+            for line in (entry.__doc__ or "").splitlines():
+                out.print(line)
+
+
+def doctor(given: dict[str, Any]) -> int:
+    """`imgcollapse doctor`: prints what is there; the exit code, 1 when something must be mended. `given`: the flags."""
+    from imgcollapse.machine import torchvision_guard
+
+    here = machine_from(given)
+    with machine.use(here):
+        about, of_weights = environment.describe(), _weights()
+    tried = trials(here.data_dir)
+    wrong = [f"{name} is not installed; run: pip install imgcollapse" for name, version in about["packages"].items() if version is None]
+    wrong += [found for found in tried.values() if found is not None]
+    state = {
+        "healthy": "healthy",
+        "mended": "built for another torch; mended in this process (its nms and io do not work and are not needed)",
+        "absent": "absent",
+    }[torchvision_guard.state]
+    folder = here.data_dir
+    rows = {
+        "imgcollapse": f"{about['imgcollapse']} (commit {about['git_commit'] or 'unknown'})",
+        "python": about["python"],
+        "packages": ", ".join(f"{name} {version}" for name, version in about["packages"].items() if version),
+        "torchvision": state,
+        "device": f"{about['device']} ({about['device_name']}), {about['threads']} threads",
+        "precision": about["precision"] + ("" if about["precision"] == "bfloat16" else " (no bfloat16 in hardware here)"),
+        "data folder": f"{folder} ({shutil.disk_usage(existing(folder)).free / 2**30:.0f} GiB free)",
+    }
+    rows |= {name: "works" if found is None else "does not work (below)" for name, found in tried.items()}
+    for kind, dataset in DATASETS.items():
+        if dataset.files:
+            rows[f"data: {kind}"] = torchvision_sets.state(dataset.files, folder)
+    rows["data: digits"] = "there (bundled with scikit-learn)"
+    rows |= of_weights
+    out = console.out(140)
+    out.print(_two_columns("doctor", rows))
+    for line in wrong:
+        streams.out(f"to mend: {line}")
+    streams.out("nothing to mend" if not wrong else "")
+    return 1 if wrong else 0
+
+
+def _weights() -> dict[str, str]:
+    """Which weights extractors would use, and which statistics they can be compared with."""
+    rows = {f"weights: {kind}": weights.state(extractor.published()) for kind, extractor in with_weights().items()}
+    for name in published.STATISTICS.values():
+        there = (weights.folder() / name).is_file()
+        cure = f"not there: to compare ours with it, put {published.SOURCE}{name} into {weights.folder()}"
+        rows[f"statistics: {name}"] = "there" if there else cure
+    return rows
+
+
+def _first_line(entry: Any) -> str:
+    return (entry.__doc__ or "").strip().splitlines()[0]
+
+
+def _two_columns(title: str, rows: dict[str, str]) -> Table:
+    table = Table(title=title, title_justify="left", show_header=False, box=None, padding=(0, 2))
+    table.add_column(no_wrap=True)
+    table.add_column(overflow="fold")
+    for key, value in rows.items():
+        table.add_row(key, value)
+    return table

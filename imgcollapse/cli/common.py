@@ -1,0 +1,75 @@
+"""What several commands need."""
+
+import re
+import signal
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from imgcollapse.cli.options import WEIGHTS
+from imgcollapse.errors import SettingsProblem
+from imgcollapse.extractors import fetch_weights
+from imgcollapse.machine import machine, streams
+from imgcollapse.study import Study
+
+
+class Stopped(KeyboardInterrupt):
+    """SIGTERM, which ends a run as cleanly as SIGINT does."""
+
+
+@contextmanager
+def stoppable() -> Iterator[list[int]]:
+    """SIGINT and SIGTERM end the block; the list then holds the exit code."""
+    code: list[int] = []
+
+    def stop(number: int, frame: object) -> None:
+        raise Stopped
+
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield code
+    except Stopped:
+        code.append(128 + signal.SIGTERM)
+    except KeyboardInterrupt:
+        code.append(128 + signal.SIGINT)
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def machine_from(given: dict[str, Any]) -> machine.Machine:
+    """The machine that the flags name."""
+    fields = {name: given[name] for name in ("device", "precision", "data_dir") if given.get(name) is not None}
+    weights = {kind: file for kind in WEIGHTS if (file := given.get(f"{kind}_weights")) is not None}
+    named = machine.Machine(**fields, weights=weights)
+    if "data_dir" not in fields and machine.is_homeless():
+        streams.err(f"this user has no home folder: data and classifiers are kept in {named.data_dir}; --data-dir names another place")
+    return named
+
+
+def checked(named: machine.Machine, elsewhere: bool = False) -> machine.Machine:
+    """The same, found fit for use. `elsewhere`: it is another than this one, so only the words can be checked.
+
+    Raises SettingsProblem for a device or precision that cannot be used.
+    """
+    if not elsewhere:
+        named.torch_device()
+    elif not re.fullmatch(r"auto|cpu|mps|cuda(:\d+)?", named.device):
+        raise SettingsProblem(f"--device: '{named.device}' is no device; use auto, cpu, cuda, cuda:N or mps")
+    if not elsewhere or named.precision != "auto":
+        named.mixed_precision()
+    return named
+
+
+def fetch_weights_of(studies: Iterable[Study]) -> list[str]:
+    """Fetches the weights that these studies' extractors need, before any run folder is made; what cannot be had, in words.
+
+    Raises WeightsProblem where a study would have no extractor left.
+    """
+    said = set()
+    for one in studies:
+        asked = one.judge.extractors or ()
+        missing = fetch_weights(asked)
+        if missing and len(missing) == len(asked):
+            raise missing[0]
+        said |= {str(problem) for problem in missing}
+    return sorted(said)

@@ -1,0 +1,175 @@
+"""How a run looks on a terminal, and in a log file."""
+
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from rich.table import Table
+from rich.text import Text
+
+from imgcollapse.machine import streams
+from imgcollapse.metrics.scores import SCORES, title, worth_showing
+
+# the columns of the table where these were measured: metric -> (name on a line, decimals)
+COLUMNS = {
+    "fd": ("FD", 2),
+    "precision": ("precision", 3),
+    "recall": ("recall", 3),
+    "coverage": ("coverage", 3),
+    "classes_alive": ("classes alive", 0),
+    "effective_classes": ("effective classes", 2),
+}
+
+
+def duration(seconds: float) -> str:
+    """`48 s`, `6 min 10 s`, `2 h 5 min`."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60} s"
+    return f"{whole // 3600} h {whole % 3600 // 60} min"
+
+
+class _Shown(Console):
+    """A console on which every string is text as it is: no markup and no emoji are read in it, and nothing in it steers the terminal."""
+
+    def __init__(self, **how: Any) -> None:
+        super().__init__(markup=False, emoji=False, highlight=False, **how)
+
+    def render_str(self, text: str, **how: Any) -> Text:
+        """Every string passes here, those in cells and headings of tables too."""
+        return super().render_str(streams.shown(text, self.encoding), **how)
+
+
+def out(width: int) -> Console:
+    """The console of results; `width`: in letters, where stdout is no terminal."""
+    return _Shown(file=sys.stdout, width=None if sys.stdout.isatty() else width)
+
+
+class Plain:
+    """A line per finished generation: for log files and pipes."""
+
+    def __init__(self, gens: int) -> None:
+        self.gens, self.done = gens, 0
+        self.began = self.last = time.monotonic()
+
+    def __enter__(self) -> "Plain":
+        return self
+
+    def __exit__(self, *error: object) -> None: ...
+
+    def begin(self, what: str, total: int) -> None: ...
+    def advance(self, amount: int = 1) -> None: ...
+    def end(self) -> None: ...
+
+    def say(self, line: str) -> None:
+        """Prints the line."""
+        streams.err(line)
+
+    def landed(self, generation: int, scores: dict[str, Any]) -> None:
+        """Prints the generation's line: its scores, the time it took, the time left."""
+        now = time.monotonic()
+        self.done += 1
+        left = (self.gens - generation - 1) * (now - self.began) / self.done
+        self.say(f"generation {generation}  {in_short(scores)}  ({duration(now - self.last)}, {duration(left)} left)")
+        self.last = now
+
+
+class Bars(Plain):
+    """The same with two bars below: generations, and the work in progress."""
+
+    def __init__(self, gens: int) -> None:
+        super().__init__(gens)
+        self.console = _Shown(file=sys.stderr)
+        columns = (
+            TextColumn("{task.description:<12}", markup=False),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("time left"),
+            TimeRemainingColumn(),
+        )
+        self.bars = Progress(*columns, console=self.console, transient=True)
+        self.whole = self.bars.add_task("generations", total=gens)
+        self.inner: list[TaskID] = []
+
+    def __enter__(self) -> "Bars":
+        self.bars.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.bars.stop()
+
+    def begin(self, what: str, total: int) -> None:
+        """A bar of its own."""
+        self.inner.append(self.bars.add_task(f"  {what}", total=total))
+
+    def advance(self, amount: int = 1) -> None:
+        """Moves the bar."""
+        self.bars.advance(self.inner[-1], amount)
+
+    def end(self) -> None:
+        """Takes the bar away."""
+        self.bars.remove_task(self.inner.pop())
+
+    def say(self, line: str) -> None:
+        """Prints the line above the bars."""
+        self.console.print(line, soft_wrap=True)
+
+    def landed(self, generation: int, scores: dict[str, Any]) -> None:
+        """Prints the generation's line and moves the outer bar."""
+        super().landed(generation, scores)
+        self.bars.update(self.whole, completed=generation + 1)
+
+
+def watcher(gens: int) -> Plain:
+    """Bars on a terminal, plain lines elsewhere."""
+    return Bars(gens) if sys.stderr.isatty() else Plain(gens)
+
+
+def tables(scores: list[dict[str, Any]], heading: Callable[[str, str], str]) -> list[Table | str]:
+    """Generations by metrics, the floor as the first row: one table an extractor. `heading(metric, extractor)` names the columns.
+
+    A line instead, where the extractor measured nothing.
+    """
+    found: list[Table | str] = []
+    for extractor, first in scores[0]["extractors"].items():
+        shown = worth_showing(COLUMNS, first["metrics"])
+        if not shown:
+            found.append(f"features: {extractor}: nothing was measured")
+            continue
+        n, k, k_precision = (scores[0][name] for name in ("n", "k", "k_precision"))
+        said = f"k = {k_precision} for precision and recall, {k} for coverage"
+        table = Table(title=f"features: {extractor}, N = {n:,} against held-out real pictures, {said}", title_justify="left")
+        for column in ("generation", *(heading(name, extractor) for name in shown)):
+            table.add_column(column, justify="right")
+        table.add_row("floor (real)", *_cells(first["floor"], shown), end_section=True)
+        for one in scores:
+            table.add_row(str(one["generation"]), *_cells(one["extractors"][extractor]["metrics"], shown))
+        found.append(table)
+    return found
+
+
+def lost(losses: Mapping[int, int], names: Sequence[str]) -> str:
+    """`lost: 7 at generation 4; 1, 3 at generation 6` of each lost class and its generation, the first to go first; empty where none is."""
+    by_generation: dict[int, list[str]] = {}
+    for number, generation in losses.items():
+        by_generation.setdefault(generation, []).append(names[number])
+    told = "; ".join(f"{', '.join(gone)} at generation {generation}" for generation, gone in by_generation.items())
+    return f"lost: {told}" if told else ""
+
+
+def _cells(metrics: dict[str, float], shown: list[str]) -> list[str]:
+    return [f"{metrics[name]:.{COLUMNS[name][1] if name in COLUMNS else SCORES[name].decimals}f}" for name in shown]
+
+
+def in_short(scores: dict[str, Any]) -> str:
+    """The scores of a generation on one line: those of the first extractor that measured any."""
+    for extractor, one in scores["extractors"].items():
+        if shown := worth_showing(COLUMNS, one["metrics"]):
+            names = [COLUMNS[name][0] if name in COLUMNS else title(name, extractor, short=True) for name in shown]
+            return "  ".join(f"{name} {cell}" for name, cell in zip(names, _cells(one["metrics"], shown), strict=True))
+    return "nothing was measured" if scores["extractors"] else "not judged"

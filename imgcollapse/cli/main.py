@@ -1,0 +1,241 @@
+"""The command line. Every command is thin, and imports what is heavy only when it runs: `--help` must answer at once."""
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from imgcollapse import __version__, progress
+from imgcollapse.cli.options import DATA_DIR, EXTRACTOR, TRACK, Number, Place, setting, weights
+from imgcollapse.machine import streams
+
+EXIT_CODES = """\b
+Exit codes: 0 done; 1 unexpected error; 2 settings that cannot be used; 3 data missing or damaged;
+4 the run folder is in use by another process; 5 the run folder holds something else;
+6 a network's loss was no finite number; 7 some runs of an ablation are not finished;
+8 the system refuses something (no room on the disk, no permission, no file locks);
+130 and 143 stopped by SIGINT and SIGTERM (what is finished is kept)."""
+
+
+class OneLine(click.Group):
+    """Turns the library's errors into one line and an exit code."""
+
+    def main(self, *arguments: Any, **options: Any) -> Any:
+        """The command line, on streams that cannot fail."""
+        streams.steady()
+        with progress.remembering():
+            return super().main(*arguments, **options)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Runs the command; a traceback is shown only with --debug."""
+        try:
+            return super().invoke(ctx)
+        except (click.exceptions.Exit, click.Abort, BrokenPipeError):
+            raise
+        except click.UsageError as error:  # click shows what was typed as it was typed
+            raise click.UsageError(streams.shown(error.format_message()), error.ctx) from None
+        except click.ClickException:
+            raise
+        except Exception as error:
+            if ctx.params.get("debug"):
+                raise
+            from imgcollapse.errors import explained
+
+            problem = explained(error)
+            reason = " ".join(str(problem or error).split()) or type(error).__name__
+            hint = "" if problem else f" ({type(error).__name__}; `imgcollapse --debug ...` shows where)"
+            streams.err(f"imgcollapse: {reason}{hint}")
+            ctx.exit(problem.exit_code if problem else 1)
+
+
+@click.group(cls=OneLine, epilog=EXIT_CODES, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.version_option(__version__, prog_name="imgcollapse")
+@click.option("--debug", is_flag=True, help="Show the traceback of an error.")
+def main(debug: bool) -> None:
+    """Measures model collapse in image generators that are trained on their own pictures."""
+
+
+@main.command(epilog=EXIT_CODES)
+@setting("--dataset", "Real pictures: digits, mnist, cifar10, folder:PATH, zip:PATTERN, ... [digits]")
+@setting("--model", "What learns and draws: ddpm, vae, gmm, gaussian, bootstrap. [ddpm]")
+@setting("--regime", "Of what a training set is made: replace, retain, accumulate. [replace]")
+@setting("--real-fraction", "Share of real pictures in every training set (regime retain).", type=Number(float))
+@setting("--pool", "Where they come from: fixed, resample, fresh (regime retain).")
+@setting("--gens", "Number of models trained one after the other. [10]", type=Number())
+@setting("--samples", "Pictures a generation draws and learns from. [as many as there are real ones]", type=Number())
+@setting("--seed", "Of everything random. [0]", type=Number())
+@setting("--out", "The run folder. [runs/NAME, the name made from the settings]", type=Place())
+@setting("--config", "A YAML file of settings (a run's study.yaml is one).", type=Place())
+@click.option("--set", "assignments", multiple=True, metavar="PATH=VALUE", help="Any setting, e.g. model.steps=500; may be repeated.")
+@setting("--device", "auto, cpu, cuda, cuda:N, mps.", default="auto", show_default=True)
+@setting("--precision", "auto (bfloat16 where it is done in hardware), float32, bfloat16.", default="auto", show_default=True)
+@EXTRACTOR
+@weights
+@DATA_DIR
+@TRACK
+@click.option("--dry-run", is_flag=True, help="Show the study, with every default, and stop.")
+@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+def run(assignments: tuple[str, ...], dry_run: bool, as_json: bool, **given: Any) -> None:
+    """Train a chain of generations and judge each of them.
+
+    A setting is taken from its flag, else the environment, else the --config file, else the default. To resume, run the same command again.
+    """
+    from imgcollapse.machine import busy
+
+    busy.wait_asleep_if_busy()  # before torch is imported
+    from imgcollapse.cli import run
+
+    run.run(given, assignments, dry_run=dry_run, as_json=as_json)
+
+
+@main.command(epilog=EXIT_CODES)
+@click.argument("file", required=False, type=Place())
+@setting("--dataset", "One, or several with commas: an axis of the ablation.")
+@setting("--model", "One or several, e.g. ddpm,vae.")
+@setting("--regime", "One or several, e.g. replace,accumulate.")
+@setting("--real-fraction", "One or several, e.g. 0,0.1,0.5,1 (regime retain).")
+@setting("--pool", "One or several: fixed,resample,fresh (regime retain).")
+@setting("--samples", "Pictures a generation draws and learns from; one or several.")
+@setting("--gens", "Number of models trained one after the other. [10]", type=Number())
+@setting("--seeds", "How many (3: seeds 0, 1, 2), or a list: 0,7. [3]")
+@click.option("--axis", "axes", multiple=True, metavar="PATH=V,V", help="Any setting with its values; may be repeated; axes cross.")
+@click.option("--set", "assignments", multiple=True, metavar="PATH=VALUE", help="Any setting of all arms; may be repeated.")
+@click.option("--nulls/--no-nulls", default=None, help="Also run the null models under every regime. [--nulls]")
+@setting("--out", "The ablation's folder. [runs/NAME, the name made from file and base]", type=Place())
+@setting("--jobs", "Runs carried out at once; changes no result. [cores / threads; on a GPU 1]", type=Number(least=1))
+@setting("--threads", "Of the processor, for each run; decides the last digits.", type=Number(least=1), default=1, show_default=True)
+@click.option("--engine", default="local", show_default=True, help="What carries the runs out: local, slurm, ray.")
+@click.option("--engine-option", "engine_options", multiple=True, metavar="KEY=VALUE", help="For the engine; may be repeated.")
+@click.option("--interval", type=click.Choice(["t", "bootstrap"]), default="t", show_default=True, help="How intervals are computed.")
+@click.option("--retry", is_flag=True, help="Also try runs again whose network diverged.")
+@setting("--device", "auto, cpu, cuda, cuda:N, mps.", default="auto", show_default=True)
+@setting("--precision", "auto, float32, bfloat16.", default="auto", show_default=True)
+@EXTRACTOR
+@weights
+@DATA_DIR
+@TRACK
+@click.option("--dry-run", is_flag=True, help="Show the studies, and stop.")
+@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+def ablate(assignments: tuple[str, ...], axes: tuple[str, ...], dry_run: bool, as_json: bool, **given: Any) -> None:
+    """Carry out a grid of studies, arms by seeds, and compare them.
+
+    FILE is an ablation in YAML: question, base, arms or axes, seeds. To go on, or after adding arms or seeds, run the same command again:
+    only what is missing is done.
+    """
+    from imgcollapse.cli import ablate
+
+    ablate.ablate(given, assignments, axes, dry_run=dry_run, as_json=as_json)
+
+
+@main.command()
+@click.argument("run", type=Place())
+def worker(run: Path) -> None:
+    """Carry out one run of an ablation, from wherever it is: the unit of work of every engine."""
+    from imgcollapse.machine import busy
+
+    busy.wait_asleep_if_busy()
+    from imgcollapse.cli import ablate
+
+    ablate.work(run)
+
+
+@main.command()
+@click.argument("folder", type=Place())
+@click.option("--json", "as_json", is_flag=True, help="Print it as JSON.")
+def status(folder: Path, as_json: bool) -> None:
+    """What of an ablation (or a run) is done, running or failed, and the time left."""
+    from imgcollapse.cli import ablate
+
+    ablate.status(folder, as_json)
+
+
+@main.command()
+@click.argument("run", type=Place())
+@click.option("--gen", "generation", type=Number(), help="The generation. [the last that is finished]")
+@click.option("--out", help="Where the folder goes. [RUN/card/gen_NNN]", type=Place())
+@click.option("--export", type=click.Choice(["imagefolder", "npz"]), help="How samples are written. [imagefolder; of points npz]")
+@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+def card(run: Path, generation: int | None, out: Path | None, export: Any, as_json: bool) -> None:
+    """Write the weights and samples of one generation for others, with a model card and a data-set card (Hugging Face)."""
+    from imgcollapse.cli import card
+
+    card.card(run, generation, out, export, as_json)
+
+
+@main.command(epilog=EXIT_CODES)
+@click.argument("paths", metavar="SAMPLES...", nargs=-1, required=True, type=Place())
+@click.option("--against", required=True, metavar="DATASET", help="Real pictures: digits, mnist, cifar10, folder:PATH, zip:PATTERN, ...")
+@click.option("--n", type=Number(), help="Pictures of each set that are compared. [as many as are there and held out, at most 10,000]")
+@click.option("--learned-from", metavar="SAMPLES", type=Place(), help="What the model that drew them learned from.")
+@click.option("--seed", type=Number(), help="Of a toy world. [0]")
+@click.option("--set", "assignments", multiple=True, metavar="PATH=VALUE", help="Any setting, e.g. judge.k=5, dataset.subset=5000.")
+@click.option("--out", type=Place(), help="The file of scores. [scores/NAME.json, the name made from all of this]")
+@setting("--device", "auto, cpu, cuda, cuda:N, mps.", default="auto", show_default=True)
+@setting("--precision", "auto, float32, bfloat16.", default="auto", show_default=True)
+@EXTRACTOR
+@weights
+@DATA_DIR
+@click.option("--json", "as_json", is_flag=True, help="Print the scores as JSON.")
+def score(paths: tuple[Path, ...], assignments: tuple[str, ...], as_json: bool, **given: Any) -> None:
+    """Compare pictures of any program with real ones: a table of all scores with their floors.
+
+    SAMPLES: a folder of pictures, a .zip, an .npz (arr_0, uint8 [N, H, W, C]), a run or one of its generations; several stand side by side.
+    """
+    from imgcollapse.cli import score
+
+    score.score(paths, given, assignments, as_json=as_json)
+
+
+@main.command()
+@click.argument("run", type=Place())
+@click.option("--gen", "generation", type=Number(), help="The generation. [the last that is finished]")
+@click.option("--to", required=True, type=click.Choice(["folder", "zip", "npz", "imagefolder"]), help="How samples are written.")
+@click.option("--out", type=Place(), help="Where they go. [RUN/export/gen_NNN...]")
+@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+def export(run: Path, generation: int | None, to: str, out: Path | None, as_json: bool) -> None:
+    """Write the samples of one generation for other programs: PNG files, a .zip as StyleGAN's, an .npz as guided-diffusion's."""
+    from imgcollapse.cli import export
+
+    export.export(run, generation, to, out, as_json)
+
+
+@main.command()
+@click.argument("places", metavar="RUN_OR_ABLATION...", nargs=-1, required=True, type=Place())
+@click.option("-o", "--out", "page", type=click.Path(), help="The page. [report.html in the folder; of several, here]")
+@click.option("--open", "show", is_flag=True, help="Open it in the browser.")
+@click.option("--watch", is_flag=True, help="Write it again as generations land, until the runs have ended.")
+@click.option(
+    "--budget",
+    type=Number(float, least=0),
+    default=25,
+    show_default=True,
+    metavar="MB",
+    help="Its size; pictures that do not fit lie beside.",
+)
+@click.option("--interval", type=click.Choice(["t", "bootstrap"]), default="t", show_default=True, help="How intervals are computed.")
+@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+def report(places: tuple[Path, ...], watch: bool, show: bool, as_json: bool, **given: Any) -> None:
+    """Write one self-contained HTML page that shows runs and ablations, and in PAGE_files collapse.gif, figures and report.md."""
+    from imgcollapse.cli import report
+
+    report.make(places, given, watch=watch, show=show, as_json=as_json)
+
+
+@main.command("list")
+@click.argument("name", required=False)
+def list_(name: str | None) -> None:
+    """Models, data sets, regimes, extractors and metrics; with a NAME, its options."""
+    from imgcollapse.cli import about
+
+    about.list_tables(name)
+
+
+@main.command()
+@DATA_DIR
+@weights
+def doctor(**given: Path | None) -> None:
+    """What is installed, which device and precision will be used, which data are there, and what to do about what is wrong."""
+    from imgcollapse.cli import about
+
+    sys.exit(about.doctor(given))

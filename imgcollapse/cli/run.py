@@ -1,0 +1,136 @@
+"""`imgcollapse run`."""
+
+import sys
+from pathlib import Path
+from typing import Any
+
+from imgcollapse import progress, report, store, study, track
+from imgcollapse.ablation.summary import losses
+from imgcollapse.cli import console
+from imgcollapse.cli.common import checked, fetch_weights_of, machine_from, stoppable
+from imgcollapse.cli.watch import Aloud
+from imgcollapse.errors import Problem
+from imgcollapse.files.places import tried
+from imgcollapse.machine import machine, processes, streams
+from imgcollapse.metrics.scores import title
+from imgcollapse.settings import assignment, build, expand, merge, read_file, to_yaml
+from imgcollapse.study import DEFAULT_KINDS, Study
+
+
+def run(given: dict[str, Any], assignments: tuple[str, ...], *, dry_run: bool, as_json: bool) -> None:
+    """`imgcollapse run`: `given` are the flags (None where not given), `assignments` those of --set.
+
+    Where several processes were launched (`accelerate launch`), the first does it, and the others help it.
+    """
+    with machine.use(machine_from(given)), processes.together() as first, progress.watched_by(Aloud()):
+        if first:
+            _run(given, assignments, dry_run=dry_run, as_json=as_json)
+
+
+def _run(given: dict[str, Any], assignments: tuple[str, ...], *, dry_run: bool, as_json: bool) -> None:
+    checked(machine.current(), elsewhere=dry_run)
+    chosen = study_from(given, assignments)
+    track.known(given["track"])
+    folder = given["out"] or Path("runs") / chosen.name()
+    if dry_run:
+        _show(chosen, folder, as_json)
+        return
+    tried(folder / store.STUDY)
+    fetch_weights_of([chosen])
+    with (
+        console.watcher(chosen.gens) as watching,
+        progress.watched_by(watching),
+        stoppable() as stopped,
+        track.tracking(given["track"], [folder]) as look,
+    ):
+        if there := _there(folder, chosen.gens):
+            progress.say(f"{folder}: {there}")
+
+        def landed(generation: int, scores: dict[str, Any]) -> None:
+            watching.landed(generation, scores)
+            look()
+
+        study.run(chosen, folder, landed)
+    if stopped:
+        _end_early(chosen, folder)
+        sys.exit(stopped[0])
+    _end(folder, as_json)
+
+
+def _end_early(chosen: Study, folder: Path) -> None:
+    """Shows what there is of a run that was stopped, and says how much that is."""
+    done = sum(generation < chosen.gens for generation in store.finished(folder)) if (folder / store.STUDY).exists() else 0
+    if done:
+        _draw(folder)
+    kept = f"{done} of {chosen.gens} generations are finished and kept in {folder}"
+    streams.err(f"stopped; {kept}. To go on, run the same command again.")
+
+
+def _end(folder: Path, as_json: bool) -> None:
+    """Draws the run, and prints its scores."""
+    pictures, page = _draw(folder)
+    scores = store.scores(folder)
+    lost = losses(scores)
+    if as_json:
+        drawn = [str(path) for path in pictures]
+        record = {"run": str(folder), "scores": scores, "lost": lost, "pictures": drawn, "report": str(page.page)}
+        streams.out_json(record)
+        return
+    out = console.out(110)
+    names = store.classes(folder)
+    tables = console.tables(scores, lambda name, extractor: title(name, extractor, short=True))
+    for extractor, table in zip(scores[0]["extractors"], tables, strict=True):
+        out.print(table)
+        if line := console.lost(lost.get(extractor, {}), names):
+            streams.out(line)
+    for line in ("pictures:", *(f"  {path}" for path in pictures), f"  {folder}/gen_*/{store.GRID}"):
+        streams.out(line)
+    streams.out(f"report: {page.page} ({page.size / 1e6:.2f} MB)")
+
+
+def _draw(folder: Path) -> tuple[list[Path], report.Written]:
+    """The run's pictures, and its page."""
+    with progress.watched_by(Aloud()):
+        return report.draw(folder), report.write(report.read([folder]), folder / report.PAGE, aside=True)
+
+
+def _there(folder: Path, gens: int) -> str:
+    """What of the run is there already, in words; empty where nothing is, and where it cannot be told."""
+    try:
+        there, before = store.finished(folder), read_file(folder / store.STUDY).get("gens")
+    except Problem:
+        return ""
+    if there and before != gens:
+        return f"{len(there)} of {before} generations are there, and {gens} are asked for"
+    beyond = sum(generation >= gens for generation in there)
+    said = f"{len(there) - beyond} of {gens} generations are there; going on from here"
+    return said + f" ({beyond} beyond them left as they are)" * bool(beyond) if there else ""
+
+
+def _show(chosen: Study, folder: Path, as_json: bool) -> None:
+    """What would be done, as settings that can be read back."""
+    if as_json:
+        streams.out_json({"run": str(folder), "study": chosen.model_dump(mode="json")})
+        return
+    lines = to_yaml(chosen).rstrip("\n").split("\n")
+    if any(streams.shown(line, sys.stdout.encoding) != line for line in lines):
+        lines = to_yaml(chosen, only_ascii=True).rstrip("\n").split("\n")  # YAML has escapes of its own
+    for line in (f"# {folder}", *lines):
+        streams.out(line)
+
+
+def study_from(given: dict[str, Any], assignments: tuple[str, ...]) -> Study:
+    """The study that flags, environment, file and defaults add up to. Raises SettingsProblem."""
+    values: dict[str, Any] = dict(DEFAULT_KINDS)
+    named = read_file(given["config"]) if given.get("config") else {}
+    flags = {name: given[name] for name in ("dataset", "model", "regime", "gens", "samples", "seed") if given.get(name) is not None}
+    retained = {name: given[name] for name in ("real_fraction", "pool") if given.get(name) is not None}
+    if retained:
+        where = merge(merge(values, named), flags)["regime"]
+        kind = expand(where)["kind"] if isinstance(where, (str, dict)) and "regime" in (named | flags) else "retain"  # type: ignore[index]
+        flags["regime"] = {"kind": kind, **retained}
+    if given.get("extractor") is not None:
+        flags["judge"] = {"extractors": given["extractor"]}
+    for layer in (named, flags, *(assignment(text) for text in assignments)):
+        values = merge(values, layer)
+    return build(Study, values)

@@ -1,1 +1,0 @@
-"""What the commands of `imgcollapse.cli` do: a file a command, imported when it is called."""

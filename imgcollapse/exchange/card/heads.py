@@ -1,0 +1,81 @@
+"""The heads of the cards: what the Hugging Face hub files weights and samples under (its modelcard.md and datasetcard.md)."""
+
+from bisect import bisect_right
+
+from imgcollapse.exchange.card.markdown import line
+from imgcollapse.exchange.card.subject import Record, Subject
+from imgcollapse.exchange.export import Export
+from imgcollapse.judge.judge import NEIGHBOURS
+from imgcollapse.metrics.scores import SCORES, title
+from imgcollapse.models.ddpm import DDPM
+
+HUB = {"mnist": "ylecun/mnist", "fashion-mnist": "zalando-datasets/fashion_mnist", "cifar10": "uoft-cs/cifar10"}  # the real data there
+TASK = "unconditional-image-generation"
+TAGS = ("imgcollapse", "model-collapse", "synthetic", "synthetic-data", "self-consuming-training")
+SIZES = ("1K", "10K", "100K", "1M", "10M", "100M", "1B")  # bounds of `size_categories`, 1,000 and so on by tens
+LICENSE = "unknown"  # an identifier of the hub's: imgcollapse does not know under which licence a user's data stand
+
+
+def model_head(subject: Subject) -> Record:
+    """Of the weights."""
+    model, hub = subject.study.model, HUB.get(subject.study.dataset.kind)
+    return {
+        "license": LICENSE,
+        "library_name": "diffusers" if isinstance(model, DDPM) else "imgcollapse",
+        **({} if subject.samples.are_points else {"pipeline_tag": TASK}),
+        "tags": [*TAGS, model.kind],
+        **({"datasets": [hub]} if hub else {}),
+        "provenance": subject.summary(),
+        **_model_index(subject),
+    }
+
+
+def data_head(subject: Subject, export: Export) -> Record:
+    """Of the samples, exported in that way."""
+    n, hub = len(subject.samples), HUB.get(subject.study.dataset.kind)
+    files = {"config_name": "default", "drop_labels": not subject.labelled, "data_files": [{"split": "train", "path": "train/**"}]}
+    return {
+        "license": LICENSE,
+        "pretty_name": f"{n} samples of generation {subject.generation} of {subject.study.title()}",
+        "task_categories": ["other" if subject.samples.are_points else TASK],
+        "size_categories": [size_category(n)],
+        "annotations_creators": ["machine-generated" if subject.labelled else "no-annotation"],
+        "tags": [*TAGS, subject.study.model.kind],
+        **({"source_datasets": [hub]} if hub else {}),
+        **({"configs": [files]} if export == "imagefolder" else {"viewer": False}),  # the hub's viewer does not read npz
+        "provenance": subject.summary(),
+    }
+
+
+def size_category(n: int) -> str:
+    """What the hub calls a set of n: `n<1K`, `1K<n<10K`, ..."""
+    step = min(bisect_right([10 ** (3 + i) for i in range(len(SIZES))], n), len(SIZES) - 1)
+    return f"{SIZES[step - 1]}<n<{SIZES[step]}" if step else f"n<{SIZES[0]}"
+
+
+def _model_index(subject: Subject) -> Record:
+    """The scores; where there are none, nothing."""
+    study, scores, data = subject.study, subject.scores, subject.reference["data"]
+    counts = {key: scores[key] for key in ("n", *NEIGHBOURS) if key in scores}
+    metrics = [
+        {
+            "type": name,
+            "value": judged["metrics"][name],
+            "name": f"{title(name, extractor)}, {extractor} features, N = {scores['n']}",
+            "args": {"extractor": extractor, **counts, "floor": judged["floor"][name]},
+        }
+        for extractor, judged in scores["extractors"].items()
+        for name in SCORES
+        if name in judged["metrics"]
+    ]
+    hub = HUB.get(study.dataset.kind)
+    cut = {name: value for name in ("subset", "imbalance") if (value := getattr(study.dataset, name)) not in (None, 1)}
+    dataset = {
+        "type": hub or study.dataset.kind,
+        "name": line(data["name"]),
+        **({"split": "test"} if hub else {}),  # what is held out
+        **({"args": cut} if cut else {}),
+    }
+    name = f"{study.dataset.kind}-{study.model.kind}-{study.regime.kind}-seed{study.seed}-gen{subject.generation:03d}"
+    task = {"type": "other" if subject.samples.are_points else TASK}
+    return {"model-index": [{"name": name, "results": [{"task": task, "dataset": dataset, "metrics": metrics}]}]} if metrics else {}

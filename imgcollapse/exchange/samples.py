@@ -1,0 +1,229 @@
+"""Sets of pictures that any program drew: read whole, checked, and brought into the shape of the real ones."""
+
+import math
+import os
+import zipfile
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import IO, Any, ClassVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from imgcollapse import progress, store
+from imgcollapse.datasets import look
+from imgcollapse.datasets.dataset import order, problems_at
+from imgcollapse.datasets.decoder import Alpha
+from imgcollapse.datasets.listing import Listing, check_member, of_archive, of_folder
+from imgcollapse.datasets.names import SUFFIXES, in_words
+from imgcollapse.datasets.pictures import Listed, decode
+from imgcollapse.errors import DataProblem, SettingsProblem
+from imgcollapse.files import expanded, open_regular
+from imgcollapse.images import ImageSet, World, marks
+from imgcollapse.store.manifest import MANIFEST
+
+Whole = tuple[ImageSet, dict[str, int]]  # a set, and how many files beside it were passed over, by the reason
+OURS, THEIRS = "pixels", "arr_0"  # the array that tells our own .npz from one as guided-diffusion writes it
+
+
+@dataclass(frozen=True, eq=False)
+class Samples:
+    """A set that is ready to be compared with a world.
+
+    path:     where it lies, as the user named it
+    sha256:   of the pictures alone: the same in whatever kind of file and in whatever order they lie
+    pictures: how many there are
+    images:   all or the first of them, in a random order that is the same for ever and that the pictures alone decide: not their names,
+              which may sort them by class
+
+    passed_over: how many other files lie there and were not read, by the reason; it is no part of the record, as it decides nothing
+    """
+
+    KEYS: ClassVar[tuple[str, ...]] = ("path", "sha256", "pictures")  # of its record
+
+    path: Path
+    sha256: str
+    pictures: int
+    images: ImageSet
+    passed_over: Mapping[str, int] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, path: Path, world: World, most: int | None = None, alpha: Alpha = "refuse") -> "Samples":
+        """Reads the set, and keeps `most` pictures of it. Raises DataProblem for what cannot be read or is not of the world's shape."""
+        found, passed = _read(path, alpha)
+        images = like(world, found, path)
+        look.at_samples(path, images)
+        pixels = images.pixels
+        whole = ImageSet.of(pixels[marks(pixels).argsort()])  # equal pictures have equal marks, so this does not depend on their order
+        return cls(path, whole.digest(), len(whole), whole[order(len(whole), "samples")[:most]], passed)
+
+    def record(self) -> dict[str, Any]:
+        """What tells this set from any other. Plain JSON values."""
+        return {"path": str(self.path), "sha256": self.sha256, "pictures": self.pictures}
+
+
+def read(path: Path, alpha: Alpha = "refuse") -> ImageSet:
+    """The pictures (or points) there, in order; labels and births only where this package wrote them.
+
+    path: a folder of pictures, at any depth; a `.zip` of pictures; an `.npz` of ours, or with `arr_0`, uint8 [N, H, W, C] (points: float
+    [N, D]); a run's folder (its last finished generation) or one generation's. Nothing is ever unpickled.
+    Raises DataProblem for what is damaged or something else, SettingsProblem for a run without a finished generation.
+    """
+    return _read(path, alpha)[0]
+
+
+def _read(path: Path, alpha: Alpha) -> Whole:
+    """The set, and what lies there too and was not read."""
+    path = expanded(path)
+    if path.is_dir():
+        if (path / store.STUDY).is_file():
+            return generation(path)[1], {}
+        return (_kept(path), {}) if (path / store.SAMPLES).is_file() or (path / MANIFEST).is_file() else _folder(path, alpha)
+    readers: dict[str, Callable[[Path], Whole]] = {".npz": lambda file: (_arrays(file), {}), ".zip": partial(_archive, alpha=alpha)}
+    if path.suffix.lower() not in readers:
+        wrong = "is no folder, .zip or .npz" if path.exists() else "there is no such file or folder"
+        raise DataProblem(f"{path}: {wrong}; name a folder of pictures, a .zip or .npz of them, or a run")
+    return readers[path.suffix.lower()](path)
+
+
+def generation(run: Path, number: int | None = None) -> tuple[int, ImageSet]:
+    """A finished generation of a run, the last one where no number is given, and what it drew, checked against the manifest.
+
+    Raises SettingsProblem for one that is not finished, DataProblem for damage and for a folder that is no run.
+    """
+    number = store.chosen(run, number)
+    return number, _kept(store.generation_folder(run, number))
+
+
+def like(world: World, images: ImageSet, path: Path) -> ImageSet:
+    """The same in the shape of the world's pictures: grey ones are spread over three channels, three equal channels become one.
+
+    Raises DataProblem for another size and for colours in a grey world: what is done about these changes every score, so it is the
+    user's choice.
+    """
+    (channels, *size), (own, *own_size) = world.train.shape, images.shape
+    if images.are_points != world.train.are_points:
+        mine, yours = ("points", "pictures") if images.are_points else ("pictures", "points")
+        raise DataProblem(f"{path}: holds {mine}, and {world.name} is made of {yours}; compare it --against a data set of {mine}")
+    if own_size != size:
+        if images.are_points:
+            raise DataProblem(f"{path}: its points have {own_size[1]} coordinates, those of {world.name} {size[1]}; give both the same")
+        sizes = f"its pictures are {own_size[1]}x{own_size[0]} pixels, those of {world.name} {size[1]}x{size[0]}"
+        raise DataProblem(f"{path}: {sizes}; resize them first (the way of resizing changes every score, so it is not done silently)")
+    if own == channels:
+        return images
+    if own > channels:
+        coloured = int((images.pixels != images.pixels[:, :1]).flatten(1).any(1).sum())
+        if coloured:
+            wrong = f"{coloured:,} of its {len(images):,} pictures are in colour, those of {world.name} are grey"
+            raise DataProblem(f"{path}: {wrong}; make them grey first, or compare it --against pictures in colour")
+    return ImageSet(images.pixels[:, :1].expand(-1, channels, -1, -1).contiguous(), images.labels, images.born)
+
+
+def short_names(paths: Sequence[Path]) -> list[str]:
+    """The last part of each path, or as many as tell it from the others. Raises SettingsProblem for a path that stands there twice."""
+    parts = [Path(os.path.abspath(expanded(path))).parts for path in paths]
+    for number, path in enumerate(paths):
+        if parts[number] in parts[:number]:
+            raise SettingsProblem(f"{path}: is named twice; name each set once")
+    return [
+        next("/".join(one[-k:]) for k in range(1, len(one) + 1) if sum(other[-k:] == one[-k:] for other in parts) == 1) for one in parts
+    ]
+
+
+def _kept(folder: Path) -> ImageSet:
+    store.check(folder)
+    return _arrays(folder / store.SAMPLES)
+
+
+def _folder(path: Path, alpha: Alpha) -> Whole:
+    listing = of_folder(path)
+    runs = sorted(parts[:-1] for parts, _ in listing.others if parts[-1:] == (store.STUDY,))
+    if runs:
+        raise DataProblem(f"{path}: holds runs; name one of them, such as {path.joinpath(*runs[0])}")
+    return _pictures(path, listing, alpha)
+
+
+def _archive(path: Path, alpha: Alpha) -> Whole:
+    with ExitStack() as stack:
+        return _pictures(path, of_archive(path, stack), alpha)
+
+
+def _pictures(path: Path, listing: Listing, alpha: Alpha) -> Whole:
+    passed = dict(sorted(listing.reasons().items()))
+    if not listing.pictures:
+        but = f", but {in_words(passed)}" if passed else ""
+        raise DataProblem(f"{path}: holds no pictures ({', '.join(SUFFIXES)}){but}; name a folder or archive that does")
+    if passed:
+        progress.say(f"{path}: {len(listing.pictures):,} pictures; passed over: {in_words(passed)}")
+    return ImageSet.of(decode([Listed(entry.place, 0, entry.read) for entry in listing.pictures], alpha, "alpha")), passed
+
+
+def _arrays(path: Path) -> ImageSet:
+    """One of ours, whole, or the pictures of another's."""
+    cure = "it is cut, or no .npz of plain arrays: copy or write it again"
+    with problems_at(path, cure), open_regular(path) as opened, zipfile.ZipFile(opened) as archive:
+        names = [name.removesuffix(".npy") for name in archive.namelist() if name.endswith(".npy")]
+        wanted = [OURS, "labels", "born"] if OURS in names else [THEIRS] if THEIRS in names else []
+        arrays: list[NDArray[Any]] = []
+        for name in wanted:
+            info = archive.getinfo(f"{name}.npy")
+            check_member(info)
+            with archive.open(info) as member:
+                _check_header(member, info.file_size)
+                member.seek(0)
+                arrays.append(np.lib.format.read_array(member, allow_pickle=False))
+    if not wanted:
+        there = f"holds {', '.join(names[:5])}" if names else "holds no arrays"
+        raise DataProblem(f"{path}: {there}; write the pictures as {THEIRS}, uint8 [N, H, W, C]")
+    first, *others = arrays
+    if not first.size:
+        raise DataProblem(f"{path}: {wanted[0]} is empty, {_shape(first)}; write at least one picture")
+    if wanted == [THEIRS]:
+        return _of_theirs(path, first)
+    points = first.dtype == np.float32 and first.shape[1:3] == (1, 1)
+    fits = first.ndim == 4 and (points or (first.dtype == np.uint8 and first.shape[1] in (1, 3)))
+    if not fits or any(other.shape != first.shape[:1] or other.dtype != np.int64 for other in others):
+        there = ", ".join(f"{name} {array.dtype} {_shape(array)}" for name, array in zip(wanted, arrays, strict=True))
+        raise DataProblem(f"{path}: holds {there}; write pixels as uint8 [N, C, H, W], labels and born as int64 [N]")
+    return ImageSet(_finite(path, OURS, first), *map(torch.from_numpy, others))
+
+
+def _check_header(member: IO[bytes], size: int) -> None:
+    """Raises ValueError where an array's header asks for more or less memory than there are values, before any is taken."""
+    version = np.lib.format.read_magic(member)
+    header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+    shape, _, dtype = header(member)
+    there = size - member.tell()
+    if not dtype.hasobject and (dtype.itemsize == 0 or math.prod(shape) * dtype.itemsize != there):
+        raise ValueError(f"its header says {dtype} {list(shape)}, and {there:,} bytes of values follow")
+
+
+def _of_theirs(path: Path, array: NDArray[Any]) -> ImageSet:
+    """As guided-diffusion writes pictures: uint8 [N, H, W, C]; of points, float [N, D]."""
+    if array.ndim == 2 and array.dtype.kind == "f":
+        return ImageSet.of(_finite(path, THEIRS, array.astype(np.float32))[:, None, None, :])
+    if array.ndim == 4 and array.shape[3] not in (1, 3) and array.shape[1] in (1, 3):
+        raise DataProblem(f"{path}: {THEIRS} is {_shape(array)}, channels first; put them last, [N, H, W, C]: transpose(0, 2, 3, 1)")
+    if array.ndim != 4 or array.shape[3] not in (1, 3):
+        raise DataProblem(f"{path}: {THEIRS} is {_shape(array)}; write pictures as [N, H, W, C] with C = 1 (grey) or 3 (RGB)")
+    if array.dtype != np.uint8:
+        raise DataProblem(f"{path}: {THEIRS} is {array.dtype}; write the pixels 0 ... 255 as uint8")
+    return ImageSet.of(torch.from_numpy(array.transpose(0, 3, 1, 2)))
+
+
+def _finite(path: Path, name: str, array: NDArray[Any]) -> torch.Tensor:
+    wrong = 0 if array.dtype == np.uint8 else int((~np.isfinite(array)).any(axis=-1).sum())
+    if wrong:
+        raise DataProblem(
+            f"{path}: {wrong:,} points in {name} are not finite; write the set again without them, or look why they are there"
+        )
+    return torch.from_numpy(array)
+
+
+def _shape(array: NDArray[Any]) -> str:
+    return str(list(array.shape))

@@ -1,0 +1,1 @@
+"""All that must not decide a result: devices, caches, processes, environment, streams."""

@@ -1,0 +1,96 @@
+"""Tensors that are costly to make, kept in the data folder: made once whoever asks first, whole or not at all, checked when read."""
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor
+
+from imgcollapse import files, progress
+from imgcollapse.errors import explained
+from imgcollapse.files import locks
+from imgcollapse.machine import machine
+
+Made = tuple[dict[str, Tensor], dict[str, Any]]  # tensors by name, and a record of plain JSON values
+
+
+def remembered(what: str, name: str, key: str, make: Callable[[], Made]) -> Made:
+    """What `make` gives, from the data folder where it is there: `what/name-key.safetensors`. Other processes wait meanwhile.
+
+    `key` stands for all that decides the outcome. The file says by which key it was made, and has a digest of all tensors and of the
+    record: one that is damaged (safetensors itself would load a flipped bit without a word) or was made for something else is said, and
+    made anew. From a folder that cannot be written, what is there is read; what is not is made, and not kept, which is said.
+    """
+    name = name.replace("/", "_")
+    path = machine.current().data_dir / what / f"{name}-{sha256(key.encode()).hexdigest()[:16]}.safetensors"
+    if (found := _read(path, key, quiet=True)) is not None:
+        return found
+    with _turn(path):
+        if (found := _read(path, key)) is None:
+            found = make()
+            try:
+                write(path, *found, key=key)
+            except OSError as error:
+                _not_kept(path, error)
+    return found
+
+
+def digest(tensors: dict[str, Tensor], record: dict[str, Any] | None = None) -> str:
+    """SHA-256 (hexadecimal) of names, values and the record."""
+    found = sha256(json.dumps(record, sort_keys=True).encode() if record else b"")
+    for name, values in sorted(tensors.items()):
+        found.update(name.encode())
+        found.update(values.detach().cpu().contiguous().numpy().tobytes())
+    return found.hexdigest()
+
+
+def write(path: Path, tensors: dict[str, Tensor], record: dict[str, Any] | None = None, key: str = "") -> None:
+    """All of it or nothing: safetensors, with the key's and the tensors' digests and the record in the metadata under `about`."""
+    whole = {name: values.detach().cpu().contiguous() for name, values in tensors.items()}
+    about = {"key": sha256(key.encode()).hexdigest(), "digest": digest(whole, record), "record": record}
+    files.write_bytes(path, save(whole, {"about": json.dumps(about)}))
+
+
+@contextmanager
+def _turn(path: Path) -> Iterator[None]:
+    """Only one process at a time makes that file; where the folder cannot be written, each makes its own."""
+    with ExitStack() as stack:
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            waiting = f"{path.stem}: another process is making it; waiting for it"
+            stack.enter_context(locks.locked(path.with_suffix(".lock"), waiting=waiting))
+        except OSError as error:
+            _not_kept(path, error)
+        yield
+
+
+def _not_kept(path: Path, error: OSError) -> None:
+    folder = machine.current().data_dir
+    said = str(explained(error)).partition("; ")[0]
+    progress.say_once(f"{said}; what is made for the data folder {folder} is not kept (--data-dir names another)", f"not kept {folder}")
+
+
+def _read(path: Path, key: str, quiet: bool = False) -> Made | None:
+    if not path.is_file():
+        return None
+    wrong = "is damaged"
+    try:
+        with safe_open(path, "pt") as file:
+            tensors = {name: file.get_tensor(name) for name in file.keys()}
+            about = json.loads((file.metadata() or {})["about"])
+        if about["digest"] == digest(tensors, about["record"]):
+            if about.get("key") == sha256(key.encode()).hexdigest():
+                return tensors, about["record"]
+            wrong = "was made for something else"
+    except PermissionError as error:
+        wrong = f"cannot be read ({error.strerror})"
+    except (SafetensorError, RuntimeError, KeyError, TypeError, ValueError, OSError):
+        pass
+    if not quiet:
+        progress.say(f"{path}: {wrong}; made anew")
+    return None

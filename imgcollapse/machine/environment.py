@@ -1,0 +1,68 @@
+"""What a run was made with: versions, hardware, source."""
+
+import os
+import platform
+import subprocess
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from imgcollapse import __version__
+from imgcollapse.machine import machine
+
+PACKAGES = (
+    *("torch", "torchvision", "diffusers", "accelerate", "torchmetrics", "clean-fid", "scikit-learn"),
+    *("numpy", "scipy", "pillow", "matplotlib", "pydantic", "click"),
+)
+
+
+def describe() -> dict[str, Any]:
+    """Plain JSON values; nothing in it decides what a study finds, but the last digits may hang on it."""
+    device = machine.current().torch_device()
+    return {
+        "imgcollapse": __version__,
+        "git_commit": _commit(),
+        "python": platform.python_version(),
+        "packages": {name: installed(name) for name in PACKAGES},
+        "system": f"{platform.system()} {platform.machine()}",
+        "device": str(device),
+        "device_name": torch.cuda.get_device_name(device) if device.type == "cuda" else processor(),
+        "precision": {"no": "float32", "bf16": "bfloat16"}[machine.current().mixed_precision()],
+        "threads": torch.get_num_threads(),
+        "processes": int(os.environ.get("WORLD_SIZE") or 1),
+    }
+
+
+def installed(package: str) -> str | None:
+    """The installed version, or None."""
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
+
+
+def processor() -> str:
+    """The processor's name as the system gives it, and how many cores this process may use."""
+    name = platform.processor() or platform.machine()
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+        name = next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), name)
+    except OSError:
+        pass
+    return f"{name}, {machine.cores()} cores"
+
+
+def _commit() -> str | None:
+    """The source's git commit, with `+` when it has uncommitted changes; None outside a checkout."""
+    here = ["git", "-C", str(Path(__file__).parent)]
+    try:
+        tracked = subprocess.run([*here, "ls-files", "--error-unmatch", __file__], capture_output=True, timeout=10)
+        if tracked.returncode:
+            return None
+        commit = subprocess.run([*here, "rev-parse", "HEAD"], capture_output=True, text=True, timeout=10).stdout.strip()
+        changed = subprocess.run([*here, "status", "--porcelain", "."], capture_output=True, text=True, timeout=10).stdout.strip()
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return (commit + ("+" if changed else "")) or None

@@ -1,0 +1,247 @@
+"""YAML to typed settings and back, and every mistake in one line that says the place, the value and the cure."""
+
+import difflib
+import io
+import math
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Annotated, Any, BinaryIO, TypeVar, Union, get_args, get_origin
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+
+from imgcollapse.errors import SettingsProblem, brief, placed_at
+from imgcollapse.files import NOT_THERE, open_regular
+from imgcollapse.settings.yaml12 import DEEPEST, MOST, NUMBER, YamlProblem, dump, load
+
+
+class Settings(BaseModel):
+    """The base of everything that can be set: unknown keys are errors, values never change."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, validate_default=True)
+
+
+T = TypeVar("T")
+
+
+def one_of(table: Mapping[str, type[Any]]) -> Any:
+    """The type of a setting that is one of a table's entries, told apart by `kind`.
+
+    A plain string stands for an entry with its defaults; `kind:rest` gives its `path` as well.
+    """
+    entries = tuple(table.values())
+    union = Annotated[Union[entries], Field(discriminator="kind")] if len(entries) > 1 else entries[0]  # noqa: UP007
+    return Annotated[union, BeforeValidator(expand)]
+
+
+def expand(value: object) -> object:
+    """`"digits"` -> `{"kind": "digits"}`, `"zip:a.zip"` -> `{"kind": "zip", "path": "a.zip"}`; anything else as it is."""
+    if not isinstance(value, str):
+        return value
+    kind, colon, path = value.partition(":")
+    return {"kind": kind, "path": path} if colon else {"kind": kind}
+
+
+def read_file(path: Path) -> dict[str, Any]:
+    """The mapping in a YAML file. Raises SettingsProblem where there is none."""
+    try:
+        with placed_at(path), _opened(path) as file:
+            text = io.TextIOWrapper(file, encoding="utf-8-sig", newline="")
+            values = load(text.read(MOST + 1))  # of a file without an end, no more than is needed to refuse it
+    except YamlProblem as problem:
+        raise SettingsProblem(f"{path}:{problem.line}: {problem}") from None
+    except (OSError, ValueError) as error:
+        if isinstance(error, OSError) and error.errno not in NOT_THERE:
+            raise
+        reason = "it is no UTF-8 text" if isinstance(error, UnicodeDecodeError) else getattr(error, "strerror", None) or str(error)
+        raise SettingsProblem(f"{path}: cannot be read ({reason}); give --config a YAML file") from None
+    if not isinstance(values, dict):
+        raise SettingsProblem(f"{path}: holds {type(values).__name__}, not settings; write lines such as `gens: 10`")
+    return values
+
+
+def _opened(path: Path) -> BinaryIO:
+    """A regular file, or what the shell's `<(...)` gives."""
+    return path.open("rb") if path.is_relative_to("/dev/fd") else open_regular(path)
+
+
+def read_value(text: str, place: str) -> Any:
+    """The value of a text from the command line, read as YAML. Raises SettingsProblem that begins with the place."""
+    try:
+        return load(text)
+    except YamlProblem as problem:
+        why = "is not YAML; put it in quotes" if problem.syntax else f"cannot be used: {problem}"
+        raise SettingsProblem(f"{place} {why}") from None
+
+
+def read_list(text: str, place: str) -> list[Any]:
+    """`0,0.1,0.5` -> [0, 0.1, 0.5], each read as YAML; commas inside brackets do not part. Raises SettingsProblem."""
+    try:
+        found = load(f"[{text}\n]")  # a line end, for a comment would hide the bracket
+    except YamlProblem as problem:
+        if not problem.syntax:
+            raise SettingsProblem(f"{place}: {brief(text)} cannot be used: {problem}") from None
+        found = None
+    if not isinstance(found, list) or not found:
+        raise SettingsProblem(f"{place}: {brief(text)} is no list of values; write them with commas, for example 0,0.1,0.5")
+    return found
+
+
+def read_number(text: str, kind: type[int] | type[float], least: int | None, place: str) -> int | float:
+    """The number that a flag gives, read as YAML. Raises SettingsProblem that begins with the place."""
+    value = read_value(text, f"{place}: {brief(text)}")
+    if type(value) is not int and not (kind is float and type(value) is float and math.isfinite(value)):
+        what, example = ("whole number", 10) if kind is int else ("number", 0.5)
+        raise SettingsProblem(f"{place}: {brief(text)} is no {what}; write for example {example}")
+    if least is not None and value < least:
+        raise SettingsProblem(f"{place}: {brief(text)} is too small; give at least {least}")
+    return kind(value)
+
+
+def assignment(text: str) -> dict[str, Any]:
+    """`"model.steps=10"` -> `{"model": {"steps": 10}}`; the value is read as YAML."""
+    path, equals, value = text.partition("=")
+    if not equals or not all(path.strip().split(".")):
+        raise SettingsProblem(f"--set: {brief(text)} is not PATH=VALUE; write for example --set model.steps=500")
+    return nested(path.strip(), read_value(value, f"--set: the value in {brief(text)}"))
+
+
+def nested(path: str, value: object) -> dict[str, Any]:
+    """`"model.steps", 10` -> `{"model": {"steps": 10}}`. Raises SettingsProblem for a path with an empty part."""
+    keys = path.split(".")
+    if not all(key.strip() for key in keys) or len(keys) > DEEPEST:
+        raise SettingsProblem(f"{brief(path)} is no path of a setting; write for example model.steps")
+    for key in reversed(keys):
+        value = {key: value}
+    assert isinstance(value, dict)
+    return value
+
+
+def unfolded(changes: Iterable[tuple[str, Any]]) -> dict[str, Any]:
+    """`("regime.pool", "fixed")` -> `{"regime": {"pool": "fixed"}}`, all together. Raises SettingsProblem where two give one setting."""
+    whole: dict[str, Any] = {}
+    for path, value in changes:
+        whole = _joined(whole, nested(path, value))
+    return whole
+
+
+def _joined(one: Mapping[str, Any], other: Mapping[str, Any], place: str = "") -> dict[str, Any]:
+    """Both together, level by level."""
+    whole = dict(one)
+    for key, value in other.items():
+        old = expand(whole[key]) if key in whole and isinstance(value, dict) else whole.get(key)
+        new = expand(value) if isinstance(old, dict) else value
+        if isinstance(old, dict) and isinstance(new, dict):
+            new = _joined(old, new, f"{place}{key}.")
+        elif key in whole:
+            raise SettingsProblem(f"{brief(place + key, quoted=False)}: is given twice; keep one of the two")
+        whole[key] = new
+    return whole
+
+
+def merge(under: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    """`under` with `over` on top, level by level; where `over` names another `kind`, the options of the old one go."""
+    merged = dict(under)
+    for key, value in over.items():
+        old, new = merged.get(key), value
+        if isinstance(old, dict) and "kind" in old:
+            new = expand(new)
+        if isinstance(new, dict):
+            old = expand(old)
+        if isinstance(old, dict) and isinstance(new, dict):
+            new = dict(new) if new.get("kind", old.get("kind")) != old.get("kind") else merge(old, new)
+        merged[key] = new
+    return merged
+
+
+def build(settings: type[T], values: Mapping[str, Any]) -> T:
+    """The typed settings; numbers are numbers, booleans booleans. Raises SettingsProblem, one line for the first thing that is wrong."""
+    assert issubclass(settings, BaseModel), settings  # a protocol may stand in for the class
+    try:
+        return settings.model_validate(_with(tuple, dict(values)), strict=True)
+    except ValidationError as error:
+        raise SettingsProblem(_explain(settings, error)) from None
+
+
+def to_yaml(settings: BaseModel, only_ascii: bool = False) -> str:
+    """Every setting spelled out, defaults too."""
+    return dump(settings.model_dump(mode="json"), only_ascii=only_ascii)
+
+
+def _with(kind: type[list[Any]] | type[tuple[Any, ...]], value: Any) -> Any:
+    """The same value with all its lists (or tuples) of this kind: pydantic, where it is strict, takes no list for a tuple."""
+    if isinstance(value, dict):
+        return {key: _with(kind, one) for key, one in value.items()}
+    return kind(_with(kind, one) for one in value) if isinstance(value, (list, tuple)) else value
+
+
+def _explain(settings: type[BaseModel], error: ValidationError) -> str:
+    first = error.errors(include_url=False)[0]
+    path, inside = _place(settings, first["loc"])
+    place = brief(path, quoted=False)
+    value, context = _with(list, first["input"]), first.get("ctx", {})
+    match first["type"]:
+        case "extra_forbidden":
+            known = sorted(inside.model_fields) if inside else []
+            known = [name for name in known if name != "kind"]
+            return f"{place}: there is no such setting; {_close(path.rpartition('.')[2], known)}there are: {', '.join(known) or 'none'}"
+        case "union_tag_invalid":
+            known = [name.strip("' ") for name in str(context["expected_tags"]).split(",")]
+            tag = str(value["kind"]) if isinstance(value, dict) else str(context["tag"])
+            return f"{place}: {brief(tag)} is unknown; {_close(tag, known)}there are: {', '.join(known)}"
+        case "union_tag_not_found":
+            return f"{place}: {brief(value)} names no kind; write for example `{place}: {{kind: ...}}`"
+        case "missing":
+            return f"{place}: is missing; give it a value"
+        case "value_error":
+            reason = str(context["error"])
+            return f"{place}: {reason}" if place else reason
+    message = first["msg"].replace("Input should be", "it should be")
+    cure = CURES.get(first["type"], f"{message[0].lower()}{message[1:]}{_as_number(first['type'], value)}")
+    return f"{place}: {brief(value)} cannot be used; {cure}"
+
+
+CURES = {
+    "bool_type": "it should be true or false",
+    "string_type": "it should be text; put it in quotes",
+    "tuple_type": "it should be a list, such as [a, b]",
+    **dict.fromkeys(("dict_type", "model_type", "model_attributes_type"), "it should be a mapping, such as {key: value}"),
+}
+
+
+def _close(name: str, known: list[str]) -> str:
+    close = difflib.get_close_matches(name, known, n=1)
+    return f"did you mean '{close[0]}'? " if close else ""
+
+
+def _as_number(type: str, value: object) -> str:
+    """How to write what is nearly the number that is wanted."""
+    if type == "int_type" and isinstance(value, float) and value.is_integer():
+        return f", written {value:.0f}"
+    if type in ("int_type", "float_type") and isinstance(value, str) and NUMBER.match(value):
+        return ", without quotes"
+    return ""
+
+
+def _place(settings: type[BaseModel], loc: tuple[int | str, ...]) -> tuple[str, type[BaseModel] | None]:
+    """The dotted path as a user writes it, without the `kind`s that pydantic puts in, and the class that its last name is a field of."""
+    names: list[str] = []
+    inside: type[BaseModel] | None = None
+    here: Any = settings
+    for part in loc:
+        classes = _classes(here)
+        kinds = {one.model_fields["kind"].default: one for one in classes if "kind" in one.model_fields}
+        if len(classes) > 1 and part in kinds:
+            here = kinds[part]
+            continue
+        names.append(str(part))
+        if isinstance(part, str):  # a number is a place in a list, whose entries have the list's classes
+            inside = classes[0] if len(classes) == 1 else None
+            field = inside.model_fields.get(part) if inside else None
+            here = field.annotation if field else None
+    return ".".join(names), inside
+
+
+def _classes(annotation: Any) -> list[type[BaseModel]]:
+    if get_origin(annotation) is None:
+        return [annotation] if isinstance(annotation, type) and issubclass(annotation, BaseModel) else []
+    return [one for part in get_args(annotation) for one in _classes(part)]

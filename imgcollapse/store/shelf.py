@@ -1,0 +1,68 @@
+"""What several runs would make alike, made once: a folder of generations addressed by all that decides them, hard-linked into every run."""
+
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from imgcollapse import progress
+from imgcollapse.errors import placed_at
+from imgcollapse.files import ledger, locks, set_aside, sync
+from imgcollapse.store.manifest import damage, read_manifest
+
+
+class Shelf:
+    """A folder that runs share. Whoever needs an entry first makes it; the others wait for it and link it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    @contextmanager
+    def turn(self, key: str, what: str) -> Iterator[None]:
+        """Only one process at a time is in the block with this key. A process that dies gives its turn up."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with locks.locked(self.folder / f"{key}.lock", waiting=f"{what}: another run is making the same one; waiting for it"):
+            yield
+
+    def lend(self, key: str, place: Path, made_by: dict[str, Any] | None = None) -> bool:
+        """Puts the entry, checked by its manifest and by what made it, at `place` with one rename; False where there is none that fits."""
+        entry = self.folder / key
+        if not entry.is_dir():
+            return False
+        wrong = damage(entry)
+        if wrong is None and read_manifest(entry)["made_by"] != made_by:
+            wrong = "was made by something else"
+        if wrong is not None:
+            aside = set_aside(entry)
+            progress.say(f"{entry}: {wrong}; made again (the old one is kept as {aside.relative_to(self.folder)})")
+            return False
+        _link(entry, place)
+        return True
+
+    def put(self, key: str, place: Path) -> None:
+        """Takes a finished folder in."""
+        if not (self.folder / key).exists():
+            _link(place, self.folder / key)
+
+
+def _link(source: Path, place: Path) -> None:
+    """A second folder with the same files: hard links where the file system has them, else copies."""
+    draft = place.with_name(place.name + ".draft")
+    ledger.discard(draft, [path.name for path in source.iterdir()])
+    try:
+        with placed_at(draft):
+            shutil.copytree(source, draft, copy_function=_link_file)
+        draft.rename(place)
+        sync(place.parent)
+    except BaseException:
+        shutil.rmtree(draft, ignore_errors=True)
+        raise
+
+
+def _link_file(source: str, place: str) -> None:
+    try:
+        os.link(source, place)
+    except OSError:  # another file system, or one without hard links
+        shutil.copy2(source, place)
