@@ -148,6 +148,7 @@ class DDPM(Training):
         return fitted
 
     def _network(self, shape: tuple[int, int, int], classes: int) -> Any:
+        from imgcollapse.machine import torchvision_guard  # noqa: F401 (diffusers imports torchvision)
         from diffusers import UNet2DModel  # isort: skip
 
         halvings = len(self.widths) - 1
