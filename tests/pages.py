@@ -4,9 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from click.testing import CliRunner
-
-from imgcollapse.cli import main as cli
+from terminal import done
 
 JUDGE = {"extractors": [{"kind": "classifier", "steps": 30}]}
 HOSTILE = "</script><script>window.ran=1</script><img src=x onerror='window.ran=2'>\"'`${window.ran=3}` =1+1|$x$"
@@ -27,13 +25,11 @@ def ablation(folder: Path, **more: Any) -> Path:
     }
     file = folder / "study.yaml"
     file.write_text(yaml.safe_dump(values, sort_keys=False), encoding="utf-8")
-    result = CliRunner().invoke(cli.main, ["ablate", str(file), "--out", str(folder / "out"), "--jobs", "1"])
-    assert result.exit_code == 0, result.output
+    done("ablate", file, "--out", folder / "out", "--jobs", 1)
     return folder / "out"
 
 
 def run(folder: Path, *arguments: str) -> Path:
     """A run from the command line."""
-    result = CliRunner().invoke(cli.main, ["run", "--out", str(folder), *arguments])
-    assert result.exit_code == 0, result.output
+    done("run", "--out", folder, *arguments)
     return folder

@@ -86,6 +86,17 @@ def folder(path: Path, n: int = 24) -> Path:
     return path
 
 
+class Line(nn.Module):
+    """A slope for each number."""
+
+    def __init__(self, size: int = 1) -> None:
+        super().__init__()
+        self.slope = nn.Parameter(torch.zeros(size))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.slope * x
+
+
 class Ear(progress.Silent):
     """Hears what a user would."""
 

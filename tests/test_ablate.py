@@ -12,7 +12,8 @@ from typing import Any
 
 import pytest
 import yaml
-from click.testing import CliRunner, Result
+from click.testing import Result
+from terminal import call
 from test_split import class_folders
 
 from imgcollapse import store
@@ -20,7 +21,6 @@ from imgcollapse.ablation import ablation, plan, worker
 from imgcollapse.ablation.ablation import Ablation
 from imgcollapse.ablation.standing import Standing, seconds_left, standings
 from imgcollapse.ablation.worker import Bench
-from imgcollapse.cli import main as cli
 from imgcollapse.cli.ablate import AXES, ablation_from
 from imgcollapse.errors import SettingsProblem
 from imgcollapse.machine.machine import Machine
@@ -38,10 +38,6 @@ GRID: dict[str, Any] = {
     "arms": ARMS,
     "seeds": 2,
 }
-
-
-def call(*arguments: str) -> Result:
-    return CliRunner().invoke(cli.main, [*arguments], prog_name="imgcollapse")
 
 
 def ablate(values: dict[str, Any], out: str, *more: str) -> Result:

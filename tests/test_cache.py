@@ -5,20 +5,13 @@ from typing import Any
 
 import pytest
 import torch
+from standins import Ear
 
 from imgcollapse import datasets, progress
 from imgcollapse.judge.judge import Judge
 from imgcollapse.machine import cache, machine
 from imgcollapse.settings import build
 from imgcollapse.study import Study
-
-
-class Heard(progress.Silent):
-    def __init__(self) -> None:
-        self.lines: list[str] = []
-
-    def say(self, line: str) -> None:
-        self.lines.append(line)
 
 
 def remember(folder: Path, key: str = "key") -> tuple[cache.Made, int]:
@@ -50,7 +43,7 @@ def test_a_flipped_bit_or_a_cut_file_is_said_and_made_anew(tmp_path: Path, place
     content = bytearray(path.read_bytes())
     content[place] ^= 1
     path.write_bytes(content)
-    with progress.watched_by(heard := Heard()):
+    with progress.watched_by(heard := Ear()):
         (again, _), made = remember(tmp_path)
     assert made == 1 and torch.equal(whole["a"], again["a"]) and heard.lines == [f"{path}: is damaged; made anew"]
     path.write_bytes(path.read_bytes()[:100])

@@ -5,20 +5,21 @@ import os
 import re
 import shutil
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import terminal
 import torch
 import yaml
-from click.testing import CliRunner
+from chains import files, made_when_asked
 from huggingface_hub import DatasetCard, ModelCard
 from markdown_it import MarkdownIt
 from PIL import Image
 
 from imgcollapse import models, store
-from imgcollapse.cli import main as cli
 from imgcollapse.errors import DataProblem, OtherStudyProblem, SettingsProblem
 from imgcollapse.exchange import export
 from imgcollapse.exchange.card import Lineage, lineages, write
@@ -47,24 +48,13 @@ CHAINS: dict[str, dict[str, Any]] = {
 @pytest.fixture(scope="module")
 def chain(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
     """A finished run of that name, made when a test first asks for it."""
-    folder = tmp_path_factory.mktemp("chains")
-
-    def made(name: str) -> Path:
-        if not (folder / name).exists():
-            run(build(Study, {"samples": 60, **CHAINS[name]}), folder / name)
-        return folder / name
-
-    return made
+    return made_when_asked(tmp_path_factory.mktemp("chains"), {name: {"samples": 60, **own} for name, own in CHAINS.items()})
 
 
 @pytest.fixture
 def copied(chain: Callable[[str], Path], tmp_path: Path) -> Callable[[str], Path]:
     """The same, to be changed by a test."""
     return lambda name: Path(shutil.copytree(chain(name), tmp_path / name))
-
-
-def files(folder: Path) -> dict[str, bytes]:
-    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
 
 
 def snippets(readme: Path) -> list[str]:
@@ -363,7 +353,7 @@ def test_the_settings_in_the_card_make_the_same_chain_again(chain: Callable[[str
     Path("study.yaml").write_text(settings)
     command = ["run", "--config", "study.yaml", "--out", "again"]
     assert "`imgcollapse run --config study.yaml`" in text
-    assert CliRunner().invoke(cli.main, command).exit_code == 0
+    assert terminal.call(*command).exit_code == 0
     assert read_json(Path("again/gen_001/provenance.json"))["training_set"] in text
     kept = [store.read_images(folder / "gen_001" / store.SAMPLES).digest() for folder in (Path("again"), chain("points"))]
     assert kept[0] == kept[1]
@@ -608,9 +598,7 @@ def test_a_half_finished_run_has_cards_for_what_is_finished(copied: Callable[[st
 def test_the_command_says_where_and_how_far_from_the_world(copied: Callable[[str], Path]) -> None:
     folder = copied("points")
 
-    def call(*arguments: str) -> Any:
-        return CliRunner().invoke(cli.main, ["card", str(folder), *arguments])
-
+    call = partial(terminal.call, "card", folder)
     said = call("--gen", "1", "--out", "out")
     assert said.exit_code == 0 and said.stderr == ""
     first, *rest = said.stdout.splitlines()

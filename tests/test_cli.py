@@ -11,8 +11,8 @@ from pathlib import Path
 
 import click
 import pytest
-from click.testing import CliRunner, Result
 from PIL import Image
+from terminal import call
 
 import imgcollapse
 from imgcollapse import errors
@@ -26,10 +26,6 @@ from imgcollapse.study import Study
 ROOT = Path(imgcollapse.__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 TOY = ["--dataset", "grid25", "--model", "gmm", "--set", "dataset.size=400", "--set", "model.components=5"]
-
-
-def call(*arguments: str, env: dict[str, str] | None = None) -> Result:
-    return CliRunner().invoke(cli.main, [*arguments], env=env, prog_name="imgcollapse")
 
 
 def dry(*arguments: str, env: dict[str, str] | None = None) -> dict[str, object]:

@@ -24,12 +24,12 @@ from urllib.error import URLError
 import numpy as np
 import pytest
 import torch
-from click.testing import CliRunner
 from PIL import Image
 from pydantic import BaseModel
+from standins import Ear
+from terminal import call
 
 from imgcollapse import progress
-from imgcollapse.cli import main as cli
 from imgcollapse.datasets import DATASETS, AnyDataset, Dataset, cifar, load
 from imgcollapse.datasets.archive import Archive
 from imgcollapse.datasets.digits import Digits
@@ -419,7 +419,7 @@ def test_a_set_that_is_not_whole_is_not_there(data_dir: Path, monkeypatch: Monke
     said = f"{IDX[2]} and {IDX[3]}"
     problem(Mnist(), f"mnist: {said} are not in {raw}; put them there, name another folder with --data-dir")
     assert state("MNIST", data_dir) == f"not whole: put {said} into {raw}"
-    assert CliRunner().invoke(cli.main, ["doctor", "--data-dir", str(data_dir)]).output.count("not whole: put") == 1
+    assert call("doctor", "--data-dir", data_dir).output.count("not whole: put") == 1
 
 
 @pytest.mark.parametrize("there", ["MNIST", "MNIST/raw", "MNIST/raw/.DS_Store"])
@@ -556,14 +556,6 @@ def test_cifar_that_is_none(batch: object, data_dir: Path, monkeypatch: Monkey) 
     problem(Cifar10(), f"{folder / 'data_batch_2'}: ", "put a whole copy in its place")
 
 
-class Heard(progress.Silent):
-    def __init__(self) -> None:
-        self.lines: list[str] = []
-
-    def say(self, line: str) -> None:
-        self.lines.append(line)
-
-
 def test_a_download_is_there_whole_or_not_at_all(data_dir: Path, monkeypatch: Monkey, capfd: Any) -> None:
     def half(mnist: Any) -> None:
         print("0%|")
@@ -585,7 +577,7 @@ def test_a_download_is_there_whole_or_not_at_all(data_dir: Path, monkeypatch: Mo
 
     (data_dir / ".MNIST.draft" / "MNIST" / "raw").mkdir(parents=True)  # of a process that was killed
     monkeypatch.setattr(_source("MNIST"), "download", whole)
-    heard = Heard()
+    heard = Ear()
     with progress.watched_by(heard):
         first = load(Mnist(), seed=0)
     assert heard.lines == [f"mnist: downloading into {data_dir}"]

@@ -13,12 +13,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from click.testing import CliRunner, Result
 from numpy.typing import NDArray
 from PIL import Image, ImageCms
+from terminal import call
 
 from imgcollapse import datasets
-from imgcollapse.cli import main as cli
 from imgcollapse.datasets import decoder
 from imgcollapse.datasets.digits import Digits
 from imgcollapse.datasets.folder import Folder
@@ -661,10 +660,6 @@ def write(root: Path, form: str) -> Path:
         (root / str(c)).mkdir(parents=True, exist_ok=True)
         (root / str(c) / f"{number:02}.{form.partition('.')[2]}").write_bytes(SAME[form](digit))
     return root
-
-
-def call(*arguments: object) -> Result:
-    return CliRunner().invoke(cli.main, [*map(str, arguments)])
 
 
 FEW = ("--extractor", "pixels", "--set", "judge.metrics=[frechet_distance,neighbourhood]", "--json")

@@ -7,18 +7,19 @@ import shutil
 import zipfile
 from collections import Counter
 from collections.abc import Callable
+from functools import partial
 from glob import glob
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import terminal
 import torch
-from click.testing import CliRunner, Result
+from chains import files, made_when_asked
 from PIL import Image
 
 from imgcollapse import datasets, store
-from imgcollapse.cli import main as cli
 from imgcollapse.datasets.archive import Archive
 from imgcollapse.datasets.dataset import held_out_of
 from imgcollapse.datasets.digits import Digits
@@ -41,26 +42,15 @@ CHAINS: dict[str, dict[str, Any]] = {
 @pytest.fixture(scope="module")
 def chain(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
     """A finished run of that name, made when a test first asks for it, and not judged."""
-    folder = tmp_path_factory.mktemp("chains")
-
-    def made(name: str) -> Path:
-        if not (folder / name).exists():
-            run(build(Study, {**CHAINS[name], "judge": {"extractors": []}}), folder / name)
-        return folder / name
-
-    return made
+    judge = {"extractors": list[str]()}
+    return made_when_asked(tmp_path_factory.mktemp("chains"), {name: {**own, "judge": judge} for name, own in CHAINS.items()})
 
 
 def drawn(run_folder: Path, generation: int) -> ImageSet:
     return store.read_images(store.generation_folder(run_folder, generation) / store.SAMPLES)
 
 
-def call(*arguments: object) -> Result:
-    return CliRunner().invoke(cli.main, ["export", *map(str, arguments)])
-
-
-def files(folder: Path) -> dict[str, bytes]:
-    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
+call = partial(terminal.call, "export")
 
 
 def arrays(path: Path | str) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """The architecture: imports go down only."""
 
 import ast
+from collections import defaultdict
 from pathlib import Path
 
 import pytest
@@ -73,3 +74,19 @@ def test_the_command_line_imports_nothing_heavy() -> None:
     top = {alias.name for node in tree.body if isinstance(node, ast.Import) for alias in node.names}
     top |= {str(node.module) for node in tree.body if isinstance(node, ast.ImportFrom)}
     assert top <= {"sys", "collections.abc", "pathlib", "typing", "click", "imgcollapse", "imgcollapse.cli.options", "imgcollapse.machine"}
+
+
+def test_helpers_of_tests_stand_once() -> None:
+    """No two files of tests have the same function or class of three lines or more; one of fewer says less than its import."""
+    found = defaultdict[str, list[str]](list)
+    for path in sorted(Path(__file__).parent.glob("*.py")):
+        for node in ast.parse(path.read_text()).body:
+            if isinstance(node, ast.FunctionDef | ast.ClassDef) and (node.end_lineno or 0) - node.lineno >= 2:
+                found[body_of(node)].append(f"{path.name}: {node.name}")
+    assert [places for places in found.values() if len(places) > 1] == []
+
+
+def body_of(node: ast.FunctionDef | ast.ClassDef) -> str:
+    """What it does, whatever it is called; the docstring is no part of it."""
+    own = node.body[1:] if ast.get_docstring(node) is not None else node.body
+    return " ".join(map(ast.dump, own)) + (ast.dump(node.args) if isinstance(node, ast.FunctionDef) else "")

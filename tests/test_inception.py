@@ -11,14 +11,14 @@ import pytest
 import scipy
 import standins
 import torch
-from click.testing import CliRunner, Result
+from click.testing import Result
 from PIL import Image
+from terminal import call
 from torch import Tensor
 
 from imgcollapse import progress, seeds
 from imgcollapse.ablation import worker
 from imgcollapse.ablation.engines import ENGINES
-from imgcollapse.cli import main as cli
 from imgcollapse.errors import DataProblem, SettingsProblem, WeightsProblem
 from imgcollapse.extractors import inception, weights
 from imgcollapse.extractors.forward import forward
@@ -192,10 +192,6 @@ def test_what_cannot_be_used_is_one_line(file: Path, tmp_path: Path) -> None:
 # --- the command line
 
 
-def call(*arguments: object) -> Result:
-    return CliRunner().invoke(cli.main, [str(word) for word in arguments], prog_name="imgcollapse")
-
-
 def run(*arguments: object) -> Result:
     folder = Path("tiny")
     if not folder.exists():
@@ -267,7 +263,7 @@ def test_an_ablation_fetches_first_and_its_workers_get_the_file(file: Path, monk
 
 def test_the_extractors_of_a_flag_its_variable_and_a_setting() -> None:
     def kinds(*arguments: str, env: dict[str, str] | None = None) -> list[str]:
-        result = CliRunner().invoke(cli.main, ["run", "--dry-run", "--json", *arguments], env=env)
+        result = call("run", "--dry-run", "--json", *arguments, env=env)
         assert result.exit_code == 0, result.output
         study = build(Study, json.loads(result.stdout)["study"])
         return [one.kind for one in study.judge.extractors or ()]

@@ -63,18 +63,10 @@ def own_cache(tmp_path: Path) -> Iterator[Path]:
         yield tmp_path / "classifiers"
 
 
-class Ear(progress.Silent):
-    """Hears what is trained and what is said."""
-
-    def __init__(self) -> None:
-        self.trained = 0
-        self.heard: list[str] = []
-
-    def begin(self, what: str, total: int) -> None:
-        self.trained += what == "classifier"
-
-    def say(self, line: str) -> None:
-        self.heard.append(line)
+class Ear(standins.Ear):
+    @property
+    def trained(self) -> int:
+        return sum(what == "classifier" for what, _ in self.begun)
 
 
 def fit(world: World, classifier: Classifier = QUICK) -> tuple[FittedClassifier, Ear]:
@@ -311,7 +303,7 @@ def test_a_second_fit_trains_nothing_and_gives_the_same(world: World, own_cache:
     (path,) = files(own_cache)
     written = path.stat().st_mtime_ns
     again, ear = fit(world)
-    assert (ear.trained, ear.heard) == (0, [])
+    assert (ear.trained, ear.lines) == (0, [])
     assert again.record() == first.record()
     assert torch.equal(again.features(world.train.pixels), first.features(world.train.pixels))
     assert path.stat().st_mtime_ns == written
@@ -340,7 +332,7 @@ def test_a_damaged_cache_is_noticed_said_and_made_anew(damage: Callable[[bytes],
     path.write_bytes(damage(whole))
     again, ear = fit(world)
     assert ear.trained == 1
-    assert ear.heard == [f"{path}: is damaged; made anew"]
+    assert ear.lines == [f"{path}: is damaged; made anew"]
     assert again.record() == first.record()
     assert path.read_bytes() == whole
     assert {file.suffix for file in own_cache.iterdir()} <= {".safetensors", ".lock"}, "no half-written file is left"
@@ -369,7 +361,7 @@ def test_weights_of_another_network_under_this_name_are_damage(world: World, own
     (large,) = (path for path in files(own_cache) if path != small)
     large.write_bytes(small.read_bytes())
     fitted, ear = fit(world, QUICK.model_copy(update={"dim": 9}))
-    assert ear.trained == 1 and len(ear.heard) == 1
+    assert ear.trained == 1 and len(ear.lines) == 1
     assert fitted.record()["dim"] == 9
 
 

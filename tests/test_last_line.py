@@ -16,9 +16,9 @@ from typing import Any
 
 import pytest
 import yaml
-from click.testing import CliRunner, Result
 from PIL import Image
 from rich.console import Console
+from terminal import call, done
 
 from imgcollapse import report, store
 from imgcollapse.ablation.summary import headline, rows, summarise, table_lines
@@ -42,16 +42,6 @@ QUICK = ["--model", "bootstrap", "--extractor", "pixels", "--set", "dataset.subs
 AGAINST = ["--against", "digits", "--set", "dataset.subset=60", "--extractor", "pixels", "--n", "50"]
 POINTS = ["--dataset", "grid25", "--model", "bootstrap", "--set", "dataset.size=100", "--gens", "2"]
 ROOT = Path(cli.__file__).parent.parent
-
-
-def call(*arguments: object, charset: str = "utf-8") -> Result:
-    return CliRunner(charset=charset).invoke(cli.main, [str(one) for one in arguments], prog_name="imgcollapse")
-
-
-def done(*arguments: object, charset: str = "utf-8") -> Result:
-    result = call(*arguments, charset=charset)
-    assert result.exit_code == 0, result.output
-    return result
 
 
 @pytest.fixture(scope="module")

@@ -16,12 +16,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from click.testing import CliRunner, Result
 from PIL import Image
+from standins import Ear
+from terminal import call
 from test_split import class_folders
 
 from imgcollapse import progress
-from imgcollapse.cli import main as cli
 from imgcollapse.datasets import load
 from imgcollapse.datasets.archive import Archive
 from imgcollapse.datasets.folder import Folder
@@ -37,23 +37,11 @@ FEW = ["--extractor", "pixels", "--set", "judge.metrics=[frechet_distance,neighb
 RUN = ["--model", "bootstrap", "--gens", "2", "--json", *FEW]
 
 
-class Ear(progress.Silent):
-    def __init__(self) -> None:
-        self.lines: list[str] = []
-
-    def say(self, line: str) -> None:
-        self.lines.append(line)
-
-
 def loaded(dataset: Folder | Archive) -> tuple[World, list[str]]:
     """The world, and what was said."""
     ear = Ear()
     with progress.watched_by(ear):
         return load(dataset, 0), ear.lines
-
-
-def call(*arguments: object) -> Result:
-    return CliRunner().invoke(cli.main, [*map(str, arguments)])
 
 
 def digits(root: Path, each: int = 8, classes: int = 2) -> Path:

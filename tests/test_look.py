@@ -9,12 +9,11 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from click.testing import CliRunner, Result
 from PIL import Image
 from standins import Ear, folder, world
+from terminal import call
 
 from imgcollapse import datasets, progress
-from imgcollapse.cli import main as cli
 from imgcollapse.datasets import look
 from imgcollapse.datasets.digits import Digits
 from imgcollapse.datasets.folder import Folder
@@ -146,10 +145,6 @@ def test_it_is_cheap() -> None:
 
 
 # From the command line ----------------------------------------------------------------------------------------------
-
-
-def call(*arguments: object) -> Result:
-    return CliRunner().invoke(cli.main, [*map(str, arguments)])
 
 
 def write(root: Path, draw: Callable[[int, int], np.ndarray[Any, Any]], n: int = 20) -> Path:

@@ -6,13 +6,13 @@ import io
 import math
 import re
 from collections.abc import Callable, Iterator
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
 import pytest
 import scipy.linalg
 import torch
+from features import apart, falls, normal, rises, sure
 from numpy.typing import NDArray
 from scipy import stats
 from torch import Tensor, nn
@@ -32,11 +32,6 @@ ROUNDING = 1e-12  # relative: what float64 sums of some hundred terms may differ
 Array = NDArray[np.float64]
 Measure = Callable[[Evidence], dict[str, float]]
 MEASURES: dict[str, Measure] = {name: metric.measure for name, metric in METRICS.items()}
-
-
-def normal(n: int, d: int, seed: int) -> Tensor:
-    """float64 [n, d] from the standard normal law."""
-    return torch.randn(n, d, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
 
 
 def evidence(real: Tensor, made: Tensor, k: int = 5, **more: Any) -> Evidence:
@@ -242,11 +237,6 @@ def test_kid_is_unbiased() -> None:
 # --- nearest neighbours
 
 
-def apart(x_ND: Tensor, y_MD: Tensor) -> Array:
-    """float64 [N, M]: distances from differences, so without cancellation."""
-    return np.sqrt(np.square(x_ND.numpy()[:, None] - y_MD.numpy()[None]).sum(2))
-
-
 def naive_radii(x_ND: Tensor, k: int) -> Array:
     """The k-th smallest distance in each row, the one to itself not counted."""
     apart_NN = apart(x_ND, x_ND)
@@ -393,14 +383,6 @@ def series(law: Callable[[float], Tensor], strengths: list[float], real: Tensor)
     return {name: [row[name] for row in rows] for name in rows[0]}
 
 
-def falls(values: list[float]) -> bool:
-    return all(later < before for before, later in pairwise(values))
-
-
-def rises(values: list[float]) -> bool:
-    return falls([-value for value in values])
-
-
 D = 16  # of the series below; in it two samples of one law have a recall near 0.9 and a coverage near 0.97
 
 
@@ -472,11 +454,6 @@ def test_no_metric_holds_a_matrix_of_all_pairs(metric: Measure) -> None:
 
 
 # --- classes
-
-
-def sure(count: int, pictures: int = 10**6) -> Tensor:
-    """int64 [count, count + 1]: the confusions of a classifier that is sure and right in so many pictures of each class."""
-    return torch.nn.functional.one_hot(torch.arange(count), count + 1) * pictures
 
 
 @pytest.mark.parametrize("n", [1, 7, 599])

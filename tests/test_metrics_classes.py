@@ -6,6 +6,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 import torch
+from features import normal, sure
 from scipy import optimize
 from torch import Tensor
 
@@ -15,16 +16,6 @@ from imgcollapse.metrics.classwise import class_neighbourhood
 from imgcollapse.metrics.corrected import corrected_shares, estimate, nearest_shares
 from imgcollapse.metrics.evidence import NO_CLASS, confusion_of
 from imgcollapse.metrics.neighbours import neighbourhood
-
-
-def normal(n: int, d: int, seed: int) -> Tensor:
-    """float64 [n, d] from the standard normal law."""
-    return torch.randn(n, d, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
-
-
-def sure(count: int, pictures: int = 10**6) -> Tensor:
-    """int64 [count, count + 1]: the confusions of a classifier that is sure and right in so many pictures of each class."""
-    return torch.nn.functional.one_hot(torch.arange(count), count + 1) * pictures
 
 
 def of_classes(found_N: Tensor, real_shares: list[float], confusion: Tensor | None = None) -> Evidence:

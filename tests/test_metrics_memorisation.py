@@ -2,12 +2,12 @@
 
 import math
 from collections.abc import Callable, Iterator
-from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from features import falls, normal
 from torch import Tensor
 
 from imgcollapse import datasets
@@ -24,11 +24,6 @@ from imgcollapse.metrics.tiles import BLOCK
 
 KEYS = ("copy_ratio", "authenticity", "copies")
 D = 8
-
-
-def normal(n: int, d: int, seed: int) -> Tensor:
-    """float64 [n, d] from the standard normal law."""
-    return torch.randn(n, d, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
 
 
 def column(*values: float) -> Tensor:
@@ -67,10 +62,6 @@ def naive(train: Tensor, held_out: Tensor, made: Tensor) -> dict[str, float]:
         ratios.append(2 * float(to_train[r]) / (float(to_train[r]) + float(to_held_out.min())))
         authentic.append(float(to_train[r]) > other)
     return {"copy_ratio": float(np.mean(ratios)), "authenticity": float(np.mean(authentic))}
-
-
-def falls(values: list[float]) -> bool:
-    return all(later < before for before, later in pairwise(values))
 
 
 # --- by their definitions

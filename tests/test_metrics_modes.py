@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from features import normal, rises
 from scipy import stats
 from scipy.spatial.distance import jensenshannon
 from torch import Tensor
@@ -18,11 +19,6 @@ from imgcollapse.metrics.modes import Bins, bins, different, different_bins, div
 
 ROUNDING = 1e-12
 MODES = 10
-
-
-def normal(n: int, d: int, seed: int) -> Tensor:
-    """float64 [n, d] from the standard normal law."""
-    return torch.randn(n, d, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
 
 
 def in_modes(n: int, seed: int, kept: int = MODES) -> Tensor:
@@ -199,10 +195,6 @@ def test_two_sets_of_one_law_are_at_the_floor(law: Any) -> None:
     bias = 9 * (1 / 200 + 1 / 100) / (8 * np.log(2))
     # the modes are equally frequent in all sets, which takes nine of the bins' freedom, or all of it
     assert np.mean([one["jsd"] for one in found]) <= 1.25 * bias
-
-
-def rises(values: list[float]) -> bool:
-    return all(later > before for before, later in pairwise(values))
 
 
 def test_lost_modes_raise_both() -> None:

@@ -4,11 +4,11 @@ import contextlib
 import io
 import math
 from collections.abc import Callable
-from itertools import pairwise
 
 import numpy as np
 import pytest
 import torch
+from features import apart, falls, normal, rises
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -24,20 +24,12 @@ SINGLE = 1e-6  # of the probabilities, which are products over float32 pairs
 CLOSE = 1 + 1e-9
 
 
-def normal(n: int, d: int, seed: int) -> Tensor:
-    return torch.randn(n, d, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
-
-
 def evidence(real: Tensor, made: Tensor, k: int = 5, k_precision: int = 3, k_probabilistic: int = 4) -> Evidence:
     return Evidence(Seen(real), Seen(real), Seen(made), k=k, k_precision=k_precision, k_probabilistic=k_probabilistic)
 
 
 def all_of(seen: Evidence) -> dict[str, float]:
     return neighbourhood(seen) | symmetric_precision_recall(seen) | probabilistic_precision_recall(seen)
-
-
-def apart(x_ND: Tensor, y_MD: Tensor) -> Array:
-    return np.sqrt(np.square(x_ND.numpy()[:, None] - y_MD.numpy()[None]).sum(2))
 
 
 def radii(x_ND: Tensor, k: int) -> Array:
@@ -213,14 +205,6 @@ def series(law: Callable[[float], Tensor], strengths: list[float], real: Tensor)
     steps = [Evidence(seen, seen, Seen(law(strength))) for strength in strengths]
     rows = [all_of(step) | frechet_infinity(step) | frechet_distance(step) for step in steps]
     return {name: [row[name] for row in rows] for name in rows[0]}
-
-
-def falls(values: list[float]) -> bool:
-    return all(later < before for before, later in pairwise(values))
-
-
-def rises(values: list[float]) -> bool:
-    return all(later > before for before, later in pairwise(values))
 
 
 def test_shrinking_lowers_all_but_p_precision() -> None:

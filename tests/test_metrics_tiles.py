@@ -7,6 +7,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 import torch
+from features import apart, normal
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -18,14 +19,6 @@ from imgcollapse.metrics.neighbours import neighbourhood, probabilistic_precisio
 from imgcollapse.metrics.tiles import Pairs, squared_distances
 
 CLOSE = 1 + 1e-9
-
-
-def normal(n: int, d: int, seed: int) -> Tensor:
-    return torch.randn(n, d, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
-
-
-def apart(x_ND: Tensor, y_MD: Tensor) -> NDArray[np.float64]:
-    return np.sqrt(np.square(x_ND.numpy()[:, None] - y_MD.numpy()[None]).sum(2))
 
 
 def heavy(n: int, d: int, seed: int) -> Tensor:

@@ -1,12 +1,12 @@
 """Variety against that of real pictures: of all samples (Vendi), and of those of one class."""
 
 import math
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from features import falls, normal
 from scipy.spatial.distance import pdist
 from torch import Tensor
 from vendi_score import vendi
@@ -20,19 +20,10 @@ ROUNDING = 1e-12
 MODES = 10
 
 
-def normal(n: int, d: int, seed: int) -> Tensor:
-    """float64 [n, d] from the standard normal law."""
-    return torch.randn(n, d, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
-
-
 def in_modes(n: int, seed: int, kept: int = MODES) -> tuple[Tensor, Tensor]:
     """float64 [n, 16], int64 [n]: the first so many of ten modes, and the mode of each."""
     mode_N = torch.arange(n) % kept
     return 6 * torch.eye(MODES, 16, dtype=torch.float64)[mode_N] + normal(n, 16, seed), mode_N
-
-
-def falls(values: list[float]) -> bool:
-    return all(later < before for before, later in pairwise(values))
 
 
 # --- the Vendi score

@@ -15,14 +15,13 @@ from urllib.parse import unquote_to_bytes
 
 import pytest
 import yaml
-from click.testing import CliRunner, Result
 from PIL import Image
 from standins import Ear
+from terminal import call
 
 from imgcollapse import grids, progress, report, store, track
 from imgcollapse.ablation import ablation, worker
 from imgcollapse.ablation.engines import ENGINES
-from imgcollapse.cli import main as cli
 from imgcollapse.errors import OtherStudyProblem
 from imgcollapse.exchange.card import write as write_card
 from imgcollapse.extractors import weights
@@ -34,10 +33,6 @@ from imgcollapse.report.style import figure, png
 
 TOY = ["--dataset", "grid25", "--model", "bootstrap", "--set", "dataset.size=200", "--gens", "2"]
 MINE = b"the only copy"
-
-
-def call(*arguments: object) -> Result:
-    return CliRunner().invoke(cli.main, [str(argument) for argument in arguments])
 
 
 def tree(folder: Path) -> dict[str, bytes | str]:

@@ -6,12 +6,11 @@ import numpy as np
 import pytest
 import torch
 import yaml
-from click.testing import CliRunner
 from PIL import Image
+from terminal import call
 
 from imgcollapse import grids, report, store
 from imgcollapse.ablation import plan
-from imgcollapse.cli import main as cli
 from imgcollapse.errors import DataProblem
 from imgcollapse.images import ImageSet, concatenate, from_signed, from_unit, provenance, to_signed, to_unit
 from imgcollapse.report.style import arm_style
@@ -126,7 +125,7 @@ def grid_of(folder: Path, **more: object) -> Path:
         **more,
     }
     (folder / "grid.yaml").write_text(yaml.safe_dump(values, sort_keys=False))
-    result = CliRunner().invoke(cli.main, ["ablate", str(folder / "grid.yaml"), "--out", str(folder / "out")])
+    result = call("ablate", folder / "grid.yaml", "--out", folder / "out")
     assert result.exit_code == 0, result.output
     return folder / "out"
 

@@ -17,7 +17,8 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from click.testing import CliRunner
+from standins import Line
+from terminal import call
 from torch import Tensor, nn
 
 from imgcollapse import models, seeds
@@ -183,20 +184,11 @@ def test_three_processes_share_batches_of_five_and_blocks_of_eight(kind: str, tm
     assert alike(pixels1.numpy(), pixels3.numpy()) > 0.999
 
 
-class Line(nn.Module):
-    def __init__(self) -> None:
-        super().__init__()
-        self.slope = nn.Parameter(torch.zeros(3))
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.slope * x
-
-
 class Fitter:
     """Stands for a model: its fit is one call of `fit_network`, with noise on every row."""
 
     def __init__(self, batch: int) -> None:
-        self.options, self.net = Training(steps=30, batch=batch, learning_rate=0.05, decay="constant", warmup=0.0), Line()
+        self.options, self.net = Training(steps=30, batch=batch, learning_rate=0.05, decay="constant", warmup=0.0), Line(3)
 
     def fit(self, images: ImageSet, seed: int) -> "Fitter":
         def loss(net: nn.Module, rows: Sequence[Tensor], draws: Draws) -> Tensor:
@@ -361,7 +353,7 @@ def test_trouble_in_one_process_ends_both_and_names_it(rank: int, expected: list
 
 @pytest.mark.parametrize("command", ["list", "doctor"])
 def test_other_commands_need_nothing_when_launched(command: str) -> None:
-    assert CliRunner().invoke(cli.main, [command], env={"WORLD_SIZE": "2", "RANK": "1"}).exit_code == 0
+    assert call(command, env={"WORLD_SIZE": "2", "RANK": "1"}).exit_code == 0
 
 
 def test_each_process_has_a_gpu_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,14 +7,15 @@ import os
 import re
 import shutil
 from collections import Counter
+from functools import partial
 from hashlib import sha256
 from html.parser import HTMLParser
 from pathlib import Path
 
 import numpy as np
 import pytest
+import terminal
 import torch
-from click.testing import CliRunner, Result
 from pages import HOSTILE, JUDGE, ablation, run
 from PIL import Image
 
@@ -22,7 +23,6 @@ from imgcollapse import report, store
 from imgcollapse.ablation import ablation as ablations
 from imgcollapse.ablation import plan, worker
 from imgcollapse.ablation.summary import spanned
-from imgcollapse.cli import main as cli
 from imgcollapse.cli import report as command
 from imgcollapse.errors import DataProblem, OtherStudyProblem, SettingsProblem
 from imgcollapse.files.ledger import LEDGER
@@ -419,8 +419,7 @@ def test_the_first_pictures_are_read_without_the_others(tmp_path: Path, grid: Pa
         store.read_images(tmp_path / "cut.npz", 7)
 
 
-def call(*arguments: str) -> Result:
-    return CliRunner().invoke(cli.main, ["report", *arguments])
+call = partial(terminal.call, "report")
 
 
 @pytest.mark.slow  # draws all figures

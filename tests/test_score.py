@@ -15,12 +15,11 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from click.testing import CliRunner, Result
 from PIL import Image
+from terminal import call
 from torch import Tensor
 
 from imgcollapse import datasets, store
-from imgcollapse.cli import main as cli
 from imgcollapse.cli import score
 from imgcollapse.cli.score_tables import ACROSS, decimals
 from imgcollapse.datasets.digits import Digits
@@ -56,10 +55,6 @@ def chain(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def world() -> World:
     return datasets.load(Digits(), 0)
-
-
-def call(*arguments: object) -> Result:
-    return CliRunner().invoke(cli.main, [*map(str, arguments)])
 
 
 def scored(*arguments: object) -> dict[str, Any]:

@@ -9,11 +9,10 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from click.testing import CliRunner
 from PIL import Image
 from sklearn.datasets import load_digits
+from terminal import done
 
-from imgcollapse.cli import main as cli
 from imgcollapse.datasets import load
 from imgcollapse.datasets.dataset import LEAST, held_out_of, stratified
 from imgcollapse.datasets.folder import Folder
@@ -104,16 +103,10 @@ def test_small_classes_are_for_training_and_stay_out_of_the_tail_of_the_held_out
     assert tail.train.labels.bincount(minlength=4).tolist() == [6, 3, 2, 1]  # class 1 has 3 = 6 / 8^(1/3)
 
 
-def call(*arguments: object) -> Any:
-    said = CliRunner().invoke(cli.main, [*map(str, arguments)])
-    assert said.exit_code == 0, said.output
-    return said
-
-
 def test_a_world_with_small_classes_from_end_to_end(tmp_path: Path) -> None:
     root = class_folders(tmp_path / "set", {0: 60, 1: 60, 2: 3, 3: 2, 4: 1})
     few = ["--set", "judge.extractors=[{kind: classifier, steps: 60}]"]
-    said = call("run", "--dataset", f"folder:{root}", "--model", "bootstrap", "--gens", 2, "--out", "run", *few, "--json")
+    said = done("run", "--dataset", f"folder:{root}", "--model", "bootstrap", "--gens", 2, "--out", "run", *few, "--json")
     assert "folder-set: fewer than 4 pictures of 2, 3, 4: all of them are for training, none for judging" in said.stderr
     record = json.loads(said.stdout)
     metrics = record["scores"][-1]["extractors"]["classifier"]["metrics"]
@@ -126,7 +119,7 @@ def test_a_world_with_small_classes_from_end_to_end(tmp_path: Path) -> None:
     assert not lost & {"2", "3", "4"}, "one that is not alive among real pictures cannot be lost"
     reference = json.loads(Path("run/reference.json").read_text())
     assert reference["data"]["split"]["judged_without"] == ["2", "3", "4"] and "class 4" in Path("run/report.html").read_text()
-    scored = json.loads(call("score", "run", "--against", f"folder:{root}", *few, "--json").stdout)
+    scored = json.loads(done("score", "run", "--against", f"folder:{root}", *few, "--json").stdout)
     assert scored["data"]["split"] == reference["data"]["split"]
     assert 0.8 < scored["judge"]["extractors"]["classifier"]["held_out_accuracy"] <= 1
 
@@ -134,8 +127,8 @@ def test_a_world_with_small_classes_from_end_to_end(tmp_path: Path) -> None:
 def test_with_held_out_pictures_of_one_class_alone_nobody_is_called_lost(tmp_path: Path) -> None:
     root = class_folders(tmp_path / "set", {0: 60, 1: 3})
     few = ["--set", "judge.extractors=[{kind: classifier, steps: 20}]"]
-    said = call("run", "--dataset", f"folder:{root}", "--model", "bootstrap", "--gens", 1, "--out", "run", *few, "--json")
+    said = done("run", "--dataset", f"folder:{root}", "--model", "bootstrap", "--gens", 1, "--out", "run", *few, "--json")
     (judged,) = json.loads(said.stdout)["scores"]
     found = judged["extractors"]["classifier"]
     assert "share_alive_0" not in found["metrics"] and "rare_share" in found["metrics"] and found["metrics"].keys() == found["floor"].keys()
-    assert call("score", "run", "--against", f"folder:{root}", *few).stdout.count("lost") == 0
+    assert done("score", "run", "--against", f"folder:{root}", *few).stdout.count("lost") == 0

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from standins import Ear
 
 from imgcollapse import progress, store
 from imgcollapse.errors import DataProblem, OtherStudyProblem, SettingsProblem
@@ -25,17 +26,9 @@ from imgcollapse.study import Study, run
 CHAIN: dict[str, Any] = {"dataset": {"kind": "grid25", "size": 400}, "model": {"kind": "gmm", "components": 5}, "gens": 4}
 
 
-class Heard(progress.Silent):
-    def __init__(self) -> None:
-        self.lines: list[str] = []
-
-    def say(self, line: str) -> None:
-        self.lines.append(line)
-
-
 def carry_out(folder: Path, **values: Any) -> list[str]:
     """Runs the chain; returns what it said."""
-    with progress.watched_by(heard := Heard()):
+    with progress.watched_by(heard := Ear()):
         run(build(Study, CHAIN | values), folder)
     return heard.lines
 
@@ -238,7 +231,7 @@ def test_no_flipped_bit_of_a_record_ends_a_run(copy: Path, whole: Path, record: 
     content = (whole / record).read_bytes()
     for place in range(0, 8 * len(content), 1009):
         (copy / record).write_bytes(content[: place // 8] + bytes([content[place // 8] ^ 1 << place % 8]) + content[place // 8 + 1 :])
-        with progress.watched_by(heard := Heard()):
+        with progress.watched_by(heard := Ear()):
             assert store.readable(copy / record, quiet=True) is None and len(heard.lines) == 1
     carry_out(copy)
     assert outcome(copy) == outcome(whole)
@@ -256,7 +249,7 @@ def test_what_is_no_file_is_never_opened(copy: Path, whole: Path, name: str, kin
         "dangling": lambda: path.symlink_to("nothing"),
         "loop": lambda: path.symlink_to(path.name),
     }[kind]()
-    with progress.watched_by(Heard()):
+    with progress.watched_by(Ear()):
         if name != "study.yaml":
             store.sound(copy)
         assert store.sessions(copy) == [] or name != "environment.json"
@@ -290,7 +283,7 @@ def test_generations_of_another_arm_are_found_by_readers(tmp_path: Path, copy: P
     for name in ("gen_001", "gen_002", "gen_003"):
         shutil.rmtree(copy / name)
         shutil.copytree(other / name, copy / name)
-    with progress.watched_by(heard := Heard()):
+    with progress.watched_by(heard := Ear()):
         assert store.sound(copy) == [0]
     assert all("is not the one that this run has made; left out" in line for line in heard.lines) and len(heard.lines) == 3
     carry_out(copy)
@@ -301,7 +294,7 @@ def test_a_study_file_that_is_gone_is_written_anew_where_the_records_know_it(cop
     (copy / "study.yaml").unlink()
     assert carry_out(copy) == [] and outcome(copy) == outcome(whole)
     (copy / "study.yaml").write_text((copy / "study.yaml").read_text().replace("size: 400", "size: 401"))
-    with progress.watched_by(Heard()):
+    with progress.watched_by(Ear()):
         assert store.sound(copy) == [], "edited since, so nobody knows of what these are"
     assert "study.yaml: is damaged; made anew" in carry_out(copy)[-1] and outcome(copy) == outcome(whole)
 
@@ -321,7 +314,7 @@ def exchange(folder: Path) -> None:
 
 def test_readers_leave_out_what_does_not_fit_and_say_it_once(copy: Path, whole: Path) -> None:
     def read() -> tuple[list[int], list[str]]:
-        with progress.watched_by(heard := Heard()):
+        with progress.watched_by(heard := Ear()):
             found = store.sound(copy)
             assert store.sound(copy) == found == [one["generation"] for one in store.scores(copy)]
         return found, heard.lines
@@ -393,11 +386,11 @@ def test_a_line_of_the_history_that_is_damaged_is_said_once_and_passed_over(copy
         NAN.replace(b"NaN", b"1e999"),
     ):
         path.write_bytes(b"".join([lines[0], content, *lines[2:]]))
-        with progress.watched_by(heard := Heard()):
+        with progress.watched_by(heard := Ear()):
             assert [line["generation"] for line in history.lines(copy)] == [0, 2, 3] == [line["generation"] for line in history.lines(copy)]
         assert heard.lines == [f"{path}:2: this line is damaged and passed over; times and counts of this run lack it"]
     path.write_bytes(b"".join(lines) + b'{"generation": 4, "how": "ma')  # cut by a kill
-    with progress.watched_by(heard := Heard()):
+    with progress.watched_by(heard := Ear()):
         assert len(history.lines(copy)) == 4 and heard.lines[0].startswith(f"{path}:5: ")
 
 

@@ -17,14 +17,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from click.testing import CliRunner, Result
+from standins import Ear
+from terminal import call
 
 from imgcollapse import files, progress, store, study
 from imgcollapse.ablation import plan, worker
 from imgcollapse.ablation.engines import Crew
 from imgcollapse.ablation.engines import local as run_locally
 from imgcollapse.ablation.engines.local import _context
-from imgcollapse.cli import main as cli
 from imgcollapse.cli import trials
 from imgcollapse.errors import DivergedProblem, InUseProblem, SystemProblem, explained
 from imgcollapse.files import locks, places, write_bytes, write_text
@@ -45,18 +45,6 @@ QUICK: dict[str, Any] = {
     "samples": 50,
     "judge": {"extractors": []},
 }
-
-
-class Heard(progress.Silent):
-    def __init__(self) -> None:
-        self.lines: list[str] = []
-
-    def say(self, line: str) -> None:
-        self.lines.append(line)
-
-
-def call(*arguments: object, env: dict[str, str] | None = None) -> Result:
-    return CliRunner().invoke(cli.main, [*map(str, arguments)], env=env)
 
 
 def refused(code: int, *arguments: object, env: dict[str, str] | None = None) -> str:
@@ -136,7 +124,7 @@ def test_a_worker_tells_it_as_the_command_does(monkeypatch: pytest.MonkeyPatch) 
     failure = worker.read_failure(run)
     assert failure is not None and failure["exit_code"] == 8 and failure["generation"] == 1
     assert failure["message"].startswith(f"{run}/gen_001.draft: No space left on device; make room there")
-    with monkeypatch.context() as patch, progress.watched_by(heard := Heard()):
+    with monkeypatch.context() as patch, progress.watched_by(heard := Ear()):
         patch.setattr(worker, "write_text", failing(errno.ENOSPC))
         worker.record_failure(run, "kind", "what failed", 1)
     assert heard.lines[0].startswith(f"{run}: FAILED: what failed (no word of it could be left there: ")
@@ -221,7 +209,7 @@ def test_a_file_system_that_keeps_no_permissions_stops_nothing(monkeypatch: pyte
     monkeypatch.setattr(Path, "chmod", failing(number))
     for name in ("a", "b"):
         os.close(os.open(tmp_path / name, os.O_CREAT, 0o600))
-    with progress.watched_by(heard := Heard()):
+    with progress.watched_by(heard := Ear()):
         files.as_usual(tmp_path)
     said = f"{tmp_path}: this file system lets nobody change permissions ({os.strerror(number)}); those of new files stay as they are"
     assert heard.lines == [said] and sorted(path.name for path in tmp_path.iterdir()) == ["a", "b"]
@@ -359,7 +347,7 @@ def test_what_is_in_the_way_in_a_run_folder_is_set_aside(name: str, make: Callab
     way.unlink(missing_ok=True)
     make(way)
     kind, inside = stat.S_IFMT(way.lstat().st_mode), way / "mine" if make is _full_folder else way / "notes.txt"
-    with progress.watched_by(heard := Heard()):
+    with progress.watched_by(heard := Ear()):
         study.run(build(study.Study, QUICK), run)
     aside = run / "set_aside" / f"{name}-1"
     assert stat.S_IFMT(aside.lstat().st_mode) == kind and sum(f"{aside.relative_to(run)}" in line for line in heard.lines) == 1, heard.lines
@@ -380,7 +368,7 @@ def test_what_a_killed_run_left_is_gone_and_what_is_only_named_alike_stays(whole
         shutil.copytree(whole / "gen_001", run / left)
     for mine in ("gen_mine.draft", "gen_001.old.draft", "gen_01.draft"):
         _full_folder(run / mine)
-    with progress.watched_by(heard := Heard()):
+    with progress.watched_by(heard := Ear()):
         study.run(build(study.Study, QUICK), run)
     assert not heard.lines and not (run / "set_aside").exists()
     assert not list(run.glob("*.part")) and {path.name for path in run.glob("*.draft")} == {
@@ -420,7 +408,7 @@ def test_what_is_at_the_place_of_a_shared_draft_is_set_aside(make: Callable[[Pat
     shelf = Shelf(tmp_path / "shared")
     shelf.folder.mkdir()
     make(shelf.folder / "key.draft")
-    with progress.watched_by(heard := Heard()):
+    with progress.watched_by(heard := Ear()):
         shelf.put("key", tmp_path / "made")
     assert [path.name for path in (tmp_path / "shared/key").iterdir()] == ["samples.npz"]
     assert os.path.lexists(tmp_path / "shared/set_aside/key.draft-1") and len(heard.lines) == 1
@@ -516,7 +504,7 @@ def test_what_is_there_is_read_without_a_lock_or_a_right_to_write(tmp_path: Path
 
 
 def test_a_file_that_was_made_for_something_else_is_not_taken_for_this(tmp_path: Path) -> None:
-    with machine.use(machine.Machine(data_dir=tmp_path)), progress.watched_by(heard := Heard()):
+    with machine.use(machine.Machine(data_dir=tmp_path)), progress.watched_by(heard := Ear()):
         cache.remembered("things", "digits", "one", lambda: ({}, {"a": 1}))
         (one,) = (tmp_path / "things").glob("*.safetensors")
         cache.remembered("things", "digits", "two", lambda: ({}, {"a": 2}))

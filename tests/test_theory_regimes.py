@@ -15,13 +15,12 @@ import pytest
 import theory
 import torch
 import yaml
-from click.testing import CliRunner
 from numpy.typing import NDArray
+from terminal import call
 from theory import Values
 
 from imgcollapse import models, store
 from imgcollapse.ablation import plan
-from imgcollapse.cli import main as cli
 from imgcollapse.images import ImageSet, concatenate
 from imgcollapse.models.nulls import Bootstrap, Gaussian
 from imgcollapse.regimes import Retain
@@ -160,7 +159,7 @@ def chains(folder: Path, k: int, seeds: int, **base: Any) -> Runs:
     arms |= {pool: {"regime": {"kind": "retain", "pool": pool, "real_fraction": fraction}} for pool in POOLS}
     grid = {"base": {"judge": {"extractors": []}, **base}, "arms": arms, "seeds": seeds}
     (folder / "grid.yaml").write_text(yaml.safe_dump(grid))
-    result = CliRunner().invoke(cli.main, ["ablate", str(folder / "grid.yaml"), "--out", str(folder / "out")])
+    result = call("ablate", folder / "grid.yaml", "--out", folder / "out")
     assert result.exit_code == 0, result.output
     runs: Runs = {}
     for run in plan.read(folder / "out"):

@@ -15,14 +15,14 @@ import numpy as np
 import pytest
 import yaml
 from accelerate.tracking import TensorBoardTracker
-from click.testing import CliRunner, Result
+from click.testing import Result
 from PIL import Image
+from terminal import call
 
 import imgcollapse
 from imgcollapse import report, store, track
 from imgcollapse.ablation import plan
 from imgcollapse.cli import console
-from imgcollapse.cli import main as cli
 from imgcollapse.store import history
 from imgcollapse.track import tracker
 from imgcollapse.track.kinds import Told
@@ -46,10 +46,6 @@ def _no_figures(monkeypatch: pytest.MonkeyPatch) -> None:
     """They take most of a small run's time."""
     monkeypatch.setattr(report, "draw", lambda folder: [])
     monkeypatch.setattr(report, "draw_ablation", lambda folder, runs, summary: [])
-
-
-def call(*arguments: str) -> Result:
-    return CliRunner().invoke(cli.main, [*arguments], prog_name="imgcollapse")
 
 
 def run(*more: str, out: Path = RUN) -> Result:

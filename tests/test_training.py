@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 import pytest
 import torch
+from standins import Line
 from torch import Tensor, nn
 
 from imgcollapse import progress, seeds
@@ -12,15 +13,6 @@ from imgcollapse.errors import DivergedProblem, SettingsProblem
 from imgcollapse.machine import machine
 from imgcollapse.machine.machine import Machine
 from imgcollapse.training import Draws, Training, fit_network, rate
-
-
-class Line(nn.Module):
-    def __init__(self) -> None:
-        super().__init__()
-        self.slope = nn.Parameter(torch.zeros(1))
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.slope * x
 
 
 def squared_error(net: nn.Module, rows: Sequence[Tensor], draws: Draws) -> Tensor:

@@ -1,0 +1,24 @@
+"""Short studies carried out, and what lies in a folder."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from imgcollapse.settings import build
+from imgcollapse.study import Study, run
+
+
+def made_when_asked(folder: Path, settings: Mapping[str, Mapping[str, Any]]) -> Callable[[str], Path]:
+    """Gives the run of that name in the folder, finished, which is made when it is first asked for."""
+
+    def made(name: str) -> Path:
+        if not (folder / name).exists():
+            run(build(Study, dict(settings[name])), folder / name)
+        return folder / name
+
+    return made
+
+
+def files(folder: Path) -> dict[str, bytes]:
+    """All that lies in a folder, by its path there."""
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
