@@ -1,6 +1,7 @@
 """The architecture: imports go down only."""
 
 import ast
+import re
 from collections import defaultdict
 from pathlib import Path
 
@@ -74,6 +75,19 @@ def test_the_command_line_imports_nothing_heavy() -> None:
     top = {alias.name for node in tree.body if isinstance(node, ast.Import) for alias in node.names}
     top |= {str(node.module) for node in tree.body if isinstance(node, ast.ImportFrom)}
     assert top <= {"sys", "collections.abc", "pathlib", "typing", "click", "imgcollapse", "imgcollapse.cli.options", "imgcollapse.machine"}
+
+
+BY_HAND = re.compile(r"os\.(replace|rename|fsync)\(|\.rename\(|mkstemp|NamedTemporaryFile")
+ALLOWED = {
+    "datasets/torchvision_sets.py": "moves what torchvision has downloaded",
+    "store/run_folder.py": "keeps a generation",
+}
+
+
+@pytest.mark.parametrize("path", [path for path in FILES if room(path) != "files"], ids=str)
+def test_nothing_is_put_in_its_place_by_hand(path: Path) -> None:
+    found = BY_HAND.search((PACKAGE / path).read_text())
+    assert not found or path.as_posix() in ALLOWED, "files.written and files.folder_in_place do it"
 
 
 def test_helpers_of_tests_stand_once() -> None:

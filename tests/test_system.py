@@ -27,7 +27,7 @@ from imgcollapse.ablation.engines import local as run_locally
 from imgcollapse.ablation.engines.local import _context
 from imgcollapse.cli import trials
 from imgcollapse.errors import DivergedProblem, InUseProblem, SystemProblem, explained
-from imgcollapse.files import locks, places, write_bytes, write_text
+from imgcollapse.files import atomic, locks, places, write_bytes, write_text
 from imgcollapse.machine import cache, machine
 from imgcollapse.settings import build
 from imgcollapse.store import run_folder
@@ -396,7 +396,7 @@ def test_a_line_is_never_written_through_a_link_or_into_a_pipe(tmp_path: Path, m
             files.append_line(way, {"a": 1})
         assert error.value.filename == str(way)
     assert Path("mine").read_text() == "the only copy" and not (tmp_path / "nowhere").exists()
-    monkeypatch.setattr(files, "is_file", lambda path: True)  # it became a link a moment ago
+    monkeypatch.setattr(atomic, "is_file", lambda path: True)  # it became a link a moment ago
     with pytest.raises(OSError, match=os.strerror(errno.ELOOP)):
         files.append_line(tmp_path / _points_to_mine.__name__, {"a": 1})
 

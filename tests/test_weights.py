@@ -113,6 +113,13 @@ def test_several_at_once_fetch_it_once(server: Server, data: Path) -> None:
     assert server.asked == 1
 
 
+def test_what_a_killed_download_left_goes_at_the_next_one(server: Server, data: Path) -> None:
+    data.mkdir(parents=True)
+    (data / f".imgcollapse-{'0' * 16}.part").write_bytes(CONTENT[:1000])
+    (data / "mine.part").write_bytes(b"the only copy")
+    assert find(server.published).published and left(data) == {"net.pt", "mine.part"}
+
+
 def changed(server: Server, **values: object) -> None:
     for name, value in values.items():
         setattr(server, name, value)

@@ -11,7 +11,7 @@ from imgcollapse.ablation.ablation import ABLATION, PLAN, RUNS, Ablation, withou
 from imgcollapse.ablation.summary import Run
 from imgcollapse.ablation.worker import Bench
 from imgcollapse.errors import DataProblem, OtherStudyProblem, SettingsProblem, brief
-from imgcollapse.files import digest, digest_of, first_difference, ledger, locks, to_json
+from imgcollapse.files import digest, digest_of, ledger, locks, same_or_refuse, to_json
 from imgcollapse.images import World
 from imgcollapse.settings import build, read_file, to_yaml
 from imgcollapse.store.records import read_json
@@ -117,9 +117,8 @@ def _keep(ablation: Ablation, folder: Path) -> None:
     _refuse_other(folder)
     old = store.readable(folder / ABLATION, quiet=True)
     if old is not None and isinstance(old.get("base"), dict):  # else it is damaged, and set aside when it is written anew
-        before, now = (without_gens(values["base"]) for values in (old, ablation.model_dump(mode="json")))
-        if before != now:
-            raise OtherStudyProblem(f"{folder}: holds another ablation (base.{first_difference(before, now)}); choose another --out")
+        before, now = ({"base": without_gens(values["base"])} for values in (old, ablation.model_dump(mode="json")))
+        same_or_refuse(folder, before, now, "holds another ablation")
     ledger.put(folder, {ABLATION: to_yaml(ablation)})
 
 

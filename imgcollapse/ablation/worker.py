@@ -11,7 +11,7 @@ import torch
 
 from imgcollapse import files, progress, store, study
 from imgcollapse.errors import DataProblem, InUseProblem, OtherStudyProblem, Problem, explained
-from imgcollapse.files import first_difference, to_json, write_text
+from imgcollapse.files import same_or_refuse, to_json, write_text
 from imgcollapse.machine import machine
 from imgcollapse.machine.machine import Machine
 from imgcollapse.settings import build, read_file, to_yaml
@@ -66,11 +66,11 @@ def lay_out(run: Path, chosen: Study, bench: Bench) -> None:
                     f"add --{name} {before.get(name)}, or choose another --out"
                 )
     there = store.readable(run / store.STUDY)
-    if there is not None and there != (wanted := store.parsed(text)):
-        said = first_difference(there, wanted)
-        raise OtherStudyProblem(f"{run / store.STUDY}: was changed after it was written ({said}); change it back, or choose another --out")
     if there is None:
         write_text(run / store.STUDY, text)
+    else:
+        cure = "change it back, or choose another --out"
+        same_or_refuse(run / store.STUDY, there, store.parsed(text), "was changed after it was written", cure)
     write_sealed(run / WORKER, orders)
 
 

@@ -19,7 +19,7 @@ from imgcollapse.datasets.digits import Digits
 from imgcollapse.errors import DataProblem, OtherStudyProblem, Problem, SettingsProblem
 from imgcollapse.exchange.samples import Samples, short_names
 from imgcollapse.extractors.inception import Inception
-from imgcollapse.files import bytes_of, first_difference, to_json, write_text
+from imgcollapse.files import bytes_of, same_or_refuse, to_json, write_text
 from imgcollapse.files.places import CURE, tried, unwritable
 from imgcollapse.images import World
 from imgcollapse.judge import published
@@ -179,9 +179,7 @@ def _refuse_other(place: Path, about: Record) -> None:
             raise ValueError(f"somebody has added {', '.join(added)}")
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         raise OtherStudyProblem(f"{place}: holds something else; {CURE}") from None
-    now = _unmeasured(about)
-    if same != now:
-        raise OtherStudyProblem(f"{place}: holds another scoring ({first_difference(same, now)}); {CURE}")
+    same_or_refuse(place, same, _unmeasured(about), "holds another scoring", CURE)
 
 
 def _unmeasured(record: Record) -> Record:

@@ -13,7 +13,7 @@ from imgcollapse import progress
 from imgcollapse.datasets import cifar, idx
 from imgcollapse.datasets.dataset import Dataset, order, problems_at
 from imgcollapse.errors import DataProblem
-from imgcollapse.files import locks
+from imgcollapse.files import draft_folder, locks, sync_all
 from imgcollapse.images import ImageSet, World
 from imgcollapse.machine import machine
 
@@ -121,13 +121,12 @@ def _downloaded(files: str, kind: str, root: Path) -> dict[str, Path]:
             return there
         shutil.rmtree(draft, ignore_errors=True)  # left behind by a process that was killed
         progress.say(f"{kind}: downloading into {root}")
-        try:
+        with draft_folder(draft):
             with redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()):  # torchvision's own progress
                 _source(SOURCES[files])(draft, download=True)
+            sync_all(draft)
             place.parent.mkdir(exist_ok=True)
             _move(_inside(files, draft), place)
-        finally:
-            shutil.rmtree(draft, ignore_errors=True)
     return _look(files, root)
 
 

@@ -1,6 +1,5 @@
 """Weights that others have published: fetched once into the data folder, whole or not at all, and known by their SHA-256."""
 
-import hashlib
 import os
 import pickle
 import textwrap
@@ -15,7 +14,7 @@ from urllib.request import Request, urlopen
 from imgcollapse import progress
 from imgcollapse.errors import SettingsProblem, WeightsProblem, explained
 from imgcollapse.files import digest_of as digest_of
-from imgcollapse.files import ledger, locks
+from imgcollapse.files import ledger, locks, sweep, written
 from imgcollapse.machine import machine
 
 TIMEOUT = 20  # seconds without an answer, or without a further byte, after which the server counts as absent
@@ -127,30 +126,25 @@ def _whole(wanted: Published, path: Path) -> bool:
 
 def _fetch(wanted: Published, path: Path) -> None:
     """Into a file beside, which takes the place only when its size and digest are right."""
-    part = path.with_name(f".{path.name}.part")
+    sweep(path.parent)
     progress.say(f"{wanted.kind}: fetching {wanted.url} ({wanted.size / 1e6:,.0f} MB) into {path.parent}")
-    found, size = hashlib.sha256(), 0
+    size = 0
     try:
-        with urlopen(Request(wanted.url, headers={"User-Agent": "imgcollapse"}), timeout=TIMEOUT) as answer, part.open("wb") as file:
-            while size <= wanted.size and (block := answer.read(BLOCK)):
-                size += file.write(block)
-                found.update(block)
-            file.flush()
-            os.fsync(file.fileno())
-        if (size, found.hexdigest()) != (wanted.size, wanted.sha256):
-            came = f"{size:,} bytes came" if size <= wanted.size else "more came"
-            raise OSError(f"{came} and not the published {wanted.size:,} with their SHA-256")
-        if os.path.lexists(path):  # somebody put it there
-            ledger.clear(path, path.parent)
-        os.replace(part, path)
+        with written(path) as part:
+            with urlopen(Request(wanted.url, headers={"User-Agent": "imgcollapse"}), timeout=TIMEOUT) as answer, part.open("wb") as file:
+                while size <= wanted.size and (block := answer.read(BLOCK)):
+                    size += file.write(block)
+            if not _whole(wanted, part):
+                came = f"{size:,} bytes came" if size <= wanted.size else "more came"
+                raise OSError(f"{came} and not the published {wanted.size:,} with their SHA-256")
+            if os.path.lexists(path):  # somebody put it there
+                ledger.clear(path, path.parent)
     except (OSError, HTTPException) as error:
         if isinstance(error, HTTPError):
             error.close()  # it is the server's answer as well
         there = f"{path} is damaged and cannot be fetched again" if path.exists() else "the weights are not there and cannot be fetched"
         reason = " ".join(str(getattr(error, "reason", error)).split()) or type(error).__name__
         raise WeightsProblem(f"{wanted.kind}: {there} ({reason}); {_cure(wanted, path)}") from error
-    finally:
-        part.unlink(missing_ok=True)
 
 
 def _cure(wanted: Published, path: Path) -> str:

@@ -16,7 +16,7 @@ from secrets import token_hex
 from typing import Any
 
 from imgcollapse.errors import OtherStudyProblem, Problem, SettingsProblem, explained
-from imgcollapse.files import digest_of, first_difference, locks, to_json, write_text
+from imgcollapse.files import digest_of, draft_folder, locks, same_or_refuse, to_json, write_text
 
 RECORD = "CARD.json"  # in a placed folder: of what it is, and the SHA-256 of every other file
 OLD = "old"  # ends the name of a folder that `placed` has moved out of the way of its next edition
@@ -171,16 +171,12 @@ def placed(place: Path, of: dict[str, Any]) -> Iterator[Path]:
     with _named(named, place.with_name(f"{_mine(place)}{os.getpid()}")):
         _refuse_other(named, of)
         place.parent.mkdir(parents=True, exist_ok=True)
-        draft = draft_of(place)
-        try:
-            draft.mkdir()
+        with draft_folder(draft_of(place)) as draft:
             yield draft
             # not put on the disk file by file, as generations are: thousands of small files would take minutes, and all can be made again
             write_text(draft / RECORD, to_json({"of": of, "files": _digests(draft)}))
             _refuse_other(named, of)  # again: the block may have taken minutes
             _replace(place, draft)
-        finally:
-            shutil.rmtree(draft, ignore_errors=True)
 
 
 def _replace(place: Path, draft: Path) -> None:
@@ -206,8 +202,7 @@ def _refuse_other(place: Path, of: dict[str, Any]) -> None:
         before, files = dict(record["of"]), dict(record["files"])
     except (OSError, ValueError, KeyError, TypeError):
         raise OtherStudyProblem(f"{place}: holds something else; {CURE}") from None
-    if before != of:
-        raise OtherStudyProblem(f"{place}: holds another card ({first_difference(before, of)}); {CURE}")
+    same_or_refuse(place, before, of, "holds another card", CURE)
     now = _digests(place)
     changed = sorted(name for name in files | now if files.get(name) != now.get(name))
     changed += [RECORD] if text != to_json({"of": before, "files": files}) else []

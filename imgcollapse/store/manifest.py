@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from imgcollapse.errors import DataProblem
-from imgcollapse.files import digest, digest_of, sync
+from imgcollapse.files import digest, digest_of, sync_all
 from imgcollapse.store.records import read_json, write_sealed
 
 MANIFEST = "MANIFEST.json"
@@ -17,8 +17,7 @@ def write_manifest(folder: Path, made_by: dict[str, Any] | None = None) -> None:
     files = {path.relative_to(folder).as_posix(): _entry(path) for path in sorted(folder.rglob("*")) if path.is_file()}
     record = {"written": datetime.now(UTC).isoformat(timespec="seconds"), "made_by": made_by, "files": files}
     write_sealed(folder / MANIFEST, record)
-    for path in (*folder.rglob("*"), folder):
-        sync(path)
+    sync_all(folder)
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:

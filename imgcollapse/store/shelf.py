@@ -8,8 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from imgcollapse import progress
-from imgcollapse.errors import placed_at
-from imgcollapse.files import ledger, locks, set_aside, sync
+from imgcollapse.files import draft_beside, folder_in_place, ledger, locks, set_aside
 from imgcollapse.store.manifest import damage, read_manifest
 
 
@@ -49,16 +48,9 @@ class Shelf:
 
 def _link(source: Path, place: Path) -> None:
     """A second folder with the same files: hard links where the file system has them, else copies."""
-    draft = place.with_name(place.name + ".draft")
-    ledger.discard(draft, [path.name for path in source.iterdir()])
-    try:
-        with placed_at(draft):
-            shutil.copytree(source, draft, copy_function=_link_file)
-        draft.rename(place)
-        sync(place.parent)
-    except BaseException:
-        shutil.rmtree(draft, ignore_errors=True)
-        raise
+    ledger.discard(draft_beside(place), [path.name for path in source.iterdir()])
+    with folder_in_place(place) as draft:
+        shutil.copytree(source, draft, copy_function=_link_file, dirs_exist_ok=True)
 
 
 def _link_file(source: str, place: str) -> None:
