@@ -1,8 +1,12 @@
 """Image sets in `.npz` files: `pixels`, `labels`, `born`, as they stand in an ImageSet; nothing in them is pickled."""
 
+import mmap
+import os
+import struct
 import zipfile
+import zlib
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 import torch
@@ -10,6 +14,10 @@ from numpy.typing import NDArray
 
 from imgcollapse.errors import DataProblem
 from imgcollapse.images import ImageSet
+
+PARTS = ("pixels", "labels", "born")
+LARGE = 2**20  # bytes of a file from which on it is mapped: a mapping holds the file open, and there may be thousands of small ones
+LOCAL_HEADER = struct.Struct("<4s22xHH")  # of a member: signature, and the lengths of name and extra field that follow (APPNOTE 4.3.7)
 
 
 def write_images(path: Path, images: ImageSet) -> None:
@@ -20,24 +28,61 @@ def write_images(path: Path, images: ImageSet) -> None:
 def read_images(path: Path, first: int | None = None) -> ImageSet:
     """The pictures in an `.npz` that this package wrote; the first so many, without reading the others, where `first` is given.
 
-    Raises DataProblem where it cannot be read.
+    A large set lies in the file, mapped into memory: it takes no memory that the system could not have back. What is written into its
+    tensors stays in this process. Raises DataProblem where it cannot be read, or has changed since it was written (CRC-32, of a set read
+    whole).
     """
     try:
-        with path.open("rb") as file:
+        with path.open("rb") as file, zipfile.ZipFile(file) as archive:
             if first is not None:
-                with zipfile.ZipFile(file) as archive:
-                    return ImageSet(*(torch.from_numpy(_first_rows(archive, name, first)) for name in ("pixels", "labels", "born")))
-            with np.load(file, allow_pickle=False) as arrays:
-                return ImageSet(*(torch.from_numpy(arrays[name]) for name in ("pixels", "labels", "born")))
+                return ImageSet(*(torch.from_numpy(_first_rows(archive, name, first)) for name in PARTS))
+            large = os.fstat(file.fileno()).st_size >= LARGE
+            whole = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY) if large else None
+            return ImageSet(*(torch.from_numpy(_array(archive, name, whole)) for name in PARTS))
     except Exception as error:  # zipfile, zlib, numpy and the checks of ImageSet each raise their own
         raise DataProblem(f"{path}: cannot be read ({error}); run the same command again, which mends damaged generations") from None
 
 
+def _array(archive: zipfile.ZipFile, name: str, whole: mmap.mmap | None) -> NDArray[Any]:
+    """The array, where it can be in the mapped file; read, where somebody has compressed it or written it in Fortran's order."""
+    info = archive.getinfo(f"{name}.npy")
+    with archive.open(info) as member:
+        if whole is None or info.compress_type != zipfile.ZIP_STORED:
+            return np.lib.format.read_array(member, allow_pickle=False)
+        shape, fortran, dtype = _header(member)
+        if fortran or dtype.hasobject:
+            member.seek(0)
+            return np.lib.format.read_array(member, allow_pickle=False)
+        header = member.tell()
+    start = _start(info, whole)
+    if zlib.crc32(memoryview(whole)[start : start + info.file_size]) != info.CRC:
+        raise zipfile.BadZipFile(f"Bad CRC-32 for file {info.filename!r}")
+    size = int(np.prod(shape, dtype=np.int64)) * dtype.itemsize
+    if header + size > info.file_size:
+        raise ValueError(f"{info.filename} ends before its array does")
+    array = np.ndarray(shape, dtype, whole, start + header)
+    return array if array.flags.aligned else array.copy()  # zip members begin anywhere; the pixels, which come first, are aligned
+
+
+def _start(info: zipfile.ZipInfo, whole: mmap.mmap) -> int:
+    """Where in the file a stored member's bytes begin."""
+    signature, name, extra = LOCAL_HEADER.unpack_from(whole, info.header_offset)
+    start = int(info.header_offset + LOCAL_HEADER.size + name + extra)
+    if signature != b"PK\x03\x04" or start + info.file_size > len(whole):
+        raise zipfile.BadZipFile(f"{info.filename} does not lie where the file says")
+    return start
+
+
 def _first_rows(archive: zipfile.ZipFile, name: str, count: int) -> NDArray[Any]:
     with archive.open(f"{name}.npy") as member:
-        version = np.lib.format.read_magic(member)
-        header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-        shape, _, dtype = header(member)
+        shape, _, dtype = _header(member)
         rows = min(count, shape[0])
         size = rows * int(np.prod(shape[1:])) * dtype.itemsize
         return np.frombuffer(bytearray(member.read(size)), dtype).reshape(rows, *shape[1:])
+
+
+def _header(member: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
+    version = np.lib.format.read_magic(member)
+    header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+    shape, fortran, dtype = header(member)
+    return shape, fortran, dtype
