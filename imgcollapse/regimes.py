@@ -2,13 +2,14 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol
 
 import torch
 from pydantic import Field
 
 from imgcollapse import seeds
-from imgcollapse.images import ImageSet, concatenate
+from imgcollapse.errors import SettingsProblem
+from imgcollapse.images import ImageSet, concatenate, gathered
 from imgcollapse.settings import Settings, one_of
 
 
@@ -24,6 +25,26 @@ class Real:
     unseen: ImageSet
 
 
+class Have(NamedTuple):
+    """The real pictures that there are to learn from.
+
+    pictures: their number
+    name:     of the data set, for messages
+    endless:  whether it can make more of them (a toy world)
+    """
+
+    pictures: int
+    name: str = "the data set"
+    endless: bool = False
+
+
+class Plan(NamedTuple):
+    """How many real pictures a chain takes: what generation 0 learns from, and of those that it has not seen, what later ones need."""
+
+    seen: int
+    unseen: int
+
+
 class Regime(Protocol):
     """How real pictures and samples become a training set."""
 
@@ -31,14 +52,18 @@ class Regime(Protocol):
     def kind(self) -> str:
         """Its name in the table."""
 
-    def __call__(self, real: Real, samples: Sequence[ImageSet], seed: int) -> ImageSet:
-        """The training set of generation `len(samples)`: `real.seen`, whole, while there are no samples yet."""
+    def __call__(self, real: Real, past: Sequence[ImageSet], n: int, seed: int) -> ImageSet:
+        """The training set of generation `len(past)`: `real.seen`, whole, while there are no samples yet.
+
+        past: the samples of generations 0, 1 ..., each read when it is asked for; n of each, or fewer where a gate let fewer in
+        n:    the size of a training set; under `accumulate`, what every generation adds to it
+        """
 
     def title(self) -> str:
         """The regime in a few words."""
 
-    def needs(self, n: int, gens: int) -> tuple[int, int]:
-        """How many seen and how many unseen real pictures a chain of `gens` generations with n samples each takes."""
+    def plan(self, n: int, gens: int, have: Have) -> Plan:
+        """What a chain of `gens` generations with n samples each takes. Raises SettingsProblem where there are too few real pictures."""
 
 
 class Replace(Settings):
@@ -46,17 +71,17 @@ class Replace(Settings):
 
     kind: Literal["replace"] = "replace"
 
-    def __call__(self, real: Real, samples: Sequence[ImageSet], seed: int) -> ImageSet:
+    def __call__(self, real: Real, past: Sequence[ImageSet], n: int, seed: int) -> ImageSet:
         """The newest samples."""
-        return samples[-1] if samples else real.seen
+        return past[-1][:n] if past else real.seen
 
     def title(self) -> str:
         """Its name."""
         return self.kind
 
-    def needs(self, n: int, gens: int) -> tuple[int, int]:
-        """Neither."""
-        return 0, 0
+    def plan(self, n: int, gens: int, have: Have) -> Plan:
+        """Real pictures for generation 0 alone."""
+        return Plan(seen=min(n, have.pictures), unseen=0)
 
 
 class Retain(Settings):
@@ -68,28 +93,41 @@ class Retain(Settings):
         "resample", description="the same real pictures for ever, drawn anew each generation, or pictures no generation has seen"
     )
 
-    def __call__(self, real: Real, samples: Sequence[ImageSet], seed: int) -> ImageSet:
-        """k = round(real_fraction n) real pictures and the first n - k of the n newest samples."""
-        if not samples:
+    def __call__(self, real: Real, past: Sequence[ImageSet], n: int, seed: int) -> ImageSet:
+        """k = round(real_fraction n) real pictures and the first n - k of the newest samples."""
+        if not past:
             return real.seen
-        newest = samples[-1]
-        k = self._kept(len(newest))
+        k = self._kept(n)
         source = real.unseen if self.pool == "fresh" else real.seen
-        start = (len(samples) - 1) * k if self.pool == "fresh" else 0
-        assert start + k <= len(source), "the study checks what the regime needs before it starts"
+        start = (len(past) - 1) * k if self.pool == "fresh" else 0
+        assert start + k <= len(source), "the plan says what the regime needs before the start"
         kept = source[start : start + k]
         if self.pool == "resample":
             kept = source[torch.randperm(len(source), generator=seeds.torch_generator(seed))[:k]]
-        return concatenate([kept, newest[: len(newest) - k]])
+        return concatenate([kept, past[-1][: n - k]])
 
     def title(self) -> str:
         """Name, fraction and pool."""
         return f"{self.kind} {100 * self.real_fraction:g} % real ({self.pool})"
 
-    def needs(self, n: int, gens: int) -> tuple[int, int]:
-        """k = round(real_fraction n) seen pictures, or for the pool `fresh` k unseen ones for each generation after 0."""
-        k = self._kept(n)
-        return (0, (gens - 1) * k) if self.pool == "fresh" else (k, 0)
+    def plan(self, n: int, gens: int, have: Have) -> Plan:
+        """k = round(real_fraction n) of the seen pictures, or for the pool `fresh` k unseen ones for each generation after 0."""
+        first, k = min(n, have.pictures), self._kept(n)
+        if self.pool != "fresh":
+            if k > first:
+                raise SettingsProblem(
+                    f"regime.real_fraction: {k} real pictures are wanted in every training set of {n}, {have.name} has {first}; "
+                    "take fewer --samples or a smaller fraction"
+                )
+            return Plan(seen=first, unseen=0)
+        unseen = (gens - 1) * k
+        if first + unseen > have.pictures and not have.endless:
+            most = next((m for m in range(first, 0, -1) if m + (gens - 1) * self._kept(m) <= have.pictures), 0)
+            raise SettingsProblem(
+                f"regime.pool: fresh real pictures will not last: generation 0 takes {first}, the {gens - 1} after it {unseen} more, "
+                f"{have.name} has {have.pictures}; set --samples to at most {most}, or use --pool resample"
+            )
+        return Plan(seen=first, unseen=unseen)
 
     def _kept(self, n: int) -> int:
         return int(self.real_fraction * n + 0.5)  # to the nearest, halves up: Python's round() would take 0.5 to 0
@@ -100,17 +138,17 @@ class Accumulate(Settings):
 
     kind: Literal["accumulate"] = "accumulate"
 
-    def __call__(self, real: Real, samples: Sequence[ImageSet], seed: int) -> ImageSet:
+    def __call__(self, real: Real, past: Sequence[ImageSet], n: int, seed: int) -> ImageSet:
         """The real pictures, then the samples in the order of their generations."""
-        return concatenate([real.seen, *samples]) if samples else real.seen
+        return gathered(real.seen, past, most=n) if past else real.seen
 
     def title(self) -> str:
         """Its name."""
         return self.kind
 
-    def needs(self, n: int, gens: int) -> tuple[int, int]:
-        """Neither."""
-        return 0, 0
+    def plan(self, n: int, gens: int, have: Have) -> Plan:
+        """Real pictures for generation 0, which all others learn from too."""
+        return Plan(seen=min(n, have.pictures), unseen=0)
 
 
 REGIMES: dict[str, type[Regime]] = {

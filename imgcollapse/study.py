@@ -10,13 +10,12 @@ from pydantic import Field, NonNegativeInt, PositiveInt
 from imgcollapse import datasets, grids, store
 from imgcollapse.datasets import AnyDataset
 from imgcollapse.datasets.digits import Digits
-from imgcollapse.errors import SettingsProblem
 from imgcollapse.images import Choosy, World, made_of, provenance
 from imgcollapse.judge.judge import Judge
 from imgcollapse.machine import environment, processes
 from imgcollapse.models import AnyModel
 from imgcollapse.models.ddpm import DDPM
-from imgcollapse.regimes import AnyRegime, Real, Replace
+from imgcollapse.regimes import AnyRegime, Have, Real, Replace
 from imgcollapse.seeds import derive
 from imgcollapse.settings import Settings, to_yaml
 from imgcollapse.store import run_folder
@@ -70,7 +69,7 @@ def run(study: Study, folder: Path, landed: Landed = lambda generation, scores: 
 
         for generation in range(study.gens):
             # choose what this generation may learn from
-            training_set = study.regime(real, kept.samples(generation), derive(study.seed, generation, "regime"))
+            training_set = study.regime(real, kept.samples(generation), n, derive(study.seed, generation, "regime"))
             learned_from = provenance(training_set, world.classes)
             # all that decides what comes of it
             recipe = {**study.recipe(generation), "reference": reference, "provenance": learned_from}
@@ -107,24 +106,14 @@ def prepare(study: Study, world: World | None = None) -> tuple[Study, World, Rea
     """
     world = world or datasets.load(study.dataset, study.seed)
     n = study.samples or len(world.train)
-    first = min(n, len(world.train))
-    seen, unseen = study.regime.needs(n, study.gens)
-    if first + unseen > len(world.train) and world.train.are_points:
-        world = datasets.load(study.dataset, study.seed, extra=first + unseen - len(world.train))  # a toy world makes more
-    if seen > first:
-        raise SettingsProblem(
-            f"regime.real_fraction: {seen} real pictures are wanted in every training set of {n}, {world.name} has {first}; "
-            "take fewer --samples or a smaller fraction"
-        )
-    if first + unseen > len(world.train):
-        most = next((m for m in range(first, 0, -1) if m + study.regime.needs(m, study.gens)[1] <= len(world.train)), 0)
-        raise SettingsProblem(
-            f"regime.pool: fresh real pictures will not last: generation 0 takes {first}, the {study.gens - 1} after it {unseen} more, "
-            f"{world.name} has {len(world.train)}; set --samples to at most {most}, or use --pool resample"
-        )
+    plan = study.regime.plan(n, study.gens, Have(len(world.train), world.name, endless=world.train.are_points))
+    if sum(plan) > len(world.train):
+        world = datasets.load(study.dataset, study.seed, extra=sum(plan) - len(world.train))  # a toy world makes more
+    if sum(plan) > len(world.train):  # its subset or long tail has cut them off again
+        study.regime.plan(n, study.gens, Have(len(world.train), world.name))  # raises
     judge = study.judge.resolved(world, n)
     for part in (study.model, *(judge.extractors or ())):
         if isinstance(part, Choosy):
             part.check(world)
     chosen = {"samples": n, "judge": judge, "model": study.model.for_shape(world.train.shape)}
-    return study.model_copy(update=chosen), world, Real(seen=world.train[:first], unseen=world.train[first:])
+    return study.model_copy(update=chosen), world, Real(seen=world.train[: plan.seen], unseen=world.train[plan.seen :])

@@ -84,7 +84,7 @@ def worlds(regime: Regime, gens: int, n: int = 40) -> list[Lineage]:
     samples: list[ImageSet] = []
     records = []
     for generation in range(gens):
-        records.append(provenance(regime(real, samples, generation), ("a", "b")))
+        records.append(provenance(regime(real, samples, n, generation), ("a", "b")))
         samples.append(real.seen.born_in(generation))
     return lineages(records)
 

@@ -1,12 +1,15 @@
 """Regimes: sizes, counts, pools, and where every picture of a training set came from."""
 
 from collections import Counter
+from collections.abc import Sequence
+from typing import overload
 
 import pytest
 import torch
 
+from imgcollapse.errors import SettingsProblem
 from imgcollapse.images import ImageSet
-from imgcollapse.regimes import REGIMES, Accumulate, Real, Regime, Replace, Retain
+from imgcollapse.regimes import REGIMES, Accumulate, Have, Plan, Real, Regime, Replace, Retain
 
 N = 40
 
@@ -26,37 +29,37 @@ SAMPLES = [numbered(1000 * (g + 1), N, g) for g in range(4)]
 
 @pytest.mark.parametrize("kind", REGIMES)
 def test_generation_0_learns_from_the_real_set_whole(kind: str) -> None:
-    made = REGIMES[kind]()(REAL, [], 7)
+    made = REGIMES[kind]()(REAL, [], N, 7)
     assert numbers(made) == list(range(N)) and set(made.born.tolist()) == {-1}
 
 
 @pytest.mark.parametrize("kind", REGIMES)
 def test_the_same_seed_gives_the_same_set(kind: str) -> None:
     regime = REGIMES[kind]()
-    assert regime(REAL, SAMPLES, 3).digest() == regime(REAL, SAMPLES, 3).digest()
+    assert regime(REAL, SAMPLES, N, 3).digest() == regime(REAL, SAMPLES, N, 3).digest()
     assert regime.title().startswith(kind)
 
 
 def test_replace_learns_from_the_newest_samples_only() -> None:
-    assert numbers(Replace()(REAL, SAMPLES[:2], 0)) == numbers(SAMPLES[1])
+    assert numbers(Replace()(REAL, SAMPLES[:2], N, 0)) == numbers(SAMPLES[1])
 
 
 def test_accumulate_learns_from_everything_so_far() -> None:
-    made = Accumulate()(REAL, SAMPLES[:3], 0)
+    made = Accumulate()(REAL, SAMPLES[:3], N, 0)
     assert Counter(made.born.tolist()) == {-1: N, 0: N, 1: N, 2: N}
 
 
 @pytest.mark.parametrize("pool", ["fixed", "resample", "fresh"])
 @pytest.mark.parametrize(("fraction", "k"), [(0.0, 0), (0.1, 4), (0.11, 4), (0.12, 5), (0.1125, 5), (1.0, 40)])
 def test_retain_keeps_the_size_and_rounds_the_fraction_to_the_nearest(pool: str, fraction: float, k: int) -> None:
-    made = Retain.model_validate({"real_fraction": fraction, "pool": pool})(REAL, SAMPLES[:1], 0)
+    made = Retain.model_validate({"real_fraction": fraction, "pool": pool})(REAL, SAMPLES[:1], N, 0)
     assert len(made) == N and Counter(made.born.tolist()) == Counter({-1: k, 0: N - k})
     assert len(set(numbers(made))) == N, "no picture twice"
 
 
 def test_fixed_keeps_the_same_pictures_resample_draws_anew_fresh_takes_unseen_ones() -> None:
     def kept(pool: str, generation: int, seed: int) -> list[int]:
-        made = Retain.model_validate({"real_fraction": 0.25, "pool": pool})(REAL, SAMPLES[:generation], seed)
+        made = Retain.model_validate({"real_fraction": 0.25, "pool": pool})(REAL, SAMPLES[:generation], N, seed)
         return numbers(made[made.born == -1])
 
     assert kept("fixed", 1, 1) == kept("fixed", 2, 2)
@@ -71,20 +74,86 @@ def test_fixed_keeps_the_same_pictures_resample_draws_anew_fresh_takes_unseen_on
 
 def test_resample_draws_every_real_picture_equally_often() -> None:
     regime, rounds = Retain(real_fraction=0.25, pool="resample"), 2000
-    hits = Counter(number for seed in range(rounds) for number in numbers(regime(REAL, SAMPLES[:1], seed)) if number < N)
+    hits = Counter(number for seed in range(rounds) for number in numbers(regime(REAL, SAMPLES[:1], N, seed)) if number < N)
     deviation = (rounds * 0.25 * 0.75) ** 0.5
     assert all(abs(hits[number] - rounds * 0.25) < 5 * deviation for number in range(N))
 
 
 @pytest.mark.parametrize(
-    ("regime", "needs"),
+    ("regime", "plan"),
     [
-        (Replace(), (0, 0)),
-        (Accumulate(), (0, 0)),
-        (Retain(real_fraction=0.1, pool="fixed"), (4, 0)),
-        (Retain(real_fraction=0.1, pool="resample"), (4, 0)),
-        (Retain(real_fraction=0.1, pool="fresh"), (0, 36)),
+        (Replace(), (40, 0)),
+        (Accumulate(), (40, 0)),
+        (Retain(real_fraction=0.1, pool="fixed"), (40, 0)),
+        (Retain(real_fraction=0.1, pool="resample"), (40, 0)),
+        (Retain(real_fraction=0.1, pool="fresh"), (40, 36)),
     ],
 )
-def test_a_regime_says_what_it_needs(regime: Regime, needs: tuple[int, int]) -> None:
-    assert regime.needs(40, 10) == needs
+def test_a_regime_says_what_it_takes_and_that_is_enough(regime: Regime, plan: Plan) -> None:
+    assert regime.plan(40, 10, Have(76)) == plan
+    assert regime.plan(40, 10, Have(10**6)) == plan
+    real = Real(numbered(0, plan[0]), numbered(plan[0], plan[1]))
+    for generation in range(1, 10):
+        regime(real, [numbered(1000, 40, 0)] * generation, 40, 0)
+
+
+def test_generation_0_learns_from_all_there_are_where_more_is_asked_for() -> None:
+    for kind in REGIMES:
+        assert REGIMES[kind]().plan(100, 3, Have(30, endless=True)).seen == 30
+
+
+def test_fresh_pictures_must_last_but_where_more_can_be_made() -> None:
+    regime = Retain(real_fraction=0.1, pool="fresh")
+    assert regime.plan(40, 10, Have(75, endless=True)) == (40, 36)
+    with pytest.raises(SettingsProblem) as caught:
+        regime.plan(40, 10, Have(75, "digits"))
+    assert str(caught.value) == (
+        "regime.pool: fresh real pictures will not last: generation 0 takes 40, the 9 after it 36 more, digits has 75; "
+        "set --samples to at most 39, or use --pool resample"
+    )
+    assert regime.plan(39, 10, Have(75)) == (39, 36)
+
+
+def test_a_training_set_cannot_hold_more_real_pictures_than_there_are() -> None:
+    for have in (Have(30, "digits"), Have(30, "digits", endless=True)):
+        with pytest.raises(SettingsProblem) as caught:
+            Retain(real_fraction=0.8).plan(40, 10, have)
+        assert str(caught.value) == (
+            "regime.real_fraction: 32 real pictures are wanted in every training set of 40, digits has 30; "
+            "take fewer --samples or a smaller fraction"
+        )
+
+
+@pytest.mark.parametrize("kind", REGIMES)
+def test_the_size_is_asked_for_and_not_taken_from_the_samples(kind: str) -> None:
+    made = REGIMES[kind]()(REAL, SAMPLES[:2], N // 2, 0)
+    assert len(made) == (2 * N if kind == "accumulate" else N // 2)
+    newest = numbers(made[made.born == 1])
+    assert newest == list(range(2000, 2000 + len(newest))), "the first of the newest"
+
+
+class OnDemand(Sequence[ImageSet]):
+    """Samples that are read when they are asked for, and how often each was."""
+
+    def __init__(self) -> None:
+        self.asked: Counter[int] = Counter()
+
+    def __len__(self) -> int:
+        return len(SAMPLES)
+
+    @overload
+    def __getitem__(self, index: int) -> ImageSet: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[ImageSet]: ...
+    def __getitem__(self, index: int | slice) -> ImageSet | list[ImageSet]:
+        assert isinstance(index, int)
+        self.asked[index % len(self)] += 1
+        return SAMPLES[index]
+
+
+@pytest.mark.parametrize("kind", REGIMES)
+def test_a_regime_reads_what_it_learns_from_once_and_nothing_else(kind: str) -> None:
+    past = OnDemand()
+    made = REGIMES[kind]()(REAL, past, N, 0)
+    assert past.asked == Counter(set(made.born.tolist()) - {-1})
+    assert made.digest() == REGIMES[kind]()(REAL, SAMPLES, N, 0).digest()

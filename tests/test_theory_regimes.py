@@ -183,7 +183,7 @@ def kept_rows(folder: Path, n: int, k: int) -> list[list[int]]:
     found = []
     for generation in range(1, study.gens):
         samples.append(store.read_images(store.generation_folder(folder, generation - 1) / store.SAMPLES))
-        made = study.regime(real, samples, derive(study.seed, generation, "regime"))
+        made = study.regime(real, samples, n, derive(study.seed, generation, "regime"))
         rows = [number[row.tobytes()] for row in made[made.born < 0].pixels.numpy()]
         record = read_json(store.generation_folder(folder, generation) / store.PROVENANCE)
         anew = concatenate([everything[torch.tensor(rows)], samples[-1][: n - k]])
