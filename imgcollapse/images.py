@@ -214,15 +214,16 @@ def origins(images: ImageSet, classes: tuple[str, ...]) -> dict[str, Any]:
         return {}
     width = len(classes) + 2  # no class, each class, and what is in none of them, which counts only in all
     column = torch.where((images.labels < UNLABELLED) | (images.labels >= len(classes)), len(classes), images.labels) - UNLABELLED
-    counted = torch.bincount((images.born - REAL) * width + column).tolist()
+    first = int(images.born.min())
+    counted = torch.bincount((images.born - first) * width + column).tolist()
     names = ["(unlabelled)" if "unlabelled" in classes else "unlabelled", *classes]
     order = [*range(1, width - 1), 0]  # the classes first
     found = {}
-    for row, start in enumerate(range(0, len(counted), width)):
+    for born, start in enumerate(range(0, len(counted), width), first):
         counts = (counted[start : start + width] + [0] * width)[:width]  # the last row ends with its last picture
         if sum(counts):
             per_class = {names[at]: counts[at] for at in order if counts[at]}
-            found["real" if row == 0 else f"generation {row + REAL}"] = {"pictures": sum(counts), "classes": per_class}
+            found["real" if born == REAL else f"generation {born}"] = {"pictures": sum(counts), "classes": per_class}
     return found
 
 

@@ -15,7 +15,7 @@ FLOORS = [
     {"machine", "settings"},
     {"lettering", "training", "regimes", "datasets", "store"},
     {"grids", "models", "extractors", "track"},
-    {"judge"},
+    {"judge", "gates"},
     {"study"},
     {"ablation", "exchange"},
     {"report"},
