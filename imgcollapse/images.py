@@ -87,7 +87,7 @@ def marks(pixels: Tensor) -> Tensor:
     values = pixels[0].numel() if len(pixels) else 1
     low, high = torch.iinfo(torch.int64).min, torch.iinfo(torch.int64).max
     odd = torch.randint(low, high, (values,), generator=torch_generator(derive(0, "marks"))) | 1
-    parts = torch.stack([odd & PART, odd >> PART_BITS & PART, odd >> 2 * PART_BITS], dim=1).double()  # [values, 3]
+    parts = torch.stack([odd & PART, odd >> PART_BITS & PART, odd >> 2 * PART_BITS]).double()  # [3, values]
     found = torch.empty(len(pixels), dtype=torch.int64)
     rows = max(1, BLOCK // values)
     for start in range(0, len(pixels), rows):
@@ -107,9 +107,9 @@ def _times(values: Tensor, parts: Tensor) -> Tensor:
     their order nor a processor changes a bit. (Of float32, torch can be set to compute with fewer bits.)
     """
     found = torch.zeros(len(values), dtype=torch.int64)
-    for some, of_these in zip(values.split(LONGEST, dim=1), parts.split(LONGEST), strict=True):
-        sums = (some.double() @ of_these).long()
-        found += sums[:, 0] + (sums[:, 1] << PART_BITS) + (sums[:, 2] << 2 * PART_BITS)
+    for some, of_these in zip(values.split(LONGEST, dim=1), parts.split(LONGEST, dim=1), strict=True):
+        low, middle, high = (of_these @ some.double().T).long()  # this way round it takes half the time
+        found += low + (middle << PART_BITS) + (high << 2 * PART_BITS)
     return found
 
 

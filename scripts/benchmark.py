@@ -4,12 +4,14 @@ python scripts/benchmark.py digits       the main job, end to end, and what shar
 python scripts/benchmark.py reference    one generation our way and the usual way, in one process
 python scripts/benchmark.py mnist        a VAE generation on MNIST: pictures per second (needs MNIST in the data folder)
 python scripts/benchmark.py metrics      the metrics at N = 10,000 against prdc, torch-fidelity and clean-fid: seconds, memory, values
+python scripts/benchmark.py images       marks, provenance and reading of image sets against the plain way of each
 python scripts/benchmark.py ablation     the digits retention ablation, shortened: two jobs of one thread against one job of two, or others
 """
 
 import contextlib
 import dataclasses
 import functools
+import hashlib
 import io
 import itertools
 import json
@@ -352,6 +354,69 @@ def _rival(name: str, real: torch.Tensor, made: torch.Tensor) -> Callable[[], St
 
     measure = {"prdc": prdc, "torch-fidelity": torch_fidelity, "clean-fid": clean_fid}[name]
     return lambda: {"first": measure}
+
+
+@main.command()
+@click.option("--repeats", default=3, show_default=True, help="Measurements of each; the fastest is printed.")
+def images(repeats: int) -> None:
+    """What is done with whole image sets, against the plain way; both must come to the same."""
+    import numpy as np
+
+    from imgcollapse.images import ImageSet, marks, origins
+    from imgcollapse.store.npz import read_images, write_images
+
+    def fastest(call: Callable[[], Any]) -> tuple[float, Any]:
+        seconds = []
+        for _ in range(repeats):
+            began = time.perf_counter()
+            found = call()
+            seconds.append(time.perf_counter() - began)
+        return min(seconds), found
+
+    def told(name: str, ours: Callable[[], Any], same: Callable[[Any, Any], bool] | None, plain: Callable[[], Any]) -> None:
+        (fast, found), (slow, expected) = fastest(ours), fastest(plain)
+        assert same is None or same(found, expected), name
+        click.echo(f"  {name:50} {fast:6.3f} s, plain {slow:6.3f} s: {slow / fast:.1f} times as fast")
+
+    def of_pictures(n: int, shape: tuple[int, int, int], folder: Path) -> None:
+        pixels = torch.randint(0, 256, (n, *shape), generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
+        rows, path = pixels.flatten(1).numpy(), folder / f"{n}.npz"
+        write_images(path, ImageSet.of(pixels, torch.arange(n) % 10, born=0))
+        click.echo(f"{n:,} pictures of {shape}")
+        told("marks, against int64 sums", lambda: marks(pixels), torch.equal, lambda: _plain_marks(pixels))
+        told("marks, against blake2b over the rows", lambda: marks(pixels), None, lambda: [hashlib.blake2b(row.data) for row in rows])
+        look, plain = lambda: int(read_images(path).pixels.max()), lambda: int(np.load(path)["pixels"].max())
+        told("reading, all pixels looked at, against np.load", look, int.__eq__, plain)
+
+    def of_generations(gens: int) -> None:
+        n, classes = 1000 * gens, tuple(map(str, range(25)))
+        whole = ImageSet(torch.zeros(n, 1, 1, 2), torch.arange(n) % 25, torch.arange(n) // 1000 - 1)
+        told(
+            f"origins of {gens:,} generations of 1,000 points", lambda: origins(whole, classes), dict.__eq__, lambda: _plain(whole, classes)
+        )
+
+    with tempfile.TemporaryDirectory() as folder:
+        of_pictures(60_000, (1, 28, 28), Path(folder))
+        of_pictures(50_000, (3, 32, 32), Path(folder))
+    for gens in (100, 400):
+        of_generations(gens)
+
+
+def _plain_marks(pixels: torch.Tensor) -> torch.Tensor:
+    low, high = torch.iinfo(torch.int64).min, torch.iinfo(torch.int64).max
+    flat = pixels.flatten(1)
+    odd = torch.randint(low, high, (flat.shape[1],), generator=seeds.torch_generator(seeds.derive(0, "marks"))) | 1
+    return torch.cat([(block.to(torch.int64) * odd).sum(1) for block in flat.split(max(1, 2**22 // flat.shape[1]))])
+
+
+def _plain(images: Any, classes: tuple[str, ...]) -> dict[str, Any]:
+    found = {}
+    for born in images.born.unique().tolist():
+        labels = images.labels[images.born == born]
+        counts = {name: int((labels == c).sum()) for c, name in enumerate(classes)}
+        name = "real" if born < 0 else f"generation {born}"
+        found[name] = {"pictures": len(labels), "classes": {key: n for key, n in counts.items() if n}}
+    return found
 
 
 @main.command()

@@ -1,5 +1,6 @@
 """What is done with whole image sets: the numbers that pictures are known by, origins, sets joined and digested."""
 
+import weakref
 from collections.abc import Iterator, Sequence
 from typing import Any, overload
 
@@ -64,7 +65,7 @@ def test_marks_of_colours_and_of_views_of_other_pictures(shape: tuple[int, int, 
 
 
 def test_the_largest_sum_is_exact() -> None:
-    parts = torch.full((module.LONGEST, 3), float(module.PART), dtype=torch.float64)
+    parts = torch.full((3, module.LONGEST), float(module.PART), dtype=torch.float64)
     found = module._times(torch.full((1, module.LONGEST), 0xFFFF, dtype=torch.int32), parts)
     whole = 0xFFFF * module.PART * module.LONGEST
     assert whole < 2**53
@@ -110,6 +111,7 @@ class Asked(Sequence[ImageSet]):
 
     def __init__(self, sizes: Sequence[int]) -> None:
         self.sizes, self.asked = sizes, 0
+        self.last: weakref.ref[ImageSet] | None = None
 
     def __len__(self) -> int:
         return len(self.sizes)
@@ -124,14 +126,17 @@ class Asked(Sequence[ImageSet]):
     def __getitem__(self, index: int | slice) -> ImageSet | list[ImageSet]:
         assert isinstance(index, int)
         self.asked += 1
-        return ImageSet.of(pictures(self.sizes[index], (3, 4, 4), index), torch.full((self.sizes[index],), index), born=index)
+        assert self.last is None or self.last() is None, "the one before is let go first"
+        one = ImageSet.of(pictures(self.sizes[index], (3, 4, 4), index), torch.full((self.sizes[index],), index), born=index)
+        self.last = weakref.ref(one)
+        return one
 
 
 def test_gathered_is_concatenated_with_each_set_asked_for_once() -> None:
     first, others = ImageSet.of(pictures(9, (3, 4, 4), 99)), Asked([5, 5, 0, 3])
     made = gathered(first, others, most=5)
     assert others.asked == 4
-    whole = concatenate([first, *(others[i] for i in range(4))])
+    whole = concatenate([first, *(Asked([5, 5, 0, 3])[i] for i in range(4))])
     for part in ("pixels", "labels", "born"):
         assert torch.equal(getattr(made, part), getattr(whole, part)) and getattr(made, part).is_contiguous()
     assert made.digest() == whole.digest()
