@@ -79,7 +79,7 @@ def _are_blank(pixels: Tensor) -> Tensor:
 
 
 def _hashes(pixels: Tensor) -> Tensor:
-    """int64 [N], equal for equal pictures: of this process alone, and ten times as fast as `images.marks`."""
+    """int64 [N], equal for equal pictures: of this process alone, where `images.marks` are the same everywhere."""
     return torch.tensor([hash(one.tobytes()) for one in pixels.flatten(1).numpy()], dtype=torch.int64)
 
 
