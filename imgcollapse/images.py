@@ -8,6 +8,7 @@ from typing import Any, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from imgcollapse.seeds import derive, torch_generator
 
@@ -72,6 +73,27 @@ class ImageSet:
         for part in (self.pixels, self.labels):
             digest.update(part.contiguous().numpy().data)
         return digest.hexdigest()
+
+
+class ImageStream(Protocol):
+    """Training pictures that are drawn when they are needed, and never end: every batch is a new one.
+
+    With several processes it is sent to all of them (so it can be pickled), and each asks it for the same batches.
+    """
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """(C, H, W) of one picture; (1, 1, D) of a point."""
+
+    @property
+    def are_points(self) -> bool:
+        """Whether it gives the float points of a toy world rather than pictures."""
+
+    def batch(self, n: int, seed: int) -> ImageSet:
+        """n pictures, a function of the seed."""
+
+    def record(self) -> dict[str, Any]:
+        """What names this stream, for the provenance. Plain JSON values."""
 
 
 PART_BITS, PART = 22, 2**22 - 1
@@ -155,6 +177,24 @@ def from_unit(unit: Tensor) -> Tensor:
     return (unit * 255).round().clamp(0, 255).to(torch.uint8)
 
 
+def pad(pixels: Tensor, side: int, value: float = 0.0) -> Tensor:
+    """[N, C, H, W] -> [N, C, side, side]: with a border of that value, as wide on both sides (or wider by 1 at the right and below)."""
+    left, upper, right, lower = inside(pixels.shape[1:], side)
+    return functional.pad(pixels, (left, side - right, upper, side - lower), value=value)
+
+
+def crop(pixels: Tensor, shape: Sequence[int]) -> Tensor:
+    """[N, C, side, side] -> [N, C, H, W]: the pictures of (C, H, W) without the border that `pad` gave them."""
+    left, upper, right, lower = inside(shape, pixels.shape[-1])
+    return pixels[:, :, upper:lower, left:right]
+
+
+def inside(shape: Sequence[int], side: int) -> tuple[int, int, int, int]:
+    """Where pictures of (C, H, W) lie in a square that they were padded to: left, upper, right, lower, as Pillow counts."""
+    upper, left = (side - shape[1]) // 2, (side - shape[2]) // 2
+    return left, upper, left + shape[2], upper + shape[1]
+
+
 @dataclass(frozen=True, eq=False)
 class World:
     """A real data set, ready for use: what models may learn from and what they are judged against, split once and for ever.
@@ -190,7 +230,7 @@ class World:
 
 @runtime_checkable
 class Choosy(Protocol):
-    """A model or extractor that can do nothing with some worlds."""
+    """An extractor that can do nothing with some worlds."""
 
     def check(self, world: World) -> None:
         """Raises DataProblem for a world that it can do nothing with."""

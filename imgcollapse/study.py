@@ -112,8 +112,9 @@ def prepare(study: Study, world: World | None = None) -> tuple[Study, World, Rea
     if sum(plan) > len(world.train):  # its subset or long tail has cut them off again
         study.regime.plan(n, study.gens, Have(len(world.train), world.name))  # raises
     judge = study.judge.resolved(world, n)
-    for part in (study.model, *(judge.extractors or ())):
-        if isinstance(part, Choosy):
-            part.check(world)
-    chosen = {"samples": n, "judge": judge, "model": study.model.for_shape(world.train.shape)}
+    model = study.model.for_world(world.train.shape, len(world.classes), world.train.are_points)
+    for extractor in judge.extractors or ():
+        if isinstance(extractor, Choosy):
+            extractor.check(world)
+    chosen = {"samples": n, "judge": judge, "model": model}
     return study.model_copy(update=chosen), world, Real(seen=world.train[: plan.seen], unseen=world.train[plan.seen :])

@@ -1,7 +1,8 @@
 """The one optimisation loop, used by every network of the package (models and classifier alike)."""
 
-from collections.abc import Callable, Sequence
-from typing import Literal, TypeVar
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Literal, Protocol, TypeVar
 
 import torch
 from accelerate import Accelerator
@@ -10,10 +11,12 @@ from torch import Generator, Tensor, nn
 
 from imgcollapse import progress, seeds
 from imgcollapse.errors import DivergedProblem
+from imgcollapse.images import ImageSet, ImageStream
 from imgcollapse.machine import machine, processes
 from imgcollapse.settings import Settings
 
 CHECK_EVERY = 25  # steps between looks at the loss: a look makes a GPU wait
+DRAWN_AT_ONCE = 4096  # pictures of a stream, at most, in whole batches
 
 
 class Training(Settings):
@@ -56,71 +59,133 @@ class Draws:
         return (places + self.rand()) / self._batch
 
 
+class Source(Protocol):
+    """Training data as a source of batches."""
+
+    def batches(self, options: Training, seed: int, share: slice, device: torch.device) -> Iterator[Sequence[Tensor]]:
+        """For each of `options.steps` steps the rows of this process, `share` of the `options.batch` rows that all processes take.
+
+        Tensors of one length on the device (pixels, labels, ...). Every process is given the same seed.
+        """
+
+
+@dataclass(frozen=True, eq=False)
+class FixedSet:
+    """Tensors of one length N (pixels, labels, ...), of which every row comes once per pass; moved to the device once, whole."""
+
+    tensors: Sequence[Tensor]
+
+    def batches(self, options: Training, seed: int, share: slice, device: torch.device) -> Iterator[Sequence[Tensor]]:
+        """The rows by random permutations of 0..N-1, one after the other, cut into batches."""
+        on_device = [part.to(device) for part in self.tensors]
+        for order in _passes(len(self.tensors[0]), options.batch, options.steps, seed):
+            rows = order[share].to(device)
+            yield [part[rows] for part in on_device]
+
+
+@dataclass(frozen=True, eq=False)
+class Stream:
+    """Pictures that no step has seen before, drawn from `images`; `transform` says which tensors of them the loss takes."""
+
+    images: ImageStream
+    transform: Callable[[ImageSet], Sequence[Tensor]]
+
+    def batches(self, options: Training, seed: int, share: slice, device: torch.device) -> Iterator[Sequence[Tensor]]:
+        """New rows for every step, drawn several batches at a time, for a model draws many pictures faster than few.
+
+        All processes draw the same batches (a fitted network shares the work of drawing among them), and each takes its rows.
+        """
+        steps = max(1, DRAWN_AT_ONCE // options.batch)
+        for first in range(0, options.steps, steps):
+            n = min(steps, options.steps - first) * options.batch
+            with progress.watched_by(progress.Silent()):  # it is a part of the fit that the watcher is told of
+                parts = self.transform(self.images.batch(n, seeds.derive(seed, first)))
+            for batch in zip(*(part.split(options.batch) for part in parts), strict=True):
+                yield [part[share].to(device) for part in batch]
+
+
+def source_of(images: ImageSet | ImageStream, transform: Callable[[ImageSet], Sequence[Tensor]]) -> Source:
+    """What a network learns from: `transform(pictures)` says which tensors of them the loss takes."""
+    return FixedSet(transform(images)) if isinstance(images, ImageSet) else Stream(images, transform)
+
+
 Net = TypeVar("Net", bound=nn.Module)
 Loss = Callable[[nn.Module, Sequence[Tensor], Draws], Tensor]
 
 
-def fit_network(net: Net, loss: Loss, data: Sequence[Tensor], options: Training, seed: int, what: str = "fit") -> Net:
-    """Trains `net` on rows of `data` and returns it in evaluation mode, with averaged weights where `options.ema` asks for them.
+def fit_network(net: Net, loss: Loss, source: Source, options: Training, seed: int, what: str = "fit") -> Net:
+    """Trains `net` on batches of `source` and returns it in evaluation mode, with averaged weights where `options.ema` asks for them.
 
-    `data` are tensors of one length N (pixels, labels, ...); they are moved to the device once, whole. Each step takes `batch` rows in
-    an order in which every row comes once per pass. `loss(net, rows, draws)` gives the mean loss of those rows and takes all its
-    randomness from `draws`. Inside `processes.fit` each process takes its share of every batch; the gradient is that of the whole batch's
-    mean, whatever the number of processes, but for rounding.
-    Raises DivergedProblem when the loss is no longer a finite number.
+    source: gives each step its rows, tensors [batch, ...] on the device (of pictures: uint8 [batch, C, H, W], and int64 [batch] classes)
+    loss:   `loss(net, rows, draws)`, float []: the mean loss of those rows, which takes all its randomness from `draws`
+
+    Inside `processes.fit` each process takes its share of every batch; the gradient is that of the whole batch's mean, whatever the number
+    of processes, but for rounding. Raises DivergedProblem when the loss is no longer a finite number.
     """
     where = machine.current()
     device, halved = where.torch_device(), where.mixed_precision() == "bf16"
-    # the precision is asked for below: accelerate keeps that of a process's first network for all that follow
-    accelerator = Accelerator(device_placement=False, cpu=device.type == "cpu", mixed_precision="no")
-    on_device = [part.to(device) for part in data]
     share = processes.share()
     weight = len(range(options.batch)[share]) / options.batch
     if not weight:
         share = slice(1)  # more processes than rows: this one only keeps step
-    optimiser = torch.optim.AdamW(
-        net.to(device).parameters(),
-        lr=options.learning_rate,
-        weight_decay=options.weight_decay,
-        betas=(0.9, 0.99),
-        fused=device.type != "mps",
-    )
-    # as for evaluation: accelerate would wrap the net for all processes that were launched, also where this one works alone
-    trained = accelerator.prepare_model(net.train(), evaluation_mode=True)
-    optimiser = accelerator.prepare_optimizer(optimiser)
-    weights = list(net.parameters())
-    averaged = [weight.detach().clone() for weight in weights] if options.ema else []
-    order = _passes(len(data[0]), options.batch, options.steps, seeds.derive(seed, "order"))
+    optimiser = _Optimiser(net.to(device).train(), options, device)
+    batches = source.batches(options, seeds.derive(seed, "order"), share, device)
     draws = Draws(options.batch, share, seeds.torch_generator(seeds.derive(seed, "loss", 0), device))
     total = torch.zeros((), device=device)
 
-    for step in progress.steps(options.steps, what):
-        for group in optimiser.param_groups:
-            group["lr"] = options.learning_rate * rate(step, options)
-        rows = order[step][share].to(device)
+    for step, rows in zip(progress.steps(options.steps, what), batches, strict=True):
+        # the precision is torch's own: an Accelerator's holds for a whole process, which may train networks of several
         with torch.autocast(device.type, torch.bfloat16, enabled=halved):
-            value = weight * loss(trained, [part[rows] for part in on_device], draws)
-        accelerator.backward(value)
-        processes.add_up([value.detach(), *(parameter.grad for parameter in weights if parameter.grad is not None)])
-        accelerator.clip_grad_norm_(weights, options.clip)
-        optimiser.step()
-        optimiser.zero_grad()
-        if averaged:
-            # the average forgets its random start quickly: its memory grows with the steps done (as in TensorFlow's EMA)
-            keep = min(options.ema, (1 + step) / (10 + step))
-            torch._foreach_lerp_(averaged, list[Tensor](weights), 1 - keep)
-        total += value.detach()
-        if step % CHECK_EVERY == CHECK_EVERY - 1 or step == options.steps - 1:
-            if not torch.isfinite(total):
-                raise DivergedProblem(
-                    f"{what}: the loss was no finite number within step {step + 1} of {options.steps}; "
-                    f"try a smaller learning rate (now {options.learning_rate:g}) or --precision float32"
-                )
-    accelerator.unwrap_model(trained, keep_fp32_wrapper=False)  # takes accelerate's wrappers off `net` again
-    if averaged:
-        with torch.no_grad():
-            torch._foreach_copy_(list[Tensor](weights), averaged)
+            value = weight * loss(net, rows, draws)
+        total += optimiser.step(step, value)
+        if (step % CHECK_EVERY == CHECK_EVERY - 1 or step == options.steps - 1) and not torch.isfinite(total):
+            raise DivergedProblem(
+                f"{what}: the loss was no finite number within step {step + 1} of {options.steps}; "
+                f"try a smaller learning rate (now {options.learning_rate:g}) or --precision float32"
+            )
+    optimiser.use_average()
     return net.eval().requires_grad_(False)
+
+
+class _Optimiser:
+    """AdamW on the weights of a network, at the rate of each step, and the average of the weights where one is asked for."""
+
+    def __init__(self, net: nn.Module, options: Training, device: torch.device) -> None:
+        self._options, self._weights = options, list(net.parameters())
+        self._accelerator = Accelerator(device_placement=False, cpu=device.type == "cpu", mixed_precision="no")
+        self._adam = self._accelerator.prepare_optimizer(
+            torch.optim.AdamW(
+                self._weights,
+                lr=options.learning_rate,
+                weight_decay=options.weight_decay,
+                betas=(0.9, 0.99),
+                fused=device.type != "mps",
+            )
+        )
+        self._averaged = [weight.detach().clone() for weight in self._weights] if options.ema else []
+
+    def step(self, step: int, value: Tensor) -> Tensor:
+        """One step down the gradient of `value`, this process's part of the loss; the whole loss, float []."""
+        whole = value.detach()
+        for group in self._adam.param_groups:
+            group["lr"] = self._options.learning_rate * rate(step, self._options)
+        self._accelerator.backward(value)
+        # summed here, not by a wrapper of the network: all processes train a model, the first alone trains a classifier
+        processes.add_up([whole, *(weight.grad for weight in self._weights if weight.grad is not None)])
+        self._accelerator.clip_grad_norm_(self._weights, self._options.clip)
+        self._adam.step()
+        self._adam.zero_grad()
+        if self._averaged:
+            # the average forgets its start quickly: its memory grows with the steps done (as in TensorFlow's EMA)
+            keep = min(self._options.ema, (1 + step) / (10 + step))
+            torch._foreach_lerp_(self._averaged, list[Tensor](self._weights), 1 - keep)
+        return whole
+
+    def use_average(self) -> None:
+        """Puts the averaged weights, where there are any, into the network."""
+        if self._averaged:
+            with torch.no_grad():
+                torch._foreach_copy_(list[Tensor](self._weights), self._averaged)
 
 
 def rate(step: int, options: Training) -> float:

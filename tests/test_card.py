@@ -38,7 +38,7 @@ from imgcollapse.study import Study, run
 JUDGE = {"extractors": [{"kind": "classifier", "steps": 5}]}
 RETAIN = {"kind": "retain", "real_fraction": 0.25}
 CHAINS: dict[str, dict[str, Any]] = {
-    "ddpm": {"model": {"kind": "ddpm", "steps": 1, "timesteps": 8, "sampler_steps": 4}, "regime": RETAIN, "gens": 3, "judge": JUDGE},
+    "ddpm": {"model": {"kind": "ddpm", "steps": 1, "timesteps": 8, "sampling": {"steps": 4}}, "regime": RETAIN, "gens": 3, "judge": JUDGE},
     "bootstrap": {"model": "bootstrap", "regime": "accumulate", "gens": 3, "judge": JUDGE},
     "vae": {"model": {"kind": "vae", "steps": 1, "width": 8}, "gens": 1, "judge": {"extractors": []}},
     "points": {"dataset": {"kind": "grid25", "size": 200}, "model": "gaussian", "gens": 3, "samples": None},
@@ -208,7 +208,7 @@ def test_what_the_card_of_a_padded_ddpm_tells_to_type_gives_pictures_of_the_stud
         place.mkdir(parents=True, exist_ok=True)
         Image.fromarray(draws.integers(0, 256, (height, width), dtype=np.uint8)).save(place / f"{number}.png")
     data = {"kind": "folder", "path": str(tmp_path / "pictures")}
-    model = {"kind": "ddpm", "steps": 1, "widths": [8, 8], "attention": False, "timesteps": 3, "sampler_steps": 2}
+    model = {"kind": "ddpm", "steps": 1, "widths": [8, 8], "attention": False, "timesteps": 3, "sampling": {"steps": 2}}
     run(build(Study, {"dataset": data, "model": model, "gens": 1, "judge": {"extractors": []}}), tmp_path / "run")
     write(tmp_path / "run", out=tmp_path / "out")
     monkeypatch.chdir(tmp_path / "out")

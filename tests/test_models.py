@@ -17,7 +17,7 @@ from imgcollapse.models.vae import VAE
 from imgcollapse.settings import build
 
 QUICK = {
-    "ddpm": {"steps": 6, "batch": 16, "sampler_steps": 3, "widths": (8, 8)},
+    "ddpm": {"steps": 6, "batch": 16, "sampling": {"steps": 3}, "widths": (8, 8)},
     "vae": {"steps": 6, "batch": 16},
     "gmm": {"components": 3, "pca": 4},
 }
@@ -120,7 +120,16 @@ def test_a_low_temperature_narrows_gmm_and_vae() -> None:
     wide, narrow = (GMM(components=1, temperature=t).fit(points(300), 0).sample(2000, 1).pixels.std().item() for t in (1.0, 0.5))
     assert narrow == pytest.approx(wide / 2, rel=0.05)
     vae = VAE(steps=60, batch=32).fit(pictures(), 0)
-    spread = [float(vae.model_copy(update={"temperature": t}).sample(200, 1).pixels.float().std(0).mean()) for t in (1.0, 0.1)]
+    spread = [
+        float(
+            vae.model_copy(update={"sampling": vae.sampling.model_copy(update={"temperature": t})})
+            .sample(200, 1)
+            .pixels.float()
+            .std(0)
+            .mean()
+        )
+        for t in (1.0, 0.1)
+    ]
     assert spread[1] < spread[0]
 
 
@@ -142,7 +151,9 @@ def test_gaussian_log_likelihood_is_the_density() -> None:
 def test_vae_means_and_draws_differ_as_their_law_says(observation: str) -> None:
     fitted = build(VAE, {"steps": 150, "batch": 32, "observation": observation}).fit(pictures(), 0)
     mean = fitted.sample(400, 2).pixels.float() / 255
-    drawn = fitted.model_copy(update={"draw": "sample"}).sample(400, 2).pixels.float() / 255
+    drawn = (
+        fitted.model_copy(update={"sampling": fitted.sampling.model_copy(update={"draw": "sample"})}).sample(400, 2).pixels.float() / 255
+    )
     assert (mean - drawn).abs().max() > 0.05
     if observation == "bernoulli":
         assert set(drawn.unique().tolist()) == {0.0, 1.0}
@@ -167,6 +178,11 @@ def diffusion() -> DDPM:
     return DDPM(steps=150, batch=32, timesteps=200, widths=(8, 16), learning_rate=8e-3).fit(pictures(256), 0)
 
 
+def drawing(fitted: DDPM, sampler: str, steps: int) -> DDPM:
+    """The same network, drawing in that way."""
+    return fitted.model_copy(update={"sampling": fitted.sampling.model_copy(update={"sampler": sampler, "steps": steps})})
+
+
 def moments(drawn: ImageSet) -> torch.Tensor:
     flat = drawn.pixels.flatten(1).double() / 255
     return torch.cat([flat.mean(0), flat.std(0)])
@@ -175,9 +191,9 @@ def moments(drawn: ImageSet) -> torch.Tensor:
 @pytest.mark.slow  # five samplers
 def test_the_samplers_agree_on_one_network(diffusion: DDPM) -> None:
     """Means and deviations of every pixel, drawn by each sampler, differ by no more than two draws of one sampler do (times 3)."""
-    many: dict[str, dict[str, int]] = {"ddpm": {}, "ddim": {"sampler_steps": 50}, "dpm++": {"sampler_steps": 25}}
-    drawn = {s: diffusion.model_copy(update={"sampler": s, **more}).sample(250, 11) for s, more in many.items()}
-    again = diffusion.model_copy(update={"sampler": "ddim", "sampler_steps": 50}).sample(250, 12)
+    many = {"ddpm": 0, "ddim": 50, "dpm++": 25}
+    drawn = {sampler: drawing(diffusion, sampler, steps).sample(250, 11) for sampler, steps in many.items()}
+    again = drawing(diffusion, "ddim", 50).sample(250, 12)
     noise = float((moments(again) - moments(drawn["ddim"])).abs().mean())
     for sampler, images in drawn.items():
         apart = float((moments(images) - moments(again)).abs().mean())
@@ -186,9 +202,7 @@ def test_the_samplers_agree_on_one_network(diffusion: DDPM) -> None:
 
 def test_ddim_and_dpm_solver_follow_the_same_path_from_the_same_noise(diffusion: DDPM) -> None:
     """Both solve the probability flow: from one x_T they end in nearly the same picture, ancestral sampling does not."""
-    ends = {
-        s: diffusion.model_copy(update={"sampler": s, "sampler_steps": 50}).sample(64, 3).pixels.double() for s in ("ddim", "dpm++", "ddpm")
-    }
+    ends = {sampler: drawing(diffusion, sampler, 50).sample(64, 3).pixels.double() for sampler in ("ddim", "dpm++", "ddpm")}
     same = (ends["ddim"] - ends["dpm++"]).abs().mean()
     other = (ends["ddim"] - ends["ddpm"]).abs().mean()
     assert same < other / 3
@@ -245,8 +259,10 @@ def test_same_latents_give_comparable_pictures_in_two_generations() -> None:
 
 
 def test_what_follows_the_picture_size_is_chosen_once_and_only_where_it_was_left_open() -> None:
-    small, large = DDPM().for_shape((1, 8, 8)), DDPM(steps=7).for_shape((3, 32, 32))
-    assert small.steps > 0 and small.widths and small.attention is False and small.sampler_steps > 0 and small.learning_rate > 0
+    small, large = DDPM().for_world((1, 8, 8), 10), DDPM(steps=7).for_world((3, 32, 32), 10)
+    assert small.steps > 0 and small.widths and small.attention is False and small.sampling.steps > 0 and small.learning_rate > 0
     assert large.steps == 7 and len(large.widths) > len(small.widths) and large.attention is True
-    assert small.for_shape((3, 32, 32)) == small
-    assert DDPM().for_shape((3, 100, 100)) == DDPM().for_shape((3, 64, 64))
+    assert small.for_world((3, 32, 32), 10) == small
+    assert DDPM().for_world((3, 100, 100), 10) == DDPM().for_world((3, 64, 64), 10)
+    ddim = build(DDPM, {"sampling": {"sampler": "ddim", "steps": 3}}).for_world((3, 32, 32), 10).sampling
+    assert (ddim.sampler, ddim.steps) == ("ddim", 3)

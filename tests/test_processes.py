@@ -24,13 +24,13 @@ from torch import Tensor, nn
 from imgcollapse import models, seeds
 from imgcollapse.cli import main as cli
 from imgcollapse.errors import DivergedProblem, SettingsProblem
-from imgcollapse.images import ImageSet
+from imgcollapse.images import ImageSet, ImageStream
 from imgcollapse.machine import machine, processes
 from imgcollapse.machine.machine import Machine
 from imgcollapse.models.vae import VAE
 from imgcollapse.settings import build
 from imgcollapse.store import run_folder
-from imgcollapse.training import Draws, Training, fit_network
+from imgcollapse.training import Draws, FixedSet, Training, fit_network
 
 SMALL = ["--gens=2", "--samples=300", "--device=cpu", "--precision=float32", "--set=judge.extractors=[]"]
 VAE_RUN = [*SMALL, "--model=vae", "--set=model.steps=30", "--set=model.batch=17", "--set=model.width=8"]
@@ -112,7 +112,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
         assert said[1:] == [""] * (size - 1), "the first speaks, the others are silent"
         assert [line.split()[1] for line in said[0].splitlines() if line.startswith("generation ")] == ["0", "1"]
     for sampler in ("ddpm", "dpm++"):
-        more = ["--gens=1", f"--set=model.sampler={sampler}", "--samples=1100"]
+        more = ["--gens=1", f"--set=model.sampling.sampler={sampler}", "--samples=1100"]
         codes, said = launch(imgcollapse, "run", *DDPM_RUN, *more, f"--out={folder}/{sampler}").end()
         assert codes == [0, 0], said
     return folder
@@ -152,7 +152,10 @@ def pictures(n: int = 90) -> ImageSet:
 
 def learn_and_draw(out: Path, kind: str, size: int) -> None:
     """Fits and samples a model; each process prints the numbers of the blocks that it drew itself."""
-    options = {"ddpm": {"widths": (8, 8), "sampler_steps": 2, "class_conditional": True}, "vae": {"width": 8, "draw": "sample"}}[kind]
+    options = {
+        "ddpm": {"widths": (8, 8), "sampling": {"steps": 2}, "class_conditional": True},
+        "vae": {"width": 8, "sampling": {"draw": "sample"}},
+    }[kind]
     shared, blocks = processes.put_together, []
 
     def spy(drawn: dict[int, Tensor]) -> Tensor:
@@ -190,7 +193,7 @@ class Fitter:
     def __init__(self, batch: int) -> None:
         self.options, self.net = Training(steps=30, batch=batch, learning_rate=0.05, decay="constant", warmup=0.0), Line(3)
 
-    def fit(self, images: ImageSet, seed: int) -> "Fitter":
+    def fit(self, images: ImageSet | ImageStream, seed: int, start: "Fitter | None" = None) -> "Fitter":
         def loss(net: nn.Module, rows: Sequence[Tensor], draws: Draws) -> Tensor:
             seen.add(len(rows[0]))
             noise = draws.randn(3) + draws.rand(3) + draws.randint(0, 9, 3) + draws.strata()[:, None]
@@ -198,7 +201,7 @@ class Fitter:
             return value
 
         x, seen = torch.linspace(-1, 1, 36).view(12, 3), set[int]()
-        fit_network(self.net, loss, (x,), self.options, seed)
+        fit_network(self.net, loss, FixedSet((x,)), self.options, seed)
         print(*seen, *self.net.slope.tolist(), flush=True)
         return self
 

@@ -12,14 +12,14 @@ from imgcollapse import progress, seeds
 from imgcollapse.errors import DivergedProblem, SettingsProblem
 from imgcollapse.machine import machine
 from imgcollapse.machine.machine import Machine
-from imgcollapse.training import Draws, Training, fit_network, rate
+from imgcollapse.training import Draws, FixedSet, Training, fit_network, rate
 
 
 def squared_error(net: nn.Module, rows: Sequence[Tensor], draws: Draws) -> Tensor:
     return (net(rows[0]) - 3 * rows[0]).square().mean()  # type: ignore[no-any-return]
 
 
-DATA = (torch.linspace(-1, 1, 50)[:, None],)
+DATA = FixedSet((torch.linspace(-1, 1, 50)[:, None],))
 
 
 def test_it_finds_the_minimum_and_returns_the_net_in_evaluation_mode() -> None:
@@ -37,7 +37,7 @@ def test_every_row_comes_once_per_pass_and_the_number_of_steps_does_not_hang_on_
 
     for n in (50, 100):
         seen.clear()
-        data = (torch.zeros(n, 1), torch.arange(n))
+        data = FixedSet((torch.zeros(n, 1), torch.arange(n)))
         fit_network(Line(), spy, data, Training(steps=25, batch=8), seed=1)
         assert len(seen) == 25 and all(len(rows) == 8 for rows in seen)
         flat = [row for rows in seen for row in rows]
@@ -145,7 +145,7 @@ def test_each_network_is_trained_in_its_own_precision_also_in_one_process() -> N
 
         net = nn.Linear(4, 1)
         with machine.use(Machine(device="cpu", precision=precision)):
-            fit_network(net, loss, (x, x.sum(1, keepdim=True)), Training(steps=60, batch=32, learning_rate=0.05), 0)
+            fit_network(net, loss, FixedSet((x, x.sum(1, keepdim=True))), Training(steps=60, batch=32, learning_rate=0.05), 0)
         assert set(seen) == {dtype}
         assert net.weight.flatten().tolist() == pytest.approx([1] * 4, abs=0.1)
 

@@ -11,9 +11,9 @@ from torch.nn import functional
 
 from imgcollapse import seeds
 from imgcollapse.errors import DataProblem
-from imgcollapse.images import ImageSet, World, to_signed
+from imgcollapse.images import ImageSet, World, pad, to_signed
 from imgcollapse.machine import cache, machine
-from imgcollapse.training import Draws, Training, fit_network
+from imgcollapse.training import Draws, FixedSet, Training, fit_network
 
 BLOCK = 1024  # pictures that go through the network at once
 SEED = seeds.derive(0, "classifier")  # the ruler is the same in every study
@@ -57,8 +57,8 @@ class Classifier(Training):
             logits: Tensor = network(_shift(to_signed(pixels), reach, draws))
             return functional.cross_entropy(logits.float(), labels)
 
-        data = (world.train.pixels, world.train.labels)
-        return fit_network(self._untrained(world), loss, data, self, seeds.derive(SEED, "fit"), what="classifier")
+        source = FixedSet((world.train.pixels, world.train.labels))
+        return fit_network(self._untrained(world), loss, source, self, seeds.derive(SEED, "fit"), what="classifier")
 
 
 @dataclass(frozen=True)
@@ -106,8 +106,8 @@ class _Network(nn.Module):
 
     def features(self, signed: Tensor) -> Tensor:
         """float [N, C, H, W] in -1..1 -> [N, D]; pads the picture with its darkest value up to a power of two."""
-        down, right = self.side - signed.shape[2], self.side - signed.shape[3]
-        return self.body(functional.pad(signed, (right // 2, right - right // 2, down // 2, down - down // 2), value=-1.0))
+        features: Tensor = self.body(pad(signed, self.side, value=-1.0))
+        return features
 
     def forward(self, signed: Tensor) -> Tensor:
         return self.head(self.features(signed))

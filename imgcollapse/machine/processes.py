@@ -18,10 +18,11 @@ from typing import Any, Protocol, Self, TypeVar
 
 import torch
 import torch.distributed as dist
+from accelerate.utils import reduce
 from torch import Tensor
 
 from imgcollapse.errors import DataProblem, DivergedProblem, Problem
-from imgcollapse.images import ImageSet
+from imgcollapse.images import ImageSet, ImageStream
 
 STEP = timedelta(minutes=30)  # the longest that processes wait for each other within a step of training
 ORDER = timedelta(days=30)  # and for the next order, or for a block of pictures: the first process may judge for hours
@@ -33,7 +34,7 @@ MET_BY_ALL = (DataProblem, DivergedProblem)  # what a fit raises in every proces
 class Learner(Protocol):
     """What can be fitted and sampled from (see `imgcollapse.models.Model`)."""
 
-    def fit(self, images: ImageSet, seed: int) -> Self:
+    def fit(self, images: ImageSet | ImageStream, seed: int, start: Self | None = None) -> Self:
         """A fitted copy."""
 
     def sample(self, n: int, seed: int) -> ImageSet:
@@ -65,8 +66,8 @@ class _Team:
 class _Fit:
     model: Any
     seed: int
-    shape: tuple[int, ...]
-    dtype: torch.dtype
+    start: Any
+    images: ImageSet | ImageStream  # a set without its contents, which follow the order
 
 
 @dataclass(frozen=True)
@@ -104,7 +105,7 @@ def together() -> Iterator[bool]:
         if not team.at_work:
             if rank == 0:
                 with suppress(Problem):
-                    _tell(team, None)
+                    _order(team, None)
             dist.destroy_process_group()
         elif rank == 0:  # the others are in the middle of work that this one has left
             with suppress(RuntimeError):
@@ -114,15 +115,16 @@ def together() -> Iterator[bool]:
                     time.sleep(0.05)  # the store may live in this process
 
 
-def fit(model: L, images: ImageSet, seed: int) -> L:
-    """`model.fit(images, seed)`, in which all processes of the run take part."""
+def fit(model: L, images: ImageSet | ImageStream, seed: int, start: L | None = None) -> L:
+    """`model.fit(images, seed, start)`, in which all processes of the run take part."""
     team = _team.get()
     if team is None:
-        return model.fit(images, seed)
+        return model.fit(images, seed, start)
     with _at_work(team):
-        _tell(team, _Fit(model, seed, tuple(images.pixels.shape), images.pixels.dtype))
-        _send(team, images)
-        team.fitted = fitted = model.fit(images, seed)
+        _order(team, _Fit(model, seed, start, _empty(images, "meta") if isinstance(images, ImageSet) else images))
+        if isinstance(images, ImageSet):
+            _send(team, images)
+        team.fitted = fitted = model.fit(images, seed, start)
     return fitted
 
 
@@ -132,7 +134,7 @@ def sample(model: Learner, n: int, seed: int) -> ImageSet:
     if team is None or team.fitted is not model:
         return model.sample(n, seed)
     with _at_work(team):
-        _tell(team, _Sample(n, seed))
+        _order(team, _Sample(n, seed))
         return model.sample(n, seed)
 
 
@@ -149,8 +151,8 @@ def add_up(tensors: Sequence[Tensor]) -> None:
         return
     whole = torch.cat([tensor.flatten() for tensor in tensors])
     with _linked():
-        dist.all_reduce(whole)
-    for tensor, part in zip(tensors, whole.split([tensor.numel() for tensor in tensors]), strict=True):
+        summed = reduce(whole, reduction="sum")
+    for tensor, part in zip(tensors, summed.split([tensor.numel() for tensor in tensors]), strict=True):
         tensor.copy_(part.view_as(tensor))
 
 
@@ -174,7 +176,7 @@ def _follow(team: _Team, store: Any) -> None:
     watch = threading.Thread(target=_leave_with_the_first, args=(store.clone(), team.rank, ended), daemon=True)
     watch.start()
     try:
-        while (order := _hear(team)) is not None:
+        while (order := _order(team)) is not None:
             with suppress(*MET_BY_ALL):  # the first process has met it too, and says it
                 _help(team, order)
     except Exception:
@@ -188,10 +190,10 @@ def _follow(team: _Team, store: Any) -> None:
 def _help(team: _Team, order: _Fit | _Sample) -> None:
     with _at_work(team):
         match order:
-            case _Fit(model, seed, shape, dtype):
-                images = ImageSet.of(torch.empty(shape, dtype=dtype))
-                _send(team, images)
-                team.fitted = model.fit(images, seed)
+            case _Fit(model, seed, start, images):
+                if isinstance(images, ImageSet):
+                    _send(team, images := _empty(images, "cpu"))
+                team.fitted = model.fit(images, seed, start)
             case _Sample(n, seed):
                 team.fitted.sample(n, seed)
 
@@ -220,16 +222,17 @@ def _at_work(team: _Team) -> Iterator[None]:
     team.at_work = False
 
 
-def _tell(team: _Team, order: _Fit | _Sample | None) -> None:
-    with _linked():
-        dist.broadcast_object_list([order], src=0, group=team.group)
-
-
-def _hear(team: _Team) -> _Fit | _Sample | None:
-    told: list[Any] = [None]
+def _order(team: _Team, order: _Fit | _Sample | None = None) -> _Fit | _Sample | None:
+    """What the first process tells all others to do; None: nothing more. What the others give is not read."""
+    told: list[Any] = [order]
     with _linked():
         dist.broadcast_object_list(told, src=0, group=team.group)
     return told[0]
+
+
+def _empty(images: ImageSet, device: str) -> ImageSet:
+    """As many pictures of that shape, with anything in them; on the device `meta` with nothing."""
+    return ImageSet(*(torch.empty_like(part, device=device) for part in (images.pixels, images.labels, images.born)))
 
 
 def _send(team: _Team, images: ImageSet) -> None:

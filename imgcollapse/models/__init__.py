@@ -1,12 +1,15 @@
 """Models: what learns pictures and draws new ones. To add one, write a class with its options as fields and add its line to the table."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol, Self
+from typing import TYPE_CHECKING, Protocol, Self, runtime_checkable
+
+from torch import Tensor
 
 from imgcollapse.errors import DataProblem
-from imgcollapse.images import ImageSet
+from imgcollapse.images import ImageSet, ImageStream
 from imgcollapse.models.ddpm import DDPM
 from imgcollapse.models.gmm import GMM
+from imgcollapse.models.network import Network as Network
 from imgcollapse.models.nulls import Bootstrap, Gaussian
 from imgcollapse.models.vae import VAE
 from imgcollapse.models.weights import read_about
@@ -20,11 +23,17 @@ class Model(Protocol):
     def kind(self) -> str:
         """Its name in the table."""
 
-    def for_shape(self, shape: tuple[int, int, int]) -> Self:
-        """The same, with what follows the picture size chosen for pictures of (C, H, W)."""
+    def for_world(self, shape: tuple[int, int, int], classes: int, are_points: bool = False) -> Self:
+        """The same, with every automatic choice made for pictures of (C, H, W), or points of (1, 1, D), of that many classes.
 
-    def fit(self, images: ImageSet, seed: int) -> Self:
-        """A fitted copy that has learned from these pictures and from nothing else."""
+        Raises DataProblem for a world that it cannot learn. A study asks before anything is written.
+        """
+
+    def fit(self, images: ImageSet | ImageStream, seed: int, start: Self | None = None) -> Self:
+        """A fitted copy that has learned from these pictures and from nothing else; beginning with the weights of `start`.
+
+        Raises SettingsProblem for a stream or a start where the model is no `Network`, DataProblem for a start of another architecture.
+        """
 
     def sample(self, n: int, seed: int) -> ImageSet:
         """n pictures, with labels drawn from the class shares it learned, or unlabelled."""
@@ -34,6 +43,14 @@ class Model(Protocol):
 
     def load(self, folder: Path) -> Self:
         """A fitted copy from what `save` wrote."""
+
+
+@runtime_checkable
+class Likely(Protocol):
+    """A model that knows how likely a picture is."""
+
+    def log_likelihood(self, images: ImageSet) -> Tensor:
+        """float64 [N]: the log density of each picture, in nats, in the space that the model is fitted in."""
 
 
 MODELS: dict[str, type[Model]] = {

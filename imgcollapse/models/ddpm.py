@@ -1,8 +1,9 @@
 """Denoising diffusion (Ho et al. 2020) on diffusers' `UNet2DModel` and schedulers."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from copy import deepcopy
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, ClassVar, Literal, Self
 
 import torch
 from pydantic import Field, PositiveFloat, PositiveInt, PrivateAttr
@@ -11,20 +12,30 @@ from torch.nn import functional
 
 from imgcollapse import progress, seeds
 from imgcollapse.errors import DataProblem
-from imgcollapse.images import UNLABELLED, ImageSet, World, from_signed, to_signed
+from imgcollapse.images import UNLABELLED, ImageSet, ImageStream, crop, from_signed, pad, to_signed
 from imgcollapse.machine import machine, processes
+from imgcollapse.models.network import put, start_from, weights_of
 from imgcollapse.models.weights import read_about, write_about
-from imgcollapse.training import Draws, Training, fit_network
+from imgcollapse.settings import Settings
+from imgcollapse.training import Draws, Loss, Training, fit_network, source_of
 
 BLOCK = 512  # pictures that are drawn at once
 SCHEDULES = {"cosine": "squaredcos_cap_v2", "linear": "linear"}
 # pictures up to this side -> what `by size` stands for. 8 was tuned on digits; the others follow common practice.
 BY_SIZE: dict[int, dict[str, Any]] = {
-    8: {"widths": (16, 32), "steps": 600, "learning_rate": 5e-3, "attention": False, "sampler_steps": 10},
-    16: {"widths": (32, 64), "steps": 2000, "learning_rate": 4e-3, "attention": False, "sampler_steps": 12},
-    32: {"widths": (32, 64, 128), "steps": 8000, "learning_rate": 1e-3, "attention": True, "sampler_steps": 20},
-    64: {"widths": (64, 128, 128, 256), "steps": 30000, "learning_rate": 3e-4, "attention": True, "sampler_steps": 20},
+    8: {"widths": (16, 32), "steps": 600, "learning_rate": 5e-3, "attention": False},
+    16: {"widths": (32, 64), "steps": 2000, "learning_rate": 4e-3, "attention": False},
+    32: {"widths": (32, 64, 128), "steps": 8000, "learning_rate": 1e-3, "attention": True},
+    64: {"widths": (64, 128, 128, 256), "steps": 30000, "learning_rate": 3e-4, "attention": True},
 }
+EVALUATIONS_BY_SIZE = {8: 10, 16: 12, 32: 20, 64: 20}  # `sampling.steps`, likewise
+
+
+class Sampling(Settings):
+    """How a trained network draws."""
+
+    sampler: Literal["ddpm", "ddim", "dpm++"] = Field("dpm++", description="ancestral over all T; DDIM (eta 0); DPM-Solver++(2M)")
+    steps: int = Field(0, ge=0, description="evaluations a picture for ddim and dpm++; 0: by picture size")
 
 
 class DDPM(Training):
@@ -44,58 +55,75 @@ class DDPM(Training):
     schedule: Literal["cosine", "linear"] = Field("cosine", description="noise schedule: Nichol & Dhariwal 2021, or Ho et al. 2020")
     timesteps: PositiveInt = Field(1000, ge=2, description="T, the number of noise levels")
     log_snr: tuple[float, PositiveFloat] = Field((1.0, 1.6), description="mean and deviation of the log signal-to-noise ratio trained at")
-    sampler: Literal["ddpm", "ddim", "dpm++"] = Field("dpm++", description="ancestral over all T; DDIM (eta 0); DPM-Solver++(2M)")
-    sampler_steps: int = Field(0, ge=0, description="evaluations a picture for ddim and dpm++; 0: by picture size")
+    sampling: Sampling = Field(Sampling(), description="how pictures are drawn; it decides nothing of what is learned")
 
+    MOVED: ClassVar = {"sampler": "sampling.sampler", "sampler_steps": "sampling.steps"}
     _net: Any = PrivateAttr(None)
     _shape: tuple[int, int, int] = PrivateAttr((0, 0, 0))
+    _classes: int = PrivateAttr(0)
     _shares: Tensor | None = PrivateAttr(None)
 
-    def for_shape(self, shape: tuple[int, int, int]) -> Self:
-        """The same, with what is left to the picture size chosen for pictures of (C, H, W)."""
+    def for_world(self, shape: tuple[int, int, int], classes: int, are_points: bool = False) -> Self:
+        """The same, with what is left to the picture size chosen for (C, H, W), and told of that many classes.
+
+        Raises DataProblem for points.
+        """
+        if are_points:
+            raise DataProblem("model 'ddpm' learns pictures; for a world of points use gaussian, gmm or bootstrap")
         side = min((size for size in BY_SIZE if size >= max(shape[1:])), default=max(BY_SIZE))
         fields = type(self).model_fields
         chosen = {name: value for name, value in BY_SIZE[side].items() if getattr(self, name) == fields[name].default}
-        return self.model_copy(update=chosen)
+        if not self.sampling.steps:
+            chosen["sampling"] = self.sampling.model_copy(update={"steps": EVALUATIONS_BY_SIZE[side]})
+        resolved = self.model_copy(update=chosen)
+        resolved._classes = classes
+        return resolved
 
     def padded(self, shape: tuple[int, int, int]) -> int:
-        """The side of the square that pictures of (C, H, W) are padded to, so that every halving is exact. Call it after `for_shape`."""
+        """The side of the square that pictures of (C, H, W) are padded to, so that every halving is exact. Call it after `for_world`."""
         halvings = len(self.widths) - 1
         return -(-max(shape[1:]) >> halvings) << halvings
 
-    def check(self, world: World) -> None:
-        """Raises DataProblem for points and, when class-conditional, for unlabelled pictures."""
-        self._check(world.train)
+    def fit(self, images: ImageSet | ImageStream, seed: int, start: Self | None = None) -> Self:
+        """A fitted copy. Where `for_world` was not asked, there are as many classes as labels of a set go.
 
-    def _check(self, images: ImageSet) -> None:
-        if images.are_points:
-            raise DataProblem("model 'ddpm' learns pictures; for a world of points use gaussian, gmm or bootstrap")
-        if self.class_conditional and bool((images.labels == UNLABELLED).any()):
-            raise DataProblem("model.class_conditional: the training set has pictures without a class; set it to false")
-
-    def fit(self, images: ImageSet, seed: int) -> Self:
-        """A fitted copy. Raises DataProblem for points and, when class-conditional, for unlabelled pictures."""
-        self._check(images)
-        chosen, shares = self.for_shape(images.shape), None
-        if self.class_conditional:
-            shares = torch.bincount(images.labels).double() / len(images)
+        Raises DataProblem for points, for unlabelled pictures when class-conditional, and for a `start` of another architecture.
+        """
+        classes = self._classes or (int(images.labels.max()) + 1 if isinstance(images, ImageSet) else 0)
+        chosen = self.for_world(images.shape, classes, images.are_points)
+        seen = torch.zeros(classes, dtype=torch.int64)  # pictures of each class
+        source = source_of(images, lambda pictures: chosen._learned_of(pictures, seen))
         with seeds.global_torch_seed(seeds.derive(seed, "weights")):
-            net = chosen._network(images.shape, 0 if shares is None else len(shares))
+            net = chosen._network(images.shape)
+        start_from(net, start)
+        loss = self._loss(net.config.sample_size)
+        net = fit_network(net, loss, source, chosen, seeds.derive(seed, "fit"), what="ddpm")
+        return chosen._fitted(net, images.shape, seen.double() / int(seen.sum()) if self.class_conditional else None)
+
+    def _learned_of(self, pictures: ImageSet, seen: Tensor) -> tuple[Tensor, ...]:
+        """Of a set, what the loss takes; the pictures of each class are added to `seen`."""
+        if not self.class_conditional:
+            return (pictures.pixels,)
+        if bool((pictures.labels == UNLABELLED).any()):
+            raise DataProblem("model.class_conditional: the training set has pictures without a class; set it to false")
+        seen += torch.bincount(pictures.labels, minlength=len(seen))
+        return pictures.pixels, pictures.labels
+
+    def _loss(self, side: int) -> Loss:
         device = machine.current().torch_device()
-        kept = self._kept().to(device)
-        levels = self._levels(kept).to(device)
+        alphas_cumprod = self._alphas_cumprod().to(device)
+        levels = self._levels(alphas_cumprod).to(device)
 
         def loss(network: nn.Module, rows: Sequence[Tensor], draws: Draws) -> Tensor:
-            clean = _pad(to_signed(rows[0]), net.config.sample_size)
+            clean = pad(to_signed(rows[0]), side, value=-1.0)
             t = torch.searchsorted(levels, draws.strata()).clamp(max=self.timesteps - 1)
             noise = draws.randn(*clean.shape[1:])
-            a, s = kept[t].sqrt().view(-1, 1, 1, 1), (1 - kept[t]).sqrt().view(-1, 1, 1, 1)
+            a, s = (share[t].sqrt().view(-1, 1, 1, 1) for share in (alphas_cumprod, 1 - alphas_cumprod))
             target = noise if self.prediction == "epsilon" else a * noise - s * clean
             found = network(a * clean + s * noise, t, *rows[1:], return_dict=False)[0]
             return functional.mse_loss(found.float(), target)
 
-        data = (images.pixels, images.labels) if self.class_conditional else (images.pixels,)
-        return chosen._fitted(fit_network(net, loss, data, chosen, seeds.derive(seed, "fit"), what="ddpm"), images.shape, shares)
+        return loss
 
     def sample(self, n: int, seed: int) -> ImageSet:
         """n new pictures; the same seed starts from the same noise x_T, so that two generations can be compared picture by picture.
@@ -108,7 +136,7 @@ class DDPM(Training):
         generator = seeds.torch_generator(seeds.derive(seed, "latents"))
         start = torch.randn((n, self._shape[0], net.config.sample_size, net.config.sample_size), generator=generator)
         labels = None if self._shares is None else torch.multinomial(self._shares, n, replacement=True, generator=generator)
-        steps = self.timesteps if self.sampler == "ddpm" else self.sampler_steps
+        steps = self.timesteps if self.sampling.sampler == "ddpm" else self.sampling.steps
         blocks = torch.arange(n).split(BLOCK)
         scheduler, drawn = self._scheduler(), {}
         with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16, enabled=here.mixed_precision() == "bf16"):
@@ -121,7 +149,7 @@ class DDPM(Training):
                     t = scheduler.timesteps[step]
                     found = net(x, t.to(device), *told, return_dict=False)[0].float()
                     x = scheduler.step(found, t, x, return_dict=False, generator=noise)[0]
-                drawn[block] = _crop(from_signed(x), self._shape).cpu()
+                drawn[block] = crop(from_signed(x), self._shape).cpu()
         return ImageSet.of(processes.put_together(drawn), labels)
 
     def save(self, folder: Path) -> None:
@@ -142,36 +170,28 @@ class DDPM(Training):
         shares = None if state["shares"] is None else torch.tensor(state["shares"], dtype=torch.float64)
         return self._fitted(net.eval().requires_grad_(False), tuple(state["shape"]), shares)
 
+    def weights(self) -> dict[str, Tensor]:
+        """Copies of the fitted network's weights, by name, on the CPU."""
+        return weights_of(self._net)
+
+    def with_weights(self, weights: Mapping[str, Tensor]) -> Self:
+        """A fitted copy with these weights in place of its own. Raises DataProblem for those of another architecture."""
+        net = deepcopy(self._net)
+        put(net, weights)
+        return self._fitted(net, self._shape, self._shares)
+
     def _fitted(self, net: nn.Module, shape: tuple[int, int, int], shares: Tensor | None) -> Self:
         fitted = self.model_copy()
         fitted._net, fitted._shape, fitted._shares = net, shape, shares
+        fitted._classes = self._classes if shares is None else len(shares)
         return fitted
 
-    def _network(self, shape: tuple[int, int, int], classes: int) -> Any:
-        from imgcollapse.machine import torchvision_guard  # noqa: F401 (diffusers imports torchvision)
-        from diffusers import UNet2DModel  # isort: skip
+    def _network(self, shape: tuple[int, int, int]) -> Any:
+        from imgcollapse.models.ddpm_network import unet
 
-        halvings = len(self.widths) - 1
-        attended = [False] * halvings + [bool(self.attention)]
-        net = UNet2DModel(
-            sample_size=self.padded(shape),
-            in_channels=shape[0],
-            out_channels=shape[0],
-            layers_per_block=self.layers,
-            block_out_channels=self.widths,
-            down_block_types=tuple("AttnDownBlock2D" if here else "DownBlock2D" for here in attended),
-            up_block_types=tuple("AttnUpBlock2D" if here else "UpBlock2D" for here in reversed(attended)),
-            add_attention=bool(self.attention),
-            norm_num_groups=next(groups for groups in (8, 4, 2, 1) if all(width % groups == 0 for width in self.widths)),
-            resnet_time_scale_shift="scale_shift",
-            num_class_embeds=classes or None,
-        )
-        # residual branches and the output begin at zero, as in Ho et al.'s code (diffusers leaves this out)
-        branches = [part.conv2 for part in net.modules() if type(part).__name__ == "ResnetBlock2D"]
-        for layer in (*branches, net.conv_out):
-            nn.init.zeros_(layer.weight)
-            nn.init.zeros_(layer.bias)
-        return net
+        classes = self._classes if self.class_conditional else 0
+        assert classes or not self.class_conditional, "ask for_world first: a stream does not say how many classes there are"
+        return unet(shape[0], self.padded(shape), self.widths, self.layers, bool(self.attention), classes)
 
     def _scheduler(self, sampler: str | None = None) -> Any:
         from imgcollapse.machine import torchvision_guard  # noqa: F401 (diffusers imports torchvision)
@@ -182,7 +202,7 @@ class DDPM(Training):
             "beta_schedule": SCHEDULES[self.schedule],
             "prediction_type": "v_prediction" if self.prediction == "v" else "epsilon",
         }
-        match sampler or self.sampler:
+        match sampler or self.sampling.sampler:
             case "ddpm":
                 return DDPMScheduler(**common, clip_sample=True)
             case "ddim":
@@ -191,30 +211,14 @@ class DDPM(Training):
         bounds = {"thresholding": True, "sample_max_value": 1.0, "lambda_min_clipped": -5.1}
         return DPMSolverMultistepScheduler(**common, **bounds, timestep_spacing="trailing", final_sigmas_type="zero")
 
-    def _kept(self) -> Tensor:
-        """float32 [T]: the share of signal variance kept at each level, written with a bar over alpha in the papers."""
-        kept: Tensor = self._scheduler("ddpm").alphas_cumprod
-        return kept
+    def _alphas_cumprod(self) -> Tensor:
+        """float32 [T]: the share of signal variance at each level, written with a bar over alpha in the papers."""
+        alphas_cumprod: Tensor = self._scheduler("ddpm").alphas_cumprod
+        return alphas_cumprod
 
-    def _levels(self, kept: Tensor) -> Tensor:
+    def _levels(self, alphas_cumprod: Tensor) -> Tensor:
         """float32 [T]: the distribution function of the trained level t, normal in the log-SNR (Karras et al. 2022, section 5)."""
-        log_snr = (kept / (1 - kept)).double().log()
+        log_snr = (alphas_cumprod / (1 - alphas_cumprod)).double().log()
         mean, deviation = self.log_snr
         reached = 1 - torch.special.ndtr((log_snr - mean) / deviation)  # the log-SNR falls with t
         return ((reached - reached[0]) / (reached[-1] - reached[0])).float()
-
-
-def _pad(signed: Tensor, size: int) -> Tensor:
-    down, right = size - signed.shape[2], size - signed.shape[3]
-    return functional.pad(signed, (right // 2, right - right // 2, down // 2, down - down // 2), value=-1.0)
-
-
-def _crop(pixels: Tensor, shape: tuple[int, int, int]) -> Tensor:
-    left, upper, right, lower = inside(shape, pixels.shape[2])
-    return pixels[:, :, upper:lower, left:right]
-
-
-def inside(shape: tuple[int, int, int], side: int) -> tuple[int, int, int, int]:
-    """Where pictures of (C, H, W) lie in a square that they were padded to: left, upper, right, lower, as Pillow counts."""
-    upper, left = (side - shape[1]) // 2, (side - shape[2]) // 2
-    return left, upper, left + shape[2], upper + shape[1]

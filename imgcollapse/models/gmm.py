@@ -11,7 +11,8 @@ from torch import Tensor
 
 from imgcollapse import progress, seeds
 from imgcollapse.errors import DataProblem
-from imgcollapse.images import ImageSet, from_unit, to_unit
+from imgcollapse.images import ImageSet, ImageStream, from_unit, to_unit
+from imgcollapse.models.network import set_only
 from imgcollapse.models.weights import read_about, read_tensors, write_about, write_tensors
 from imgcollapse.settings import Settings
 
@@ -35,14 +36,15 @@ class GMM(Settings):
     _shape: tuple[int, int, int] = PrivateAttr((0, 0, 0))
     _points: bool = PrivateAttr(False)
 
-    def for_shape(self, shape: tuple[int, int, int]) -> Self:
-        """Itself: nothing follows the picture size."""
+    def for_world(self, shape: tuple[int, int, int], classes: int, are_points: bool = False) -> Self:
+        """Itself: nothing follows the world."""
         return self
 
-    def fit(self, images: ImageSet, seed: int) -> Self:
-        """A fitted copy. Raises DataProblem for fewer pictures than components."""
+    def fit(self, images: ImageSet | ImageStream, seed: int, start: Self | None = None) -> Self:
+        """A fitted copy. Raises DataProblem for fewer pictures than components, SettingsProblem for a stream or a start."""
         from sklearn.exceptions import ConvergenceWarning
 
+        images = set_only(self.kind, images, start)
         if len(images) < max(2, self.components):
             raise DataProblem(f"model.components: {self.components} Gaussians need as many pictures, there are {len(images)}; set fewer")
         values = to_unit(images.pixels).flatten(1).double()  # [N, D]
@@ -77,7 +79,7 @@ class GMM(Settings):
         return ImageSet.of(values.float() if self._points else from_unit(values))
 
     def log_likelihood(self, images: ImageSet) -> Tensor:
-        """float64 [N]: log density of each picture's principal components (pixels in 0..1), or of each point."""
+        """float64 [N]: log density in nats of each picture's principal components (pixels in 0..1), or of each point."""
         values = to_unit(images.pixels).flatten(1).double()
         return torch.from_numpy(self._mixture.score_samples(((values - self._centre) @ self._axes).numpy()))
 

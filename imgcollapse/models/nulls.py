@@ -8,7 +8,8 @@ from pydantic import Field, PrivateAttr
 from torch import Tensor
 
 from imgcollapse import seeds
-from imgcollapse.images import ImageSet, from_unit, to_unit
+from imgcollapse.images import ImageSet, ImageStream, from_unit, to_unit
+from imgcollapse.models.network import set_only
 from imgcollapse.models.weights import read_about, read_tensors, write_about, write_tensors
 from imgcollapse.settings import Settings
 
@@ -23,12 +24,16 @@ class Gaussian(Settings):
     _deviation: Tensor = PrivateAttr(torch.empty(0, dtype=torch.float64))
     _points: bool = PrivateAttr(False)
 
-    def for_shape(self, shape: tuple[int, int, int]) -> Self:
-        """Itself: nothing follows the picture size."""
+    def for_world(self, shape: tuple[int, int, int], classes: int, are_points: bool = False) -> Self:
+        """Itself: nothing follows the world."""
         return self
 
-    def fit(self, images: ImageSet, seed: int) -> Self:
-        """A fitted copy: mean and standard deviation of every coordinate, in float64. The seed is not needed."""
+    def fit(self, images: ImageSet | ImageStream, seed: int, start: Self | None = None) -> Self:
+        """A fitted copy: mean and standard deviation of every coordinate, in float64. The seed is not needed.
+
+        Raises SettingsProblem for a stream or a start.
+        """
+        images = set_only(self.kind, images, start)
         values = to_unit(images.pixels).double()
         deviation = values.var(0, correction=min(self.ddof, len(values) - 1)).sqrt()
         return self._fitted(values.mean(0), deviation, images.are_points)
@@ -40,7 +45,7 @@ class Gaussian(Settings):
         return ImageSet.of(values.float() if self._points else from_unit(values))
 
     def log_likelihood(self, images: ImageSet) -> Tensor:
-        """float64 [N]: log density of each picture, pixels in 0..1 (-inf where a coordinate that never varied differs)."""
+        """float64 [N]: log density in nats of each picture, pixels in 0..1 (-inf where a coordinate that never varied differs)."""
         values = to_unit(images.pixels).double()
         law = torch.distributions.Normal(self._mean, self._deviation.clamp(min=1e-300), validate_args=False)
         return law.log_prob(values).flatten(1).sum(1)
@@ -68,14 +73,14 @@ class Bootstrap(Settings):
 
     _images: ImageSet | None = PrivateAttr(None)
 
-    def for_shape(self, shape: tuple[int, int, int]) -> Self:
-        """Itself: nothing follows the picture size."""
+    def for_world(self, shape: tuple[int, int, int], classes: int, are_points: bool = False) -> Self:
+        """Itself: nothing follows the world."""
         return self
 
-    def fit(self, images: ImageSet, seed: int) -> Self:
-        """A fitted copy that remembers the pictures. The seed is not needed."""
+    def fit(self, images: ImageSet | ImageStream, seed: int, start: Self | None = None) -> Self:
+        """A fitted copy that remembers the pictures. The seed is not needed. Raises SettingsProblem for a stream or a start."""
         fitted = self.model_copy()
-        fitted._images = images
+        fitted._images = set_only(self.kind, images, start)
         return fitted
 
     def sample(self, n: int, seed: int) -> ImageSet:

@@ -1,8 +1,9 @@
 """A convolutional variational autoencoder (Kingma & Welling 2014)."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from copy import deepcopy
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, ClassVar, Literal, Self
 
 import torch
 from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt, PrivateAttr
@@ -11,12 +12,23 @@ from torch.nn import functional
 
 from imgcollapse import seeds
 from imgcollapse.errors import DataProblem
-from imgcollapse.images import ImageSet, World, from_unit, to_unit
+from imgcollapse.images import ImageSet, ImageStream, from_unit, to_unit
 from imgcollapse.machine import machine, processes
+from imgcollapse.models.network import put, start_from, weights_of
 from imgcollapse.models.weights import read_about, write_about
-from imgcollapse.training import Draws, Training, fit_network
+from imgcollapse.settings import Settings
+from imgcollapse.training import Draws, Training, fit_network, source_of
 
 BLOCK = 1024  # pictures that are decoded at once
+
+
+class Sampling(Settings):
+    """How a trained network draws."""
+
+    draw: Literal["mean", "sample"] = Field(
+        "mean", description="a picture is the decoder's mean (as in the Nature study), or a draw from its law"
+    )
+    temperature: PositiveFloat = Field(1.0, description="scales the latent noise: below 1 buys quality with diversity")
 
 
 class VAE(Training):
@@ -31,32 +43,25 @@ class VAE(Training):
     observation: Literal["bernoulli", "gaussian"] = Field(
         "bernoulli", description="law of a pixel given the decoder; gaussian learns one deviation"
     )
-    draw: Literal["mean", "sample"] = Field(
-        "mean", description="a picture is the decoder's mean (as in the Nature study), or a draw from its law"
-    )
-    temperature: PositiveFloat = Field(1.0, description="scales the latent noise: below 1 buys quality with diversity")
+    sampling: Sampling = Field(Sampling(), description="how pictures are drawn; it decides nothing of what is learned")
 
+    MOVED: ClassVar = {"draw": "sampling.draw", "temperature": "sampling.temperature"}
     _net: Any = PrivateAttr(None)
 
-    def for_shape(self, shape: tuple[int, int, int]) -> Self:
-        """Itself: nothing follows the picture size."""
+    def for_world(self, shape: tuple[int, int, int], classes: int, are_points: bool = False) -> Self:
+        """Itself: nothing follows the world. Raises DataProblem for points."""
+        if are_points:
+            raise DataProblem("model 'vae' learns pictures; for a world of points use gaussian, gmm or bootstrap")
         return self
 
-    def check(self, world: World) -> None:
-        """Raises DataProblem for points."""
-        self._check(world.train)
-
-    def _check(self, images: ImageSet) -> None:
-        if images.are_points:
-            raise DataProblem("model 'vae' learns pictures; for a world of points use gaussian, gmm or bootstrap")
-
-    def fit(self, images: ImageSet, seed: int) -> Self:
-        """A fitted copy. Raises DataProblem for points."""
-        self._check(images)
+    def fit(self, images: ImageSet | ImageStream, seed: int, start: Self | None = None) -> Self:
+        """A fitted copy. Raises DataProblem for points, and for a `start` of another architecture."""
+        self.for_world(images.shape, 0, images.are_points)
         from imgcollapse.models.vae_network import VAENetwork
 
         with seeds.global_torch_seed(seeds.derive(seed, "weights")):
             net = VAENetwork(images.shape, self.latent, self.width)
+        start_from(net, start)
 
         def loss(network: nn.Module, rows: Sequence[Tensor], draws: Draws) -> Tensor:
             unit = to_unit(rows[0])
@@ -69,14 +74,15 @@ class VAE(Training):
             # the negative evidence lower bound per pixel, so that one learning rate serves every picture size
             return (misfit.sum() + self.beta * divergence.sum()) / unit.numel()
 
-        return self._fitted(fit_network(net, loss, (images.pixels,), self, seeds.derive(seed, "fit"), what="vae"))
+        source = source_of(images, lambda pictures: (pictures.pixels,))
+        return self._fitted(fit_network(net, loss, source, self, seeds.derive(seed, "fit"), what="vae"))
 
     def sample(self, n: int, seed: int) -> ImageSet:
         """n new pictures, unlabelled; the same seed gives the same latent codes to any generation."""
         assert self._net is not None, "fit or load the model first"
         device = machine.current().torch_device()
         net = self._net.to(device)
-        latents = self.temperature * torch.randn((n, self.latent), generator=seeds.torch_generator(seeds.derive(seed, "latents")))
+        latents = self.sampling.temperature * torch.randn((n, self.latent), generator=seeds.torch_generator(seeds.derive(seed, "latents")))
         generator = seeds.torch_generator(seeds.derive(seed, "noise"))
         law = torch.rand if self.observation == "bernoulli" else torch.randn
         blocks, drawn = latents.split(BLOCK), {}
@@ -84,7 +90,7 @@ class VAE(Training):
         with torch.inference_mode():
             for number, block in enumerate(blocks):
                 # the noise of other processes' blocks is drawn as well, so that no picture's hangs on who decodes it
-                noise = law((len(block), *net.shape), generator=generator) if self.draw == "sample" else None
+                noise = law((len(block), *net.shape), generator=generator) if self.sampling.draw == "sample" else None
                 if number not in mine:
                     continue
                 decoded = net.decode(block.to(device)).float().cpu()
@@ -107,6 +113,16 @@ class VAE(Training):
 
         read_about(folder)
         return self._fitted(VAENetwork.from_pretrained(folder, use_safetensors=True).eval())
+
+    def weights(self) -> dict[str, Tensor]:
+        """Copies of the fitted network's weights, by name, on the CPU."""
+        return weights_of(self._net)
+
+    def with_weights(self, weights: Mapping[str, Tensor]) -> Self:
+        """A fitted copy with these weights in place of its own. Raises DataProblem for those of another architecture."""
+        net = deepcopy(self._net)
+        put(net, weights)
+        return self._fitted(net)
 
     def _fitted(self, net: nn.Module) -> Self:
         fitted = self.model_copy()

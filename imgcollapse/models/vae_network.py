@@ -2,13 +2,13 @@
 
 from itertools import pairwise
 
+from imgcollapse.images import crop, pad
 from imgcollapse.machine import torchvision_guard  # noqa: F401 (diffusers imports torchvision)
 
 import torch  # isort: skip
 from diffusers import ConfigMixin, ModelMixin  # isort: skip
 from diffusers.configuration_utils import register_to_config  # isort: skip
 from torch import Tensor, nn  # isort: skip
-from torch.nn import functional  # isort: skip
 
 
 class VAENetwork(ModelMixin, ConfigMixin):  # type: ignore[misc]
@@ -20,13 +20,7 @@ class VAENetwork(ModelMixin, ConfigMixin):  # type: ignore[misc]
         channels, height, breadth = shape
         self.shape = (channels, height, breadth)
         self.halvings = max(1, (max(height, breadth) - 1).bit_length() - 2)
-        side = 4 << self.halvings
-        self.padding = (
-            (side - breadth) // 2,
-            side - breadth - (side - breadth) // 2,
-            (side - height) // 2,
-            side - height - (side - height) // 2,
-        )
+        self.side = 4 << self.halvings
         # every layer halves the picture, the first one too: nothing wide works at full size, which is where the time would go
         widths = [channels, *(min(width << level, 2 * width) for level in range(self.halvings))]
         encoder: list[nn.Module] = []
@@ -49,16 +43,14 @@ class VAENetwork(ModelMixin, ConfigMixin):  # type: ignore[misc]
 
     def encode(self, unit: Tensor) -> tuple[Tensor, Tensor]:
         """float [N, C, H, W] in 0..1 -> mean and log variance of the latent, [N, latent] each."""
-        mean, log_variance = self.encoder(functional.pad(unit, self.padding)).chunk(2, dim=1)
+        mean, log_variance = self.encoder(pad(unit, self.side)).chunk(2, dim=1)
         return mean, log_variance.clamp(-20, 10)
 
     def decode(self, latent: Tensor) -> Tensor:
         """[N, latent] -> [N, C, H, W]: logits (bernoulli) or means (gaussian)."""
-        left, _, top, _ = self.padding
-        _, height, breadth = self.shape
-        return self.decoder(latent)[:, :, top : top + height, left : left + breadth]
+        return crop(self.decoder(latent), self.shape)
 
     def forward(self, unit: Tensor, noise: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Decoded picture, latent mean, latent log variance, log deviation of the observation ."""
+        """Decoded picture, latent mean, latent log variance, log deviation of the observation."""
         mean, log_variance = self.encode(unit)
         return self.decode(mean + (log_variance / 2).exp() * noise), mean, log_variance, self.log_deviation

@@ -6,10 +6,11 @@ from imgcollapse.exchange.card.heads import LICENSE, data_head, model_head
 from imgcollapse.exchange.card.markdown import card, fenced, plain, table
 from imgcollapse.exchange.card.subject import Lineage, Subject
 from imgcollapse.exchange.export import NO_CLASS, Export, folder_names
+from imgcollapse.images import inside
 from imgcollapse.judge.judge import neighbours
 from imgcollapse.metrics.scores import SCORES, title
 from imgcollapse.models import MODELS
-from imgcollapse.models.ddpm import DDPM, inside
+from imgcollapse.models.ddpm import DDPM
 
 COLOURS = {1: "grey", 3: "RGB"}
 PACKAGES = ("torch", "diffusers", "numpy", "scikit-learn")
@@ -104,13 +105,13 @@ def _model_opened(subject: Subject) -> list[str]:
             fenced(OWN, "python"),
         ]
     shape = subject.samples.shape
-    side = model.for_shape(shape).padded(shape)
+    side = model.for_world(shape, len(subject.classes)).padded(shape)
     note, draw = f"That takes all {model.timesteps:,} steps.", DRAW
     if shape[1:] != (side, side):
         draw += CROP.format(side=side, width=shape[2], height=shape[1], box=inside(shape, side))
         own = f"{shape[2]}x{shape[1]}"
         note += f" The network draws {side}x{side} pixels, a border around the {own} of the study, which the last line cuts away."
-    return [fenced(PIPELINE + draw, "python"), f"{note} As the study drew ({model.sampler}):", fenced(OWN, "python")]
+    return [fenced(PIPELINE + draw, "python"), f"{note} As the study drew ({model.sampling.sampler}):", fenced(OWN, "python")]
 
 
 def _samples_opened(subject: Subject, export: Export) -> list[str]:
