@@ -187,6 +187,53 @@ def test_three_processes_share_batches_of_five_and_blocks_of_eight(kind: str, tm
     assert alike(pixels1.numpy(), pixels3.numpy()) > 0.999
 
 
+@dataclass(frozen=True)
+class Teacher:
+    """A stream from one fitted model."""
+
+    model: VAE
+    shape: tuple[int, int, int] = (1, 8, 8)
+    are_points: bool = False
+
+    def batch(self, n: int, seed: int) -> ImageSet:
+        return self.model.sample(n, seed)
+
+    def record(self) -> dict[str, Any]:
+        return {}
+
+
+def start_and_stream(out: Path, size: int) -> None:
+    """A second model begins with the first one's weights, and a third learns from its stream; each process prints what it drew itself."""
+    shared, blocks = processes.put_together, []
+
+    def spy(drawn: dict[int, Tensor]) -> Tensor:
+        blocks.append(sorted(drawn))
+        return shared(drawn)
+
+    processes.put_together = spy  # type: ignore[assignment]
+    sys.modules["imgcollapse.models.vae"].BLOCK = 25  # type: ignore[attr-defined]
+    with machine.use(Machine(device="cpu", precision="float32")), processes.together() as first:
+        if first:
+            model = build(VAE, {"steps": 10, "batch": 5, "width": 8})
+            teacher = model.fit(pictures(), 3)  # alone: the others know it by what they are sent
+            began = processes.fit(model, pictures(), 0, teacher)
+            streamed = processes.fit(model, Teacher(teacher), 0)
+            assert blocks == [[0, 1] if size == 1 else [0]], "50 pictures for 10 steps, drawn by all together"
+            torch.save([began.weights(), streamed.weights(), model.fit(pictures(), 0, teacher).weights()], out / f"{size}")
+    print(blocks[0])
+
+
+def test_two_processes_start_from_the_same_weights_and_share_the_drawing_of_a_stream(tmp_path: Path) -> None:
+    for size, expected in ((1, ["[0, 1]"]), (2, ["[0]", "[1]"])):
+        codes, said = launch(start_and_stream, tmp_path, size, size=size).end()
+        assert codes == [0] * size, said
+        assert [one.strip() for one in said] == expected
+    one, two = (torch.load(tmp_path / f"{size}") for size in (1, 2))
+    for mine, ours in zip(one, two, strict=True):
+        assert all(torch.allclose(mine[name], ours[name], atol=2e-3) for name in mine), "but for the rounding of sums"
+    assert not all(torch.allclose(one[0][name], one[1][name], atol=2e-3) for name in one[0])
+
+
 class Fitter:
     """Stands for a model: its fit is one call of `fit_network`, with noise on every row."""
 

@@ -19,6 +19,14 @@ def study(*assignments: str, **given: Any) -> Study:
     ("assignments", "text"),
     [
         (["model.stepz=1"], "model.stepz: there is no such setting; did you mean 'steps'? there are: "),
+        (["model.sampler_steps=3"], "model.sampler_steps: is now model.sampling.steps; set it there"),
+        (["model=vae", "model.draw=sample"], "model.draw: is now model.sampling.draw; set it there"),
+        (
+            ["model.sampling.step=3"],
+            "model.sampling.step: there is no such setting; did you mean 'steps'? there are: sampler, steps",
+        ),
+        (["model.sampling.sampler=euler"], "model.sampling.sampler: 'euler' cannot be used; it should be 'ddpm', 'ddim' or 'dpm++'"),
+        (["model.sampling=ddim"], "model.sampling: 'ddim' cannot be used; it should be a mapping, such as {key: value}"),
         (["genz=1"], "genz: there is no such setting; did you mean 'gens'? there are: dataset, gens, judge, model, regime, samples, seed"),
         (["model=dpm"], "model: 'dpm' is unknown; did you mean 'ddpm'? there are: ddpm, vae, gmm, gaussian, bootstrap"),
         (["model.kind=3"], "model: '3' is unknown; there are: ddpm, "),

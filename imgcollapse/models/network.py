@@ -25,14 +25,14 @@ def weights_of(net: nn.Module) -> dict[str, Tensor]:
     return {name: value.detach().cpu().clone() for name, value in net.state_dict().items()}
 
 
-def put(net: nn.Module, weights: Mapping[str, Tensor], place: str = "weights") -> None:
+def put(net: nn.Module, weights: Mapping[str, Tensor], place: str = "model") -> None:
     """Puts these weights into the network. Raises DataProblem that begins with `place` for those of another architecture."""
     there, here = ({name: list(value.shape) for name, value in of.items()} for of in (weights, net.state_dict()))
     for name in (*here, *there):
         if there.get(name) != here.get(name):
             raise DataProblem(
-                f"{place}: they are of another architecture ('{name}' is {there.get(name, 'not there')}, and "
-                f"{here.get(name, 'not there')} here); take those of a model of the same kind and options"
+                f"{place}: weights of another architecture ('{name}': {there.get(name, 'none')} there, {here.get(name, 'none')} here); "
+                "take those of a model of the same kind and options"
             )
     net.load_state_dict(dict(weights))
 
@@ -45,7 +45,7 @@ def start_from(net: nn.Module, start: object) -> None:
     if start is not None:
         if not isinstance(start, Network):
             raise SettingsProblem(f"init: a model '{getattr(start, 'kind', start)}' has no weights to start from; set it to scratch")
-        put(net, start.weights(), "init: the weights to start from")
+        put(net, start.weights(), "init")
 
 
 def set_only(kind: str, images: ImageSet | ImageStream, start: object) -> ImageSet:
