@@ -247,6 +247,7 @@ def test_list_names_every_entry_of_every_table_and_the_options_of_each() -> None
             assert one.exit_code == 0
             for option, field in getattr(entry, "model_fields", {}).items():
                 assert option == "kind" or (option in one.stdout and field.description), (name, option)
+    assert "sampling.steps = 0  " in call("list", "ddpm").stdout, "a part's options stand there as they are set"
     wrong = call("list", "gan")
     assert wrong.exit_code == 2 and wrong.stderr == "imgcollapse: list: there is no 'gan'; `imgcollapse list` shows all names\n"
 

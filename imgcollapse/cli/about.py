@@ -41,15 +41,22 @@ def list_tables(name: str | None) -> None:
     for title, entry in found.items():
         out.print(f"{name} ({title}): {_first_line(entry)}")
         if isinstance(entry, type) and issubclass(entry, BaseModel):
-            options = {key: field for key, field in entry.model_fields.items() if key != "kind"}
-            rows = {
-                f"{key} = {'(required)' if field.is_required() else field.default!r}": field.description or ""
-                for key, field in options.items()
-            }
+            rows = _options(entry)
             out.print(_two_columns("options", rows) if rows else "no options")
         else:
             for line in (entry.__doc__ or "").splitlines():
                 out.print(line)
+
+
+def _options(entry: type[BaseModel], within: str = "") -> dict[str, str]:
+    """`name = default` and what it means, for every option; those of a part as `part.name`."""
+    rows = {}
+    for key, field in entry.model_fields.items():
+        if isinstance(field.default, BaseModel):
+            rows |= _options(type(field.default), f"{within}{key}.")
+        elif key != "kind":
+            rows[f"{within}{key} = {'(required)' if field.is_required() else field.default!r}"] = field.description or ""
+    return rows
 
 
 def doctor(given: dict[str, Any]) -> int:
