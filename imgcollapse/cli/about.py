@@ -50,7 +50,7 @@ def list_tables(name: str | None) -> None:
 
 def _options(entry: type[BaseModel], within: str = "") -> dict[str, str]:
     """`name = default` and what it means, for every option; those of a part as `part.name`."""
-    rows = {}
+    rows: dict[str, str] = {}
     for key, field in entry.model_fields.items():
         if isinstance(field.default, BaseModel):
             rows |= _options(type(field.default), f"{within}{key}.")
