@@ -13,6 +13,7 @@ from imgcollapse.datasets.digits import Digits
 from imgcollapse.images import Choosy, World, made_of, provenance
 from imgcollapse.judge.judge import Judge
 from imgcollapse.machine import environment, processes
+from imgcollapse.metrics.record import Scores
 from imgcollapse.models import AnyModel
 from imgcollapse.models.ddpm import DDPM
 from imgcollapse.regimes import AnyRegime, Have, Real, Replace
@@ -20,7 +21,7 @@ from imgcollapse.seeds import derive
 from imgcollapse.settings import Settings, to_yaml
 from imgcollapse.store import run_folder
 
-Landed = Callable[[int, dict[str, Any]], None]
+Landed = Callable[[int, Scores], None]
 
 
 class Study(Settings):
@@ -64,7 +65,7 @@ def run(study: Study, folder: Path, landed: Landed = lambda generation, scores: 
     n = study.samples or len(real.seen)
     with run_folder.opened(folder, to_yaml(study), shared) as kept:
         kept.note_environment(environment.describe())
-        ruler = study.judge.open(world)
+        ruler = study.judge.open(world, n)
         kept.fix(store.REFERENCE, reference := {"data": world.record(), "judge": ruler.record()}, {"passed_over": dict(world.passed_over)})
 
         for generation in range(study.gens):
@@ -83,14 +84,14 @@ def run(study: Study, folder: Path, landed: Landed = lambda generation, scores: 
                 same = model.sample(grids.COLUMNS, derive(study.seed, "latents")).born_in(generation)
                 # judge
                 judged = ruler(drawn, training_set)
-                scores = {"generation": generation, **judged.scores}
+                scores = judged.scores.of_generation(generation)
                 # keep
                 title = f"generation {generation}: {study.model.kind} on {study.dataset.kind}, seed {study.seed}; {made_of(learned_from)}"
                 kept.keep(
                     generation,
                     samples=drawn,
                     latents=same,
-                    scores=scores,
+                    scores=scores.record(),
                     provenance={"generation": generation, **learned_from},
                     grid=grids.by_class(title, drawn, judged.classes, world.classes),
                     save_model=model.save,

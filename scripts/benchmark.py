@@ -20,7 +20,7 @@ import sys
 import tempfile
 import time
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +33,8 @@ from imgcollapse import datasets, report, seeds, store  # isort: skip
 from imgcollapse.machine import environment, machine  # isort: skip
 from imgcollapse.images import World  # isort: skip
 from imgcollapse.judge.judge import Judge, Ruler  # isort: skip
+from imgcollapse.metrics.record import Value  # isort: skip
+from imgcollapse.metrics.scores import worth_showing  # isort: skip
 from imgcollapse.models.ddpm import DDPM  # isort: skip
 from imgcollapse.models.vae import VAE  # isort: skip
 from imgcollapse.settings import build  # isort: skip
@@ -91,10 +93,10 @@ def digits(gens: int, seed: int, out: Path | None) -> None:
             run(build(Study, {"gens": gens, "seed": seed}), out or Path(folder) / "run")
         report.draw(out or Path(folder) / "run")
         whole = time.perf_counter() - began
-        first = store.scores(out or Path(folder) / "run")[0]["extractors"]["classifier"]
+        first = store.scores(out or Path(folder) / "run")[0].sources["classifier"]
     click.echo(f"{gens} generations: {whole:.0f} s in all, {whole / gens:.1f} s each (classifier and pictures included)")
     click.echo(f"network forward and backward: {network.seconds:.0f} s, {100 * network.seconds / whole:.0f} % of the run")
-    click.echo(_quality("generation 0", first["metrics"], first["floor"]))
+    click.echo(_quality("generation 0", first))
 
 
 @main.command()
@@ -108,16 +110,16 @@ def reference(seed: int) -> None:
     """
     world = datasets.load(build(Study, {}).dataset, seed)
     with tempfile.TemporaryDirectory() as folder, machine.use(machine.Machine(data_dir=Path(folder) / "data")):
-        ruler = Judge().resolved(world, len(world.train)).open(world)
+        ruler = Judge().resolved(world, len(world.train)).open(world, len(world.train))
         began = time.perf_counter()
         fitted = DDPM().fit(world.train, seeds.derive(seed, 0, "fit"))
         fit = time.perf_counter() - began
         drawn = fitted.sample(len(world.train), seeds.derive(seed, 0, "sample"))
         sample = time.perf_counter() - began - fit
-        scores = ruler(drawn).scores["extractors"]["classifier"]
+        scores = ruler(drawn).scores.sources["classifier"]
         ours = time.perf_counter() - began
         click.echo(f"ours:      {ours:6.1f} s (fit {fit:.1f}, sample {sample:.1f}, judge {ours - fit - sample:.2f})")
-        click.echo(_quality("           ", scores["metrics"], scores["floor"]))
+        click.echo(_quality("           ", scores))
         usual = _usual(world, ruler, fitted, Path(folder), seed)
     click.echo(f"end to end: {usual / ours:.1f} times as fast as the usual way")
 
@@ -493,10 +495,9 @@ def _gpu_busy(device: str) -> Iterator[list[float]]:
             watch.join()
 
 
-def _quality(name: str, metrics: dict[str, float], floor: dict[str, float]) -> str:
-    ratio = metrics["fd"] / floor["fd"]
-    rest = ", ".join(f"{key} {metrics[key]:.3f} (floor {floor[key]:.3f})" for key in ("precision", "recall", "coverage"))
-    return f"{name} FD {metrics['fd']:.2f} ({ratio:.2f} x floor {floor['fd']:.2f}), {rest}"
+def _quality(name: str, values: Mapping[str, Value]) -> str:
+    shown = worth_showing(5, values)
+    return f"{name} " + ", ".join(f"{key} {values[key].value:.3f} (floor {values[key].floor:.3f})" for key in shown)
 
 
 if __name__ == "__main__":

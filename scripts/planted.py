@@ -25,14 +25,14 @@ from imgcollapse import datasets, seeds  # isort: skip
 from imgcollapse.machine import machine  # isort: skip
 from imgcollapse.images import ImageSet, World  # isort: skip
 from imgcollapse.judge.judge import Judge  # isort: skip
-from imgcollapse.metrics.scores import SCORES, title  # isort: skip
+from imgcollapse.judge.titles import title  # isort: skip
+from imgcollapse.metrics.scores import SCORES  # isort: skip
 from imgcollapse.report.style import figure  # isort: skip
 from imgcollapse.settings import build  # isort: skip
 from imgcollapse.study import Study  # isort: skip
 
 DRAWS = 20  # of real pictures without a failure
 SEEN = 4.0  # standard deviations between draws from which a metric sees a failure
-LEFT_OUT = ("fd_infinity",)  # more than one value of the same kind
 Plant = Callable[[World, ImageSet, int, torch.Generator], ImageSet]  # (world, unseen pictures, n, randomness) -> n samples
 
 
@@ -117,8 +117,8 @@ def measure(world: World, unseen: ImageSet, n: int) -> tuple[dict[str, list[floa
 
     def scores(plant: Plant, *place: int | str) -> dict[str, float]:
         samples = plant(world, unseen, n, seeds.torch_generator(seeds.derive(0, "planted", *place)))
-        found = ruler(samples).scores["extractors"]["classifier"]["metrics"]
-        return {name: found[name] for name in SCORES if name in found and name not in LEFT_OUT}
+        found = ruler(samples).scores.sources["classifier"]
+        return {name: found[name].value for name in SCORES if name in found}
 
     real = [scores(fresh, "fresh", draw) for draw in range(DRAWS)]
     return {name: [one[name] for one in real] for name in real[0]}, {name: scores(plant, name) for name, plant in FAILURES.items()}

@@ -13,10 +13,12 @@ from pathlib import Path
 import click
 
 from imgcollapse.ablation.statistics import Interval, interval
-from imgcollapse.ablation.summary.words import lines, spanned
-from imgcollapse.metrics.scores import title
+from imgcollapse.ablation.summary.words import columns, lines, spanned
+from imgcollapse.judge.titles import title
+from imgcollapse.metrics.classes import SHARE
+from imgcollapse.metrics.scores import most_prominent
 
-SHOWN = ("fd", "precision", "recall", "coverage")
+MOST = 5  # scores that the table has room for
 COARSER = 1  # decimals fewer than of single values: these are means over a few seeds
 FOLDER = click.argument("folder", type=click.Path(path_type=Path, exists=True))
 
@@ -32,18 +34,22 @@ def arms(folder: Path) -> None:
     """Every arm at its last generation, `mean [95 % interval]` over seeds."""
     summary = json.loads(_text(folder / "summary.json"))
     differences = {(one["arm"], one["against"], one["against_null"]): one["extractors"] for one in summary["differences"]}
-    names = " | ".join(title(name, short=True) for name in SHOWN)
-    print(f"| arm | seeds | {names} | recall minus that of {summary['reference']} | recall below half |")
-    print("|---" * (len(SHOWN) + 4) + "|")
-    extractor, table = next(iter(lines(summary, SHOWN, COARSER).items()))
+    extractor, table = next(iter(lines(summary, MOST, COARSER).items()))
+    shown = columns(summary, MOST)[extractor]
+    headline = most_prominent(shown, halved=True)
+    assert headline is not None, "none of the scores has a half-life"
+    names = " | ".join(title(name, short=True) for name in shown)
+    about = f"{title(headline)} minus that of {summary['reference']} | {title(headline)} below half"
+    print(f"| arm | seeds | {names} | {about} |")
+    print("|---" * (len(shown) + 4) + "|")
     for arm, (_, _, _, *cells) in table:
         if arm is None:
             print(f"| *floor (real against real)* | | {' | '.join(cells)} | | |")
         elif arm["null"] in (None, "bootstrap"):
             other = differences.get((arm["arm"], summary["reference"], None)) if arm["null"] is None else None
-            cells.append(spanned(other[extractor]["recall"]["last"], "recall", "+", COARSER) if other else "")
+            cells.append(spanned(other[extractor][headline]["last"], headline, "+", COARSER) if other else "")
             name = arm["arm"] if arm["null"] is None else f"*null model {arm['null']}, {arm['arm']}*"
-            halved = arm["extractors"][extractor]["recall"]["half"]["words"]
+            halved = arm["extractors"][extractor][headline]["half"]["words"]
             print(f"| {name} | {len(arm['seeds'])} | {' | '.join(cells)} | {halved} |")
 
 
@@ -55,8 +61,8 @@ def classes(folder: Path, arm: str) -> None:
     shares: dict[tuple[str, int], dict[int, dict[int, float]]] = defaultdict(lambda: defaultdict(dict))
     floors: dict[int, float] = {}
     for row in csv.DictReader(_text(folder / "ablation.csv").splitlines()):
-        name = row["metric"].removeprefix("share_")
-        if row["arm"] == arm and row["metric"].startswith("share_") and name.isdigit():
+        name = row["metric"].removeprefix(SHARE)
+        if row["arm"] == arm and row["metric"].startswith(SHARE) and name.isdigit():
             shares[row["null"] or row["model"], int(name)][int(row["seed"])][int(row["generation"])] = float(row["value"])
             floors[int(name)] = float(row["floor"])
     kinds = list(dict.fromkeys(kind for kind, _ in shares))

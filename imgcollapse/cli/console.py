@@ -2,7 +2,7 @@
 
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rich.console import Console
@@ -10,18 +10,12 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 from rich.table import Table
 from rich.text import Text
 
+from imgcollapse.judge.titles import counted, title
 from imgcollapse.machine import streams
-from imgcollapse.metrics.scores import SCORES, title, worth_showing
+from imgcollapse.metrics.record import Scores, Value
+from imgcollapse.metrics.scores import SCORES, worth_showing
 
-# the columns of the table where these were measured: metric -> (name on a line, decimals)
-COLUMNS = {
-    "fd": ("FD", 2),
-    "precision": ("precision", 3),
-    "recall": ("recall", 3),
-    "coverage": ("coverage", 3),
-    "classes_alive": ("classes alive", 0),
-    "effective_classes": ("effective classes", 2),
-}
+MOST = 6  # scores that a line, or a table of generations, has room for
 
 
 def duration(seconds: float) -> str:
@@ -70,7 +64,7 @@ class Plain:
         """Prints the line."""
         streams.err(line)
 
-    def landed(self, generation: int, scores: dict[str, Any]) -> None:
+    def landed(self, generation: int, scores: Scores) -> None:
         """Prints the generation's line: its scores, the time it took, the time left."""
         now = time.monotonic()
         self.done += 1
@@ -119,7 +113,7 @@ class Bars(Plain):
         """Prints the line above the bars."""
         self.console.print(line, soft_wrap=True)
 
-    def landed(self, generation: int, scores: dict[str, Any]) -> None:
+    def landed(self, generation: int, scores: Scores) -> None:
         """Prints the generation's line and moves the outer bar."""
         super().landed(generation, scores)
         self.bars.update(self.whole, completed=generation + 1)
@@ -130,25 +124,26 @@ def watcher(gens: int) -> Plain:
     return Bars(gens) if sys.stderr.isatty() else Plain(gens)
 
 
-def tables(scores: list[dict[str, Any]], heading: Callable[[str, str], str]) -> list[Table | str]:
-    """Generations by metrics, the floor as the first row: one table an extractor. `heading(metric, extractor)` names the columns.
+def tables(scores: Sequence[Scores], judge: Mapping[str, Any]) -> list[Table | str]:
+    """Generations by metrics, the floor as the first row: one table an extractor. `judge` is the ruler's record.
 
     A line instead, where the extractor measured nothing.
     """
     found: list[Table | str] = []
-    for extractor, first in scores[0]["extractors"].items():
-        shown = worth_showing(COLUMNS, first["metrics"])
+    for extractor, first in scores[0].sources.items():
+        shown = worth_showing(MOST, first)
         if not shown:
             found.append(f"features: {extractor}: nothing was measured")
             continue
-        n, k, k_precision = (scores[0][name] for name in ("n", "k", "k_precision"))
-        said = f"k = {k_precision} for precision and recall, {k} for coverage"
-        table = Table(title=f"features: {extractor}, N = {n:,} against held-out real pictures, {said}", title_justify="left")
-        for column in ("generation", *(heading(name, extractor) for name in shown)):
+        said = f"k = {judge['k_precision']} for precision and recall, {judge['k']} for coverage"
+        size = counted(judge, (first[name] for name in shown), " against held-out real pictures")
+        table = Table(title=f"features: {extractor}, {size}, {said}", title_justify="left")
+        for column in ("generation", *(title(name, extractor, short=True) for name in shown)):
             table.add_column(column, justify="right")
-        table.add_row("floor (real)", *_cells(first["floor"], shown), end_section=True)
+        if any(first[name].floor is not None for name in shown):
+            table.add_row("floor (real)", *(_cell(name, first[name].floor) for name in shown), end_section=True)
         for one in scores:
-            table.add_row(str(one["generation"]), *_cells(one["extractors"][extractor]["metrics"], shown))
+            table.add_row(str(one.generation), *_cells(one.sources[extractor], shown))
         found.append(table)
     return found
 
@@ -162,14 +157,18 @@ def lost(losses: Mapping[int, int], names: Sequence[str]) -> str:
     return f"lost: {told}" if told else ""
 
 
-def _cells(metrics: dict[str, float], shown: list[str]) -> list[str]:
-    return [f"{metrics[name]:.{COLUMNS[name][1] if name in COLUMNS else SCORES[name].decimals}f}" for name in shown]
+def _cells(values: Mapping[str, Value], shown: Sequence[str]) -> list[str]:
+    return [_cell(name, values[name].value) for name in shown]
 
 
-def in_short(scores: dict[str, Any]) -> str:
+def _cell(name: str, value: float | None) -> str:
+    return "" if value is None else f"{value:.{SCORES[name].decimals}f}"
+
+
+def in_short(scores: Scores) -> str:
     """The scores of a generation on one line: those of the first extractor that measured any."""
-    for extractor, one in scores["extractors"].items():
-        if shown := worth_showing(COLUMNS, one["metrics"]):
-            names = [COLUMNS[name][0] if name in COLUMNS else title(name, extractor, short=True) for name in shown]
-            return "  ".join(f"{name} {cell}" for name, cell in zip(names, _cells(one["metrics"], shown), strict=True))
-    return "nothing was measured" if scores["extractors"] else "not judged"
+    for extractor, values in scores.sources.items():
+        if shown := worth_showing(MOST, values):
+            names = (title(name, extractor, short=True) for name in shown)
+            return "  ".join(f"{name} {cell}" for name, cell in zip(names, _cells(values, shown), strict=True))
+    return "nothing was measured" if scores.sources else "not judged"

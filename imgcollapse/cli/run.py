@@ -12,8 +12,9 @@ from imgcollapse.cli.watch import Aloud
 from imgcollapse.errors import Problem
 from imgcollapse.files.places import tried
 from imgcollapse.machine import machine, processes, streams
-from imgcollapse.metrics.scores import title
+from imgcollapse.metrics.record import Scores
 from imgcollapse.settings import assignment, build, expand, merge, read_file, to_yaml
+from imgcollapse.store.records import read_sealed
 from imgcollapse.study import DEFAULT_KINDS, Study
 
 
@@ -46,7 +47,7 @@ def _run(given: dict[str, Any], assignments: tuple[str, ...], *, dry_run: bool, 
         if there := _there(folder, chosen.gens):
             progress.say(f"{folder}: {there}")
 
-        def landed(generation: int, scores: dict[str, Any]) -> None:
+        def landed(generation: int, scores: Scores) -> None:
             watching.landed(generation, scores)
             look()
 
@@ -73,13 +74,13 @@ def _end(folder: Path, as_json: bool) -> None:
     lost = losses(scores)
     if as_json:
         drawn = [str(path) for path in pictures]
-        record = {"run": str(folder), "scores": scores, "lost": lost, "pictures": drawn, "report": str(page.page)}
+        record = {"run": str(folder), "scores": [one.record() for one in scores], "lost": lost, "pictures": drawn, "report": str(page.page)}
         streams.out_json(record)
         return
     out = console.out(110)
     names = store.classes(folder)
-    tables = console.tables(scores, lambda name, extractor: title(name, extractor, short=True))
-    for extractor, table in zip(scores[0]["extractors"], tables, strict=True):
+    judge = read_sealed(folder / store.REFERENCE)["judge"]
+    for extractor, table in zip(scores[0].sources, console.tables(scores, judge), strict=True):
         out.print(table)
         if line := console.lost(lost.get(extractor, {}), names):
             streams.out(line)

@@ -23,7 +23,8 @@ from imgcollapse.files import bytes_of, same_or_refuse, to_json, write_text
 from imgcollapse.files.places import CURE, tried, unwritable
 from imgcollapse.images import World
 from imgcollapse.judge import published
-from imgcollapse.judge.judge import NEIGHBOURS, Judge, Ruler
+from imgcollapse.judge.judge import Judge, Ruler
+from imgcollapse.judge.titles import NEIGHBOURS
 from imgcollapse.machine import machine, streams
 from imgcollapse.settings import Settings, assignment, build, merge
 from imgcollapse.store.records import plain
@@ -97,7 +98,8 @@ def scoring_from(given: Mapping[str, Any], assignments: Sequence[str]) -> Scorin
 
 
 def scored(chosen: Scoring, paths: Sequence[Path], learned_from: Path | None, out: Path | None) -> tuple[Path, Record]:
-    """Compares the sets with the real pictures, all at one N; where the record belongs, and the record itself.
+    """Compares the sets with the real pictures, all at one N, and class shares by all there are; where the record belongs, and
+    the record.
 
     Which pictures of a larger set are compared is a random choice that is the same for ever. Raises the Problems of `imgcollapse.errors`;
     OtherStudyProblem, before the slow part, where the place holds anything but this very scoring.
@@ -105,9 +107,8 @@ def scored(chosen: Scoring, paths: Sequence[Path], learned_from: Path | None, ou
     names = short_names(paths)
     world = datasets.load(chosen.dataset, chosen.seed)
     fid = any(isinstance(one, Inception) for one in chosen.judge.extractors or ())
-    most = None if fid else min(len(world.held_out), len(world.train))
     alpha: Alpha = getattr(chosen.dataset, "alpha", "refuse") if chosen.alpha is None else chosen.alpha
-    sets = {name: Samples.of(path, world, most, alpha) for name, path in zip(names, paths, strict=True)}
+    sets = {name: Samples.of(path, world, alpha=alpha) for name, path in zip(names, paths, strict=True)}
     learned = None if learned_from is None else Samples.of(learned_from, world, alpha=alpha)
     judge = _resolved(chosen.judge, world, sets)
     about: Record = {
@@ -120,13 +121,14 @@ def scored(chosen: Scoring, paths: Sequence[Path], learned_from: Path | None, ou
     digest = sha256(bytes_of(to_json(about))).hexdigest()[:6]
     place = out or Path("scores") / f"{world.name}-{digest}.json"
     _refuse_other(place, about)
-    ruler = judge.open(world)
+    ruler = judge.open(world, max(one.pictures for one in sets.values()))
     about["judge"] = ruler.record()
     _refuse_other(place, about)  # weights of the user's own are known only now
     found = {}
     for name, one in sets.items():
         progress.say(f"{name}: {one.pictures:,} pictures, {judge.n:,} of them compared")
-        found[name] = {**one.record(), **ruler(one.images[: judge.n], None if learned is None else learned.images).scores}
+        judged = ruler(one.images, None if learned is None else learned.images).scores
+        found[name] = {**one.record(), "sources": judged.record()["sources"]}
         if fid and one.pictures >= MANY:
             found[name] |= {"as_published": _as_published(ruler, world, one)}
     passed = {world.name: world.passed_over, **{name: one.passed_over for name, one in sets.items()}}

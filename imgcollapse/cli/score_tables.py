@@ -1,15 +1,17 @@
 """The tables of `imgcollapse score`: scores down, sets of pictures across, the floor first."""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from rich.console import Group
 from rich.table import Table
 
-from imgcollapse.judge.judge import neighbours
-from imgcollapse.metrics import METRICS, Score
-from imgcollapse.metrics.scores import title
+from imgcollapse.judge.titles import counted, neighbours, title
+from imgcollapse.metrics import Score
+from imgcollapse.metrics.classes import ALIVE, SHARE
+from imgcollapse.metrics.record import Scores, Value
+from imgcollapse.metrics.scores import SCORES
 
 Record = dict[str, Any]
 ACROSS = 5  # sets in a table; more stand in another below
@@ -18,41 +20,53 @@ CLASSES = 30  # rows of the table of classes at most: more are for programs
 
 def tables(record: Record) -> Iterator[Group]:
     """For each extractor the scores with their floors; by the first that knows classes, the share of each class."""
-    sets, names = record["samples"], list(record["samples"])
+    sets = {name: Scores.of({"generation": None, "sources": one["sources"]}) for name, one in record["samples"].items()}
+    names = list(sets)
     blocks = [names[at : at + ACROSS] for at in range(0, len(names), ACROSS)]
     for extractor in record["judge"]["extractors"]:
         for block in blocks:
-            yield _scores(record, extractor, block)
-    for extractor, judged in next(iter(sets.values()))["extractors"].items():
-        if "share_0" in judged["metrics"] and len(record["data"]["classes"]) <= CLASSES:
+            yield _scores(record, extractor, {name: sets[name].sources[extractor] for name in block})
+    for extractor, values in sets[names[0]].sources.items():
+        if f"{SHARE}0" in values and len(record["data"]["classes"]) <= CLASSES:
             for block in blocks:
-                yield _classes(record, extractor, block)
+                yield _classes(record, extractor, {name: sets[name].sources[extractor] for name in block})
             return
 
 
-def _scores(record: Record, extractor: str, names: Sequence[str]) -> Group:
-    judge, sets = record["judge"], [record["samples"][name]["extractors"][extractor]["metrics"] for name in names]
-    floor = judge["extractors"][extractor]["floor"]
-    caption = f"features: {extractor}; N = {judge['n']:,} against held-out real pictures of {record['data']['name']}"
-    table = _table(("score", "better"), ("floor (real)", *names))
-    for metric in METRICS.values():
-        for name, score in metric.scores.items():
-            there = [one.get(name) for one in sets]
-            if any(value is not None for value in there):
-                places = decimals(score, floor.get(name, 0.0))
-                cells = ("" if value is None else f"{value:z.{places}f}" for value in (floor.get(name), *there))
-                table.add_row(title(name, extractor), score.better, *cells)
-    return Group(caption, neighbours(judge), table if table.row_count else "nothing was measured")
+def _scores(record: Record, extractor: str, sets: Mapping[str, Mapping[str, Value]]) -> Group:
+    judge = record["judge"]
+    shown = [name for name in SCORES if any(name in values for values in sets.values())]
+    against = f" against held-out real pictures of {record['data']['name']}"
+    size = counted(judge, (values[name] for values in sets.values() for name in shown if name in values), against)
+    table = _table(("score", "better"), ("floor (real)", *sets))
+    for name in shown:
+        score, there = SCORES[name], [values.get(name) for values in sets.values()]
+        floors = [value.floor for value in there if value is not None and value.floor is not None]
+        places = decimals(score, floors[0] if floors else 0.0)
+        cells = ["" if value is None else f"{value.value:z.{places}f}" for value in there]
+        table.add_row(title(name, extractor), score.better, _floor(f"{floor:z.{places}f}" for floor in floors), *cells)
+    return Group(f"features: {extractor}; {size}", neighbours(judge), table if table.row_count else "nothing was measured")
 
 
-def _classes(record: Record, extractor: str, names: Sequence[str]) -> Group:
-    judge, sets = record["judge"]["extractors"][extractor], [record["samples"][name]["extractors"][extractor]["metrics"] for name in names]
-    caption = f"class shares: of the pictures in which {extractor} is sure of a class (lost: no more than its errors explain)"
-    table = _table(("class",), ("floor (real)", *names))
+def _classes(record: Record, extractor: str, sets: Mapping[str, Mapping[str, Value]]) -> Group:
+    sizes = _floor(f"{values[f'{SHARE}0'].n:,}" for values in sets.values())
+    caption = f"class shares: of the pictures, of {sizes}, in which {extractor} is sure of a class (lost: no more than its errors explain)"
+    table = _table(("class",), ("floor (real)", *sets))
     for c, label in enumerate(record["data"]["classes"]):
-        cells = (f"{'' if one[f'share_alive_{c}'] else 'lost '}{100 * one[f'share_{c}']:.1f} %" for one in (judge["floor"], *sets))
-        table.add_row(label, *cells)
+        both = [(values[f"{SHARE}{c}"], values[f"{ALIVE}{c}"]) for values in sets.values()]
+        cells = (_share(share.value, alive.value) for share, alive in both)
+        floors = (_share(share.floor, alive.floor) for share, alive in both if share.floor is not None)
+        table.add_row(label, _floor(floors), *cells)
     return Group(caption, table)
+
+
+def _share(share: float, alive: float | None) -> str:
+    return f"{'' if alive else 'lost '}{100 * share:.1f} %"
+
+
+def _floor(cells: Iterable[str]) -> str:
+    """Of sets of several sizes there may be several, in the order of the sets; none where the metric has no floor."""
+    return " / ".join(dict.fromkeys(cells))
 
 
 def _table(left: Sequence[str], right: Sequence[str]) -> Table:

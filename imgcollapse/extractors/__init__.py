@@ -33,7 +33,7 @@ class FittedExtractor(Protocol):
 
 
 class Extractor(Protocol):
-    """An extractor's options."""
+    """An extractor's options. What it calls the Fréchet distance with its features may stand in FRECHET, by `FittedExtractor.name`."""
 
     @property
     def kind(self) -> str:
@@ -63,6 +63,14 @@ if TYPE_CHECKING:
     AnyExtractor = Extractor
 else:
     AnyExtractor = one_of(EXTRACTORS)  # built from the table, which a type checker cannot follow
+
+
+def frechet_name(extractor: str) -> str:
+    """What the Fréchet distance is called with the features of an extractor of that name: FD, unless the table has another name."""
+    names: dict[str, str] = {}
+    for options in EXTRACTORS.values():
+        names |= getattr(options, "FRECHET", {})
+    return names.get(extractor, "FD")
 
 
 def fetch_weights(extractors: Iterable[Extractor]) -> list[WeightsProblem]:

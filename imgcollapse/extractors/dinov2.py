@@ -4,7 +4,7 @@ import warnings
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 from pydantic import Field, PositiveInt
@@ -33,6 +33,7 @@ MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet
 class DinoV2(Settings):
     """DINOv2's 1,024 features of ViT-L/14: with these a Fréchet distance is FD-DINOv2 (1.2 GB of weights)."""
 
+    FRECHET: ClassVar = {"dinov2": "FD-DINOv2"}
     kind: Literal["dinov2"] = "dinov2"
     batch: PositiveInt = Field(32, description="pictures at once; changes no number")
 

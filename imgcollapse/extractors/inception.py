@@ -5,7 +5,7 @@ import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from pydantic import Field, PositiveInt
 from torch import Tensor, nn
@@ -31,6 +31,7 @@ SIDE, DIM = 299, 2048
 class Inception(Settings):
     """Inception-v3's 2,048 features, as clean-fid computes them: with these a Fréchet distance is FID (95.6 MB of weights)."""
 
+    FRECHET: ClassVar = {"inception": "FID", "inception-legacy": "FID"}
     kind: Literal["inception"] = "inception"
     mode: Literal["clean", "legacy"] = Field(
         "clean", description="clean: Pillow's antialiased bicubic resize; legacy: inside the network, as the first FIDs were measured"

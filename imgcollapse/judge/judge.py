@@ -2,8 +2,7 @@
 
 import functools
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -18,21 +17,12 @@ from imgcollapse.extractors import AnyExtractor, FittedExtractor
 from imgcollapse.extractors.classifier import Classifier
 from imgcollapse.extractors.pixels import Pixels
 from imgcollapse.images import ImageSet, World, marks
-from imgcollapse.machine import cache, machine
-from imgcollapse.metrics import METRICS, Evidence, Seen
-from imgcollapse.metrics.classes import CONFIDENT
-from imgcollapse.metrics.evidence import NO_CLASS, confusion_of
+from imgcollapse.judge.sight import Sight, first_look, placed, seen
+from imgcollapse.judge.titles import NEIGHBOURS
+from imgcollapse.machine import cache
+from imgcollapse.metrics import METRICS, Evidence, Metric, Seen
+from imgcollapse.metrics.record import Scores, Value
 from imgcollapse.settings import Settings
-
-Scores = dict[str, Any]
-NEIGHBOURS = ("k", "k_precision", "k_probabilistic")
-
-
-def neighbours(record: Mapping[str, Any]) -> str:
-    """`k = 3 (precision, recall), 5 (density, coverage), 4 (probabilistic)` of scores or a ruler's record; older ones have one k."""
-    k, k_precision, k_probabilistic = (record.get(name) for name in NEIGHBOURS)
-    parted = f"k = {k_precision} (precision, recall), {k} (density, coverage), {k_probabilistic} (probabilistic)"
-    return f"k = {k}" if k_precision is None else parted
 
 
 class Judge(Settings):
@@ -79,8 +69,8 @@ class Judge(Settings):
         metrics = tuple(name for name, metric in METRICS.items() if metric.default) if self.metrics is None else self.metrics
         return self.model_copy(update={"extractors": chosen, "metrics": metrics, "n": n})
 
-    def open(self, world: World) -> "Ruler":
-        """The fixed ruler of a study; call it on resolved options.
+    def open(self, world: World, drawn: int | None = None) -> "Ruler":
+        """The fixed ruler of a study whose generations draw so many pictures (None: the N that are compared); call it on resolved options.
 
         An extractor whose weights are not there is said and left out, as long as another one is left. Raises WeightsProblem where none is.
         """
@@ -96,13 +86,13 @@ class Judge(Settings):
             raise missing[0]
         for absent in missing:
             progress.say(f"{absent}; going on without it")
-        return Ruler(self, world, fitted)
+        return Ruler(self, world, fitted, drawn)
 
 
 class Judged(NamedTuple):
     """What the ruler found.
 
-    scores:  every metric by every extractor, with its floor: `{"n": N, "k": ..., "extractors": {name: {"metrics": ..., "floor": ...}}}`
+    scores:  every metric by every extractor, each with its floor and the number of pictures that both are of
     classes: int64 [all drawn], the class found in each picture, or NO_CLASS; None where no extractor knows classes
     """
 
@@ -110,50 +100,41 @@ class Judged(NamedTuple):
     classes: Tensor | None
 
 
-@dataclass(frozen=True, eq=False)
-class _Sight:
-    """One extractor with everything it saw of the real world."""
-
-    extractor: FittedExtractor
-    train: Seen
-    held_out: Seen
-    confusion: Tensor | None
-
-
 class Ruler:
     """Judges generations, all by the same reference, and never changes."""
 
-    def __init__(self, judge: Judge, world: World, extractors: list[FittedExtractor]) -> None:
+    def __init__(self, judge: Judge, world: World, extractors: list[FittedExtractor], drawn: int | None = None) -> None:
         assert judge.n is not None and judge.metrics is not None
         self.n, self.metrics = judge.n, {name: METRICS[name] for name in judge.metrics}
+        self.drawn = judge.n if drawn is None else drawn
         self.neighbours = {name: int(getattr(judge, name)) for name in NEIGHBOURS}
         self.shares = world.shares()
-        self.memory = any(metric.memory for metric in self.metrics.values())
+        self.memory = any(metric.floor == "held_out" for metric in self.metrics.values())
         self._real = marks(world.train.pixels) if self.memory else None
-        self._floors: dict[str, dict[str, float]] = {}
+        self._compared: dict[str, dict[str, float]] = {}  # by extractor, the floors of what is of the N pictures compared
+        self._of_all: dict[tuple[str, int], dict[str, float]] = {}  # and by pictures drawn, of what is of all of them
         self._sights = [self._look(extractor, world) for extractor in extractors]
 
     def __call__(self, drawn: ImageSet, learned_from: ImageSet | None = None) -> Judged:
-        """Judges what a model drew by the first N of it. `learned_from` is the model's own training set, where it is known."""
-        by_extractor, classes = {}, None
+        """Judges what a model drew: by the first N of it, and its class shares by all of it. `learned_from` is the model's own training
+        set, where it is known."""
+        sources, classes = dict[str, dict[str, Value]](), None
         known = learned_from if self.memory else None
         learned = None if known is None else _spread(known, self.n)
         copies, learned_copies = self._copies(drawn[: self.n], self._real, None if known is None else marks(known.pixels))
         for sight in self._sights:
-            name = sight.extractor.name
-            whole = sight.confusion is not None and classes is None  # of the first that knows classes, those of all that was drawn
-            seen = _seen(sight.extractor, drawn if whole else drawn[: self.n])
-            classes = seen.classes if whole else classes
+            view = seen(sight.extractor, drawn[: self.n] if sight.confusion is None else drawn)
+            classes = view.classes if classes is None else classes
             evidence = self._evidence(
                 sight,
-                seen.first(self.n),
-                learned=None if learned is None else _seen(sight.extractor, learned),
+                view.first(self.n),
+                drawn=view.classes,
+                learned=None if learned is None else seen(sight.extractor, learned),
                 copies=copies,
                 learned_copies=learned_copies,
             )
-            metrics = {key: value for metric in self.metrics.values() for key, value in metric.measure(evidence).items()}
-            by_extractor[name] = {"metrics": metrics, "floor": {key: self._floors[name][key] for key in metrics}}
-        return Judged({"n": self.n, **self.neighbours, "extractors": by_extractor}, classes)
+            sources[sight.extractor.name] = self._values(evidence, self._floors(sight, len(view)))
+        return Judged(Scores(None, sources), classes)
 
     @property
     def extractors(self) -> list[FittedExtractor]:
@@ -161,56 +142,66 @@ class Ruler:
         return [sight.extractor for sight in self._sights]
 
     def record(self) -> dict[str, Any]:
-        """What names this ruler: N, k, metrics, and each extractor with the digest of its weights and its floor."""
-        extractors = {s.extractor.name: {**s.extractor.record(), "floor": self._floors[s.extractor.name]} for s in self._sights}
-        return {"n": self.n, **self.neighbours, "metrics": list(self.metrics), "extractors": extractors}
+        """What names this ruler: N, how many are drawn, k, metrics with the versions of their definitions, and each extractor with the
+        digest of its weights and its floor."""
+        extractors = {s.extractor.name: {**s.extractor.record(), "floor": self._floors(s, self.drawn)} for s in self._sights}
+        return {"n": self.n, "drawn": self.drawn, **self.neighbours, "metrics": self._versions(), "extractors": extractors}
 
-    def _look(self, extractor: FittedExtractor, world: World) -> _Sight:
+    def _versions(self) -> dict[str, int]:
+        return {name: metric.version for name, metric in self.metrics.items()}
+
+    def _values(self, evidence: Evidence, floors: dict[str, float]) -> dict[str, Value]:
+        found = {}
+        for metric in self.metrics.values():
+            n = self.n if evidence.drawn is None or not metric.of_all else len(evidence.drawn)
+            for name, value in metric.measure(evidence).items():
+                found[name] = Value(value, None if metric.floor is None else floors[name], n)
+        return found
+
+    def _look(self, extractor: FittedExtractor, world: World) -> Sight:
         """The real pictures' features and their floor; of pictures they are kept in the data folder, for all runs with the same ruler."""
         if world.train.are_points:
-            sight = self._first_look(extractor, world)
-            self._floors[extractor.name] = self._floor(sight, world)
+            sight = first_look(extractor, world, self.n)
+            self._compared[extractor.name] = self._floor(sight, world)
             return sight
 
         def make() -> cache.Made:
-            sight = self._first_look(extractor, world)
+            sight = first_look(extractor, world, self.n)
             tensors = {"train": sight.train.features.float(), "held_out": sight.held_out.features.float()}
             for name, value in (
-                ("found", sight.train.classes),
+                ("found", sight.found),
                 ("held_out_found", sight.held_out.classes),
                 ("confusion", sight.confusion),
             ):
                 tensors |= {name: value} if value is not None else {}
             return tensors, self._floor(sight, world)
 
-        ruler = [self.n, self.neighbours, list(self.metrics), _source()]
+        ruler = [self.n, self.neighbours, self._versions(), _source()]
         key = json.dumps([world.record(), extractor.record(), ruler], sort_keys=True)
-        real, self._floors[extractor.name] = cache.remembered("references", f"{world.name}-{extractor.name}", key, make)
-        train = Seen(_placed(real["train"]), real.get("found"), world.train.labels[: self.n])
-        held_out = Seen(_placed(real["held_out"]), real.get("held_out_found"), world.held_out.labels[: self.n])
-        return _Sight(extractor, train, held_out, real.get("confusion"))
+        real, self._compared[extractor.name] = cache.remembered("references", f"{world.name}-{extractor.name}", key, make)
+        found = real.get("found")
+        train = Seen(placed(real["train"]), None if found is None else found[: self.n], world.train.labels[: self.n])
+        held_out = Seen(placed(real["held_out"]), real.get("held_out_found"), world.held_out.labels[: self.n])
+        return Sight(extractor, train, held_out, found, real.get("confusion"))
 
-    def _first_look(self, extractor: FittedExtractor, world: World) -> _Sight:
-        knows = extractor.probabilities(extractor.features(world.held_out.pixels[:1])) is not None
-        held_out = _seen(extractor, world.held_out if knows else world.held_out[: self.n])  # confusions are counted in all of them
-        confusion = None if held_out.classes is None else confusion_of(held_out.classes, world.held_out.labels, len(world.classes))
-        train = _seen(extractor, world.train[: self.n])
-        return _Sight(
-            extractor,
-            Seen(train.features, train.classes, world.train.labels[: self.n]),
-            Seen(held_out.features, held_out.classes, world.held_out.labels[: len(held_out)]).first(self.n),
-            confusion,
-        )
-
-    def _floor(self, sight: _Sight, world: World) -> dict[str, float]:
+    def _floor(self, sight: Sight, world: World) -> dict[str, float]:
+        """The floors of the metrics that are of the N pictures compared."""
         (copies,) = self._copies(world.held_out[: self.n], self._real)
         remembering = self._evidence(sight, sight.held_out, learned=sight.train, copies=copies, learned_copies=copies)
         usual = self._evidence(sight, sight.train)
-        return {
-            key: value for metric in self.metrics.values() for key, value in metric.measure(remembering if metric.memory else usual).items()
-        }
+        compared = [metric for metric in self.metrics.values() if metric.floor is not None and not metric.of_all]
+        return _measured((metric, remembering if metric.floor == "held_out" else usual) for metric in compared)
 
-    def _evidence(self, sight: _Sight, generated: Seen, **more: Any) -> Evidence:
+    def _floors(self, sight: Sight, drawn: int) -> dict[str, float]:
+        """All floors: of what is of all that was drawn, those of as many real training pictures, or of all there are."""
+        name = sight.extractor.name
+        if (name, drawn) not in self._of_all:
+            evidence = self._evidence(sight, sight.train, drawn=None if sight.found is None else sight.found[:drawn])
+            metrics = [metric for metric in self.metrics.values() if metric.floor is not None and metric.of_all]
+            self._of_all[name, drawn] = _measured((metric, evidence) for metric in metrics)
+        return self._compared[name] | self._of_all[name, drawn]
+
+    def _evidence(self, sight: Sight, generated: Seen, **more: Any) -> Evidence:
         more |= self.neighbours
         return Evidence(sight.train, sight.held_out, generated, self.shares, sight.confusion, **more)
 
@@ -220,19 +211,8 @@ class Ruler:
         return [None if own is None or of is None else torch.isin(own, of) for of in sets]
 
 
-def _seen(extractor: FittedExtractor, images: ImageSet) -> Seen:
-    features = extractor.features(images.pixels)
-    sure = extractor.probabilities(features)
-    if sure is None:
-        return Seen(_placed(features))
-    most = sure.max(1)
-    return Seen(_placed(features), torch.where(most.values >= CONFIDENT, most.indices, NO_CLASS))
-
-
-def _placed(features: Tensor) -> Tensor:
-    """float64, on the GPU where there is one that computes in it."""
-    device = machine.current().torch_device()
-    return features.double().to(device if device.type == "cuda" else "cpu")
+def _measured(metrics: Iterable[tuple[Metric, Evidence]]) -> dict[str, float]:
+    return {name: value for metric, evidence in metrics for name, value in metric.measure(evidence).items()}
 
 
 def _spread(images: ImageSet, n: int) -> ImageSet:
@@ -243,5 +223,6 @@ def _spread(images: ImageSet, n: int) -> ImageSet:
 @functools.cache
 def _source() -> str:
     """A digest of the code that measures: what an older version measured is measured again."""
-    files = [Path(__file__), *sorted((Path(__file__).parent.parent / "metrics").glob("*.py"))]
+    own = Path(__file__)
+    files = [own, own.with_name("sight.py"), *sorted((own.parent.parent / "metrics").glob("*.py"))]
     return sha256(b"".join(file.read_bytes() for file in files)).hexdigest()

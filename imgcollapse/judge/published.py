@@ -16,12 +16,11 @@ from torch import Tensor
 
 from imgcollapse import progress
 from imgcollapse.errors import DataProblem
-from imgcollapse.extractors import FittedExtractor
+from imgcollapse.extractors import FittedExtractor, frechet_name
 from imgcollapse.extractors import weights as files
 from imgcollapse.images import World
 from imgcollapse.machine import cache
 from imgcollapse.metrics.distances import between_gaussians
-from imgcollapse.metrics.scores import title
 
 STATISTICS = {"inception": "cifar10_clean_train_32.npz", "inception-legacy": "cifar10_legacy_tensorflow_train_32.npz"}
 """By extractor: clean-fid's file of mean and covariance of CIFAR-10's training part."""
@@ -53,7 +52,7 @@ def as_published(extractor: FittedExtractor, world: World, pixels: Tensor) -> di
         raise DataProblem(f"{len(pixels)} samples have no covariance; the Fréchet distance needs at least 2, and papers mean 50,000")
     real = reference(extractor, world)
     found: dict[str, Any] = {
-        "name": title("fd", extractor.name, short=True),
+        "name": frechet_name(extractor.name),
         "value": frechet(moments(extractor, pixels), real),
         "samples": len(pixels),
         "reference": real.n,

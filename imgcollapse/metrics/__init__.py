@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Literal
 
 from imgcollapse.metrics.classes import RARE, VARIETY, class_variety, rare_classes
 from imgcollapse.metrics.classwise import CLASSWISE, class_neighbourhood
@@ -29,14 +30,18 @@ class Metric:
     measure:  the function: Evidence -> the values, the same names whatever the samples; empty where the metric has no meaning
     scores:   how each value is read; a value without an entry is a detail (of one class, a bound), in the table of all scores only
     default:  whether it is measured where nobody chose metrics
-    memory:   whether it looks at training sets. In its floor, held-out pictures stand for samples, and a held-out picture is not compared
-              with itself; in the floor of any other metric it is pictures of the real training part
+    floor:    which real pictures stand for samples in its real-vs-real value: those of the training part, or for what looks at training
+              sets the held-out ones (of which none is compared with itself); None: it has no such value
+    of_all:   whether its values are of the classes of all that was drawn, not of the N pictures compared
+    version:  of its definition: raised when its number can change
     """
 
     measure: Callable[[Evidence], dict[str, float]]
     scores: dict[str, Score]
     default: bool = True
-    memory: bool = False
+    floor: Literal["train", "held_out"] | None = "train"
+    of_all: bool = False
+    version: int = 1
 
 
 METRICS: dict[str, Metric] = {
@@ -46,14 +51,14 @@ METRICS: dict[str, Metric] = {
     "neighbourhood": Metric(neighbourhood, NEIGHBOURHOOD),
     "symmetric_precision_recall": Metric(symmetric_precision_recall, SYMMETRIC),
     "probabilistic_precision_recall": Metric(probabilistic_precision_recall, PROBABILISTIC),
-    "class_variety": Metric(class_variety, VARIETY),
-    "rare_classes": Metric(rare_classes, RARE),
-    "corrected_shares": Metric(corrected_shares, CORRECTED),
+    "class_variety": Metric(class_variety, VARIETY, of_all=True, version=2),
+    "rare_classes": Metric(rare_classes, RARE, of_all=True, version=2),
+    "corrected_shares": Metric(corrected_shares, CORRECTED, of_all=True, version=2),
     "class_neighbourhood": Metric(class_neighbourhood, CLASSWISE),
     "different_bins": Metric(different_bins, BINS),
     "vendi_score": Metric(vendi_score, VENDI),
     "within_class_distance": Metric(within_class_distance, SPREAD),
-    "memorisation": Metric(memorised, MEMORY, memory=True),
+    "memorisation": Metric(memorised, MEMORY, floor="held_out"),
 }
 
 __all__ = ["METRICS", "Evidence", "Metric", "Score", "Seen"]

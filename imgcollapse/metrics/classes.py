@@ -7,7 +7,9 @@ from torch import Tensor
 from imgcollapse.metrics.evidence import LEVEL, NO_CLASS, Evidence
 from imgcollapse.metrics.score import Score
 
+CLASSES_ALIVE = "classes_alive"
 CONFIDENT = 0.9  # the probability from which the classifier is confident
+SHARE, LOW, HIGH, ALIVE = "share_", "share_low_", "share_high_", "share_alive_"  # and the number of a class: what is of one class
 
 
 def class_counts(classes_N: Tensor, count: int) -> Tensor:
@@ -27,7 +29,7 @@ def lower_bound(hits: int, n: int, level: float = LEVEL) -> float:
 
 
 VARIETY: dict[str, Score] = {
-    "classes_alive": Score(
+    CLASSES_ALIVE: Score(
         "classes alive",
         "classes that are still drawn",
         "higher",
@@ -35,6 +37,9 @@ VARIETY: dict[str, Score] = {
         0,
         "Classes whose share of the confident samples has a one-sided 95 % lower bound (Clopper & Pearson 1934) above what the "
         "classifier's false hits may explain (the 95 % upper bound of their rate among held-out real pictures of other classes).",
+        rank=4,
+        from_zero=True,
+        halved=True,
     ),
     "effective_classes": Score(
         "effective classes",
@@ -44,6 +49,10 @@ VARIETY: dict[str, Score] = {
         2,
         "exp(-Σ p ln p) of the class shares p among the confident samples: 1 when only one class is left, the number of classes when "
         "all are equally often. Biased downwards in small samples.",
+        rank=6,
+        from_zero=True,
+        halved=True,
+        panels=("last",),
     ),
     "total_variation": Score(
         "total variation",
@@ -52,6 +61,8 @@ VARIETY: dict[str, Score] = {
         "linear",
         3,
         "½ Σ |p_c - real_c| over the classes: 0 for the real shares, 1 for nothing in common. Biased upwards in small samples.",
+        rank=9,
+        from_zero=True,
     ),
     "confident": Score(
         "confident",
@@ -61,13 +72,17 @@ VARIETY: dict[str, Score] = {
         3,
         "The share of samples to which the classifier gives a class with a probability of at least 0.9. Class shares are of these alone; "
         "1 minus it is the part of the samples in no class.",
+        rank=10,
     ),
 }
 
 
+ALIVE_RULE = VARIETY[CLASSES_ALIVE].definition
+
+
 def class_variety(evidence: Evidence) -> dict[str, float]:
-    """Shares of the classes among the confident samples, and what they add up to; empty for worlds with fewer than two classes that have
-    held-out pictures.
+    """Shares of the classes among the confident of all samples drawn, and what they add up to; empty for worlds with fewer than two
+    classes that have held-out pictures.
 
         share_c            share of class c, with its 95 % Wilson interval share_low_c, share_high_c
         share_alive_c      1 where class c is alive by the rule of classes_alive, else 0
@@ -80,7 +95,7 @@ def class_variety(evidence: Evidence) -> dict[str, float]:
     Without a single confident sample, shares, classes_alive and effective_classes are 0 and total_variation is 1.
     total_variation is biased upwards by sampling, effective_classes downwards: read them beside the floor. Cost: O(N).
     """
-    found, real, false = evidence.generated.classes, evidence.real_shares, evidence.false_hits
+    found, real, false = evidence.found, evidence.real_shares, evidence.false_hits
     if found is None or real is None or false is None or len(real) < 2:
         return {}
     counts = class_counts(found, len(real))
@@ -89,14 +104,14 @@ def class_variety(evidence: Evidence) -> dict[str, float]:
     entropy = -torch.special.xlogy(shares, shares).sum()
     alive = [float(lower_bound(int(hits), n) > rate) for hits, rate in zip(counts, false.tolist(), strict=True)]
     values = {
-        "classes_alive": sum(alive),
+        CLASSES_ALIVE: sum(alive),
         "effective_classes": float(entropy.exp()) if n else 0.0,
         "total_variation": float((shares - real).abs().sum() / 2) if n else 1.0,
         "confident": n / len(found),
     }
     for c, hits in enumerate(counts.tolist()):
         low, high = interval(hits, n) if n else (0.0, 1.0)
-        values |= {f"share_{c}": float(shares[c]), f"share_low_{c}": low, f"share_high_{c}": high, f"share_alive_{c}": alive[c]}
+        values |= {f"{SHARE}{c}": float(shares[c]), f"{LOW}{c}": low, f"{HIGH}{c}": high, f"{ALIVE}{c}": alive[c]}
     return values
 
 
@@ -124,7 +139,7 @@ def rare_classes(evidence: Evidence) -> dict[str, float]:
     exactly 1 where the classifier is less often sure of rare pictures than of others. Without a confident sample it is 0.
     Empty for worlds with fewer than two classes, or in which all are equally frequent. Without bias in N. Cost: O(N).
     """
-    found, real = evidence.generated.classes, evidence.real_shares
+    found, real = evidence.found, evidence.real_shares
     rare = torch.zeros(0) if real is None else rarest(real)
     if found is None or real is None or not rare.any():
         return {}

@@ -27,8 +27,9 @@ CORRECTED: dict[str, Score] = {
 def corrected_shares(evidence: Evidence) -> dict[str, float]:
     """Shares of the classes as they would be counted by a classifier without errors, and their distance to the real shares.
 
-    With q_j the part of all N samples in which class j is found, and M_ij the part of the held-out pictures of class i in which class j is
-    found (both only where the classifier is confident), the expectation of q is x M, x_i the part of all samples that is of class i, so
+    With q_j the part of all N samples drawn in which class j is found, and M_ij the part of the held-out pictures of class i in which
+    class j is found (both only where the classifier is confident), the expectation of q is x M, x_i the part of all samples that is of
+    class i, so
 
         x = q M^-1                 Rogan & Gladen 1978; as matrices Buonaccorsi 2010; "black-box shift estimation" Lipton et al. 2018
         share_corrected_c          x_c / sum x, with its 95 % interval share_corrected_low_c, share_corrected_high_c
@@ -46,7 +47,7 @@ def corrected_shares(evidence: Evidence) -> dict[str, float]:
     than two classes, and where M is singular or nearly (condition number above 100; a class without a held-out picture, or one that is
     never found): then no count says how many samples are of which class. Cost: O(N + C^3), C classes.
     """
-    found, real, confusion = evidence.generated.classes, evidence.real_shares, evidence.confusion
+    found, real, confusion = evidence.found, evidence.real_shares, evidence.confusion
     if found is None or real is None or confusion is None or len(real) < 2:
         return {}
     if not torch.linalg.cond(_rates(confusion)) <= ILL:  # it is no number where all are 0

@@ -18,6 +18,11 @@ FRECHET: dict[str, Score] = {
         "|m_r - m_g|² + tr(C_r + C_g - 2 (C_r C_g)^(1/2)) of the means and covariances of real and generated features. It sees two "
         "moments only, and is biased upwards by about 1/N: compare at one N. It is called FID with Inception features alone. Heusel "
         "et al. 2017.",
+        short="FD",
+        frechet=True,
+        rank=1,
+        from_zero=True,
+        panels=("area", "slope"),
     ),
 }
 
@@ -70,13 +75,15 @@ SIZES = 15  # sample sizes on the line, as in the paper
 
 FRECHET_INFINITY: dict[str, Score] = {
     "fd_infinity": Score(
-        "FD∞",
+        "Fréchet distance (FD∞)",
         "distance to the real pictures, without the bias of fd; lower is better",
         "lower",
         "linear",
         2,
         "Where the Fréchet distance at 15 sample sizes n, as a straight line of 1/n, meets 1/n = 0: without the bias of about 1/N of the "
         "Fréchet distance itself, so that small values can be negative, and noisier. Chong & Forsyth 2020.",
+        short="FD∞",
+        frechet=True,
     ),
 }
 
@@ -118,6 +125,7 @@ KERNEL: dict[str, Score] = {
         3,
         "The squared maximum mean discrepancy of the features under the kernel (xᵀy / D + 1)³, estimated without bias, so that small "
         "values can be negative. Bińkowski et al. 2018.",
+        rank=7,
     ),
 }
 

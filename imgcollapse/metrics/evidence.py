@@ -84,11 +84,13 @@ class Seen:
 
 @dataclass(frozen=True, eq=False)
 class Evidence:
-    """All that the metrics of one generation are computed from; all sets hold N pictures.
+    """All that the metrics of one generation are computed from; all sets hold N pictures, but for `drawn`.
 
     train:           real pictures of the training part
     held_out:        real pictures that no model has learned from: the reference
     generated:       the generation's samples (for the floor: other real pictures)
+    drawn:           int64 [drawn] on the CPU, as `Seen.classes`, of all that was drawn, of which `generated` are the first N (for the
+                     floor: of as many other real pictures); None: those of `generated`
     real_shares:     float64 [classes], share of each class among all real training pictures, by their true labels; None without classes
     confusion:       int64 [classes, classes + 1], of all held-out pictures: row true class, column class found, the last one NO_CLASS
     learned:         pictures of the generation's own training set; None where it is not known
@@ -105,6 +107,7 @@ class Evidence:
     real_shares: Tensor | None = None
     confusion: Tensor | None = None
     learned: Seen | None = None
+    drawn: Tensor | None = None
     copies: Tensor | None = None
     learned_copies: Tensor | None = None
     k: int = 5
@@ -121,6 +124,11 @@ class Evidence:
         seen.within(max(self.k, self.k_precision, self.k_probabilistic))  # one pass for all three
         probabilistic = GROWTH * float(seen.radii(self.k_probabilistic).mean())
         return Radii(seen.radii(self.k_precision), seen.radii(self.k), probabilistic)
+
+    @property
+    def found(self) -> Tensor | None:
+        """int64 [drawn], the class found in each picture that was drawn; None where the extractor has no classifier."""
+        return self.generated.classes if self.drawn is None else self.drawn
 
     @cached_property
     def false_hits(self) -> Tensor | None:

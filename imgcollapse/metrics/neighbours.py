@@ -14,6 +14,8 @@ NEIGHBOURHOOD: dict[str, Score] = {
         3,
         "The share of samples that lie within some real picture's distance to its k-th nearest real neighbour. It does not see lost "
         "variety: a single good picture, repeated, scores 1. Kynkäänniemi et al. 2019.",
+        rank=5,
+        from_zero=True,
     ),
     "recall": Score(
         "recall",
@@ -24,6 +26,10 @@ NEIGHBOURHOOD: dict[str, Score] = {
         "The share of real pictures that lie within some sample's distance to its k-th nearest sample. It falls when modes are lost "
         "and when they shrink, and reads 1 for samples that are spread too widely: read it beside precision. Kynkäänniemi et al. "
         "2019.",
+        rank=2,
+        from_zero=True,
+        halved=True,
+        panels=("slope",),
     ),
     "density": Score(
         "density",
@@ -33,6 +39,8 @@ NEIGHBOURHOOD: dict[str, Score] = {
         3,
         "How many real pictures' k-nearest-neighbour balls a sample lies in, on average, divided by k. It can exceed 1 and favours "
         "the modes that a model knows well. Naeem et al. 2020.",
+        rank=8,
+        from_zero=True,
     ),
     "coverage": Score(
         "coverage",
@@ -42,6 +50,10 @@ NEIGHBOURHOOD: dict[str, Score] = {
         3,
         "The share of real pictures that have a sample within the distance to their own k-th nearest real neighbour. It finds lost "
         "modes and is blind to shrinking within a mode. Naeem et al. 2020.",
+        rank=3,
+        from_zero=True,
+        halved=True,
+        panels=("slope",),
     ),
     "min_recall_coverage": Score(
         "min(recall, coverage)",
@@ -51,6 +63,7 @@ NEIGHBOURHOOD: dict[str, Score] = {
         3,
         "Recall finds shrinking but is fooled by samples spread too widely, coverage finds lost modes but not shrinking: the smaller "
         "of the two falls in either case.",
+        from_zero=True,
     ),
 }
 

@@ -1,10 +1,11 @@
-"""How every score is read: its name in plain words, which way is better, and the scale on which its collapse is a straight line."""
+"""How every score is read: its name in plain words, which way is better, how its collapse is told, and how prominent it is."""
 
 from dataclasses import dataclass
 from typing import Literal
 
 Better = Literal["lower", "higher"]
 Scale = Literal["linear", "log"]
+Quantity = Literal["last", "slope", "area"]  # a collapse number: of the last generation, per generation, above the floor in all of them
 
 
 # The scale is the one on which finite-sampling theory makes the beginning of a collapse a straight line (Shumailov et al. 2024).
@@ -28,6 +29,12 @@ class Score:
     scale:      on which its collapse is a straight line over the generations, see above
     decimals:   worth printing of a single value
     definition: how it is computed, what to beware of, and its source
+    short:      its name where there is little room; None: the title
+    frechet:    whether it is a Fréchet distance: FD in its names is then what it is called with the features of an extractor, such as FID
+    rank:       how prominent it is, 1 the most: what has room for k scores shows those of rank 1 to k; None: in the tables of all only
+    from_zero:  whether its axis begins at 0
+    halved:     whether it is told when it first fell below half of generation 0
+    panels:     its collapse numbers that are worth a panel of their own
     """
 
     title: str
@@ -36,3 +43,9 @@ class Score:
     scale: Scale
     decimals: int
     definition: str
+    short: str | None = None
+    frechet: bool = False
+    rank: int | None = None
+    from_zero: bool = False
+    halved: bool = False
+    panels: tuple[Quantity, ...] = ()

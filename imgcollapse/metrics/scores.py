@@ -1,28 +1,49 @@
-"""All scores, of all metrics, by name, and what the Fréchet distance is called."""
+"""All scores, of all metrics, by name, and which of them are shown where there is room for some only."""
 
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable, Iterator, Mapping
 
 from imgcollapse.metrics import METRICS
 from imgcollapse.metrics.score import Score
 
-SCORES: dict[str, Score] = {name: score for metric in METRICS.values() for name, score in metric.scores.items()}
 
-FRECHET_NAMES = {"inception": "FID", "inception-legacy": "FID", "dinov2": "FD-DINOv2"}
-"""What the Fréchet distance is called with which extractor's features; with any other it is FD."""
+class _Scores(Mapping[str, Score]):
+    """Of the metrics that are in the table when it is asked, so that one added later has a place everywhere."""
+
+    def __getitem__(self, name: str) -> Score:
+        for metric in METRICS.values():
+            if name in metric.scores:
+                return metric.scores[name]
+        raise KeyError(name)
+
+    def __iter__(self) -> Iterator[str]:
+        return (name for metric in METRICS.values() for name in metric.scores)
+
+    def __len__(self) -> int:
+        return sum(len(metric.scores) for metric in METRICS.values())
 
 
-def worth_showing(preferred: Collection[str], measured: Iterable[str]) -> list[str]:
-    """The preferred scores that were measured; where none of them was, as many others, in the order of the metrics.
+SCORES: Mapping[str, Score] = _Scores()
+
+
+def worth_showing(most: int, measured: Iterable[str]) -> list[str]:
+    """The scores of rank 1 to `most` that were measured; where none of them was, as many others. In the order of the metrics.
 
     What has room for some scores only shows these: so nobody's choice of metrics leaves it empty. Nothing where nothing was measured.
     """
     there = set(measured)
-    return [name for name in preferred if name in there] or [name for name in SCORES if name in there][: len(preferred)]
+    scores = [name for name in SCORES if name in there]
+    return [name for name in scores if _rank(name) <= most] or scores[:most]
 
 
-def title(name: str, extractor: str | None = None, short: bool = False) -> str:
-    """A score's name as people write it. Only with the published Inception features is a Fréchet distance called FID."""
-    if name not in ("fd", "fd_infinity"):
-        return SCORES[name].title
-    called = FRECHET_NAMES.get(extractor or "", "FD") + ("∞" if name == "fd_infinity" else "")
-    return called if short else f"Fréchet distance ({called})"
+def most_prominent(measured: Iterable[str], halved: bool = False) -> str | None:
+    """The score of the first rank among those that were measured (`halved`: that have a half-life); None where there is none.
+
+    Where none of them has a rank, the first in the order of the metrics.
+    """
+    there = set(measured)
+    return min((name for name in SCORES if name in there and (SCORES[name].halved or not halved)), key=_rank, default=None)
+
+
+def _rank(name: str) -> float:
+    rank = SCORES[name].rank
+    return float("inf") if rank is None else rank

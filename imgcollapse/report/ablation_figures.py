@@ -8,7 +8,8 @@ from typing import Any
 from imgcollapse import grids, lettering, store
 from imgcollapse.ablation.summary import Record, Run
 from imgcollapse.files import ledger
-from imgcollapse.metrics.scores import SCORES, title
+from imgcollapse.judge.titles import title
+from imgcollapse.metrics.scores import SCORES
 from imgcollapse.report import panels
 from imgcollapse.report.findings import there
 from imgcollapse.report.mosaic import mosaic

@@ -82,11 +82,12 @@ def curves(key: str, title: str, lines: Sequence[Line], floors: Sequence[float],
     return svg(f"chart-{key}", WIDTH, HEIGHT, title, told, Markup().join(drawn), about)
 
 
-def forest(key: str, title: str, rows: Sequence[tuple[Line, dict[str, Any]]], reference: float, words: str) -> Markup:
-    """One collapse number with its interval for every arm, row under row; a line marks `reference`, the rule's 0 or the floor."""
+def forest(key: str, title: str, rows: Sequence[tuple[Line, dict[str, Any]]], reference: float | None, words: str) -> Markup:
+    """One collapse number with its interval for every arm, row under row; a line marks `reference`, the rule's 0 or the floor, if any."""
     known = [(line, span) for line, span in rows if span["mean"] is not None]
     ends = [span[part] for _, span in known for part in ("low", "mean", "high") if span[part] is not None]
-    low, high = min(reference, *ends), max(reference, *ends)
+    ends += [] if reference is None else [reference]
+    low, high = min(ends), max(ends)
     x = Range.around(low - 0.04 * (high - low), high + 0.04 * (high - low), 4)
     left, step, top = 130, 22, 8
     height = top + step * len(known) + 34
@@ -98,7 +99,8 @@ def forest(key: str, title: str, rows: Sequence[tuple[Line, dict[str, Any]]], re
         Markup('<text class="tick" x="{}" y="{}" text-anchor="middle">{:g}</text>').format(*_tick(x, tick, left), bottom + 13, tick)
         for tick in x.ticks
     ]
-    drawn.append(Markup('<line class="floor" x1="{0}" x2="{0}" y1="{1}" y2="{2}"/>').format(*_tick(x, reference, left), top, bottom))
+    if reference is not None:
+        drawn.append(Markup('<line class="floor" x1="{0}" x2="{0}" y1="{1}" y2="{2}"/>').format(*_tick(x, reference, left), top, bottom))
     for row, (line, span) in enumerate(known):
         middle = top + step * row + step / 2
         shown = line.name if len(line.name) < 23 else line.name[:21] + "…"

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from imgcollapse import store
-from imgcollapse.metrics.scores import SCORES
+from imgcollapse.metrics.classes import ALIVE, ALIVE_RULE, SHARE
 from imgcollapse.report import shares
 from imgcollapse.report.findings import Findings, there
 from imgcollapse.report.tables import Chart, Table, first_run
@@ -45,7 +45,7 @@ def class_charts(findings: Findings) -> list[Chart]:
         listed = losses if losses and losses.rows else None
         if losses:
             about += " The first table: since when a class is lost, not alive and never again." if listed else " No class is lost."
-        found.append(Chart(f"classes-{number}", arm, about, SCORES["classes_alive"].definition, drawing, table, number, listed))
+        found.append(Chart(f"classes-{number}", arm, about, ALIVE_RULE, drawing, table, number, listed))
     return found
 
 
@@ -100,23 +100,24 @@ def _class_cells(findings: Findings, arm: str, count: int) -> list[list[dict[str
     """Class by generation: mean share over seeds, the real share, in how many seeds it is lost; empty where none are known."""
     found: dict[tuple[int, int], dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
     for row in findings.rows:
-        kind, _, number = row["metric"].rpartition("_")
-        if row["arm"] == arm and not row["null"] and row["extractor"] == findings.extractor and kind in ("share", "share_alive"):
-            found[int(number), row["generation"]][kind].append(row["value"])
-            if kind == "share":
-                found[int(number), row["generation"]]["real"].append(row["floor"])
-    gens = next(generation for generation in itertools.count() if not all(found[c, generation]["share"] for c in range(count)))
+        kind = row["metric"].rstrip("0123456789")
+        if row["arm"] == arm and not row["null"] and row["extractor"] == findings.extractor and kind in (SHARE, ALIVE):
+            at = found[int(row["metric"].removeprefix(kind)), row["generation"]]
+            at[kind].append(row["value"])
+            if kind == SHARE:
+                at["real"].append(row["floor"])
+    gens = next(generation for generation in itertools.count() if not all(found[c, generation][SHARE] for c in range(count)))
     return [[_class_cell(found[c, generation]) for generation in range(gens)] for c in range(count)] if gens else []
 
 
 def _class_cell(at: dict[str, list[float]]) -> dict[str, Any]:
-    alive = at["share_alive"] or [float(share > 0) for share in at["share"]]  # runs of older versions have no share_alive
+    alive = at[ALIVE] or [float(share > 0) for share in at[SHARE]]  # runs of older versions do not have it
     return {
-        "share": sum(at["share"]) / len(at["share"]),
+        "share": sum(at[SHARE]) / len(at[SHARE]),
         "real": sum(at["real"]) / len(at["real"]),
         "lost": sum(one == 0 for one in alive),
-        "seeds": len(at["share"]),
-        "ruled": bool(at["share_alive"]),
+        "seeds": len(at[SHARE]),
+        "ruled": bool(at[ALIVE]),
     }
 
 

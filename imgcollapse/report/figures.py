@@ -2,15 +2,19 @@
 
 import math
 from pathlib import Path
+from typing import Any
 
 from imgcollapse import grids, store
 from imgcollapse.files import ledger
-from imgcollapse.metrics.scores import SCORES, title, worth_showing
-from imgcollapse.report.style import BLUE, FROM_ZERO, GREY, figure, png, tidy
+from imgcollapse.judge.titles import counted, title
+from imgcollapse.metrics.record import Value
+from imgcollapse.metrics.scores import SCORES, worth_showing
+from imgcollapse.report.style import BLUE, GREY, figure, png, tidy
 from imgcollapse.settings import build, read_file
+from imgcollapse.store.records import read_sealed
 from imgcollapse.study import Study
 
-PANELS = ("fd", "precision", "recall", "coverage", "classes_alive", "effective_classes", "kid", "density", "total_variation")
+PANELS = 9  # at most
 
 
 def draw(run: Path) -> list[Path]:
@@ -36,34 +40,37 @@ def _grid_all(run: Path, there: list[int]) -> bytes | None:
 
 
 def _curves(run: Path, there: list[int]) -> bytes | None:
-    """A panel per metric over the generations, the real-vs-real floor dashed."""
+    """A panel per metric over the generations, the real-vs-real floor dashed where it has one."""
     scores = store.scores(run)
-    judged = {name: one for name, one in scores[0]["extractors"].items() if worth_showing(PANELS, one["metrics"])}
+    judged = {name: values for name, values in scores[0].sources.items() if worth_showing(PANELS, values)}
     if not judged:
         return None
     extractor, first = next(iter(judged.items()))
-    panels = worth_showing(PANELS, first["metrics"])
+    panels = worth_showing(PANELS, first)
     rows = math.ceil(len(panels) / 3)
     page, places = figure(rows, 3, (11, 2.9 * rows + 0.9))
-    page.suptitle(f"{_title(run)}\nN = {scores[0]['n']:,} pictures against as many held-out real ones; features: {extractor}", fontsize=11)
-    for axes, name in zip(places.flat, [*panels, *[""] * (3 * rows - len(panels))], strict=True):
-        if not name:
-            axes.set_axis_off()
-            continue
-        floor = first["floor"][name]
-        values = [one["extractors"][extractor]["metrics"][name] for one in scores]
-        axes.plot(there, values, "o-", color=BLUE, markersize=4, linewidth=1.6, label="samples")
-        axes.axhline(floor, color=GREY, linestyle="--", linewidth=1.2, label="floor: real against real")
-        tidy(axes, title(name, extractor), SCORES[name].meaning, whole=True)
-        if name in FROM_ZERO:
-            axes.set_ylim(0, 1.08 * max(*values, floor, 1e-9))
-        elif min(*values, floor) > 0 and max(*values, floor) > 20 * min(*values, floor):
-            axes.set_yscale("log")
-        else:
-            axes.set_ylim(min(0, *values, floor), 1.08 * max(*values, floor, 1e-9))
-        if name == panels[0]:
-            axes.legend(fontsize=8, frameon=False)
+    judge = read_sealed(run / store.REFERENCE)["judge"]
+    size = counted(judge, (first[name] for name in panels), " pictures against as many held-out real ones")
+    page.suptitle(f"{_title(run)}\n{size}; features: {extractor}", fontsize=11)
+    for axes in list(places.flat)[len(panels) :]:
+        axes.set_axis_off()
+    for axes, name in zip(places.flat, panels, strict=False):
+        _curve(axes, name, extractor, there, [one.sources[extractor][name] for one in scores])
+    places.flat[0].legend(fontsize=8, frameon=False)
     return png(page)
+
+
+def _curve(axes: Any, name: str, extractor: str, there: list[int], found: list[Value]) -> None:
+    values, floor = [one.value for one in found], found[0].floor
+    axes.plot(there, values, "o-", color=BLUE, markersize=4, linewidth=1.6, label="samples")
+    if floor is not None:
+        axes.axhline(floor, color=GREY, linestyle="--", linewidth=1.2, label="floor: real against real")
+    tidy(axes, title(name, extractor), SCORES[name].meaning, whole=True)
+    low, high = (end(values if floor is None else [*values, floor]) for end in (min, max))
+    if not SCORES[name].from_zero and low > 0 and high > 20 * low:
+        axes.set_yscale("log")
+    else:
+        axes.set_ylim(0 if SCORES[name].from_zero else min(0, low), 1.08 * max(high, 1e-9))
 
 
 def _title(run: Path) -> str:

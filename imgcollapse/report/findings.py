@@ -12,7 +12,7 @@ from imgcollapse.ablation.standing import Standing
 from imgcollapse.ablation.summary import Record, Run
 from imgcollapse.errors import SettingsProblem
 from imgcollapse.files import to_json
-from imgcollapse.judge.judge import neighbours
+from imgcollapse.judge.titles import neighbours
 from imgcollapse.settings import build, read_file
 
 
@@ -41,7 +41,7 @@ class Findings:
     def comparable(self) -> bool:
         """Whether all runs were judged by one ruler: the same data, N, k and extractors. (The data of toy worlds follow the seed.)"""
         seeds = {run.folder: run.seed for run in self.runs}
-        by_seed = {(seeds[folder], to_json(ruler)) for folder, ruler in self.rulers.items()}
+        by_seed = {(seeds[folder], to_json(_unmeasured(ruler))) for folder, ruler in self.rulers.items()}
         rulers = [(one["data"]["name"], one["judge"]) for one in self.rulers.values()]
         names = {(name, judge["n"], neighbours(judge), *judge["extractors"]) for name, judge in rulers}
         return len(by_seed) == len({seed for seed, _ in by_seed}) and len(names) <= 1
@@ -110,6 +110,12 @@ def sessions(findings: Findings) -> list[list[dict[str, Any]]]:
     """What each run that has begun was made with (`environment.json`), session by session."""
     found = [store.sessions(run.folder) for run in findings.runs]
     return [of_run for of_run in found if of_run]
+
+
+def _unmeasured(ruler: Record) -> Record:
+    """A run's record of data and judge without what was measured, and without how many its generations draw: what follows from the rest."""
+    extractors = {name: {**about, "floor": None} for name, about in ruler["judge"]["extractors"].items()}
+    return {**ruler, "judge": {**ruler["judge"], "drawn": None, "extractors": extractors}}
 
 
 def _is_ablation(place: Path) -> bool:

@@ -9,15 +9,14 @@ from imgcollapse.ablation.summary import named, spanned
 from imgcollapse.ablation.summary.words import columns, half_lives, lines
 from imgcollapse.exchange.card.markdown import fenced, table
 from imgcollapse.files import ledger
-from imgcollapse.judge.judge import neighbours
+from imgcollapse.judge.titles import counted, neighbours, title
 from imgcollapse.lettering import shortened
-from imgcollapse.metrics.scores import title
 from imgcollapse.report.findings import Findings, sessions
 from imgcollapse.report.panels import NULL
 from imgcollapse.report.words import answer, reproduce
 
 REPORT, MOVIE = "report.md", "collapse.gif"
-SHOWN = ("fd", "precision", "recall", "coverage", "classes_alive")
+MOST = 5  # scores that a table has room for
 COARSER = 1  # decimals fewer than of single values: these are means over a few seeds
 LISTED = 20  # lines of a list
 # what is, or at its place may be, a piece of markup; brackets without what makes a link or a box of them are left readable
@@ -60,8 +59,8 @@ def _reference(letter: str) -> str:
 
 def _arms(findings: Findings) -> list[str]:
     """A table an extractor: the floor, every arm at its last generation, and in italics what finite sampling alone does."""
-    found, wanted = [], columns(findings.summary, SHOWN)
-    for extractor, told in lines(findings.summary, SHOWN, COARSER).items():
+    found, wanted = [], columns(findings.summary, MOST)
+    for extractor, told in lines(findings.summary, MOST, COARSER).items():
         rows = []
         for arm, cells in told:
             own = [escaped(cells[0]), *cells[1:]]
@@ -79,7 +78,7 @@ def _arms(findings: Findings) -> list[str]:
 def _differences(findings: Findings) -> list[str]:
     """A table an extractor: what every arm adds to the reference, seed by seed."""
     found: dict[str, list[list[str]]] = {}
-    reference, wanted = findings.summary["reference"], columns(findings.summary, SHOWN)
+    reference, wanted = findings.summary["reference"], columns(findings.summary, MOST)
     for one in findings.summary["differences"]:
         if (one["against"], one["null"], one["against_null"]) != (reference, None, None):
             continue
@@ -128,7 +127,7 @@ def _about(findings: Findings) -> list[str]:
             known += f", weights {extractor['digest'][:12]}" if extractor.get("digest") else ""
             right = extractor.get("held_out_accuracy")
             known += f", right on {100 * right:.1f} % of held-out pictures" if right is not None else ""
-            said.append(f"judged by: {name}{known}; N = {judge['n']:,}, {neighbours(judge)}")
+            said.append(f"judged by: {name}{known}; {counted(judge)}, {neighbours(judge)}")
     own = [run for runs in findings.arms.values() for run in runs]
     models = _distinct(f"{run.study.model.kind} on {run.study.dataset.kind}" for run in own)
     seeds = _distinct(run.seed for run in own)

@@ -21,7 +21,8 @@ from imgcollapse.ablation.summary import Run, named
 from imgcollapse.errors import OtherStudyProblem
 from imgcollapse.files import bytes_of, digest_of, ledger, sweep, write_bytes
 from imgcollapse.images import made_of
-from imgcollapse.metrics.scores import SCORES, title, worth_showing
+from imgcollapse.judge.titles import counted, title
+from imgcollapse.metrics.scores import SCORES, worth_showing
 from imgcollapse.report import charts, composition, pictures, tables
 from imgcollapse.report.findings import Findings, there
 from imgcollapse.report.panels import NULL
@@ -34,7 +35,7 @@ from imgcollapse.store.records import read_json
 MARK = '<meta name="generator" content="imgcollapse'  # by which a page of ours is known
 NOTED = "../page"  # under which the ledger of its folder knows a page, whatever its name
 SMALL = 64  # pixels: pictures of this side or less are enlarged without smoothing
-CAPTION = ("fd", "recall")
+CAPTION = 2  # scores below a picture
 RELOAD = 10  # seconds after which a page of a run that still works looks again
 
 
@@ -196,9 +197,9 @@ def _frame(picture: Picture, keep: Keep, generation: int, alt: str, caption: str
 def _caption(run: Run, generation: int) -> str:
     """`learned from 10 % real, 90 % generation 2; FD 9.12, recall 0.812`."""
     words = made_of(read_json(store.generation_folder(run.folder, generation) / store.PROVENANCE))
-    for extractor, judged in store.scores_of(run.folder, generation)["extractors"].items():
-        there = worth_showing(CAPTION, judged["metrics"])
-        shown = [f"{title(key, extractor, short=True)} {judged['metrics'][key]:.{SCORES[key].decimals}f}" for key in there]
+    for extractor, values in store.scores_of(run.folder, generation).sources.items():
+        there = worth_showing(CAPTION, values)
+        shown = [f"{title(key, extractor, short=True)} {values[key].value:.{SCORES[key].decimals}f}" for key in there]
         if shown:
             return f"{words}; {', '.join(shown)}"
     return words
@@ -215,8 +216,8 @@ def _facts(findings: Findings) -> list[str]:
         f"{len(seeds)} seeds" if len(seeds) > 1 else f"seed {seeds[0]}",
         f"{max(study.gens for study in studies)} generations",
     ]
-    n = sorted({ruler["judge"]["n"] for ruler in findings.rulers.values()})
-    facts += [f"N = {' or '.join(f'{one:,}' for one in n)}"] if n else []
+    sizes = dict.fromkeys(counted(ruler["judge"]) for ruler in findings.rulers.values())
+    facts += [" or ".join(sizes)] if sizes else []
     return [*facts, f"page made on {datetime.now(UTC):%Y-%m-%d %H:%M} UTC by imgcollapse {__version__}"]
 
 

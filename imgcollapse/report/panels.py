@@ -4,12 +4,13 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from imgcollapse import lettering
-from imgcollapse.ablation.summary import HALVED, Record
+from imgcollapse.ablation.summary import Record
+from imgcollapse.metrics.score import Quantity
 from imgcollapse.metrics.scores import SCORES, worth_showing
-from imgcollapse.report.style import FROM_ZERO, GREY, arm_style
+from imgcollapse.report.style import GREY, arm_style
 
-PANELS = ("fd", "precision", "recall", "coverage", "classes_alive", "effective_classes")
-FOREST = (("fd", "area"), ("fd", "slope"), ("recall", "slope"), ("coverage", "slope"), ("effective_classes", "last"))
+PANELS = 6  # metrics in a figure
+FOREST = 5  # collapse numbers in a figure, where none is of those that are worth a panel of their own
 MOST = 40  # arms in a figure: the first of very many, and the reference, as it says
 NULL = "bootstrap"  # the null model drawn as a reference; the gaussian one is so far off on pictures that all arms would look alike
 
@@ -33,16 +34,18 @@ def left_out(summary: Record) -> str:
     return f"and {more} more arm{'s' * (more > 1)}" if more else ""
 
 
-def panels(preferred: Sequence[str], extractor: str, arms: Sequence[Record]) -> list[str]:
-    """The metrics that get a panel: the preferred ones, and for an arm that has none of them, what it has instead."""
-    found = {name for arm in arms for name in worth_showing(preferred, arm["extractors"][extractor])}
-    return [*(name for name in preferred if name in found), *(name for name in SCORES if name in found - set(preferred))]
+def panels(most: int, extractor: str, arms: Sequence[Record]) -> list[str]:
+    """The metrics that get a panel: those of rank 1 to `most`, and for an arm that has none of them, what it has instead."""
+    found = {name for arm in arms for name in worth_showing(most, arm["extractors"][extractor])}
+    return [name for name in SCORES if name in found]
 
 
-def forests(extractor: str, arms: Sequence[Record]) -> list[tuple[str, str]]:
-    """The collapse numbers that get a panel: (metric, quantity) of FOREST; where none of them is there, other metrics at the end."""
-    there = {name for arm in arms for name in arm["extractors"][extractor]}
-    return [(name, what) for name, what in FOREST if name in there] or [(name, "last") for name in SCORES if name in there][: len(FOREST)]
+def forests(extractor: str, arms: Sequence[Record]) -> list[tuple[str, Quantity]]:
+    """The collapse numbers that get a panel, as (metric, quantity): those worth one; where none of them is there, metrics at the end."""
+    there = [name for name in SCORES if any(name in arm["extractors"][extractor] for arm in arms)]
+    wanted = [(name, what) for name in there for what in SCORES[name].panels]
+    known = [(name, what) for name, what in wanted if any(what in arm["extractors"][extractor].get(name, ()) for arm in arms)]
+    return known or [(name, "last") for name in there][:FOREST]
 
 
 def judged(summary: Record, extractor: str, *nulls: str | None) -> list[Record]:
@@ -59,7 +62,7 @@ def curves(
     label: Callable[[str], str] = str,
     scale: float = 1,
 ) -> None:
-    """Every arm's mean of that metric, its interval as a band, the floor dashed, these null models dotted.
+    """Every arm's mean of that metric, its interval as a band, the floor, where it has one, dashed, these null models dotted.
 
     `label` makes a label of a name; lines and markers are `scale` times as large as those of `arm_style`.
     """
@@ -82,17 +85,17 @@ def curves(
         said = label(f"null model {NULL}, {arm['arm']}")
         place.plot([p["generation"] for p in points], [p["mean"] for p in points], ":", color=GREY, linewidth=1.6 * scale, label=said)
         highest = max(highest, *(p["mean"] for p in points))
-    assert floor is not None, "no arm has that metric"
-    place.axhline(floor, color=GREY, linestyle="--", linewidth=1.2 * scale, label="floor: real against real")
+    if floor is not None:
+        place.axhline(floor, color=GREY, linestyle="--", linewidth=1.2 * scale, label="floor: real against real")
     # the mean decides the window: with few seeds an interval may reach far beyond what a metric can be
-    if name in FROM_ZERO or name == "fd":
-        place.set_ylim(0, 1.12 * max(highest, floor, 1e-9))
+    if SCORES[name].from_zero:
+        place.set_ylim(0, 1.12 * max(highest, floor or 0.0, 1e-9))
 
 
 def forest(place: Any, name: str, quantity: str, extractor: str, arms: Sequence[Record], scale: float = 1) -> None:
     """That collapse number (QUANTITIES) of every arm with its interval, a row an arm, null models in grey.
 
-    A line marks where nothing is lost: 0, or for the last generation, dashed, the floor.
+    A line marks where nothing is lost: 0, or for the last generation, dashed, the floor where there is one.
     """
     own = [arm["arm"] for arm in arms if arm["null"] is None]
     floor = next(arm["extractors"][extractor][name]["floor"] for arm in arms if name in arm["extractors"].get(extractor, {}))
@@ -106,15 +109,15 @@ def forest(place: Any, name: str, quantity: str, extractor: str, arms: Sequence[
             place.plot([span["low"], span["high"]], [row, row], color=style["color"], linewidth=1.4 * scale)
         place.plot([span["mean"]], [row], color=style["color"], marker=style["marker"], markersize=style["markersize"])
     place.set_ylim(len(arms) - 0.5, -0.5)
-    if quantity == "last":
-        place.axvline(floor, color=GREY, linestyle="--", linewidth=1.2 * scale)
-    else:
+    if quantity != "last":
         place.axvline(0, color=GREY, linewidth=0.8 * scale)
+    elif floor is not None:
+        place.axvline(floor, color=GREY, linestyle="--", linewidth=1.2 * scale)
 
 
 def halved(extractor: str, arms: Sequence[Record]) -> str | None:
     """The first metric with a half-life that any of the arms has."""
-    return next((name for name in HALVED if any(name in arm["extractors"][extractor] for arm in arms)), None)
+    return next((name for name in SCORES if SCORES[name].halved and any(name in arm["extractors"][extractor] for arm in arms)), None)
 
 
 def unit(name: str, quantity: str, extractor: str, arms: Sequence[Record]) -> str:

@@ -10,14 +10,15 @@ from typing import Any
 
 from imgcollapse.ablation.summary import Record
 from imgcollapse.files import ledger
+from imgcollapse.judge.titles import title
 from imgcollapse.lettering import shortened
-from imgcollapse.metrics.scores import SCORES, title
+from imgcollapse.metrics.scores import SCORES
 from imgcollapse.report import panels, style
 from imgcollapse.report.findings import Findings
 
 FOLDER, STYLE = "figures", "paper.mplstyle"
 COLUMN, BOTH = 3.25, 6.75  # inches: one column of a paper, and both
-OWN = ("fd", "recall", "coverage", "precision", "classes_alive")  # metrics with a figure of their own
+OWN = 5  # metrics with a figure of their own
 ROW = 0.135  # inches: a line of the legend, or of the forest
 # without a date, so that the same findings give the same bytes
 KINDS: dict[str, dict[str, None]] = {"svg": {"Date": None}, "png": {"Software": None}, "pdf": {"CreationDate": None}}
@@ -27,7 +28,8 @@ QUANTITY = {"area": "area above\nthe floor", "slope": "slope per\ngeneration", "
 def figures(findings: Findings, folder: Path) -> list[Path]:
     """Writes `figures/NAME.svg`, `.png` and `.pdf` into the folder, and returns their paths; none where nothing has been judged.
 
-    `curves` (all metrics), a figure for each of OWN, and `forest` (the collapse numbers, where there is more than one arm to compare).
+    `curves` (all metrics), a figure for each of the OWN most prominent, and `forest` (the collapse numbers, where there is more than one
+    arm to compare).
     The same findings give the same bytes.
     """
     made = dict[str, bytes]()
@@ -81,7 +83,7 @@ def _curves(names: Sequence[str], summary: Record, extractor: str, arms: Sequenc
         place.set_title(title(name, extractor))
         place.set_xlabel("generation")
         _ticks(place.xaxis, 8 if across == 1 else 5, whole=True)
-        _ticks(place.yaxis, 5, whole=name == "classes_alive")
+        _ticks(place.yaxis, 5, whole=SCORES[name].decimals == 0)
     _fit(page, panels.legend(axes.flat, summary), 0.1 + 1.6 * down)
     return page
 

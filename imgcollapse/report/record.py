@@ -7,7 +7,7 @@ from imgcollapse import store
 from imgcollapse.ablation.ablation import ABLATION
 from imgcollapse.ablation.summary import named
 from imgcollapse.datasets.names import in_words, shortened
-from imgcollapse.judge.judge import neighbours
+from imgcollapse.judge.titles import counted, definitions, neighbours
 from imgcollapse.report.findings import Findings, sessions
 from imgcollapse.settings import to_yaml
 
@@ -47,7 +47,8 @@ def about_runs(findings: Findings) -> list[tuple[str, str]]:
         rows.append((words, _each(f"{one['data'][part]['pictures']:,} pictures, SHA-256 {one['data'][part]['sha256']}" for one in rulers)))
     rows.append(("split here", _each(_split(one["data"]["split"]) for one in rulers if one["data"].get("split"))))
     rows.append(("not read", _each(in_words(one["passed_over"]) for one in rulers if one.get("passed_over"))))
-    rows.append(("judged", _each(f"N = {one['judge']['n']:,}, {neighbours(one['judge'])}" for one in rulers)))
+    rows.append(("judged", _each(f"{counted(one['judge'])}; {neighbours(one['judge'])}" for one in rulers)))
+    rows.append(("metrics (version of the definition)", _each(definitions(one["judge"]) for one in rulers)))
     rows.append(("features", _each(_extractor(name, about) for one in rulers for name, about in one["judge"]["extractors"].items())))
     rows.append(("intervals", findings.summary["method"]))
     for key, words in (("imgcollapse", "imgcollapse"), ("git_commit", "commit"), ("python", "Python"), ("system", "system")):

@@ -9,8 +9,6 @@ COLOURS = (BLUE, VERMILLION, GREEN, PURPLE, BLACK)
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*", "<", ">")
 DASHES = ("-", (0, (5, 2)), (0, (1, 1.5)), (0, (5, 1.5, 1, 1.5)))
 GREY, PAPER = "#555555", "white"
-# scores whose axis begins at 0
-FROM_ZERO = ("precision", "recall", "coverage", "density", "classes_alive", "effective_classes", "total_variation", "min_recall_coverage")
 
 
 def arm_style(number: int) -> dict[str, Any]:

@@ -6,14 +6,15 @@ from typing import Any
 
 from markupsafe import Markup
 
-from imgcollapse.ablation.summary import HALVED, Record, Run, named, spanned
-from imgcollapse.metrics.scores import SCORES, title, worth_showing
+from imgcollapse.ablation.summary import Record, Run, named, spanned
+from imgcollapse.judge.titles import title
+from imgcollapse.metrics.scores import SCORES, worth_showing
 from imgcollapse.report import charts
 from imgcollapse.report.charts import Line
 from imgcollapse.report.findings import Findings, there
 from imgcollapse.report.panels import NULL, forests
 
-CURVES = ("fd", "precision", "recall", "coverage", "classes_alive", "effective_classes", "kid", "density", "total_variation", "confident")
+CURVES = 10  # metrics with a chart above the fold
 WORDS = {"slope": "slope per generation", "area": "area above the floor", "last": "last generation"}
 
 QUANTITY = {
@@ -51,7 +52,7 @@ class Chart:
 
 
 def curves(findings: Findings) -> list[Chart]:
-    """A chart a metric: those of CURVES by the first extractor that judged, and the Fréchet distance by every other one."""
+    """A chart a metric: the CURVES most prominent by the first extractor that judged, and the most prominent one by every other."""
     return [chart for extractor in findings.extractors for chart in _curves(findings, extractor, _shown(findings, extractor))]
 
 
@@ -66,9 +67,8 @@ def more_curves(findings: Findings) -> list[Chart]:
 
 def _shown(findings: Findings, extractor: str) -> Sequence[str]:
     """The metrics that are not below a fold."""
-    if extractor != findings.extractor:
-        return CURVES[:1]
-    return worth_showing(CURVES, [name for arm in findings.summary["arms"] for name in arm["extractors"].get(extractor, ())])
+    measured = [name for arm in findings.summary["arms"] for name in arm["extractors"].get(extractor, ())]
+    return worth_showing(CURVES if extractor == findings.extractor else 1, measured)
 
 
 def _curves(findings: Findings, extractor: str, names: Sequence[str]) -> list[Chart]:
@@ -80,7 +80,7 @@ def _curves(findings: Findings, extractor: str, names: Sequence[str]) -> list[Ch
         drawn = [(arm, metric) for arm, metric in arms if arm["null"] in (None, NULL)]
         if not drawn:  # the gaussian null model was the quickest
             continue
-        floors = sorted({round(metric["floor"], 12) for _, metric in drawn})
+        floors = sorted({round(metric["floor"], 12) for _, metric in drawn if metric["floor"] is not None})
         lines = [Line(_number(findings, arm), arm["arm"], metric["by_generation"], arm["null"] is not None) for arm, metric in drawn]
         last = max(len(metric["by_generation"]) for _, metric in drawn) - 1
         score = SCORES[key]
@@ -96,7 +96,7 @@ def numbers(findings: Findings) -> list[Chart]:
     arms = [arm for arm in findings.summary["arms"] if extractor in arm["extractors"] and arm["null"] in (None, NULL)]
     found = []
     for key, what in forests(extractor, arms):
-        rows = [(arm, arm["extractors"][extractor][key][what]) for arm in arms if key in arm["extractors"][extractor]]
+        rows = [(arm, arm["extractors"][extractor][key][what]) for arm in arms if what in arm["extractors"][extractor].get(key, ())]
         known = [(arm, span) for arm, span in rows if span["mean"] is not None]
         if not known or len(arms) < 2:
             continue
@@ -115,7 +115,7 @@ def numbers(findings: Findings) -> list[Chart]:
             [[named(arm["arm"], arm["null"]), _plain(span), str(span["n"])] for arm, span in known],
             records,
         )
-        about = f"{unit}; the dashed line is {'the floor' if what == 'last' else '0'}"
+        about = unit if floor is None else f"{unit}; the dashed line is {'the floor' if what == 'last' else '0'}"
         drawing = charts.forest(f"{key}-{what}", heading, lines, floor, unit)
         found.append(Chart(f"{key}-{what}", heading, about, QUANTITY[what], drawing, table))
     return found
@@ -125,7 +125,7 @@ def half_lives(findings: Findings) -> Table | None:
     """When each metric first fell below half of its generation-0 value, arm by arm."""
     extractor = findings.extractor
     arms = [arm for arm in findings.summary["arms"] if extractor in arm["extractors"]]
-    keys = [key for key in HALVED if any(key in arm["extractors"][extractor] for arm in arms)]
+    keys = [key for key in SCORES if SCORES[key].halved and any(key in arm["extractors"][extractor] for arm in arms)]
     if not keys:
         return None
     halves = [
@@ -145,10 +145,11 @@ def _number(findings: Findings, arm: Record) -> int:
 
 
 def _series(key: str, arms: Sequence[tuple[Record, Record]], other: str, heading: str) -> Table:
-    """Generations down, arms across; the first row is the floor."""
+    """Generations down, arms across; the first row is the floor, where there is one."""
     gens = max(len(metric["by_generation"]) for _, metric in arms)
     decimals = max(1, SCORES[key].decimals)
-    rows = [["floor", *(f"{metric['floor']:.{decimals}f}" for _, metric in arms)]]
+    floors = ["" if metric["floor"] is None else f"{metric['floor']:.{decimals}f}" for _, metric in arms]
+    rows = [["floor", *floors]] if any(floors) else []
     for generation in range(gens):
         points = [metric["by_generation"] for _, metric in arms]
         rows.append([str(generation), *(spanned(p[generation], key) if len(p) > generation else "" for p in points)])

@@ -9,22 +9,24 @@ from imgcollapse import store
 from imgcollapse.ablation.ablation import ABLATION
 from imgcollapse.ablation.summary import Record, spanned
 from imgcollapse.ablation.worker import WORKER
+from imgcollapse.judge.titles import title
 from imgcollapse.lettering import shortened
-from imgcollapse.metrics.scores import title
+from imgcollapse.metrics.classes import CLASSES_ALIVE
+from imgcollapse.metrics.scores import SCORES, most_prominent
 from imgcollapse.report.findings import Findings
 from imgcollapse.report.panels import NULL, judged
 from imgcollapse.settings.yaml12 import YamlProblem, dump, load
 from imgcollapse.store.records import read_sealed
 
-HEADLINE = ("recall", "coverage", "fd")  # the first of them that was judged is what the answer is about
 MENTIONED = 8  # arms whose differences the answer spells out
 
 
 def answer(findings: Findings) -> str:
     """What came out, in one sentence of plain text, with 95 % intervals over seeds.
 
-    Several arms: recall (else coverage, else FD) of the reference at its last generation, and what the others add to it. One arm: how
-    far it fell. Begins with `So far` while runs are not finished; says so where nothing has been judged.
+    Several arms: the headline of the reference (the most prominent score that has a half-life, else the most prominent one) at its last
+    generation, what the others add to it, and the most prominent score. One arm: how far they fell. Begins with `So far` while runs are
+    not finished; says so where nothing has been judged.
     """
     arms = judged(findings.summary, findings.extractor, None) if findings.extractor else []
     states = [one.state for one in findings.standings]
@@ -65,7 +67,7 @@ def _compared(findings: Findings, arms: list[Record]) -> list[str]:
     name, metrics = _headline(findings, first), _metrics(findings, first)
     last = metrics[name]["last"]
     beside = _beside(findings, first, name, last["generation"])
-    parts = [f"at generation {last['generation']}, {_title(findings, name)} is {_said(last, name)} with {_quoted(first['arm'])} {beside}"]
+    parts = [f"at generation {last['generation']}, {_title(findings, name)} is {_said(last, name)} with {_quoted(first['arm'])}{beside}"]
     apart = [
         (one["arm"], one["extractors"][findings.extractor][name]["last"])
         for one in summary["differences"]
@@ -81,18 +83,25 @@ def _compared(findings: Findings, arms: list[Record]) -> list[str]:
         if more := len(apart) - len(told):
             told.append(f"and {more} more arm{'s' * (more > 1)} not named here")
         parts.append(", ".join(told))
-    if name != "fd" and "fd" in metrics:
-        reached = {arm["arm"]: _metrics(findings, arm)["fd"]["last"] for arm in arms if "fd" in _metrics(findings, arm)}
-        reached = {arm: span for arm, span in reached.items() if span["generation"] == last["generation"]}
-        best = min(reached, key=lambda arm: reached[arm]["mean"])
-        lowest = "" if best == first["arm"] else f", lowest with {_quoted(best)}: {_said(reached[best], 'fd')}"
-        parts.append(
-            f"{_title(findings, 'fd')} is {_said(metrics['fd']['last'], 'fd')} {_beside(findings, first, 'fd', last['generation'])}{lowest}"
-        )
+    first_of_all = most_prominent(metrics)
+    if first_of_all is not None and first_of_all != name:
+        parts.append(_best(findings, arms, first, first_of_all))
     missing = [arm for arm in findings.arms if arm not in {one["arm"] for one in arms}]
     over = {arm for arm in missing if all(one.state == "done" for one in findings.standings if (one.run.arm, one.run.null) == (arm, None))}
     parts += _without("not judged yet", [arm for arm in missing if arm not in over])
     return parts + _without("nothing was measured with", [arm for arm in missing if arm in over])
+
+
+def _best(findings: Findings, arms: list[Record], first: Record, name: str) -> str:
+    """A score of the arm `first` at its last generation, and which arm is the best by it there."""
+    last = _metrics(findings, first)[name]["last"]
+    there = {arm["arm"]: _metrics(findings, arm)[name]["last"] for arm in arms if name in _metrics(findings, arm)}
+    reached = {arm: span for arm, span in there.items() if span["generation"] == last["generation"]}
+    pick, word = (min, "lowest") if SCORES[name].better == "lower" else (max, "highest")
+    best = pick(reached, key=lambda arm: reached[arm]["mean"])
+    beside = _beside(findings, first, name, last["generation"])
+    also = "" if best == first["arm"] else f", {word} with {_quoted(best)}: {_said(reached[best], name)}"
+    return f"{_title(findings, name)} is {_said(last, name)}{beside}{also}"
 
 
 def _without(why: str, arms: list[str]) -> list[str]:
@@ -105,25 +114,24 @@ def _alone(findings: Findings, arms: list[Record]) -> list[str]:
     name = _headline(findings, arms[0])
     last = metrics[name]["last"]["generation"]
     told = []
-    for one in dict.fromkeys((name, "fd")):
-        if one in metrics:
-            begin, end = metrics[one]["by_generation"][0], metrics[one]["by_generation"][-1]
-            was, now = _said(begin, one), _said(end, one)
-            way = f"stays at {now}" if was == now else f"{'rises' if end['mean'] > begin['mean'] else 'falls'} from {was} to {now}"
-            told.append(f"{_title(findings, one)} {way if last else f'is {now}'} {_beside(findings, arms[0], one, last)}")
+    for one in dict.fromkeys((name, most_prominent(metrics) or name)):
+        begin, end = metrics[one]["by_generation"][0], metrics[one]["by_generation"][-1]
+        was, now = _said(begin, one), _said(end, one)
+        way = f"stays at {now}" if was == now else f"{'rises' if end['mean'] > begin['mean'] else 'falls'} from {was} to {now}"
+        told.append(f"{_title(findings, one)} {way if last else f'is {now}'}{_beside(findings, arms[0], one, last)}")
     parts = [f"{f'from generation 0 to {last}' if last else 'at generation 0'}, {' and '.join(told)}"]
-    if "classes_alive" in metrics:
-        alive, floor = metrics["classes_alive"]["last"], metrics["classes_alive"]["floor"]
+    if CLASSES_ALIVE in metrics:
+        alive, floor = metrics[CLASSES_ALIVE]["last"], metrics[CLASSES_ALIVE]["floor"]
         count = max((len(ruler["data"]["classes"]) for ruler in findings.rulers.values()), default=round(floor))
         beside = "" if round(floor, 1) == count else f" (floor {floor:.3g})"
-        left = _said(alive, "classes_alive").replace(".0", "")
+        left = _said(alive, CLASSES_ALIVE).replace(".0", "")
         parts.append(f"{left} of {count} classes {'is' if left == '1' else 'are'} alive{beside}")
     return parts
 
 
 def _headline(findings: Findings, arm: Record) -> str:
     metrics = _metrics(findings, arm)
-    return next((name for name in HEADLINE if name in metrics), next(iter(metrics)))
+    return most_prominent(metrics, halved=True) or most_prominent(metrics) or next(iter(metrics))
 
 
 def _metrics(findings: Findings, arm: Record) -> Record:
@@ -132,13 +140,14 @@ def _metrics(findings: Findings, arm: Record) -> Record:
 
 
 def _beside(findings: Findings, arm: Record, name: str, generation: int) -> str:
-    """`(floor 0.95; finite sampling alone 0.46 [0.22, 0.69])`: between what a value is to be read."""
-    said = f"floor {_said({'mean': _metrics(findings, arm)[name]['floor'], 'low': None, 'high': None}, name)}"
+    """` (floor 0.95; finite sampling alone 0.46 [0.22, 0.69])`: between what a value is to be read; empty where there is neither."""
+    floor = _metrics(findings, arm)[name]["floor"]
+    said = [] if floor is None else [f"floor {_said({'mean': floor, 'low': None, 'high': None}, name)}"]
     for null in judged(findings.summary, findings.extractor, NULL):
         points = _metrics(findings, null).get(name, {"by_generation": []})["by_generation"]
         if null["arm"] == arm["arm"] and len(points) > generation:
-            said += f"; finite sampling alone {_said(points[generation], name)}"
-    return f"({said})"
+            said.append(f"finite sampling alone {_said(points[generation], name)}")
+    return f" ({'; '.join(said)})" if said else ""
 
 
 def _said(span: Record, name: str, sign: str = "") -> str:

@@ -9,6 +9,7 @@ from typing import Any
 from imgcollapse import files, progress
 from imgcollapse.errors import DataProblem, SettingsProblem
 from imgcollapse.files import digest, first_difference, locks, stamp
+from imgcollapse.metrics.record import Scores
 from imgcollapse.settings import read_file
 from imgcollapse.settings.yaml12 import load
 from imgcollapse.store import history, manifest, records
@@ -170,14 +171,19 @@ def unlike(made: dict[str, Any] | None, now: dict[str, Any]) -> str | None:
     return None
 
 
-def scores(run: Path) -> list[dict[str, Any]]:
+def scores(run: Path) -> list[Scores]:
     """The scores of all finished generations that fit, in order."""
     return [scores_of(run, generation) for generation in sound(run)]
 
 
-def scores_of(run: Path, generation: int) -> dict[str, Any]:
-    """The scores of one finished generation."""
-    return read_json(generation_folder(run, generation) / SCORES)
+def scores_of(run: Path, generation: int) -> Scores:
+    """The scores of one finished generation. Raises DataProblem where they cannot be read or are no finite numbers."""
+    path = generation_folder(run, generation) / SCORES
+    record = read_json(path)
+    try:
+        return Scores.of(record)
+    except DataProblem as problem:
+        raise DataProblem(f"{path}: {problem}; {MENDS}") from None
 
 
 def reference(run: Path) -> dict[str, Any] | None:

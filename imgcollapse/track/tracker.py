@@ -18,6 +18,7 @@ from imgcollapse import progress, store
 from imgcollapse.errors import SettingsProblem
 from imgcollapse.files import ledger, to_json, write_text
 from imgcollapse.machine import machine
+from imgcollapse.metrics.record import Scores
 from imgcollapse.settings import read_file
 from imgcollapse.store.manifest import MANIFEST
 from imgcollapse.store.records import read_json
@@ -140,19 +141,21 @@ def known(kinds: Iterable[str]) -> None:
             raise SettingsProblem(f"--track: '{kind}' is unknown; there are: {', '.join(TRACKERS)}")
 
 
-def scalars(scores: dict[str, Any]) -> dict[str, float]:
-    """A generation's metrics as `EXTRACTOR/METRIC`, each with its floor beside it as `EXTRACTOR/METRIC_floor`.
+def scalars(scores: Scores) -> dict[str, float]:
+    """A generation's metrics as `EXTRACTOR/METRIC`, each with its floor, where it has one, beside it as `EXTRACTOR/METRIC_floor`.
 
     What is of one class is a group of its own, `EXTRACTOR_classes/...`; the ends of intervals stay in the scores.
     """
     found = dict[str, float]()
-    for extractor, judged in scores["extractors"].items():
-        for metric, value in judged["metrics"].items():
+    for extractor, values in scores.sources.items():
+        for metric, one in values.items():
             if re.search(r"_(low|high)_\d+$", metric):
                 continue
             of_class = "_classes" if re.search(r"_\d+$", metric) else ""
             name = f"{extractor}{of_class}/{metric}"
-            found |= {name: value, f"{name}_floor": judged["floor"][metric]}
+            found[name] = one.value
+            if one.floor is not None:
+                found[f"{name}_floor"] = one.floor
     return found
 
 

@@ -9,12 +9,12 @@ seeds, "within": generations seen, "reached": seeds to which it happened, "of": 
      "arms": [{"arm", "null": null or the null model's name, "model", "regime", "gens": generations asked for,
                "planned": all seeds, "seeds": those with scores,
                "extractors": {EXTRACTOR: {METRIC: {
-                 "floor": mean over seeds,
+                 "floor": null (the metric has none) or the mean over seeds,
                  "by_generation": [{"generation", SPAN}],
                  "last":  {"generation", SPAN, "unit"},
                  "slope": {"generation", SPAN, "unit", "scale"},
-                 "area":  {"generation", SPAN, "unit"},
-                 "half":  TIME                                                                        (HALVED metrics only)
+                 "area":  {"generation", SPAN, "unit"},                                           (metrics with a floor only)
+                 "half":  TIME                                                        (metrics that are `halved` in SCORES only)
                }}},
                "lost": {EXTRACTOR: {CLASS: TIME}}}]
      "differences": [{"arm", "null", "against", "against_null",
@@ -28,16 +28,16 @@ in a SPAN is the last one that went in: "last" is the value there, "slope" and "
 farthest that any seed has come, and only seeds that have come as far count, which n says; a TIME uses all seeds, those cut short as
 censored. Differences are paired by seed, up to the last generation that some seed has in both arms: every arm against the reference (null
 models aside), and every arm against its own null models.
-`in_floors` divides by the floor (mean over the seeds of both sides): null where it is not above 0, and for slopes that are relative anyway.
+`in_floors` divides by the floor (mean over the seeds of both sides): null where it is not above 0 or there is none, and for slopes that are
+relative anyway.
 """
 
-from imgcollapse.ablation.summary.numbers import HALVED, QUANTITIES, losses, summarise
+from imgcollapse.ablation.summary.numbers import QUANTITIES, losses, summarise
 from imgcollapse.ablation.summary.table import COLUMNS, Record, Run, rows, write_csv
 from imgcollapse.ablation.summary.words import headline, named, spanned, table_lines
 
 __all__ = [
     "COLUMNS",
-    "HALVED",
     "QUANTITIES",
     "Record",
     "Run",

@@ -4,24 +4,25 @@ import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import count, takewhile
-from typing import Any
+from typing import Any, get_args
 
 from imgcollapse.ablation.statistics import METHODS, MedianTime, area, half_life, interval, lost, median_time, paired, slope
 from imgcollapse.ablation.summary.table import Record, Run
 from imgcollapse.errors import SettingsProblem
+from imgcollapse.metrics.classes import ALIVE
+from imgcollapse.metrics.record import Scores
+from imgcollapse.metrics.score import Quantity
 from imgcollapse.metrics.scores import SCORES
 
-QUANTITIES = ("last", "slope", "area")
-HALVED = ("recall", "coverage", "classes_alive", "effective_classes")
-ALIVE = "share_alive_"  # and the number of a class: 1 where it is alive, else 0
+QUANTITIES: tuple[Quantity, ...] = get_args(Quantity)
 
 
 @dataclass(frozen=True)
 class _Chain:
-    """One metric of one run: the values of generations 0, 1, 2, ... up to the first that is missing, and the floor."""
+    """One metric of one run: the values of generations 0, 1, 2, ... up to the first that is missing, and the floor where it has one."""
 
     values: list[float]
-    floor: float
+    floor: float | None
 
 
 _Key = tuple[str, str | None]  # arm, null
@@ -56,17 +57,17 @@ def summarise(runs: Sequence[Run], rows: Iterable[Mapping[str, Any]], reference:
     }
 
 
-def losses(scores: Sequence[Record]) -> dict[str, dict[int, int]]:
+def losses(scores: Sequence[Scores]) -> dict[str, dict[int, int]]:
     """Per extractor the classes that a single run has lost, and since which generation, the first to go first.
 
     `scores` are those of `imgcollapse.store.scores`. A class that is not alive among real pictures either (in the floor) cannot be lost.
     """
-    chain = [one for place, one in enumerate(scores) if one["generation"] == place]
+    chain = [one for place, one in enumerate(scores) if one.generation == place]
     found: dict[str, dict[int, int]] = {}
-    for extractor, first in chain[0]["extractors"].items() if chain else ():
+    for extractor, first in chain[0].sources.items() if chain else ():
         at = {}
-        for name in [name for name, alive in first["floor"].items() if name.startswith(ALIVE) and alive]:
-            time = lost([one["extractors"][extractor]["metrics"][name] for one in chain])
+        for name in [name for name, alive in first.items() if name.startswith(ALIVE) and alive.floor]:
+            time = lost([one.sources[extractor][name].value for one in chain])
             if time is not None and time.generation is not None:
                 at[int(name.removeprefix(ALIVE))] = time.generation
         found[extractor] = dict(sorted(at.items(), key=lambda one: (one[1], one[0])))
@@ -115,11 +116,11 @@ def _metric(name: str, seeds: _Seeds, method: str) -> Record:
     for generation in range(through + 1):
         values = [one.values[generation] for one in seeds.values() if len(one.values) > generation]
         record["by_generation"].append({"generation": generation, **asdict(interval(values, method))})
-    for quantity in QUANTITIES:
+    for quantity in _quantities(record["floor"]):
         over = interval([one[quantity] for one in whole if quantity in one], method)
         record[quantity] = {"generation": through, **asdict(over), "unit": _unit(name, quantity)}
     record["slope"]["scale"] = SCORES[name].scale
-    if name in HALVED:
+    if SCORES[name].halved:
         record["half"] = _when(median_time([half_life(one.values) for one in seeds.values()]))
     return record
 
@@ -144,11 +145,12 @@ def _apart(name: str, a: _Seeds, b: _Seeds, method: str) -> Record:
     numbers = [{seed: _numbers(name, side[seed], through) for seed in seeds} for side in (a, b)]
     floor = _mean([side[seed].floor for side in (a, b) for seed in seeds])
     record: Record = {}
-    for quantity in QUANTITIES:
+    for quantity in _quantities(floor):
         left, right = ({seed: one[quantity] for seed, one in side.items() if quantity in one} for side in numbers)
         over = paired(left, right, method)
         relative = quantity == "slope" and SCORES[name].scale == "log"
-        in_floors = {part: _divided(getattr(over, part), floor) for part in ("mean", "low", "high")} if floor > 0 and not relative else None
+        known = floor is not None and floor > 0 and not relative
+        in_floors = {part: _divided(getattr(over, part), floor) for part in ("mean", "low", "high")} if known else None
         record[quantity] = {"generation": through, **asdict(over), "unit": _unit(name, quantity), "in_floors": in_floors}
     return record
 
@@ -160,7 +162,7 @@ def _numbers(name: str, chain: _Chain, through: int) -> dict[str, float]:
     rise = slope(range(through + 1), values, score.scale)
     if rise is not None:
         found["slope"] = rise
-    if through:
+    if through and chain.floor is not None:
         found["area"] = area(range(through + 1), values, chain.floor, score.better)
     return found
 
@@ -186,9 +188,16 @@ def _when(median: MedianTime) -> Record:
     }
 
 
-def _mean(values: list[float]) -> float:
-    return math.fsum(values) / len(values)
+def _quantities(floor: float | None) -> Sequence[Quantity]:
+    """Those of a metric with that floor: without one, no area lies above it."""
+    return [quantity for quantity in QUANTITIES if floor is not None or quantity != "area"]
 
 
-def _divided(value: float | None, floor: float) -> float | None:
-    return None if value is None else value / floor
+def _mean(floors: list[float | None]) -> float | None:
+    """None where any of them is."""
+    known = [floor for floor in floors if floor is not None]
+    return math.fsum(known) / len(known) if len(known) == len(floors) else None
+
+
+def _divided(value: float | None, floor: float | None) -> float | None:
+    return None if value is None or floor is None else value / floor

@@ -1,13 +1,11 @@
 """The tidy table: every score of every run, one a row."""
 
-import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from imgcollapse import store
-from imgcollapse.errors import DataProblem
 from imgcollapse.files import ledger
 from imgcollapse.study import Study
 
@@ -28,8 +26,8 @@ class Run:
 
 
 def rows(runs: Sequence[Run]) -> list[Record]:
-    """The tidy table: a row per arm, seed, generation, extractor and metric, with COLUMNS; "null" is empty for the arm itself, n is the
-    number of pictures compared.
+    """The tidy table: a row per arm, seed, generation, extractor and metric, with COLUMNS; "null" is empty for the arm itself, "floor" is
+    None where the metric has none, n is the number of pictures that the value is of.
 
     In the order of the runs, of the generations, and of scores.json. Runs that have not begun have no rows, others as many as are finished.
     Raises DataProblem for scores that cannot be read or are no finite numbers.
@@ -40,22 +38,16 @@ def rows(runs: Sequence[Run]) -> list[Record]:
             continue
         about = (run.arm, run.study.model.kind, run.null or "", run.study.regime.title(), run.seed)
         for scores in store.scores(run.folder):
-            for extractor, judged in scores["extractors"].items():
-                for metric, value in judged["metrics"].items():
-                    floor = judged["floor"][metric]
-                    if not (math.isfinite(value) and math.isfinite(floor)):
-                        folder = store.generation_folder(run.folder, scores["generation"])
-                        raise DataProblem(
-                            f"{folder / store.SCORES}: {metric} is {value}, its floor {floor}, which is no result; {store.MENDS}"
-                        )
-                    cells = (*about, scores["generation"], extractor, metric, float(value), float(floor), scores["n"])
+            for extractor, values in scores.sources.items():
+                for metric, one in values.items():
+                    cells = (*about, scores.generation, extractor, metric, one.value, one.floor, one.n)
                     found.append(dict(zip(COLUMNS, cells, strict=True)))
     return found
 
 
 def write_csv(rows: Iterable[Mapping[str, Any]], path: Path) -> None:
-    """The tidy table as CSV with a line of headings; floats in full precision, so that reading them back gives the same numbers, and texts
-    as `harmless` makes them."""
+    """The tidy table as CSV with a line of headings; floats in full precision, so that reading them back gives the same numbers, texts
+    as `harmless` makes them, and an empty cell for a floor that there is not."""
     lines = [COLUMNS, *([row[name] for name in COLUMNS] for row in rows)]
     ledger.put(path.parent, {path.name: "".join(",".join(map(_cell, line)) + "\n" for line in lines)})
 
@@ -70,5 +62,5 @@ def harmless(text: str) -> str:
 
 def _cell(value: object) -> str:
     """In quotation marks where need be; not by `csv`, which leaves a carriage return alone and so ends the line."""
-    text = harmless(value) if isinstance(value, str) else str(value)
+    text = harmless(value) if isinstance(value, str) else "" if value is None else str(value)
     return '"{}"'.format(text.replace('"', '""')) if set(text) & set('",\r\n') else text

@@ -1,13 +1,12 @@
 """The summary in words: tables and sentences for people."""
 
-from collections.abc import Sequence
 from typing import NamedTuple
 
-from imgcollapse.ablation.summary.numbers import HALVED
 from imgcollapse.ablation.summary.table import Record
-from imgcollapse.metrics.scores import SCORES, title, worth_showing
+from imgcollapse.judge.titles import title
+from imgcollapse.metrics.scores import SCORES, worth_showing
 
-SHOWN = ("fd", "recall", "coverage", "classes_alive")
+MOST = 4  # scores that a table has room for
 
 
 class Line(NamedTuple):
@@ -17,32 +16,29 @@ class Line(NamedTuple):
     cells: list[str]
 
 
-def columns(summary: Record, shown: Sequence[str] = SHOWN) -> dict[str, list[str]]:
-    """Per extractor the metrics that a table has room for: those shown, and for an arm that has none of them, what it has instead."""
-    found: dict[str, list[str]] = {}
+def columns(summary: Record, most: int = MOST) -> dict[str, list[str]]:
+    """Per extractor the metrics that a table has room for: those of rank 1 to `most`, and for an arm without any, what it has instead."""
+    found: dict[str, set[str]] = {}
     for arm in summary["arms"]:
         for extractor, metrics in arm["extractors"].items():
-            found.setdefault(extractor, []).extend(worth_showing(shown, metrics))
-    return {
-        extractor: [*(shown if set(shown) & set(names) else ()), *(name for name in SCORES if name in set(names) - set(shown))]
-        for extractor, names in found.items()
-    }
+            found.setdefault(extractor, set()).update(worth_showing(most, metrics))
+    return {extractor: [name for name in SCORES if name in names] for extractor, names in found.items()}
 
 
-def lines(summary: Record, shown: Sequence[str] = SHOWN, coarser: int = 0) -> dict[str, list[Line]]:
+def lines(summary: Record, most: int = MOST, coarser: int = 0) -> dict[str, list[Line]]:
     """Per extractor every arm at its last generation: name, generation, seeds, and `mean [low, high]` over seeds of the metrics shown.
 
-    `shown` are metrics, see `columns`; those that were not measured have empty cells. A floor's line stands above the arms that
-    have it. `coarser`: so many decimals fewer than a single value deserves.
+    These are `columns`; those that an arm has not measured have empty cells. A floor's line stands above the arms that have it, if any of
+    them has a floor. `coarser`: so many decimals fewer than a single value deserves.
     """
     found: dict[str, list[Line]] = {}
-    wanted = columns(summary, shown)
+    wanted = columns(summary, most)
     for arm in summary["arms"]:
         for extractor, metrics in arm["extractors"].items():
             there = {name: metrics[name] for name in wanted[extractor] if name in metrics}
             table = found.setdefault(extractor, [])
-            floors = [spanned(_exact(there[name]["floor"]), name, "", coarser) if name in there else "" for name in wanted[extractor]]
-            if floors != next((line.cells[3:] for line in reversed(table) if line.arm is None), None):
+            floors = [_floor(there.get(name), name, coarser) for name in wanted[extractor]]
+            if any(floors) and floors != next((line.cells[3:] for line in reversed(table) if line.arm is None), None):
                 table.append(Line(None, ["floor (real)", "", "", *floors]))
             last = next(iter(there.values()))["last"]
             about = [named(arm["arm"], arm["null"]), str(last["generation"]), f"{last['n']} of {len(arm['planned'])}"]
@@ -91,7 +87,7 @@ def half_lives(summary: Record) -> list[tuple[str, str, str]]:
     for arm in (arm for arm in summary["arms"] if arm["null"] is None):
         for extractor, metrics in arm["extractors"].items():
             halves: dict[str, list[str]] = {}
-            for name in [one for one in HALVED if one in metrics]:
+            for name in [one for one in SCORES if one in metrics and SCORES[one].halved]:
                 halves.setdefault(metrics[name]["half"]["words"], []).append(SCORES[name].title)
             if halves:
                 found.append((arm["arm"], extractor, "; ".join(f"{', '.join(titles)}: {words}" for words, titles in halves.items())))
@@ -112,8 +108,11 @@ def spanned(span: Record, name: str, sign: str = "", coarser: int = 0) -> str:
     return f"{mean} [{low}, {high}]" if low else mean
 
 
-def _exact(value: float) -> Record:
-    return {"mean": value, "low": None, "high": None}
+def _floor(metric: Record | None, name: str, coarser: int) -> str:
+    """Empty where it was not measured, and where it has none."""
+    if metric is None or metric["floor"] is None:
+        return ""
+    return spanned({"mean": metric["floor"], "low": None, "high": None}, name, "", coarser)
 
 
 def _in_floors(span: Record) -> str:

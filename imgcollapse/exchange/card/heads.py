@@ -5,8 +5,9 @@ from bisect import bisect_right
 from imgcollapse.exchange.card.markdown import line
 from imgcollapse.exchange.card.subject import Record, Subject
 from imgcollapse.exchange.export import Export
-from imgcollapse.judge.judge import NEIGHBOURS
-from imgcollapse.metrics.scores import SCORES, title
+from imgcollapse.judge.titles import NEIGHBOURS, title
+from imgcollapse.metrics.record import Value
+from imgcollapse.metrics.scores import SCORES
 from imgcollapse.models.ddpm import DDPM
 
 HUB = {"mnist": "ylecun/mnist", "fashion-mnist": "zalando-datasets/fashion_mnist", "cifar10": "uoft-cs/cifar10"}  # the real data there
@@ -56,17 +57,16 @@ def size_category(n: int) -> str:
 def _model_index(subject: Subject) -> Record:
     """The scores; where there are none, nothing."""
     study, scores, data = subject.study, subject.scores, subject.reference["data"]
-    counts = {key: scores[key] for key in ("n", *NEIGHBOURS) if key in scores}
     metrics = [
         {
             "type": name,
-            "value": judged["metrics"][name],
-            "name": f"{title(name, extractor)}, {extractor} features, N = {scores['n']}",
-            "args": {"extractor": extractor, **counts, "floor": judged["floor"][name]},
+            "value": values[name].value,
+            "name": f"{title(name, extractor)}, {extractor} features, N = {values[name].n}",
+            "args": _args(subject, extractor, values[name]),
         }
-        for extractor, judged in scores["extractors"].items()
+        for extractor, values in scores.sources.items()
         for name in SCORES
-        if name in judged["metrics"]
+        if name in values
     ]
     hub = HUB.get(study.dataset.kind)
     cut = {name: value for name in ("subset", "imbalance") if (value := getattr(study.dataset, name)) not in (None, 1)}
@@ -79,3 +79,10 @@ def _model_index(subject: Subject) -> Record:
     name = f"{study.dataset.kind}-{study.model.kind}-{study.regime.kind}-seed{study.seed}-gen{subject.generation:03d}"
     task = {"type": "other" if subject.samples.are_points else TASK}
     return {"model-index": [{"name": name, "results": [{"task": task, "dataset": dataset, "metrics": metrics}]}]} if metrics else {}
+
+
+def _args(subject: Subject, extractor: str, value: Value) -> Record:
+    """How a value was measured, and its floor where it has one."""
+    judge = subject.reference["judge"]
+    about = {"extractor": extractor, "n": value.n, **{name: judge[name] for name in NEIGHBOURS if name in judge}}
+    return about if value.floor is None else {**about, "floor": value.floor}

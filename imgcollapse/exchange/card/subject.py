@@ -8,6 +8,7 @@ from typing import Any
 
 from imgcollapse import store
 from imgcollapse.images import UNLABELLED, ImageSet
+from imgcollapse.metrics.record import Scores
 from imgcollapse.settings import build, read_file
 from imgcollapse.store.records import read_json, read_sealed
 from imgcollapse.study import Study
@@ -69,7 +70,7 @@ class Subject:
     generation: int
     provenance: Record
     lineages: Sequence[Lineage]
-    scores: Record
+    scores: Scores
     reference: Record
     environment: Record
     samples: ImageSet

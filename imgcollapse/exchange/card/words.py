@@ -7,8 +7,9 @@ from imgcollapse.exchange.card.markdown import card, fenced, plain, table
 from imgcollapse.exchange.card.subject import Lineage, Subject
 from imgcollapse.exchange.export import NO_CLASS, Export, folder_names
 from imgcollapse.images import inside
-from imgcollapse.judge.judge import neighbours
-from imgcollapse.metrics.scores import SCORES, title
+from imgcollapse.judge.titles import counted, neighbours, title
+from imgcollapse.metrics.record import Value
+from imgcollapse.metrics.scores import SCORES
 from imgcollapse.models import MODELS
 from imgcollapse.models.ddpm import DDPM
 
@@ -154,19 +155,24 @@ def _provenance(subject: Subject) -> list[str]:
 
 
 def _scores(subject: Subject) -> list[str]:
-    n, k = subject.scores["n"], neighbours(subject.scores)
-    found = ["## Scores"]
-    for extractor, judged in subject.scores["extractors"].items():
-        metrics = {name: score for name, score in SCORES.items() if name in judged["metrics"]}
-        values = ((title(name, extractor), score, judged["metrics"][name], judged["floor"][name]) for name, score in metrics.items())
-        rows = [(name, f"{value:.{s.decimals}f}", f"{floor:.{s.decimals}f}", s.better) for name, s, value, floor in values]
-        digest = subject.reference["judge"]["extractors"][extractor]["digest"]
+    judge, found = subject.reference["judge"], ["## Scores"]
+    k = neighbours(judge)
+    for extractor, values in subject.scores.sources.items():
+        rows = [_score(name, extractor, values[name]) for name in SCORES if name in values]
+        digest = judge["extractors"][extractor]["digest"]
+        size = counted(judge, values.values(), f" samples against as many held-out real {subject.things}")
         found += [
-            f"N = {n:,} samples against as many held-out real {subject.things}; features `{extractor}` (weights `{digest}`); {k}. "
+            f"{size}; features `{extractor}` (weights `{digest}`); {k}. "
             f"The floor is what as many other real {subject.things} reach: the best that any model can hope for.",
             table(("score", f"generation {subject.generation}", "floor", "better"), rows) if rows else "Nothing was measured by them.",
         ]
     return found if len(found) > 1 else [*found, "This study judged nothing."]
+
+
+def _score(name: str, extractor: str, value: Value) -> tuple[str, str, str, str]:
+    score = SCORES[name]
+    floor = "" if value.floor is None else f"{value.floor:.{score.decimals}f}"
+    return title(name, extractor), f"{value.value:.{score.decimals}f}", floor, score.better
 
 
 def _making(subject: Subject) -> list[str]:

@@ -1,0 +1,48 @@
+"""What scores are called, and of how many pictures they are, as a ruler's record (`judge` in `reference.json`) says."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from imgcollapse.extractors import frechet_name
+from imgcollapse.metrics import METRICS
+from imgcollapse.metrics.record import Value
+from imgcollapse.metrics.scores import SCORES
+
+NEIGHBOURS = ("k", "k_precision", "k_probabilistic")
+
+
+def title(name: str, extractor: str | None = None, short: bool = False) -> str:
+    """A score's name as people write it. Only with the published Inception features is a Fréchet distance called FID."""
+    score = SCORES[name]
+    words = score.short if short and score.short else score.title
+    return words.replace("FD", frechet_name(extractor or "")) if score.frechet else words
+
+
+def neighbours(judge: Mapping[str, Any]) -> str:
+    """`k = 3 (precision, recall), 5 (density, coverage), 4 (probabilistic)`; older records have one k."""
+    k, k_precision, k_probabilistic = (judge.get(name) for name in NEIGHBOURS)
+    parted = f"k = {k_precision} (precision, recall), {k} (density, coverage), {k_probabilistic} (probabilistic)"
+    return f"k = {k}" if k_precision is None else parted
+
+
+def counted(judge: Mapping[str, Any], values: Iterable[Value] | None = None, against: str = "") -> str:
+    """`N = 10,000`, with `against` what behind it, and where class shares are of more: `; class shares of all 60,000 drawn`.
+
+    `values`: those that it is said of; None: all that the ruler measures.
+    """
+    n = judge["n"]
+    others = _class_shares(judge) if values is None else {value.n for value in values}
+    other = " or ".join(f"{one:,}" for one in sorted(others - {n}))
+    return f"N = {n:,}{against}" + (f"; class shares of all {other} drawn" if other else "")
+
+
+def _class_shares(judge: Mapping[str, Any]) -> set[int]:
+    """The number of pictures that class shares are of; empty where no extractor knows classes."""
+    names = {name for metric in METRICS.values() if metric.of_all for name in metric.scores}
+    known = any(names & about["floor"].keys() for about in judge["extractors"].values())
+    return {int(judge["drawn"])} if known else set()
+
+
+def definitions(judge: Mapping[str, Any]) -> str:
+    """The metrics, with the versions of their definitions: `frechet_distance 1, class_variety 2`."""
+    return ", ".join(f"{name} {version}" for name, version in judge["metrics"].items())
