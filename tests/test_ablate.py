@@ -85,8 +85,8 @@ def test_every_arm_and_null_model_runs_with_every_seed(whole: tuple[Path, Result
     one = next(run for run in runs if (run.arm, run.null, run.seed) == ("half real", None, 1))
     for row in rows:
         if (row["arm"], row["null"], row["seed"]) == ("half real", "", "1"):
-            scores = store.scores_of(one.folder, int(row["generation"]))["extractors"][row["extractor"]]
-            assert float(row["value"]) == scores["metrics"][row["metric"]] and float(row["floor"]) == scores["floor"][row["metric"]]
+            value = store.scores_of(one.folder, int(row["generation"])).sources[row["extractor"]][row["metric"]]
+            assert (float(row["value"]), float(row["floor"]), int(row["n"])) == (value.value, value.floor, value.n)
 
 
 def test_each_distinct_generation_is_made_once(whole: tuple[Path, Result]) -> None:

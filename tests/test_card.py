@@ -132,11 +132,11 @@ def test_the_heads_of_a_ddpm_say_what_the_run_folder_says(chain: Callable[[str],
     assert (head["library_name"], head["pipeline_tag"], head["license"]) == ("diffusers", "unconditional-image-generation", "unknown")
     assert {"imgcollapse", "model-collapse", "synthetic-data"} <= set(head["tags"]) and "datasets" not in head
     assert head["provenance"] == {"generation": 2, "synthetic_share": 0.75, "longest_chain": 2, "mean_depth": depth}
-    judged = store.scores_of(chain("ddpm"), 2)["extractors"]["classifier"]
+    judged = store.scores_of(chain("ddpm"), 2).sources["classifier"]
     results = own.data.eval_results
-    measured = [name for name in SCORES if name in judged["metrics"]]
-    assert results and {one.metric_type: one.metric_value for one in results} == {name: judged["metrics"][name] for name in measured}
-    assert {one.metric_type: one.metric_args["floor"] for one in results} == {name: judged["floor"][name] for name in measured}
+    measured = [name for name in SCORES if name in judged]
+    assert results and {one.metric_type: one.metric_value for one in results} == {name: judged[name].value for name in measured}
+    assert {one.metric_type: one.metric_args["floor"] for one in results} == {name: judged[name].floor for name in measured}
     assert results[0].task_type == "unconditional-image-generation" and (results[0].dataset_type, results[0].dataset_split) == (
         "digits",
         None,
@@ -164,9 +164,9 @@ def test_the_words_say_of_what_the_training_set_was_made_and_what_was_measured(c
             ["2", "75 %", "2", "1.312"],
             ["samples of 2", "100 %", "3", "2.312"],
         ]
-        judged = store.scores_of(chain("ddpm"), 2)["extractors"]["classifier"]
-        fd = [SCORES["fd"].title, f"{judged['metrics']['fd']:.2f}", f"{judged['floor']['fd']:.2f}", "lower"]
-        assert fd in scores and len(scores) == 1 + len(SCORES.keys() & judged["metrics"].keys())
+        judged = store.scores_of(chain("ddpm"), 2).sources["classifier"]
+        fd = [SCORES["fd"].title, f"{judged['fd'].value:.2f}", f"{judged['fd'].floor:.2f}", "lower"]
+        assert fd in scores and len(scores) == 1 + len(SCORES.keys() & judged.keys())
         reference = read_json(chain("ddpm") / store.REFERENCE)
         k = "k = 3 (precision, recall), 5 (density, coverage), 4 (probabilistic)"
         for said in (reference["data"]["train"]["sha256"], reference["judge"]["extractors"]["classifier"]["digest"], "N = 60 samples", k):

@@ -69,7 +69,7 @@ def test_json_is_json_alone_on_stdout() -> None:
     result = call("run", *TOY, "--gens", "1", "--json")
     record = json.loads(result.stdout)
     assert re.fullmatch(r"runs/grid25-gmm-replace-seed0-[0-9a-f]{6}", record["run"]) and Path(record["run"]).is_dir()
-    assert record["scores"][0]["extractors"]["pixels"]["metrics"]["fd"] > 0
+    assert record["scores"][0]["sources"]["pixels"]["fd"]["value"] > 0
     assert [Path(path).name for path in record["pictures"]] == ["curves.png"]
 
 

@@ -671,7 +671,7 @@ def test_the_same_digits_are_the_same_world_and_have_the_same_scores() -> None:
     def scores(*arguments: str) -> list[Any]:
         said = call("score", *arguments, *FEW)
         assert said.exit_code == 0, said.output
-        return [one["extractors"] for one in json.loads(said.stdout)["samples"].values()]
+        return [one["sources"] for one in json.loads(said.stdout)["samples"].values()]
 
     places = [str(write(Path(form, "set"), form)) for form in SAME]
     first, *others = (datasets.load(Folder(path=place, alpha="white"), 0).record() for place in places)

@@ -138,7 +138,7 @@ def ruler_of(world: World, *extractors: Classifier | Pixels, samples: int = 60) 
 
 
 def by_hand(extractor: FittedClassifier | FittedPixels, world: World, drawn: ImageSet, n: int, of_floor: bool = False) -> dict[str, float]:
-    """The metrics of the first n of each set, put together without the ruler."""
+    """The metrics of the first n of each set, class shares of all that was drawn, put together without the ruler."""
 
     def seen(images: ImageSet, real: bool = False) -> Seen:
         features = extractor.features(images.pixels)
@@ -161,15 +161,18 @@ def by_hand(extractor: FittedClassifier | FittedPixels, world: World, drawn: Ima
             world.shares(),
             confusion,
             learned,
-            copies_among(images, world.train),
-            None if learned_from is None else copies_among(images, learned_from),
+            copies=copies_among(images, world.train),
+            learned_copies=None if learned_from is None else copies_among(images, learned_from),
+            drawn=seen(drawn).classes,
         )
 
     usual = evidence(seen(drawn[:n]), drawn[:n], None, None)
     floor = evidence(held_out, world.held_out[:n], train, world.train)
     chosen = {name: metric for name, metric in METRICS.items() if metric.default}
     return {
-        name: value for metric in chosen.values() for name, value in metric.measure(floor if metric.memory and of_floor else usual).items()
+        name: value
+        for metric in chosen.values()
+        for name, value in metric.measure(floor if metric.floor == "held_out" and of_floor else usual).items()
     }
 
 
@@ -181,29 +184,54 @@ def test_floors_are_the_metrics_of_training_against_held_out_pictures_at_the_sam
     ruler = ruler_of(world, QUICK, Pixels())
     floors = {name: entry["floor"] for name, entry in ruler.record()["extractors"].items()}
     assert floors == {
-        name: by_hand(each.fit(world), world, world.train, 60, of_floor=True)
+        name: by_hand(each.fit(world), world, world.train[:60], 60, of_floor=True)
         for name, each in (("classifier", QUICK), ("pixels", Pixels()))
     }
     assert ruler_of(points, Pixels(), samples=200).record()["extractors"]["pixels"]["floor"] == by_hand(
-        Pixels().fit(points), points, points.train, 200, of_floor=True
+        Pixels().fit(points), points, points.train[:200], 200, of_floor=True
     )
 
 
 def test_scores_are_of_the_first_n_drawn_against_the_first_n_held_out(world: World) -> None:
     ruler, drawn = ruler_of(world, QUICK), squares(150, "drawn")
-    scores = ruler(drawn).scores
-    entry = scores["extractors"]["classifier"]
-    assert entry["metrics"] == by_hand(QUICK.fit(world), world, drawn, 60)
-    floor = ruler.record()["extractors"]["classifier"]["floor"]
-    assert entry["floor"] == {name: floor[name] for name in entry["metrics"]}, "what is of an own training set is left out"
-    assert (scores["n"], scores["k"], scores["k_precision"], scores["k_probabilistic"]) == (60, 5, 3, 4)
-    assert ruler(drawn[:60]).scores == scores, "what lies beyond n is not looked at"
+    entry = ruler(drawn).scores.sources["classifier"]
+    assert {name: one.value for name, one in entry.items()} == by_hand(QUICK.fit(world), world, drawn, 60)
+    record, compared = ruler.record(), {name for name, one in entry.items() if one.n == 60}
+    floor = record["extractors"]["classifier"]["floor"]
+    assert {name: entry[name].floor for name in compared} == {name: floor[name] for name in compared}
+    assert not [name for name in entry if name.startswith("own_")], "what is of an own training set is left out"
+    assert (record["n"], record["k"], record["k_precision"], record["k_probabilistic"]) == (60, 5, 3, 4)
+    first = ruler(drawn[:60]).scores.sources["classifier"]
+    assert {name: first[name] for name in compared} == {name: entry[name] for name in compared}, "what lies beyond n is not looked at"
+
+
+def test_class_shares_and_their_floors_are_of_all_that_was_drawn(world: World) -> None:
+    judge = Judge(extractors=(QUICK,), n=60).resolved(world, 150)
+    ruler, drawn = judge.open(world, 150), squares(150, "drawn")
+    entry = ruler(drawn).scores.sources["classifier"]
+    of_all = {name for name, one in entry.items() if one.n == 150}
+    scores = {"classes_alive", "effective_classes", "total_variation", "total_variation_corrected", "confident"}
+    assert scores == {name for name in of_all if not name[-1].isdigit()} and {"share_0", "share_corrected_2", "share_alive_1"} < of_all
+    assert {one.n for name, one in entry.items() if name not in of_all} == {60} and {"fd", "recall_0"} <= entry.keys() - of_all
+    fitted = QUICK.fit(world)
+    probabilities = fitted.probabilities(fitted.features(drawn.pixels))
+    sure = probabilities.amax(1) >= CONFIDENT
+    shares = torch.bincount(probabilities.argmax(1)[sure], minlength=3) / sure.sum()
+    assert [entry[f"share_{c}"].value for c in range(3)] == pytest.approx(shares.tolist())
+    assert entry["confident"].value == pytest.approx(float(sure.double().mean()))
+    real = by_hand(fitted, world, world.train[:150], 60)
+    assert len(world.train) < 150 and {name: entry[name].floor for name in of_all} == {name: real[name] for name in of_all}, "or of all"
+    assert ruler.record()["drawn"] == 150 and ruler.record()["extractors"]["classifier"]["floor"]["confident"] == real["confident"]
+    fewer = ruler(drawn[:100]).scores.sources["classifier"]
+    assert fewer["confident"].n == 100 and fewer["confident"].floor == by_hand(fitted, world, world.train[:100], 60)["confident"]
+    again = judge.open(world, 150)(drawn).scores.sources["classifier"]
+    assert again == entry, "the same from the data folder"
 
 
 def test_training_pictures_drawn_again_score_the_floor(world: World) -> None:
-    entry = ruler_of(world, Pixels())(world.train).scores["extractors"]["pixels"]
-    remembering = {name for metric in METRICS.values() if metric.memory for name in metric.scores}
-    assert all(entry["metrics"][name] == entry["floor"][name] for name in entry["metrics"] if name not in remembering)
+    entry = ruler_of(world, Pixels())(world.train).scores.sources["pixels"]
+    remembering = {name for metric in METRICS.values() if metric.floor == "held_out" for name in metric.scores}
+    assert len(entry) > 10 and all(one.value == one.floor for name, one in entry.items() if name not in remembering)
 
 
 def test_judging_leaves_the_ruler_as_it_was(world: World) -> None:
@@ -250,7 +278,7 @@ def test_a_picture_has_a_class_where_the_extractor_is_sure_to_9_in_10(world: Wor
 
 
 def test_nothing_is_judged_where_no_extractor_is_named(world: World) -> None:
-    assert ruler_of(world)(world.train).scores["extractors"] == {}
+    assert ruler_of(world)(world.train).scores.sources == {}
 
 
 # --- every extractor
@@ -488,4 +516,4 @@ def test_points_of_one_class_have_no_classes() -> None:
     points = datasets.load(Gaussian(size=50), 0)
     fitted = Pixels().fit(points)
     assert fitted.probabilities(fitted.features(points.train.pixels)) is None
-    assert "classes_alive" not in ruler_of(points, Pixels())(points.train).scores["extractors"]["pixels"]["metrics"]
+    assert "classes_alive" not in ruler_of(points, Pixels())(points.train).scores.sources["pixels"]

@@ -30,7 +30,8 @@ from imgcollapse.files import locks, places, to_json, write_text
 from imgcollapse.judge.judge import Ruler
 from imgcollapse.machine import streams
 from imgcollapse.metrics import METRICS
-from imgcollapse.metrics.scores import SCORES, title, worth_showing
+from imgcollapse.metrics.record import Scores
+from imgcollapse.metrics.scores import SCORES, worth_showing
 from imgcollapse.report import paper
 from imgcollapse.settings import build, read_file, to_yaml
 from imgcollapse.store.manifest import write_manifest
@@ -385,14 +386,14 @@ class Choices:
         self.folder = folder
         chosen = build(Study, read_file(folder / store.STUDY))
         study, world, _ = prepare(chosen)
-        self.study, self.parts = study, dict[str, list[dict[str, Any]]]()
+        self.study, self.parts = study, dict[str, list[Scores]]()
         self.rulers = dict[str, dict[str, Any]]()
         for name in METRICS:
-            ruler: Ruler = study.judge.model_copy(update={"metrics": (name,)}).open(world)
+            ruler: Ruler = study.judge.model_copy(update={"metrics": (name,)}).open(world, study.samples)
             samples = [store.read_images(folder / f"gen_{g:03d}" / store.SAMPLES) for g in range(study.gens)]
             self.parts[name] = [ruler(drawn, learned).scores for drawn, learned in zip(samples, [world.train, *samples], strict=False)]
             self.rulers[name] = ruler.record()
-        empty = study.judge.model_copy(update={"metrics": ()}).open(world)
+        empty = study.judge.model_copy(update={"metrics": ()}).open(world, study.samples)
         self.empty, self.record = empty(samples[0]).scores, {"data": world.record(), "judge": empty.record()}
 
     def with_metrics(self, names: tuple[str, ...], place: Path) -> Path:
@@ -401,17 +402,17 @@ class Choices:
         judge = self.study.judge.model_copy(update={"metrics": names})
         write_text(place / store.STUDY, to_yaml(self.study.model_copy(update={"judge": judge})))
         record = json.loads(to_json(self.record))
-        record["judge"]["metrics"] = list(names)
+        record["judge"]["metrics"] = {name: METRICS[name].version for name in names}
         for extractor, about in record["judge"]["extractors"].items():
             about["floor"] = {key: value for name in names for key, value in self.rulers[name]["extractors"][extractor]["floor"].items()}
         write_sealed(place / store.REFERENCE, record)
         begun = {"study": store.study_digest(read_file(place / store.STUDY)), "sessions": store.sessions(place)}
         write_sealed(place / store.ENVIRONMENT, begun)
         for generation in range(self.study.gens):
-            scores = json.loads(to_json({**self.empty, "generation": generation}))
-            for extractor, judged in scores["extractors"].items():
-                for part, name in itertools.product(("metrics", "floor"), names):
-                    judged[part] |= self.parts[name][generation]["extractors"][extractor][part]
+            scores = json.loads(to_json(self.empty.of_generation(generation).record()))
+            for extractor, judged in scores["sources"].items():
+                for name in names:
+                    judged |= self.parts[name][generation].record()["sources"][extractor]
             folder = store.generation_folder(place, generation)
             write_text(folder / store.SCORES, to_json(scores))
             shutil.copyfile(self.folder / folder.name / store.GRID, folder / store.GRID)
@@ -432,16 +433,15 @@ def choices(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Choices]:
 def shown_of(place: Path, names: tuple[str, ...]) -> None:
     """All that is shown of a run says something, and nothing that was not measured."""
     scores = store.scores(place)
-    measured = {name for one in scores[0]["extractors"].values() for name in one["metrics"] if name in SCORES}
+    measured = {name for one in scores[0].sources.values() for name in one if name in SCORES}
     made = [path.name for path in report.draw(place)]
     assert ("curves.png" in made) == bool(measured), names
     said = console.in_short(scores[0])
     assert said and (said == "nothing was measured") == (not measured)
     out = Console(file=io.StringIO(), width=200)
-    for extractor, table in zip(
-        scores[0]["extractors"], console.tables(scores, lambda name, extractor: title(name, extractor, short=True)), strict=True
-    ):
-        there = worth_showing(console.COLUMNS, scores[0]["extractors"][extractor]["metrics"])
+    judge = json.loads((place / store.REFERENCE).read_text())["judge"]
+    for extractor, table in zip(scores[0].sources, console.tables(scores, judge), strict=True):
+        there = worth_showing(console.MOST, scores[0].sources[extractor])
         assert isinstance(table, str) == (not there) and (isinstance(table, str) or [c.header for c in table.columns[1:]])
         out.print(table)
     findings = report.read([place])
@@ -454,7 +454,7 @@ def shown_of(place: Path, names: tuple[str, ...]) -> None:
     lines = table_lines(findings.summary)
     assert set(lines) == set(findings.extractors) and all(any(row[3:]) for table in lines.values() for row in table[1:])
     assert all(headline(findings.summary)) and scalars(scores[0]).keys() >= {
-        f"{e}/{m}" for e, one in scores[0]["extractors"].items() for m in one["metrics"] if m in SCORES
+        f"{e}/{m}" for e, one in scores[0].sources.items() for m in one if m in SCORES
     }
 
 
@@ -529,6 +529,7 @@ def test_a_few_arms_with_other_metrics_from_the_command_line(tmp_path: Path) -> 
 
 
 def test_what_was_preferred_comes_first_and_nothing_stays_empty() -> None:
-    assert worth_showing(("fd", "recall"), {"recall", "vendi", "share_0"}) == ["recall"]
-    assert worth_showing(("fd", "recall"), ["own_copies", "vendi", "jsd", "share_0"]) == ["jsd", "vendi"]
-    assert worth_showing(("fd",), ["share_0"]) == []
+    assert worth_showing(2, {"recall", "coverage", "vendi", "share_0"}) == ["recall"], "of rank 2 and 3"
+    assert worth_showing(3, {"recall", "coverage", "precision"}) == ["recall", "coverage"], "in the order of the metrics"
+    assert worth_showing(2, ["own_copies", "vendi", "jsd", "share_0"]) == ["jsd", "vendi"]
+    assert worth_showing(1, ["share_0"]) == []

@@ -272,7 +272,7 @@ def test_own_scores_are_there_where_the_own_training_set_is_known() -> None:
     assert tuple(memorised(Evidence(train, held_out, made, copies=copies))) == KEYS
     own = tuple(f"own_{key}" for key in KEYS)
     known = memorised(Evidence(train, held_out, made, learned=train, copies=copies, learned_copies=copies))
-    assert tuple(known) == KEYS + own == tuple(MEMORY) and METRICS["memorisation"].memory
+    assert tuple(known) == KEYS + own == tuple(MEMORY) and METRICS["memorisation"].floor == "held_out"
 
 
 def sets() -> Iterator[Tensor]:
@@ -335,14 +335,14 @@ def test_the_ruler_counts_copies_of_any_picture_of_the_whole_training_sets(make:
     learned = new[100:400]
     drawn = concatenate([world.train[145:150], world.train[:3], learned[297:300], learned[:1], new[:38], learned[4:9]])
     ruler = Judge(extractors=(Pixels(),), metrics=("memorisation",), n=n).resolved(world, len(drawn)).open(world)
-    entry = ruler(drawn, learned).scores["extractors"]["pixels"]
-    assert tuple(entry["metrics"]) == tuple(entry["floor"]) == tuple(MEMORY)
-    assert entry["metrics"]["copies"] == 8 / n, "five of them beyond the n that are compared"
-    assert entry["metrics"]["own_copies"] == 4 / n, "those beyond the n drawn are not looked at"
-    assert entry["floor"]["copies"] == entry["floor"]["own_copies"] == 0
-    without = ruler(drawn).scores["extractors"]["pixels"]
-    assert tuple(without["metrics"]) == tuple(without["floor"]) == KEYS
-    assert {key: entry["metrics"][key] for key in KEYS} == without["metrics"]
+    entry = ruler(drawn, learned).scores.sources["pixels"]
+    assert tuple(entry) == tuple(MEMORY)
+    assert entry["copies"].value == 8 / n, "five of them beyond the n that are compared"
+    assert entry["own_copies"].value == 4 / n, "those beyond the n drawn are not looked at"
+    assert entry["copies"].floor == entry["own_copies"].floor == 0
+    without = ruler(drawn).scores.sources["pixels"]
+    assert tuple(without) == KEYS
+    assert {key: entry[key] for key in KEYS} == without
 
 
 def test_a_generation_that_repeats_its_own_training_set_is_found_by_the_ruler() -> None:
@@ -350,7 +350,7 @@ def test_a_generation_that_repeats_its_own_training_set_is_found_by_the_ruler() 
     learned = new[:70]
     drawn = learned[torch.randint(0, 70, (60,), generator=torch.Generator().manual_seed(0))]
     ruler = Judge(extractors=(Pixels(),), metrics=("memorisation",)).resolved(world, 60).open(world)
-    found = ruler(drawn, learned).scores["extractors"]["pixels"]["metrics"]
+    found = {name: one.value for name, one in ruler(drawn, learned).scores.sources["pixels"].items()}
     assert (found["copies"], found["own_copies"]) == (0, 1)
     assert found["own_copy_ratio"] < 0.25, "60 of 70 are compared"
     assert found["own_authenticity"] < 0.2 and found["copy_ratio"] == pytest.approx(1, abs=0.1)

@@ -33,8 +33,9 @@ from imgcollapse.extractors.inception import Inception
 from imgcollapse.extractors.pixels import Pixels
 from imgcollapse.images import ImageSet, World
 from imgcollapse.judge.judge import Judge
+from imgcollapse.judge.titles import title
 from imgcollapse.metrics import METRICS
-from imgcollapse.metrics.scores import SCORES, title
+from imgcollapse.metrics.scores import SCORES
 from imgcollapse.settings import build
 from imgcollapse.store.npz import write_images
 from imgcollapse.study import Study, run
@@ -82,25 +83,25 @@ def test_all_layouts_of_a_generation_have_the_same_numbers(chain: Path) -> None:
     record = scored(*places, "--n", 100, *FEW)
     assert list(record["samples"]) == ["run", "as.folder", "as.zip", "as.npz", "as.imagefolder"]
     first, *others = record["samples"].values()
-    assert first["pictures"] == 150 and first["n"] == 100 and first["extractors"]["pixels"]["metrics"]["fd"] > 0
+    fd = first["sources"]["pixels"]["fd"]
+    assert first["pictures"] == 150 and fd["n"] == 100 and fd["value"] > 0
     for place, other in zip(places[1:], others, strict=True):
         assert {**other, "path": str(chain)} == {**first, "path": str(chain)}, place
     of_generation = scored(chain / "gen_001", "--n", 100, *FEW)["samples"]["gen_001"]
     assert {**of_generation, "path": str(chain)} == first
     before = scored(chain / "gen_000", "--n", 100, *FEW)["samples"]["gen_000"]
-    assert before["sha256"] != first["sha256"] and before["extractors"] != first["extractors"]
+    assert before["sha256"] != first["sha256"] and before["sources"] != first["sources"]
 
 
 def test_the_numbers_are_those_of_the_ruler(chain: Path, world: World) -> None:
     record = scored(chain, *FEW)["samples"]["run"]
     ruler = PIXELS.resolved(world, 150).open(world)
     images = Samples.of(chain, world).images
-    assert {part: record[part] for part in ("n", "k", "extractors")} == {
-        part: value for part, value in ruler(images).scores.items() if part in ("n", "k", "extractors")
-    }
+    assert record["sources"] == ruler(images).scores.record()["sources"]
     drawn = store.read_images(chain / "gen_001" / store.SAMPLES)
-    plain = ruler(drawn).scores["extractors"]["pixels"]["metrics"]  # all 150 in another order: the same but for rounding
-    assert record["extractors"]["pixels"]["metrics"] == pytest.approx(plain, rel=1e-9)
+    plain = ruler(drawn).scores.sources["pixels"]  # all 150 in another order: the same but for rounding
+    found = {name: one["value"] for name, one in record["sources"]["pixels"].items()}
+    assert found == pytest.approx({name: one.value for name, one in plain.items()}, rel=1e-9)
 
 
 def test_a_folder_sorted_by_class_is_scored_fairly(world: World) -> None:
@@ -114,7 +115,7 @@ def test_a_folder_sorted_by_class_is_scored_fairly(world: World) -> None:
     assert int(found.sum()) == 600 and 40 <= int(found.min()) <= int(found.max()) <= 80, found  # 60 and a standard deviation of 5
     assert torch.equal(by_class.images.pixels[:50], Samples.of(Path("sorted.npz"), world, 50).images.pixels)  # fewer lie within more
     record = scored("sorted.npz", *FEW)
-    assert record["samples"]["sorted.npz"]["extractors"]["pixels"]["metrics"]["recall"] > 0.9  # and not that of half the classes
+    assert record["samples"]["sorted.npz"]["sources"]["pixels"]["recall"]["value"] > 0.9  # and not that of half the classes
 
 
 def test_pictures_that_are_there_many_times_are_drawn_as_often_as_others(world: World) -> None:
@@ -391,8 +392,10 @@ def test_the_table_has_every_score_with_its_floor_first(chain: Path) -> None:
     heads = [[cell.strip() for cell in re.split("[│┃]", line)[1:-1]] for line in lines if line.startswith("┃")]
     assert heads == [["score", "better", "floor (real)", "gen_000", "gen_001"], ["class", "floor (real)", "gen_000", "gen_001"]]
     rows = [[cell.strip() for cell in line.split("│")[1:-1]] for line in lines if line.startswith("│")]
-    judged = {name: one["extractors"]["classifier"]["metrics"] for name, one in record["samples"].items()}
+    found = {name: one["sources"]["classifier"] for name, one in record["samples"].items()}
+    judged = {name: {key: one["value"] for key, one in values.items()} for name, values in found.items()}
     floor = record["judge"]["extractors"]["classifier"]["floor"]
+    assert all({key: one["floor"] for key, one in values.items()}.items() <= floor.items() for values in found.values()), "of one size"
     shown: dict[str, list[str]] = {}
     for head, *cells in [row for row in rows if len(row) == 5]:
         if not cells[0]:  # the title before goes on here
@@ -469,8 +472,11 @@ def test_json_alone_on_stdout_is_the_file_and_the_same_call_gives_the_same_bytes
     judge = record["judge"]
     assert (judge["n"], judge["k"]) == (100, 5) and len(judge["extractors"]["classifier"]["digest"]) == 64
     one = record["samples"]["run"]
-    assert (one["path"], one["pictures"], one["n"], len(one["sha256"])) == (str(chain), 150, 100, 64)
-    assert one["extractors"]["classifier"]["floor"].items() <= judge["extractors"]["classifier"]["floor"].items()
+    assert (one["path"], one["pictures"], len(one["sha256"])) == (str(chain), 150, 64)
+    found, floors = one["sources"]["classifier"], judge["extractors"]["classifier"]["floor"]
+    assert {value["n"] for value in found.values()} == {100, 150} and found["fd"]["n"] == 100 and found["share_0"]["n"] == 150
+    assert {name: value["floor"] for name, value in found.items()}.items() <= floors.items()
+    assert judge["metrics"]["frechet_distance"] == 1 and judge["metrics"]["class_variety"] == 2, "versions of the definitions"
 
 
 def test_nothing_but_this_very_scoring_is_overwritten(chain: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -478,7 +484,7 @@ def test_nothing_but_this_very_scoring_is_overwritten(chain: Path, monkeypatch: 
     assert call(*arguments).exit_code == 0
     before = Path("mine.json").read_bytes()
     measured = json.loads(before)
-    measured["samples"]["run"]["extractors"]["pixels"]["metrics"]["fd"] += 1e-9  # the last digits of other hardware
+    measured["samples"]["run"]["sources"]["pixels"]["fd"]["value"] += 1e-9  # the last digits of other hardware
     measured["judge"]["extractors"]["pixels"]["floor"]["fd"] += 1e-9
     Path("mine.json").write_text(json.dumps(measured))
     assert call(*arguments).exit_code == 0 and Path("mine.json").read_bytes() == before
@@ -526,11 +532,11 @@ def test_points_of_a_toy_world(tmp_path: Path) -> None:
     ours = json.loads(call("score", tmp_path / "run", *against).stdout)
     exported = json.loads(call("score", "points.npz", *against).stdout)
     one, other = ours["samples"]["run"], exported["samples"]["points.npz"]
-    assert one["extractors"] == other["extractors"] and one["sha256"] == other["sha256"] and one["n"] == 200
-    assert one["extractors"]["pixels"]["metrics"]["copies"] == 1.0  # its seed is the run's: the training points are drawn again
+    assert one["sources"] == other["sources"] and one["sha256"] == other["sha256"] and one["sources"]["pixels"]["fd"]["n"] == 200
+    assert one["sources"]["pixels"]["copies"]["value"] == 1.0  # its seed is the run's: the training points are drawn again
     assert (
-        json.loads(call("score", "points.npz", *against[:-3], "--json").stdout)["samples"]["points.npz"]["extractors"]["pixels"]["metrics"][
-            "copies"
+        json.loads(call("score", "points.npz", *against[:-3], "--json").stdout)["samples"]["points.npz"]["sources"]["pixels"]["copies"][
+            "value"
         ]
         == 0.0
     )
@@ -546,10 +552,10 @@ def test_with_the_own_training_set_its_memory_is_measured(chain: Path) -> None:
     of_memory = ["--extractor", "pixels", "--set", "judge.metrics=[memorisation]"]
     without = scored(chain, *of_memory)
     record = scored(chain, *of_memory, "--learned-from", chain / "gen_000")
-    own = next(iter(record["samples"].values()))["extractors"]["pixels"]
-    assert own["metrics"]["own_copies"] == 1.0 and own["floor"]["own_copies"] == 0.0  # a bootstrap draws what it learned from
+    own = next(iter(record["samples"].values()))["sources"]["pixels"]["own_copies"]
+    assert own["value"] == 1.0 and own["floor"] == 0.0  # a bootstrap draws what it learned from
     assert record["learned_from"]["path"] == str(chain / "gen_000") and record["learned_from"]["pictures"] == 150
-    assert without["learned_from"] is None and "own_copies" not in without["samples"]["run"]["extractors"]["pixels"]["metrics"]
+    assert without["learned_from"] is None and "own_copies" not in without["samples"]["run"]["sources"]["pixels"]
     assert "own copies" in call("score", chain, "--against", "digits", *of_memory, "--learned-from", chain / "gen_000").stdout
 
 

@@ -109,7 +109,7 @@ def test_a_world_with_small_classes_from_end_to_end(tmp_path: Path) -> None:
     said = done("run", "--dataset", f"folder:{root}", "--model", "bootstrap", "--gens", 2, "--out", "run", *few, "--json")
     assert "folder-set: fewer than 4 pictures of 2, 3, 4: all of them are for training, none for judging" in said.stderr
     record = json.loads(said.stdout)
-    metrics = record["scores"][-1]["extractors"]["classifier"]["metrics"]
+    metrics = {name: one["value"] for name, one in record["scores"][-1]["sources"]["classifier"].items()}
     assert [f"recall_{c}" in metrics for c in range(5)] == [True, True, False, False, False]
     assert metrics["min_class_recall"] == min(metrics["recall_0"], metrics["recall_1"])
     assert "total_variation_corrected" not in metrics, "nobody knows for what the classifier takes the classes that are not held out"
@@ -129,6 +129,6 @@ def test_with_held_out_pictures_of_one_class_alone_nobody_is_called_lost(tmp_pat
     few = ["--set", "judge.extractors=[{kind: classifier, steps: 20}]"]
     said = done("run", "--dataset", f"folder:{root}", "--model", "bootstrap", "--gens", 1, "--out", "run", *few, "--json")
     (judged,) = json.loads(said.stdout)["scores"]
-    found = judged["extractors"]["classifier"]
-    assert "share_alive_0" not in found["metrics"] and "rare_share" in found["metrics"] and found["metrics"].keys() == found["floor"].keys()
+    found = judged["sources"]["classifier"]
+    assert "share_alive_0" not in found and "rare_share" in found and all(one["floor"] is not None for one in found.values())
     assert done("score", "run", "--against", f"folder:{root}", *few).stdout.count("lost") == 0

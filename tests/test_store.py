@@ -69,9 +69,17 @@ def test_a_run_folder_holds_what_the_design_says(whole: Path) -> None:
     files = json.loads((generation / "MANIFEST.json").read_text())["files"]
     assert set(files) == {str(p.relative_to(generation)) for p in generation.rglob("*") if p.is_file()} - {"MANIFEST.json"}
     scores = json.loads((generation / "scores.json").read_text())
-    assert scores["generation"] == 2 and scores["n"] == 400
-    judged = scores["extractors"]["pixels"]
-    assert set(judged["metrics"]) == set(judged["floor"]) >= {"fd", "kid", "precision", "recall", "coverage", "classes_alive"}
+    judged = scores["sources"]["pixels"]
+    assert scores["generation"] == 2 and {one["n"] for one in judged.values()} == {400}
+    assert all(one["floor"] is not None for one in judged.values())
+    assert set(judged) >= {
+        "fd",
+        "kid",
+        "precision",
+        "recall",
+        "coverage",
+        "classes_alive",
+    }
 
 
 def test_running_it_again_does_nothing_and_says_nothing(copy: Path, whole: Path) -> None:
@@ -316,13 +324,13 @@ def test_readers_leave_out_what_does_not_fit_and_say_it_once(copy: Path, whole: 
     def read() -> tuple[list[int], list[str]]:
         with progress.watched_by(heard := Ear()):
             found = store.sound(copy)
-            assert store.sound(copy) == found == [one["generation"] for one in store.scores(copy)]
+            assert store.sound(copy) == found == [one.generation for one in store.scores(copy)]
         return found, heard.lines
 
     assert read() == ([0, 1, 2, 3], [])
     scores = copy / "gen_002" / "scores.json"
     text = scores.read_text()
-    scores.write_text(text.replace('"fd": ', '"fd": 9'))
+    scores.write_text(text.replace('"value": ', '"value": 9', 1))
     found, lines = read()
     assert found == [0, 1, 3] and len(lines) == 1 and "gen_002: scores.json has " in lines[0]
     assert lines[0].endswith("; left out (run the run's own command again, which mends it)")

@@ -39,10 +39,10 @@ def written(
     for generation in range(max(map(len, values.values()), default=0)):
         if generation != skip:
             there = {name: series[generation] for name, series in values.items()}
-            judged = {"pixels": {"metrics": there, "floor": {name: FLOOR[name] + seed * (name == "fd") for name in there}}}
+            judged = {name: {"value": value, "floor": FLOOR[name] + seed * (name == "fd"), "n": 400} for name, value in there.items()}
             place = store.generation_folder(run.folder, generation)
             place.mkdir()
-            write_text(place / store.SCORES, json.dumps({"generation": generation, "n": 400, "k": 5, "extractors": judged}))
+            write_text(place / store.SCORES, json.dumps({"generation": generation, "sources": {"pixels": judged}}))
             write_manifest(place)
     return run
 
@@ -119,7 +119,7 @@ def test_runs_that_have_not_begun_or_are_half_finished_have_the_rows_that_are_th
 def test_a_run_that_was_not_judged_has_no_rows(tmp_path: Path) -> None:
     run = written(tmp_path, "a", 0, {"fd": [1.0]})
     place = store.generation_folder(run.folder, 0) / store.SCORES
-    write_text(place, json.dumps({"generation": 0, "n": 400, "k": 5, "extractors": {}}))
+    write_text(place, json.dumps({"generation": 0, "sources": {}}))
     assert summary.rows([run]) == []
     record = summarised([run])
     assert arm(record, "a")["extractors"] == {} and arm(record, "a")["seeds"] == [] and arm(record, "a")["planned"] == [0]
@@ -131,7 +131,7 @@ def test_scores_that_are_no_numbers_are_refused_with_their_place(tmp_path: Path)
     with pytest.raises(DataProblem) as caught:
         summary.rows([run])
     folder = run.folder / "gen_001"
-    assert str(caught.value) == f"{folder / 'scores.json'}: fd is nan, its floor 2.0, which is no result; {store.MENDS}"
+    assert str(caught.value) == f"{folder / 'scores.json'}: pixels: fd is nan, its floor 2.0, which is no result; {store.MENDS}"
 
 
 def test_the_csv_reads_back_as_the_same_numbers(tmp_path: Path) -> None:
@@ -309,11 +309,11 @@ def test_losses_are_told_in_the_order_in_which_they_happened_and_up_to_a_missing
 def test_the_table_in_words_shows_the_last_generation_beside_its_floor(runs: list[Run]) -> None:
     lines = summary.table_lines(summarised(runs))["pixels"]
     assert lines == [
-        ["arm", "generation", "seeds", "FD", "recall", "coverage", "classes alive"],
-        ["floor (real)", "", "", "3.00", "0.900", "", ""],
-        ["0 % real", "3", "3 of 3", "9.00 [1.55, 16.45]", "0.333 [-0.465, 1.132]", "", ""],
-        ["0 % real, null model bootstrap", "3", "3 of 3", "2.50 [2.50, 2.50]", "0.900 [0.900, 0.900]", "", ""],
-        ["half, fixed", "3", "3 of 3", "5.50 [1.77, 9.23]", "0.793 [0.742, 0.845]", "", ""],
+        ["arm", "generation", "seeds", "FD", "recall"],
+        ["floor (real)", "", "", "3.00", "0.900"],
+        ["0 % real", "3", "3 of 3", "9.00 [1.55, 16.45]", "0.333 [-0.465, 1.132]"],
+        ["0 % real, null model bootstrap", "3", "3 of 3", "2.50 [2.50, 2.50]", "0.900 [0.900, 0.900]"],
+        ["half, fixed", "3", "3 of 3", "5.50 [1.77, 9.23]", "0.793 [0.742, 0.845]"],
     ]
 
 
@@ -376,7 +376,9 @@ def test_every_score_has_an_entry_that_says_how_it_is_read() -> None:
     evidence = Evidence(seen, seen, seen, shares, confusion, learned=seen, copies=copies, learned_copies=copies)
     scores = {name for metric in METRICS.values() for name in metric.measure(evidence)}
     assert {name for name in scores if not re.search(r"_\d+$", name)} == set(SCORES), "all but those of single classes"
-    assert set(summary.HALVED) < {name for name, score in SCORES.items() if score.scale == "log" and score.better == "higher"}
+    halved = {name for name, score in SCORES.items() if score.halved}
+    assert halved == {"recall", "coverage", "classes_alive", "effective_classes"}
+    assert halved < {name for name, score in SCORES.items() if score.scale == "log" and score.better == "higher"}
     lower = {name for name, score in SCORES.items() if score.better == "lower"}
     assert lower >= {"fd", "kid", "total_variation", "total_variation_corrected"}
-    assert not lower & {"precision", "recall", "coverage", "confident", "rare_share", "min_class_recall", *summary.HALVED}
+    assert not lower & {"precision", "recall", "coverage", "confident", "rare_share", "min_class_recall", *halved}

@@ -97,8 +97,9 @@ def test_the_judge_measures_the_frechet_distance_of_the_loop(tmp_path: Path) -> 
     run(build(Study, study), tmp_path / "run")
     n = 3000
     for generation, scores in enumerate(store.scores(tmp_path / "run")):
-        assert scores["n"] == n
-        model, found = fitted(tmp_path / "run", generation), scores["extractors"]["pixels"]["metrics"]["fd"]
+        fd = scores.sources["pixels"]["fd"]
+        model, found = fitted(tmp_path / "run", generation), fd.value
+        assert fd.n == n
         exact = theory.diagonal_frechet([0, 0], [1, 1], model._mean.flatten().tolist(), model._deviation.square().flatten().tolist())
         # both sides are samples of n: the expected distance of two such samples of one law is at most
         # dim (2/n) from the means and (dim + dim^2)/2 (1/n) from the covariances; three times that bounds their sum with the cross terms

@@ -23,6 +23,7 @@ import imgcollapse
 from imgcollapse import report, store, track
 from imgcollapse.ablation import plan
 from imgcollapse.cli import console
+from imgcollapse.metrics.record import Scores, Value
 from imgcollapse.store import history
 from imgcollapse.track import tracker
 from imgcollapse.track.kinds import Told
@@ -91,14 +92,14 @@ def test_tensorboard_shows_every_metric_with_its_floor_and_the_grids(tmp_path: P
     assert result.exit_code == 0 and "--track" not in result.output, result.output
     assert samples(RUN) == samples(Path("plain"))
     found, scores = events(RUN), store.scores(RUN)
-    metrics = [name for name in scores[0]["extractors"]["pixels"]["metrics"] if not re.search(r"_(low|high)_", name)]
+    metrics = [name for name in scores[0].sources["pixels"] if not re.search(r"_(low|high)_", name)]
     group = {name: "pixels_classes" if name[-1].isdigit() else "pixels" for name in metrics}
     assert {"fd", "share_24"} < set(metrics)
     assert set(found.Tags()["scalars"]) == {f"{group[name]}/{name}{end}" for name in metrics for end in ("", "_floor")}
     for name in metrics:
-        for end, part in (("", "metrics"), ("_floor", "floor")):
+        for end, part in (("", "value"), ("_floor", "floor")):
             shown = [(event.step, event.value) for event in found.Scalars(f"{group[name]}/{name}{end}")]
-            assert shown == [(g, float(np.float32(one["extractors"]["pixels"][part][name]))) for g, one in enumerate(scores)]
+            assert shown == [(g, float(np.float32(getattr(one.sources["pixels"][name], part)))) for g, one in enumerate(scores)]
     assert [event.step for event in found.Images("grid")] == [0, 1, 2]
     for event in found.Images("grid"):
         with Image.open(io.BytesIO(event.encoded_image_string)) as shown_grid, Image.open(RUN / f"gen_00{event.step}/grid.png") as grid:
@@ -282,7 +283,7 @@ def test_wandb_and_trackio_are_told_the_same_in_one_run_a_folder(kind: str, monk
 
 def test_what_is_of_one_class_is_a_group_of_their_own_without_their_intervals() -> None:
     part = {"fd": 1.0, "share_0": 0.5, "share_low_0": 0.4, "share_high_0": 0.6}
-    named = tracker.scalars({"extractors": {"classifier": {"metrics": part, "floor": part}}})
+    named = tracker.scalars(Scores(0, {"classifier": {name: Value(one, one, 9) for name, one in part.items()}}))
     assert list(named) == ["classifier/fd", "classifier/fd_floor", "classifier_classes/share_0", "classifier_classes/share_0_floor"]
 
 
