@@ -1,0 +1,216 @@
+"""The typed record of scores; no list of their names outside the metrics; a metric without a floor, added by one function and one line."""
+
+import ast
+import csv
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+import imgcollapse
+from imgcollapse import report, store
+from imgcollapse.ablation.summary import headline, rows, summarise, table_lines, write_csv
+from imgcollapse.cli import console
+from imgcollapse.cli import main as cli
+from imgcollapse.errors import DataProblem
+from imgcollapse.exchange.card import write as write_cards
+from imgcollapse.judge.titles import counted, title
+from imgcollapse.metrics import METRICS, Evidence, Metric
+from imgcollapse.metrics.record import Scores, Value
+from imgcollapse.metrics.score import Score
+from imgcollapse.metrics.scores import SCORES, most_prominent, worth_showing
+from imgcollapse.report import paper
+from imgcollapse.settings import build
+from imgcollapse.study import Study, run
+from imgcollapse.track import FOLDER
+from imgcollapse.track.tracker import scalars
+
+PACKAGE = Path(imgcollapse.__file__).parent
+FILES = sorted(path for path in PACKAGE.rglob("*.py") if path.relative_to(PACKAGE).parts[0] != "metrics")
+ALSO = {"precision": "of arithmetic, float32 or bfloat16: a setting of the machine"}  # names of scores that are a word for something else
+
+
+# --- no list of names
+
+
+def literals(source: str) -> Iterator[tuple[int, str]]:
+    """Line and text of every string in it but docstrings."""
+    tree = ast.parse(source)
+    told = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in told:
+            yield node.lineno, node.value
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_no_file_outside_the_metrics_names_a_score(path: Path) -> None:
+    named = [(line, text) for line, text in literals(path.read_text(encoding="utf-8")) if text in SCORES and text not in ALSO]
+    assert not named, "ask its entry in the table (rank, halved, panels, from_zero), or `worth_showing`"
+
+
+def test_the_reader_of_literals_sees_lists_conditions_and_keys_but_no_docstrings() -> None:
+    source = '"""fd"""\nA = ("recall", "kid")\ndef f(x):\n    """kid"""\n    return x["fd"] if x == "coverage" else f"{x[\'jsd\']}"'
+    assert {text for _, text in literals(source) if text in SCORES} == {"recall", "kid", "fd", "coverage", "jsd"}
+
+
+# --- the record
+
+
+def test_scores_come_back_from_their_record_as_they_were() -> None:
+    scores = Scores(3, {"pixels": {"fd": Value(0.1 + 0.2, 1e-17, 60), "perplexity": Value(3.5, None, 80)}, "model": {}})
+    record = json.loads(json.dumps(scores.record()))
+    assert record["sources"]["pixels"]["perplexity"] == {"value": 3.5, "floor": None, "n": 80}
+    assert Scores.of(record) == scores and list(Scores.of(record).sources) == ["pixels", "model"]
+    assert Scores.of(Scores(None, {}).record()) == Scores(None, {})
+
+
+@pytest.mark.parametrize(
+    ("record", "said"),
+    [
+        ({}, "holds no scores as this version writes them"),
+        ({"generation": "1", "sources": {}}, "holds no scores as this version writes them"),
+        ({"generation": 0, "n": 9, "extractors": {}}, "holds no scores as this version writes them"),
+        ({"generation": 0, "sources": {"pixels": [1]}}, "pixels holds list, not metrics"),
+        ({"generation": 0, "sources": {"pixels": {"fd": 1.0}}}, "pixels: fd is not a value, its floor and n"),
+        ({"generation": 0, "sources": {"pixels": {"fd": {"value": 1.0, "n": 9}}}}, "pixels: fd is not a value, its floor and n"),
+        ({"generation": 0, "sources": {"pixels": {"fd": {"value": 1.0, "floor": None, "n": 9.5}}}}, "pixels: fd is not a value"),
+        ({"generation": 0, "sources": {"pixels": {"fd": {"value": float("nan"), "floor": 2.0, "n": 9}}}}, "fd is nan, its floor 2.0"),
+        ({"generation": 0, "sources": {"pixels": {"fd": {"value": 1.0, "floor": float("inf"), "n": 9}}}}, "fd is 1.0, its floor inf"),
+        ({"generation": 0, "sources": {"pixels": {"fd": {"value": "1", "floor": 1.0, "n": 9}}}}, "fd is 1, its floor 1.0"),
+        ({"generation": 0, "sources": {"pixels": {"fd": {"value": None, "floor": 1.0, "n": 9}}}}, "fd is None, its floor 1.0"),
+    ],
+)
+def test_what_is_damaged_is_said_in_one_line(record: dict[str, object], said: str) -> None:
+    with pytest.raises(DataProblem) as caught:
+        Scores.of(record)
+    assert said in str(caught.value) and "\n" not in str(caught.value)
+
+
+# --- ranks
+
+
+def test_the_ranks_say_what_is_shown_where_there_is_room_for_some() -> None:
+    ranked = sorted((score.rank, name) for name, score in SCORES.items() if score.rank is not None)
+    assert [rank for rank, _ in ranked] == list(range(1, len(ranked) + 1)), "one score a rank, from 1 on"
+    for most in range(1, len(ranked) + 1):
+        assert set(worth_showing(most, SCORES)) == {name for _, name in ranked[:most]}
+    assert most_prominent(SCORES) == ranked[0][1]
+    assert SCORES[most_prominent(SCORES, halved=True) or ""].halved
+    assert most_prominent(["vendi", "jsd"]) == "jsd", "the first of the table where none has a rank"
+    assert most_prominent(["fd"], halved=True) is most_prominent([]) is None
+
+
+def test_only_with_published_features_has_the_frechet_distance_another_name() -> None:
+    assert [title("fd", name, short=True) for name in ("inception", "inception-legacy", "inception-other", "dinov2", "pixels", None)] == [
+        *("FID", "FID", "FD", "FD-DINOv2", "FD", "FD"),
+    ]
+    assert title("fd", "inception") == "Fréchet distance (FID)" and title("fd_infinity", "inception", short=True) == "FID∞"
+    assert title("recall", "inception", short=True) == "recall"
+
+
+def test_the_number_of_pictures_is_said_for_each_value() -> None:
+    judge = {"n": 100, "drawn": 2000, "extractors": {"classifier": {"floor": {"fd": 1.0, "confident": 0.9}}}}
+    assert counted(judge) == "N = 100; class shares of all 2,000 drawn"
+    assert counted({**judge, "drawn": 100}) == "N = 100"
+    assert counted({**judge, "extractors": {"pixels": {"floor": {"fd": 1.0}}}}) == "N = 100", "which knows no classes"
+    values = [Value(1.0, None, 100), Value(1.0, None, 2000)]
+    assert counted(judge, values, " of them") == "N = 100 of them; class shares of all 2,000 drawn"
+    assert counted(judge, values[:1], " of them") == "N = 100 of them"
+
+
+# --- a metric without a floor
+
+
+def perplexity(evidence: Evidence) -> dict[str, float]:
+    """Not one, but it has no real-vs-real value either."""
+    return {"perplexity": 20.0 + float(evidence.generated.mean.square().sum())}
+
+
+PERPLEXITY = {
+    "perplexity": Score("perplexity", "how surprising the samples are", "lower", "linear", 2, "A test's.", rank=1, panels=("last", "area"))
+}
+
+
+@pytest.fixture
+def registered(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(METRICS, "perplexity", Metric(perplexity, PERPLEXITY, floor=None, version=3))
+
+
+@pytest.fixture
+def place(registered: None, tmp_path: Path) -> Path:
+    """A finished run that it has judged."""
+    study = {"dataset": {"kind": "grid25", "size": 100}, "model": "bootstrap", "gens": 2}
+    run(build(Study, {**study, "judge": {"metrics": ["neighbourhood", "perplexity"]}}), tmp_path / "run")
+    return tmp_path / "run"
+
+
+def test_a_metric_without_a_floor_is_one_function_and_one_line(place: Path, tmp_path: Path) -> None:
+    assert worth_showing(1, SCORES) == ["fd", "perplexity"] and worth_showing(1, ["recall", "perplexity"]) == ["perplexity"]
+    scores = store.scores(place)
+    found = scores[1].sources["pixels"]["perplexity"]
+    assert found.floor is None and found.value > 20 and found.n == 100 and scores[1].sources["pixels"]["recall"].floor is not None
+    reference = store.reference(place)
+    assert reference is not None and reference["judge"]["metrics"] == {"neighbourhood": 1, "perplexity": 3}
+    assert "perplexity" not in reference["judge"]["extractors"]["pixels"]["floor"]
+    assert f"perplexity {found.value:.2f}" in console.in_short(scores[1])
+
+    told = scalars(scores[1])
+    assert told["pixels/perplexity"] == found.value and "pixels/perplexity_floor" not in told and "pixels/recall_floor" in told
+
+    again = ["run", "--config", str(place / store.STUDY), "--out", str(place), "--track", "tensorboard"]
+    said = CliRunner().invoke(cli.main, again, prog_name="imgcollapse")
+    assert said.exit_code == 0, said.output
+    lines = [line.replace("┃", "│") for line in said.stdout.splitlines() if line.startswith(("┃", "│"))]
+    head, floor, *_ = ([cell.strip() for cell in line.split("│")[1:-1]] for line in lines)
+    logged = EventAccumulator(str(place / FOLDER)).Reload()
+    assert [event.step for event in logged.Scalars("pixels/perplexity")] == [0, 1]
+    assert "pixels/perplexity_floor" not in logged.Tags()["scalars"] and "pixels/recall_floor" in logged.Tags()["scalars"]
+    column = head.index("perplexity")
+    assert floor[0] == "floor (real)" and floor[column] == "" and floor[head.index("recall")]
+
+    write_cards(place, out=tmp_path / "card")
+    card = (tmp_path / "card" / "model" / "README.md").read_text(encoding="utf-8")
+    assert f"| perplexity | {found.value:.2f} |  | lower |" in card and "- type: perplexity\n" in card
+
+
+def test_a_metric_without_a_floor_has_panels_a_chart_and_a_row(place: Path, tmp_path: Path) -> None:
+    assert place / "curves.png" in report.draw(place)
+    findings = report.read([place])
+    page = report.write(findings, place / report.PAGE).page.read_text(encoding="utf-8")
+    start = page.index('<svg id="chart-perplexity"')
+    assert 'class="floor"' not in page[start : page.index("</svg>", start)] and 'id="chart-recall"' in page
+    assert "perplexity 3" in page, "the version of its definition"
+    assert {name for name, _ in paper.pages(findings)} >= {"curves", "perplexity", "recall"}
+    assert [path.name for path in report.beside(findings, place / report.PAGE) if path.name == "report.md"]
+
+    runs = [*findings.runs]
+    runs += [type(one)("other", None, one.seed, one.study, one.folder) for one in findings.runs]
+    summary = {"question": "", **summarise(runs, rows(runs))}
+    metric = summary["arms"][0]["extractors"]["pixels"]["perplexity"]
+    assert metric["floor"] is None and "area" not in metric and metric["last"]["mean"] > 20
+    assert summary["differences"][0]["extractors"]["pixels"]["perplexity"]["last"]["in_floors"] is None
+    (lines,) = table_lines(summary).values()
+    assert "perplexity" in lines[0] and lines[1][lines[0].index("perplexity")] == "" and headline(summary)
+    assert [path.name for path in report.draw_ablation(tmp_path, runs, summary)] == ["curves.png", "forest.png"]
+
+    write_csv(rows(runs), tmp_path / "ablation.csv")
+    with (tmp_path / "ablation.csv").open() as file:
+        cells = [row for row in csv.DictReader(file) if row["metric"] == "perplexity"]
+    assert len(cells) == 4 and {row["floor"] for row in cells} == {""} and {row["n"] for row in cells} == {"100"}
+
+
+def test_where_nothing_measured_has_a_floor_no_row_is_of_it(registered: None, tmp_path: Path) -> None:
+    study = {"dataset": {"kind": "grid25", "size": 100}, "model": "bootstrap", "gens": 2, "judge": {"metrics": ["perplexity"]}}
+    run(build(Study, study), tmp_path / "run")
+    scores, findings = store.scores(tmp_path / "run"), report.read([tmp_path / "run"])
+    reference = store.reference(tmp_path / "run")
+    assert reference is not None
+    (table,) = console.tables(scores, reference["judge"])
+    assert not isinstance(table, str) and table.row_count == 2
+    assert [line[0] for line in next(iter(table_lines(findings.summary).values()))] == ["arm", findings.runs[0].arm]
+    page = report.write(findings, tmp_path / "page.html").page.read_text(encoding="utf-8")
+    assert "perplexity rises from" in page or "perplexity falls from" in page or "perplexity stays at" in page
+    assert report.draw(tmp_path / "run") and report.beside(findings, tmp_path / "page.html")
