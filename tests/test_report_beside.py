@@ -294,7 +294,7 @@ def test_every_figure_is_there_in_three_forms(printed: dict[str, Path]) -> None:
 def test_a_single_run_has_no_forest_and_a_single_class_is_not_counted(tmp_path: Path) -> None:
     run(build(Study, {"dataset": {"kind": "gaussian", "size": 100}, "model": "gaussian", "gens": 2}), tmp_path / "run")
     with paper.styled():
-        assert [name for name, _ in paper.pages(read([tmp_path / "run"]))] == ["curves", "fd", "recall", "coverage", "precision"]
+        assert [name for name, _ in paper.pages(read([tmp_path / "run"]))] == ["curves", "fd", "precision", "recall", "coverage"]
 
 
 def test_figures_are_as_wide_as_a_column_or_both(printed: dict[str, Path]) -> None:

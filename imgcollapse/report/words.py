@@ -114,7 +114,8 @@ def _alone(findings: Findings, arms: list[Record]) -> list[str]:
     name = _headline(findings, arms[0])
     last = metrics[name]["last"]["generation"]
     told = []
-    for one in dict.fromkeys((name, most_prominent(metrics) or name)):
+    both = dict.fromkeys((name, most_prominent(metrics) or name))
+    for one in [one for one in both if one != CLASSES_ALIVE] or [name]:  # which has a sentence of its own below
         begin, end = metrics[one]["by_generation"][0], metrics[one]["by_generation"][-1]
         was, now = _said(begin, one), _said(end, one)
         way = f"stays at {now}" if was == now else f"{'rises' if end['mean'] > begin['mean'] else 'falls'} from {was} to {now}"
