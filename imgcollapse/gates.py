@@ -9,8 +9,8 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from imgcollapse.images import REAL, ImageSet, origins
-from imgcollapse.regimes import Real
+from imgcollapse.images import REAL, ImageSet
+from imgcollapse.regimes import Real, origins
 from imgcollapse.seeds import derive, torch_generator
 from imgcollapse.settings import Settings, one_of
 

@@ -10,13 +10,13 @@ from pydantic import Field, NonNegativeInt, PositiveInt
 from imgcollapse import datasets, grids, store
 from imgcollapse.datasets import AnyDataset
 from imgcollapse.datasets.digits import Digits
-from imgcollapse.images import Choosy, World, made_of, provenance
+from imgcollapse.images import Choosy, World
 from imgcollapse.judge.judge import Judge
 from imgcollapse.machine import environment, processes
 from imgcollapse.metrics.record import Scores
 from imgcollapse.models import AnyModel
 from imgcollapse.models.ddpm import DDPM
-from imgcollapse.regimes import AnyRegime, Have, Real, Replace
+from imgcollapse.regimes import AnyRegime, Have, Real, Replace, made_of, provenance
 from imgcollapse.seeds import derive
 from imgcollapse.settings import Settings, to_yaml
 from imgcollapse.store import run_folder

@@ -364,7 +364,8 @@ def images(repeats: int) -> None:
     """What is done with whole image sets, against the plain way; both must come to the same."""
     import numpy as np
 
-    from imgcollapse.images import ImageSet, marks, origins
+    from imgcollapse.images import ImageSet, marks
+    from imgcollapse.regimes import origins
     from imgcollapse.store.npz import read_images, write_images
 
     def fastest(call: Callable[[], Any]) -> tuple[float, Any]:

@@ -27,9 +27,9 @@ from imgcollapse.exchange.card.heads import size_category
 from imgcollapse.exchange.card.markdown import card, fenced, line, plain
 from imgcollapse.exchange.export import folder_names, write_image_folder
 from imgcollapse.files.places import HERE, RECORD
-from imgcollapse.images import ImageSet, provenance
+from imgcollapse.images import ImageSet
 from imgcollapse.metrics.scores import SCORES
-from imgcollapse.regimes import Accumulate, Real, Regime, Replace, Retain
+from imgcollapse.regimes import Accumulate, Real, Regime, Replace, Retain, provenance
 from imgcollapse.settings import build, read_file
 from imgcollapse.store.manifest import MANIFEST, write_manifest
 from imgcollapse.store.records import read_json, read_sealed, write_sealed

@@ -13,9 +13,9 @@ from torch import Tensor
 from imgcollapse import gates
 from imgcollapse.errors import SettingsProblem
 from imgcollapse.gates import GATES, AnyGate, Curate, Gate, admitted, candidates, published
-from imgcollapse.images import REAL, ImageSet, provenance
+from imgcollapse.images import REAL, ImageSet
 from imgcollapse.models.nulls import Bootstrap
-from imgcollapse.regimes import REGIMES, Accumulate, Real, Replace, Retain
+from imgcollapse.regimes import REGIMES, Accumulate, Real, Replace, Retain, provenance
 from imgcollapse.seeds import derive
 from imgcollapse.settings import Settings, build
 

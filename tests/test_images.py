@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 
 from imgcollapse import images as module
-from imgcollapse.images import UNLABELLED, ImageSet, World, concatenate, gathered, marks, origins, provenance
+from imgcollapse.images import UNLABELLED, ImageSet, World, concatenate, gathered, marks
+from imgcollapse.regimes import origins, provenance
 from imgcollapse.seeds import derive, torch_generator
 
 

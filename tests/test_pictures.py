@@ -12,7 +12,8 @@ from terminal import call
 from imgcollapse import grids, report, store
 from imgcollapse.ablation import plan
 from imgcollapse.errors import DataProblem
-from imgcollapse.images import ImageSet, concatenate, from_signed, from_unit, provenance, to_signed, to_unit
+from imgcollapse.images import ImageSet, concatenate, from_signed, from_unit, to_signed, to_unit
+from imgcollapse.regimes import provenance
 from imgcollapse.report.style import arm_style
 from imgcollapse.settings import build
 from imgcollapse.study import Study, run

@@ -20,9 +20,9 @@ from imgcollapse.ablation.ablation import ABLATION
 from imgcollapse.ablation.summary import Run, named
 from imgcollapse.errors import OtherStudyProblem
 from imgcollapse.files import bytes_of, digest_of, ledger, sweep, write_bytes
-from imgcollapse.images import made_of
 from imgcollapse.judge.titles import counted, title
 from imgcollapse.metrics.scores import SCORES, worth_showing
+from imgcollapse.regimes import made_of
 from imgcollapse.report import charts, composition, pictures, tables
 from imgcollapse.report.findings import Findings, there
 from imgcollapse.report.panels import NULL
