@@ -103,25 +103,40 @@ def png(page: Image.Image) -> bytes:
     return file.getvalue()
 
 
-def by_class(title: str, drawn: ImageSet, found: Tensor | None, classes: Sequence[str]) -> Image.Image:
+def first_of_each(found: Tensor | None, count: int) -> dict[str, Any] | None:
+    """What `by_class` needs to know of the classes found in all pictures drawn (int64 [N], negative: none), as plain JSON values.
+
+    `of`: N; `rows`: class (-1: none), how many pictures, and which are the first of them, of every class that has a row.
+    """
+    if found is None:
+        return None
+    rows = []
+    for c in [*spaced(count, ROWS - 1), -1]:
+        there = (found == c if c >= 0 else found < 0).nonzero()[:, 0]
+        rows.append([c, len(there), there[:COLUMNS].tolist()])
+    return {"of": len(found), "rows": rows}
+
+
+def by_class(title: str, drawn: ImageSet, found: Mapping[str, Any] | None, classes: Sequence[str]) -> Image.Image:
     """The first samples of each class in a row of its own, with the class's share: a lost class leaves its row empty.
 
-    `found` are the classes that the judge found (int64 [N], negative where it is not confident), or None where it knows none: then the
-    first samples are shown as they come. Of very many classes some stand there, evenly spaced in their order and the same in every
-    generation; the note says so. Points are drawn in the plane of their first two coordinates.
+    `found` is what `first_of_each` says of the classes that the judge found, or None where it knows none: then the first samples are shown
+    as they come. Of very many classes some stand there, evenly spaced in their order and the same in every generation; the note says so.
+    Points are drawn in the plane of their first two coordinates.
     """
     if drawn.are_points:
         return scatter(title, drawn)
     if found is None:
         blocks = drawn.pixels[: 10 * COLUMNS].split(COLUMNS)
         return sheet(title, [(f"{i * COLUMNS}", block) for i, block in enumerate(blocks)])
-    n = len(drawn)
-    names, shown = lettering.drawn(classes), spaced(len(classes), ROWS - 1)
-    places = [(names[c], found == c) for c in shown] + [("none", found < 0)]
-    rows = [(f"{_short(name)}  {100 * float(there.sum()) / n:.1f} %", drawn.pixels[there][:COLUMNS]) for name, there in places]
+    names, n = lettering.drawn(classes), int(found["of"])
+    rows = [
+        (f"{_short(names[c] if c >= 0 else 'none')}  {100 * count / n:.1f} %", drawn.pixels[torch.tensor(first, dtype=torch.int64)])
+        for c, count, first in found["rows"]
+    ]
     note = f"row: class found by the judge and its share of {n:,} samples; none: not confident of any class"
-    if more := len(classes) - len(shown):
-        note += f"; these are {len(shown)} classes, evenly spaced in their order, and there are {more:,} more classes"
+    if more := len(classes) + 1 - len(rows):
+        note += f"; these are {len(rows) - 1} classes, evenly spaced in their order, and there are {more:,} more classes"
     return sheet(title, rows, f"{note}; {NUMBERED}" if lettering.numbered(classes) else note)
 
 

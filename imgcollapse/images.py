@@ -75,6 +75,13 @@ class ImageSet:
         return digest.hexdigest()
 
 
+class Sampler(Protocol):
+    """What pictures can be drawn from: a fitted model."""
+
+    def sample(self, n: int, seed: int) -> ImageSet:
+        """n pictures."""
+
+
 class ImageStream(Protocol):
     """Training pictures that are drawn when they are needed, and never end: every batch is a new one.
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, Protocol
 
 import torch
 from pydantic import Field
@@ -48,9 +48,15 @@ class Plan(NamedTuple):
 class Regime(Protocol):
     """How real pictures and samples become a training set."""
 
+    needs_all_samples: ClassVar[bool]  # or only those of the newest generation
+
     @property
     def kind(self) -> str:
         """Its name in the table."""
+
+    @property
+    def streams(self) -> bool:
+        """Whether the newest model draws training pictures as they are needed, instead of a set of its samples."""
 
     def __call__(self, real: Real, past: Sequence[ImageSet], n: int, seed: int) -> ImageSet:
         """The training set of generation `len(past)`: `real.seen`, whole, while there are no samples yet.
@@ -70,6 +76,13 @@ class Replace(Settings):
     """Learn from the newest samples only: the fully synthetic loop."""
 
     kind: Literal["replace"] = "replace"
+    stream: bool = Field(False, description="draw every batch anew from the newest model, which networks can learn from")
+    needs_all_samples: ClassVar[bool] = False
+
+    @property
+    def streams(self) -> bool:
+        """As asked for."""
+        return self.stream
 
     def __call__(self, real: Real, past: Sequence[ImageSet], n: int, seed: int) -> ImageSet:
         """The newest samples."""
@@ -77,7 +90,7 @@ class Replace(Settings):
 
     def title(self) -> str:
         """Its name."""
-        return self.kind
+        return f"{self.kind} (stream)" if self.stream else self.kind
 
     def plan(self, n: int, gens: int, have: Have) -> Plan:
         """Real pictures for generation 0 alone."""
@@ -88,6 +101,8 @@ class Retain(Settings):
     """Learn from the newest samples with a share of real pictures mixed in; the total size stays the same."""
 
     kind: Literal["retain"] = "retain"
+    needs_all_samples: ClassVar[bool] = False
+    streams: ClassVar[bool] = False
     real_fraction: float = Field(0.1, ge=0, le=1, description="share of real pictures in a training set of constant size")
     pool: Literal["fixed", "resample", "fresh"] = Field(
         "resample", description="the same real pictures for ever, drawn anew each generation, or pictures no generation has seen"
@@ -137,6 +152,8 @@ class Accumulate(Settings):
     """Learn from all real pictures and the samples of every generation so far."""
 
     kind: Literal["accumulate"] = "accumulate"
+    needs_all_samples: ClassVar[bool] = True
+    streams: ClassVar[bool] = False
 
     def __call__(self, real: Real, past: Sequence[ImageSet], n: int, seed: int) -> ImageSet:
         """The real pictures, then the samples in the order of their generations."""

@@ -1,27 +1,36 @@
 """A study: everything that decides the outcome, and the loop that carries it out."""
 
-from collections.abc import Callable
-from hashlib import sha256
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import Field, NonNegativeInt, PositiveInt
 
-from imgcollapse import datasets, grids, store
+from imgcollapse import datasets, grids, progress, store
 from imgcollapse.datasets import AnyDataset
 from imgcollapse.datasets.digits import Digits
-from imgcollapse.images import Choosy, World
+from imgcollapse.errors import SettingsProblem
+from imgcollapse.gates import AnyGate, admitted, candidates, published
+from imgcollapse.images import Choosy, ImageSet, ImageStream, World
 from imgcollapse.judge.judge import Judge
+from imgcollapse.judge.judging import Judging
 from imgcollapse.machine import environment, processes
 from imgcollapse.metrics.record import Scores
-from imgcollapse.models import AnyModel
+from imgcollapse.models import AnyModel, Network
 from imgcollapse.models.ddpm import DDPM
+from imgcollapse.models.stream import ModelStream, stream_provenance
 from imgcollapse.regimes import AnyRegime, Have, Real, Replace, made_of, provenance
 from imgcollapse.seeds import derive
 from imgcollapse.settings import Settings, to_yaml
 from imgcollapse.store import run_folder
+from imgcollapse.store.checks import data_digest
+from imgcollapse.store.identity import identity, study_digest
+from imgcollapse.store.keep import Keep
+from imgcollapse.store.past import Generation, Past
 
 Landed = Callable[[int, Scores], None]
+Record = dict[str, Any]
 
 
 class Study(Settings):
@@ -30,7 +39,12 @@ class Study(Settings):
     dataset: AnyDataset = Field(Digits(), description="the real pictures")
     model: AnyModel = Field(DDPM(), description="what learns and draws")
     regime: AnyRegime = Field(Replace(), description="of what a training set is made")
+    gates: tuple[AnyGate, ...] = Field((), description="what samples go through, one after the other, between drawing and learning")
+    init: Literal["scratch", "previous", "base"] = Field(
+        "scratch", description="with what weights a network begins: fresh ones, those of the generation before, or of generation 0"
+    )
     judge: Judge = Field(Judge(), description="how generations are judged")
+    keep: Keep = Field(Keep(), description="what of generations that nothing needs any more stays on the disk")
     gens: PositiveInt = Field(10, description="number of models trained, generations 0 to gens - 1")
     samples: PositiveInt | None = Field(
         None, description="pictures a generation draws and learns from; none: as many as there are real ones"
@@ -39,16 +53,47 @@ class Study(Settings):
 
     def title(self) -> str:
         """The study in a few words."""
-        return f"{self.model.kind} on {self.dataset.kind}, {self.regime.title()}, seed {self.seed}"
+        more = [*(gate.title() for gate in self.gates), *([f"init {self.init}"] if self.init != "scratch" else [])]
+        return f"{self.model.kind} on {self.dataset.kind}, {', '.join([self.regime.title(), *more])}, seed {self.seed}"
 
     def name(self) -> str:
-        """A folder's name, the same for the same settings."""
-        digest = sha256(to_yaml(self).encode()).hexdigest()[:6]
+        """A folder's name, the same for the same settings however many generations are asked for."""
+        digest = study_digest(self.model_dump(mode="json"))[:6]
         return "-".join((self.dataset.kind, self.model.kind, self.regime.kind, f"seed{self.seed}", digest))
 
-    def recipe(self, generation: int) -> dict[str, Any]:
-        """The settings that decide a generation once its training set is given: not the regime, nor how many generations follow."""
-        return {"generation": generation, **self.model_dump(mode="json", include={"model", "samples", "seed"})}
+    def identity(self, generation: int, world: World) -> Record:
+        """What makes a generation the one that it is, but for what it was made from: see `imgcollapse.store.identity`."""
+        return {**identity(self.model_dump(mode="json")), "generation": generation, "data": data_digest(world.record())}
+
+    def training_set(self, world: World, real: Real, past: Past) -> tuple[ImageSet | ImageStream, Record]:
+        """What the generation after these learns from, and its provenance."""
+        if past and self.regime.streams:
+            return stream_provenance(ModelStream.of(past[-1], real.seen), self.model)
+        let_in = admitted(past.samples, self.gates, real, self.seed, world.classes)
+        made = self.regime(real, let_in, self.samples or len(real.seen), derive(self.seed, len(past), "regime"))
+        made = let_in.with_real(made)
+        return made, provenance(made, world.classes, let_in.account())
+
+    def start(self, past: Past) -> Generation | None:
+        """The generation with whose weights the one after these begins; None: with fresh ones."""
+        return None if self.init == "scratch" or not past else past[-1] if self.init == "previous" else past[0]
+
+    def recipe(self, world: World, past: Past, learned_from: Mapping[str, Any]) -> Record:
+        """All that decides the generation after these: two with one recipe are the same, whatever study asks for them."""
+        origins = [int(name.split()[-1]) for name in learned_from["made_of"] if name != "real"]
+        start = self.start(past)
+        return {
+            **self.identity(len(past), world),
+            "drawn": candidates(self.samples or 0, self.gates),
+            "training_set": learned_from["training_set"],
+            "parents": {str(origin): past[origin].digest for origin in origins},
+            "start": None if start is None else {"generation": start.number, "sha256": start.model_digest},
+        }
+
+    def caption(self, provenance: Record) -> str:
+        """The title of a generation's sample grid. `provenance`: of its training set, with its number."""
+        generation = f"generation {provenance['generation']}"
+        return f"{generation}: {self.model.kind} on {self.dataset.kind}, seed {self.seed}; {made_of(provenance)}"
 
 
 DEFAULT_KINDS = {name: {"kind": field.default.kind} for name, field in Study.model_fields.items() if hasattr(field.default, "kind")}
@@ -58,45 +103,77 @@ DEFAULT_KINDS = {name: {"kind": field.default.kind} for name, field in Study.mod
 def run(study: Study, folder: Path, landed: Landed = lambda generation, scores: None, shared: Path | None = None) -> None:
     """Carries the study out in its run folder; what is finished there is not done again.
 
-    `landed(generation, scores)` is called for every generation that was made, once it is kept. `shared`: a folder in which several runs
-    keep the generations that they have in common. Raises the Problems of `imgcollapse.errors`.
+    `landed(generation, scores)` is called for every generation that was made or judged now, once that is kept. `shared`: a folder in which
+    several runs keep the generations that they have in common. Raises the Problems of `imgcollapse.errors`.
     """
     study, world, real = prepare(study)
-    n = study.samples or len(real.seen)
-    with run_folder.opened(folder, to_yaml(study), shared) as kept:
+    seed, n = study.seed, candidates(study.samples or 0, study.gates)
+    with run_folder.opened(folder, to_yaml(study), study.model.load, shared) as kept:
         kept.note_environment(environment.describe())
-        ruler = study.judge.open(world, n)
-        kept.fix(store.REFERENCE, reference := {"data": world.record(), "judge": ruler.record()}, {"passed_over": dict(world.passed_over)})
-
+        kept.fix(store.DATA, world.record(), {"passed_over": dict(world.passed_over)})
+        judge = judging_of(study, study.judge, folder, world, real, shared)
         for generation in range(study.gens):
-            # choose what this generation may learn from
-            training_set = study.regime(real, kept.samples(generation), n, derive(study.seed, generation, "regime"))
-            learned_from = provenance(training_set, world.classes)
-            # all that decides what comes of it
-            recipe = {**study.recipe(generation), "reference": reference, "provenance": learned_from}
-            with kept.turn(generation, recipe) as to_be_made:
-                if not to_be_made:
-                    continue
-                # learn
-                model = processes.fit(study.model, training_set, derive(study.seed, generation, "fit"))
-                # draw: the next generation's training pictures, and a few from noise that is the same in every generation
-                drawn = processes.sample(model, n, derive(study.seed, generation, "sample")).born_in(generation)
-                same = model.sample(grids.COLUMNS, derive(study.seed, "latents")).born_in(generation)
-                # judge
-                judged = ruler(drawn, training_set)
-                scores = judged.scores.of_generation(generation)
-                # keep
-                title = f"generation {generation}: {study.model.kind} on {study.dataset.kind}, seed {study.seed}; {made_of(learned_from)}"
-                kept.keep(
-                    generation,
-                    samples=drawn,
-                    latents=same,
-                    scores=scores.record(),
-                    provenance={"generation": generation, **learned_from},
-                    grid=grids.by_class(title, drawn, judged.classes, world.classes),
-                    save_model=model.save,
-                )
-            landed(generation, scores)
+            past = kept.past(generation)
+            there = kept.has(generation, study.identity(generation, world))
+            if not there:
+                # choose what this generation may learn from
+                training_set, learned_from = study.training_set(world, real, past)
+                with kept.claim(generation, study.recipe(world, past, learned_from)) as to_be_made:
+                    if to_be_made:
+                        # learn
+                        fit = partial(processes.fit, study.model, training_set, derive(seed, generation, "fit"))
+                        model = kept.learned(fit, study.start(past))
+                        # draw: the next generation's training pictures, and a few from noise that is the same in every generation
+                        drawn = processes.sample(model, n, derive(seed, generation, "sample")).born_in(generation)
+                        drawn = published(drawn, study.gates, derive(seed, generation, "publish"))
+                        same = model.sample(grids.COLUMNS, derive(seed, "latents")).born_in(generation)
+                        # keep
+                        kept.write(generation, model, drawn, same, learned_from)
+            # judge what is kept: now, later, or again by another judge
+            if not (there and judge.has(generation)):
+                landed(generation, judge(generation))
+            study.keep.thin(kept, generation, study.gens)
+
+
+def judging_of(study: Study, judge: Judge, folder: Path, world: World, real: Real, shared: Path | None = None) -> Judging:
+    """That judge of the run in this folder, from what is kept there alone. Study and judge with every choice made.
+
+    The study's own judge draws the sample grids.
+    """
+
+    def training_set(generation: int) -> ImageSet | None:
+        if gone := [origin for origin in store.origins(folder, generation) if not store.has(folder, origin, store.SAMPLES)]:
+            names = ", ".join(map(str, gone))
+            progress.say_once(
+                f"generation {generation} cannot be compared with its own training set: samples of generation {names} were "
+                "thrown away, as the study says (keep.samples)"
+            )
+            return None
+        made, _ = study.training_set(world, real, Past(folder, generation, study.model.load))
+        return made if isinstance(made, ImageSet) else None
+
+    caption = study.caption if judge == study.judge else None
+    drawn = candidates(study.samples or 0, study.gates)
+    return Judging(folder, judge, world, training_set, drawn=drawn, gens=study.gens, caption=caption, shared=shared)
+
+
+def judge_again(study: Study, folder: Path, judge: Judge, landed: Landed, shared: Path | None = None) -> str:
+    """Judges what a run has kept by a judge that its study need not name; returns the name of that judge's folder.
+
+    `landed(generation, scores)` is called for every generation that was judged now. Raises the Problems of `imgcollapse.errors`.
+    """
+    study, world, real = prepare(study)
+    judge = judge.resolved(world, study.samples or len(real.seen))
+    _check(judge, world)
+    with run_folder.opened(folder, to_yaml(study), study.model.load) as kept:
+        kept.fix(store.DATA, world.record(), {"passed_over": dict(world.passed_over)})
+        judging = judging_of(study, judge, folder, world, real, shared)
+        for generation in store.sound(folder):
+            if not store.has(folder, generation, store.SAMPLES):
+                progress.say(f"generation {generation}: its samples were thrown away, as the study says (keep.samples); it is left out")
+            elif not judging.has(generation):
+                landed(generation, judging(generation))
+    return judging.name
 
 
 def prepare(study: Study, world: World | None = None) -> tuple[Study, World, Real]:
@@ -114,8 +191,28 @@ def prepare(study: Study, world: World | None = None) -> tuple[Study, World, Rea
         study.regime.plan(n, study.gens, Have(len(world.train), world.name))  # raises
     judge = study.judge.resolved(world, n)
     model = study.model.for_world(world.train.shape, len(world.classes), world.train.are_points)
+    _check(judge, world)
+    _refuse(study)
+    chosen = {"samples": n, "judge": judge, "model": model}
+    return study.model_copy(update=chosen), world, Real(seen=world.train[: plan.seen], unseen=world.train[plan.seen :])
+
+
+def _check(judge: Judge, world: World) -> None:
     for extractor in judge.extractors or ():
         if isinstance(extractor, Choosy):
             extractor.check(world)
-    chosen = {"samples": n, "judge": judge, "model": model}
-    return study.model_copy(update=chosen), world, Real(seen=world.train[: plan.seen], unseen=world.train[plan.seen :])
+
+
+def _refuse(study: Study) -> None:
+    """Raises SettingsProblem for parts of a study that do not go together."""
+    kind, regime = study.model.kind, study.regime.kind
+    if study.init != "scratch" and not isinstance(study.model, Network):
+        raise SettingsProblem(f"init: model '{kind}' has no weights to start from; set it to scratch, or take a model that is a network")
+    if study.regime.streams and not isinstance(study.model, Network):
+        raise SettingsProblem(f"regime.stream: model '{kind}' learns from a whole set at once; set it to false, or take a network")
+    if study.regime.streams and study.gates:
+        raise SettingsProblem("gates: a stream has no set of samples that a gate could look at; set regime.stream to false")
+    if study.regime.needs_all_samples and study.keep.samples != "all":
+        raise SettingsProblem(f"keep.samples: regime '{regime}' learns from the samples of every generation; set it to all")
+    if study.init == "base" and study.keep.models in ("last", "none"):
+        raise SettingsProblem("keep.models: init 'base' begins every generation with the weights of generation 0; set it to all, or to K")

@@ -4,7 +4,9 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from imgcollapse import store
 from imgcollapse.settings import build
+from imgcollapse.store import judged
 from imgcollapse.study import Study, run
 
 
@@ -22,3 +24,15 @@ def made_when_asked(folder: Path, settings: Mapping[str, Mapping[str, Any]]) -> 
 def files(folder: Path) -> dict[str, bytes]:
     """All that lies in a folder, by its path there."""
     return {path.relative_to(folder).as_posix(): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
+
+
+def scores_in(run: Path) -> Path:
+    """The folder of the only judge of a run."""
+    (place,) = (run / store.SCORES).iterdir()
+    return place
+
+
+def put_scores(run: Path, generation: int, record: Mapping[str, Any], judge: Mapping[str, Any]) -> None:
+    """What the judge of the run's own study is to have found in a generation. judge: its record."""
+    name = judged.own_judge(run)
+    judged.write(run, name, generation, dict(record), judged.fix_reference(run, name, dict(judge), "data"))

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 import yaml
+from chains import scores_in
 from click.testing import Result
 from terminal import call
 from test_split import class_folders
@@ -26,6 +27,7 @@ from imgcollapse.errors import SettingsProblem
 from imgcollapse.machine.machine import Machine
 from imgcollapse.settings import build, read_file
 from imgcollapse.store import history
+from imgcollapse.study import Study
 
 ARMS: dict[str, Any] = {
     "replace": {"regime": "replace"},
@@ -51,8 +53,8 @@ def status(folder: str) -> dict[str, Any]:
 
 def outcome(folder: Path) -> dict[str, bytes]:
     """What an ablation found, byte for byte."""
-    names = (store.SAMPLES, store.LATENTS, store.SCORES, store.PROVENANCE, store.GRID)
-    files = {f"{path.relative_to(folder)}/{name}": (path / name).read_bytes() for path in folder.glob("runs/*/gen_*") for name in names}
+    names = (*(f"gen_*/{name}" for name in (store.SAMPLES, store.LATENTS, store.PROVENANCE)), "scores/*/gen_*.json", "grid_*.png")
+    files = {str(path.relative_to(folder)): path.read_bytes() for name in names for path in folder.glob(f"runs/*/{name}")}
     return files | {ablation.CSV: (folder / ablation.CSV).read_bytes()}
 
 
@@ -103,14 +105,14 @@ def test_each_distinct_generation_is_made_once(whole: tuple[Path, Result]) -> No
     runs = {(run.arm, run.null, run.seed): run.folder for run in plan.read(folder)}
     first = [runs[arm, None, 0] / "gen_000" / store.SAMPLES for arm in ARMS]
     assert len({path.stat().st_ino for path in first}) == 1  # one file, three names
-    grids = [runs[arm, None, 0] / "gen_002" / store.GRID for arm in ("replace", "half real")]
+    grids = [runs[arm, None, 0] / store.grid(2) for arm in ("replace", "half real")]
     assert grids[0].read_bytes() != grids[1].read_bytes()
 
 
 def test_arms_share_their_random_streams(whole: tuple[Path, Result]) -> None:
     folder, _ = whole
     runs = {(run.arm, run.seed): run.folder for run in plan.read(folder) if run.null is None}
-    scores = {key: (place / "gen_002" / store.SCORES).read_bytes() for key, place in runs.items()}
+    scores = {key: (scores_in(place) / "gen_002.json").read_bytes() for key, place in runs.items()}
     assert scores["replace", 0] == scores["none real", 0] != scores["half real", 0]
     assert scores["replace", 0] != scores["replace", 1]
 
@@ -145,7 +147,7 @@ def test_running_it_again_does_what_is_missing_only(tmp_path: Path) -> None:
     longer = {**small, "base": {**GRID["base"], "gens": 5}}
     assert ablate(longer, "out").exit_code == 0
     (run,) = plan.read(tmp_path / "out")
-    assert [line["how"] for line in history.lines(run.folder)] == ["shared"] * 3 + ["made"] * 2
+    assert [line["how"] for line in history.lines(run.folder)] == ["made"] * 5
 
 
 def test_a_run_that_has_lost_its_study_gets_it_back(tmp_path: Path) -> None:
@@ -272,7 +274,7 @@ WRONG: dict[str, str] = {
     "arms: {a: {regime.pool: fixed, regime: {kind: retain, pool: fresh}}}": "arm 'a': regime.pool: is given twice; keep one of the two",
     "arms: {a: {samples: 5}}\naxes: {samples: [6, 7]}": "arm 'a, samples 6': samples: is given twice; keep one of the two",
     "arms: {a: {gens: yes}}": "arm 'a': gens: 'yes' cannot be used; it should be a valid integer",
-    "arms: {a: {stepz: 1}}": "arm 'a': stepz: there is no such setting; there are: dataset, gens, judge, model, regime, samples, seed",
+    "arms: {a: {stepz: 1}}": f"arm 'a': stepz: there is no such setting; there are: {', '.join(sorted(Study.model_fields))}",
     "axes: 3": "axes: 3 cannot be used; it should be a mapping, such as {key: value}",
     "axes: {model.steps: 300}": "axes.model.steps: 300 cannot be used; it should be a list, such as [a, b]",
     "axes: {model..steps: [1]}": "axes.model..steps: is no path of a setting; write for example axes: {model.steps: [300, 600]}",
@@ -418,7 +420,7 @@ def test_run_and_ablate_say_the_same_of_a_folder_with_a_mark_of_comments(tmp_pat
     assert call("run", *common, "--out", "run").exit_code == 0
     assert call("ablate", *common, "--seeds", "1", "--no-nulls", "--out", "grid").exit_code == 0
     (one,) = plan.read(tmp_path / "grid")
-    worlds = [json.loads((folder / "reference.json").read_text())["data"] for folder in (tmp_path / "run", one.folder)]
+    worlds = [json.loads((folder / store.DATA).read_text()) for folder in (tmp_path / "run", one.folder)]
     assert worlds[0] == worlds[1] and worlds[0]["name"] == "folder-pics #1"
 
 

@@ -31,6 +31,7 @@ from imgcollapse.images import ImageSet
 from imgcollapse.metrics.scores import SCORES
 from imgcollapse.regimes import Accumulate, Real, Regime, Replace, Retain, provenance
 from imgcollapse.settings import build, read_file
+from imgcollapse.store.identity import study_digest
 from imgcollapse.store.manifest import MANIFEST, write_manifest
 from imgcollapse.store.records import read_json, read_sealed, write_sealed
 from imgcollapse.study import Study, run
@@ -167,7 +168,7 @@ def test_the_words_say_of_what_the_training_set_was_made_and_what_was_measured(c
         judged = store.scores_of(chain("ddpm"), 2).sources["classifier"]
         fd = [SCORES["fd"].title, f"{judged['fd'].value:.2f}", f"{judged['fd'].floor:.2f}", "lower"]
         assert fd in scores and len(scores) == 1 + len(SCORES.keys() & judged.keys())
-        reference = read_json(chain("ddpm") / store.REFERENCE)
+        reference = store.reference(chain("ddpm"))
         k = "k = 3 (precision, recall), 5 (density, coverage), 4 (probabilistic)"
         for said in (reference["data"]["train"]["sha256"], reference["judge"]["extractors"]["classifier"]["digest"], "N = 60 samples", k):
             assert said in text
@@ -330,7 +331,7 @@ def test_public_data_are_named_as_the_hub_does_and_not_loaded(kind: str, there: 
     settings["dataset"] = {"kind": kind, "subset": 500}
     (folder / store.STUDY).write_text(yaml.safe_dump(settings))
     record = read_sealed(folder / store.ENVIRONMENT)
-    write_sealed(folder / store.ENVIRONMENT, {**record, "study": store.study_digest(settings)})
+    write_sealed(folder / store.ENVIRONMENT, {**record, "study": study_digest(settings)})
     write(folder, out=tmp_path / "out")
     head = ModelCard.load(tmp_path / "out/model/README.md").data
     assert head.datasets == [there] and head.eval_results
@@ -342,7 +343,7 @@ def test_public_data_are_named_as_the_hub_does_and_not_loaded(kind: str, there: 
 def test_a_study_that_judged_nothing_has_no_model_index(chain: Callable[[str], Path], tmp_path: Path) -> None:
     write(chain("vae"), out=tmp_path / "out")
     own = ModelCard.load(tmp_path / "out/model/README.md")
-    assert "model-index" not in own.data.to_dict() and "judged nothing" in str(own)
+    assert "model-index" not in own.data.to_dict() and "No judge has judged this generation" in str(own)
     assert "**0 % synthetic: real pictures only**" in str(own)
 
 
@@ -389,7 +390,7 @@ def test_names_break_neither_head_nor_table_nor_folder(tmp_path: Path) -> None:
     own, of_data = (ModelCard.load(tmp_path / f"out/{name}/README.md") for name in ("model", "dataset"))
     assert own.data.eval_results and own.data.eval_results[0].dataset_name == line(f"folder-{root.name}") == "folder-x: | --- <b>#1"
     assert {"license", "pretty_name", "configs", "provenance"} <= set(of_data.data.to_dict())
-    classes = read_json(tmp_path / "run" / store.REFERENCE)["data"]["classes"]
+    classes = read_json(tmp_path / "run" / store.DATA)["classes"]
     assert sorted(classes) == sorted(HOSTILE)
     shown, *_ = tables(str(of_data))
     assert [row[0] for row in shown[1:]] == [line(name) for name in classes]

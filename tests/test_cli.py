@@ -59,7 +59,7 @@ def test_a_run_prints_lines_then_a_table_with_the_floor_first_and_where_the_pict
         word for word in ("FD", "precision", "recall", "coverage", "classes alive", "effective classes") if word in header
     ].__len__() == 6
     assert "here/curves.png" in result.stdout and Path("here/curves.png").is_file()
-    with Image.open("here/gen_001/grid.png") as grid, Image.open("here/gen_000/grid.png") as first:
+    with Image.open("here/grid_001.png") as grid, Image.open("here/grid_000.png") as first:
         assert grid.size == first.size
     again = call("run", *TOY, "--gens", "2", "--out", "here")
     assert again.stderr == "here: 2 of 2 generations are there; going on from here\n" and again.stdout == result.stdout
@@ -77,7 +77,7 @@ def test_a_run_says_which_classes_are_lost_since_when() -> None:
     result = call("run", *TOY, "--gens", "2", "--out", "here")
     (line,) = [line for line in result.stdout.splitlines() if line.startswith("lost: ")]
     lost = json.loads(call("run", *TOY, "--gens", "2", "--out", "here", "--json").stdout)["lost"]["pixels"]
-    names = json.loads(Path("here/reference.json").read_text())["data"]["classes"]
+    names = json.loads(Path("here/data.json").read_text())["classes"]
     told = {name: int(part.partition(" at generation ")[2]) for part in line[6:].split("; ") for name in names if name in part}
     assert told == {names[int(c)]: generation for c, generation in lost.items()} and set(told.values()) == {0, 1}
     assert console.lost({7: 4, 1: 6, 3: 6}, [str(c) for c in range(10)]) == "lost: 7 at generation 4; 1, 3 at generation 6"
@@ -91,8 +91,8 @@ def test_pictures_of_a_run_on_digits() -> None:
     judge = "judge.extractors=[{kind: classifier, steps: 20}]"
     assert call("run", "--model", "bootstrap", "--gens", "2", "--out", "here", "--set", judge).exit_code == 0
     with (
-        Image.open("here/gen_000/grid.png") as first,
-        Image.open("here/gen_001/grid.png") as second,
+        Image.open("here/grid_000.png") as first,
+        Image.open("here/grid_001.png") as second,
         Image.open("here/grid_all.png") as page,
     ):
         assert first.size == second.size and first.width > 600 and page.width > 600
@@ -265,7 +265,7 @@ def test_every_flag_of_run_is_a_setting_or_known_not_to_be() -> None:
     machine = {"device", "precision", "data_dir"} | {f"{kind}_weights" for kind in WEIGHTS}
     assert (
         flags
-        == (set(Study.model_fields) - {"judge"})
+        == (set(Study.model_fields) - {"judge", "gates", "init", "keep"})
         | {"real_fraction", "pool", "extractor", "config", "assignments", "out", "track", "dry_run", "as_json"}
         | machine
     )

@@ -287,10 +287,10 @@ def test_a_class_with_a_hostile_name_stays_inside_its_folder(
     chain: Callable[[str], Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = Path(shutil.copytree(chain("digits"), tmp_path / "run"))
-    reference = read_sealed(folder / store.REFERENCE)
-    reference["data"]["classes"][3] = "../../up"
-    write_sealed(folder / store.REFERENCE, reference)
-    monkeypatch.setattr(store, "check", lambda folder: None)  # which tells that this is another reference
+    data = read_sealed(folder / store.DATA)
+    data["classes"][3] = "../../up"
+    write_sealed(folder / store.DATA, data)
+    monkeypatch.setattr(store, "check", lambda folder: None)  # which tells that these are other real pictures
     assert call(folder, "--to", "imagefolder", "--out", "out").exit_code == 0
     assert {path.parent.parent for path in Path("out").rglob("*.png")} == {Path("out")} and not Path("../up").exists()
 

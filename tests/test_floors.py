@@ -80,7 +80,6 @@ def test_the_command_line_imports_nothing_heavy() -> None:
 BY_HAND = re.compile(r"os\.(replace|rename|fsync)\(|\.rename\(|mkstemp|NamedTemporaryFile")
 ALLOWED = {
     "datasets/torchvision_sets.py": "moves what torchvision has downloaded",
-    "store/run_folder.py": "keeps a generation",
 }
 
 

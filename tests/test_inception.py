@@ -11,6 +11,7 @@ import pytest
 import scipy
 import standins
 import torch
+from chains import scores_in
 from click.testing import Result
 from PIL import Image
 from terminal import call
@@ -201,7 +202,7 @@ def run(*arguments: object) -> Result:
 
 
 def scores(folder: Path = Path("here")) -> dict[str, dict[str, dict[str, float]]]:
-    return dict(json.loads((folder / "gen_000/scores.json").read_text())["sources"])
+    return dict(json.loads((scores_in(folder) / "gen_000.json").read_text())["sources"])
 
 
 ABSENT = "inception: the weights are not there and cannot be fetched ("
@@ -230,7 +231,7 @@ def test_with_other_weights_a_run_has_fd_kid_and_floors_and_no_fid(file: Path) -
     assert list(scores()) == ["pixels", "inception-other"]
     found = scores()["inception-other"]
     assert {"fd", "kid"} <= set(found) and all(one["floor"] is not None for one in found.values()) and found["fd"]["floor"] > 0
-    ruler = json.loads(Path("here/reference.json").read_text())["judge"]["extractors"]["inception-other"]
+    ruler = json.loads((scores_in(Path("here")) / "reference.json").read_text())["judge"]["extractors"]["inception-other"]
     assert ruler["digest"] == weights.digest_of(file) and ruler["published"] is False
     moved = Path("moved.pt")
     moved.write_bytes(file.read_bytes())

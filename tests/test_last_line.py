@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 import yaml
+from chains import put_scores
 from PIL import Image
 from rich.console import Console
 from terminal import call, done
@@ -34,7 +35,7 @@ from imgcollapse.metrics.record import Scores
 from imgcollapse.metrics.scores import SCORES, worth_showing
 from imgcollapse.report import paper
 from imgcollapse.settings import build, read_file, to_yaml
-from imgcollapse.store.manifest import write_manifest
+from imgcollapse.store.identity import study_digest
 from imgcollapse.store.records import read_json, write_sealed
 from imgcollapse.study import Study, prepare
 from imgcollapse.track.tracker import scalars
@@ -362,18 +363,17 @@ def test_what_is_there_is_said_as_it_is(tmp_path: Path) -> None:
     short = [*QUICK[:-1], "1"]
     done("run", *short, "--out", "here")
     assert done("run", *short, "--out", "here").stderr.splitlines()[0] == "here: 1 of 1 generations are there; going on from here"
-    more = call("run", *QUICK, "--out", "here")
-    assert more.exit_code == 5 and more.stderr.splitlines()[0] == "here: 1 of 1 generations are there, and 2 are asked for"
-    done("run", *QUICK, "--out", "two")
-    fewer = call("run", *short, "--out", "two")
-    assert fewer.exit_code == 5 and fewer.stderr.splitlines()[0] == "two: 2 of 2 generations are there, and 1 are asked for"
-    study = Path("two/study.yaml")
+    more = done("run", *QUICK, "--out", "here")
+    assert more.stderr.splitlines()[0] == "here: 1 of 2 generations are there; going on from here"
+    fewer = done("run", *short, "--out", "here")
+    assert fewer.stderr.splitlines()[0] == "here: 1 of 1 generations are there; going on from here (1 beyond them left as they are)"
+    study = Path("here/study.yaml")
     study.write_text(study.read_text().replace("gens: 2", "gens: 1"))
-    again = done("run", *short, "--out", "two")
-    assert again.stderr.splitlines()[0] == "two: 1 of 1 generations are there; going on from here (1 beyond them left as they are)"
-    (row,) = [line for line in done("status", "two").stdout.splitlines() if "bootstrap" in line]
+    again = done("run", *short, "--out", "here")
+    assert again.stderr.splitlines()[0] == "here: 1 of 1 generations are there; going on from here (1 beyond them left as they are)"
+    (row,) = [line for line in done("status", "here").stdout.splitlines() if "bootstrap" in line]
     assert "done" in row and "1 of 1" in row
-    assert json.loads(done("status", "two", "--json").stdout)["runs"][0]["generations"] == 1
+    assert json.loads(done("status", "here", "--json").stdout)["runs"][0]["generations"] == 1
 
 
 # --- every choice of metrics
@@ -398,26 +398,21 @@ class Choices:
 
     def with_metrics(self, names: tuple[str, ...], place: Path) -> Path:
         """The run as it is judged by these."""
-        shutil.copytree(self.folder, place, ignore=shutil.ignore_patterns("*.png", "report*"))
+        shutil.copytree(self.folder, place, ignore=shutil.ignore_patterns("*.png", "report*", "scores"))
         judge = self.study.judge.model_copy(update={"metrics": names})
         write_text(place / store.STUDY, to_yaml(self.study.model_copy(update={"judge": judge})))
         record = json.loads(to_json(self.record))
         record["judge"]["metrics"] = {name: METRICS[name].version for name in names}
         for extractor, about in record["judge"]["extractors"].items():
             about["floor"] = {key: value for name in names for key, value in self.rulers[name]["extractors"][extractor]["floor"].items()}
-        write_sealed(place / store.REFERENCE, record)
-        begun = {"study": store.study_digest(read_file(place / store.STUDY)), "sessions": store.sessions(place)}
+        begun = {"study": study_digest(read_file(place / store.STUDY)), "sessions": store.sessions(place)}
         write_sealed(place / store.ENVIRONMENT, begun)
         for generation in range(self.study.gens):
             scores = json.loads(to_json(self.empty.of_generation(generation).record()))
             for extractor, judged in scores["sources"].items():
                 for name in names:
                     judged |= self.parts[name][generation].record()["sources"][extractor]
-            folder = store.generation_folder(place, generation)
-            write_text(folder / store.SCORES, to_json(scores))
-            shutil.copyfile(self.folder / folder.name / store.GRID, folder / store.GRID)
-            (folder / store.MANIFEST).unlink()
-            write_manifest(folder)
+            put_scores(place, generation, scores, record["judge"])
         return place
 
 
@@ -439,8 +434,8 @@ def shown_of(place: Path, names: tuple[str, ...]) -> None:
     said = console.in_short(scores[0])
     assert said and (said == "nothing was measured") == (not measured)
     out = Console(file=io.StringIO(), width=200)
-    judge = json.loads((place / store.REFERENCE).read_text())["judge"]
-    for extractor, table in zip(scores[0].sources, console.tables(scores, judge), strict=True):
+    judge = (store.reference(place) or {})["judge"]
+    for extractor, table in console.tables(scores, judge).items():
         there = worth_showing(console.MOST, scores[0].sources[extractor])
         assert isinstance(table, str) == (not there) and (isinstance(table, str) or [c.header for c in table.columns[1:]])
         out.print(table)

@@ -21,7 +21,7 @@ from standins import Ear
 from terminal import call
 from test_split import class_folders
 
-from imgcollapse import progress
+from imgcollapse import progress, store
 from imgcollapse.datasets import load
 from imgcollapse.datasets.archive import Archive
 from imgcollapse.datasets.folder import Folder
@@ -149,7 +149,7 @@ def test_it_stands_in_the_records_and_decides_nothing(tmp_path: Path) -> None:
     (root / "a.txt").write_text("x")
     said = call("run", "--dataset", f"folder:{root}", "--out", "run", *RUN)
     assert said.exit_code == 0 and "passed over: 1 .txt" in said.stderr, said.output
-    assert json.loads(Path("run/reference.json").read_text())["passed_over"] == {".txt": 1}
+    assert json.loads(Path("run/data.json").read_text())["passed_over"] == {".txt": 1}
     (root / ".DS_Store").write_text("the file manager was here")
     assert call("run", "--dataset", f"folder:{root}", "--out", "run", *RUN).exit_code == 0, "the run goes on"
     score = ["score", root, "run", "--against", f"folder:{root}", *FEW, "--out", "s.json"]
@@ -386,9 +386,9 @@ def test_our_own_export_of_an_unlabelled_set_is_a_world_of_one_class(to: str, tm
     kind = "zip" if to == "zip" else "folder"
     said = call("run", "--dataset", f"{kind}:{place}", "--model", "bootstrap", "--gens", "2", "--out", "again", "--json")
     assert said.exit_code == 0 and said.stderr.startswith(f"{kind}-out: 60 pictures without classes\n"), said.output
-    data = json.loads(Path("again/reference.json").read_text())
-    assert data["data"]["classes"] == ["0"] and list(data["judge"]["extractors"]) == ["pixels"]
-    assert data["data"]["held_out"]["pictures"] == 15
+    reference = store.reference(Path("again"))
+    assert reference is not None and reference["data"]["classes"] == ["0"] and list(reference["judge"]["extractors"]) == ["pixels"]
+    assert reference["data"]["held_out"]["pictures"] == 15
     assert call("score", place, "--against", f"{kind}:{place}", "--json").exit_code == 0
 
 

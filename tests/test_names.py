@@ -85,7 +85,7 @@ def test_no_letter_is_a_box(text: str) -> None:
 
 def by_class(names: list[str], side: int = 8, n: int = 60) -> Image.Image:
     pixels = torch.full((n, 1, side, side), 128, dtype=torch.uint8)
-    return grids.by_class("title", ImageSet.of(pixels), torch.arange(n) % len(names), names)
+    return grids.by_class("title", ImageSet.of(pixels), grids.first_of_each(torch.arange(n) % len(names), len(names)), names)
 
 
 def test_a_grid_is_bounded_and_the_rest_is_said(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -44,7 +44,7 @@ from imgcollapse.report.style import GREY, arm_style
 from imgcollapse.report.words import answer, reproduce
 from imgcollapse.settings import build, to_yaml
 from imgcollapse.store import npz
-from imgcollapse.store.manifest import write_manifest
+from imgcollapse.store.manifest import MANIFEST, write_manifest
 from imgcollapse.study import Study, prepare, run
 
 HOSTILE = "a|b `x` <img src=x onerror=alert(1)> $x$ @nobody #12 [y](z) *c* \\|\n" + "and so on, " * 20
@@ -83,9 +83,9 @@ def broken(tmp_path_factory: pytest.TempPathFactory) -> Path:
         tmp_path_factory.mktemp("broken") / "out", base=base, nulls=False, arms={"none": {}, "everything kept": {"regime": "accumulate"}}
     )
     stopped, failed = [one.folder for one in plan.read(folder) if one.arm == "everything kept"]
-    (stopped / "gen_002" / store.MANIFEST).unlink()
+    (stopped / "gen_002" / MANIFEST).unlink()
     for generation in ("gen_001", "gen_002"):
-        (failed / generation / store.MANIFEST).unlink()
+        (failed / generation / MANIFEST).unlink()
     worker.record_failure(failed, "DivergedProblem", "the loss is nan | see\n`log`", 6)
     return folder
 
@@ -180,8 +180,8 @@ def test_a_generation_that_an_arm_lacks_leaves_its_place_empty(broken: Path, tmp
         if one.arm == "everything kept":
             worker.record_failure(one.folder, "DivergedProblem", "the loss is nan", 6)
     assert movie._places(read([copy]))[1].missing(2) == "failed"
-    (next(one.folder for one in plan.read(copy) if one.arm == "none" and one.seed == 0) / "gen_001" / store.MANIFEST).unlink()
-    (next(one.folder for one in plan.read(copy) if one.arm == "none" and one.seed == 0) / "gen_002" / store.MANIFEST).unlink()
+    (next(one.folder for one in plan.read(copy) if one.arm == "none" and one.seed == 0) / "gen_001" / MANIFEST).unlink()
+    (next(one.folder for one in plan.read(copy) if one.arm == "none" and one.seed == 0) / "gen_002" / MANIFEST).unlink()
     assert [place.run.seed for place in movie._places(read([copy]))] == [1, 1]
 
 
@@ -507,6 +507,8 @@ STUDIES: list[dict[str, Any]] = [
         "judge": {"extractors": ["pixels", "classifier"]},
     },
     {"dataset": {"kind": "digits", "imbalance": 20}, "model": "gmm", "regime": "accumulate", "judge": {"extractors": [], "k": 3}},
+    {"gates": ["curate", {"kind": "curate", "keep": 0.3}], "keep": {"samples": "last", "models": 5}, "judge": {"every": 4}},
+    {"model": {"kind": "vae", "sampling": {"temperature": 0.5}}, "init": "base", "regime": {"kind": "replace", "stream": True}},
 ]
 
 

@@ -208,7 +208,7 @@ def test_where_nothing_measured_has_a_floor_no_row_is_of_it(registered: None, tm
     scores, findings = store.scores(tmp_path / "run"), report.read([tmp_path / "run"])
     reference = store.reference(tmp_path / "run")
     assert reference is not None
-    (table,) = console.tables(scores, reference["judge"])
+    (table,) = console.tables(scores, reference["judge"]).values()
     assert not isinstance(table, str) and table.row_count == 2
     assert [line[0] for line in next(iter(table_lines(findings.summary).values()))] == ["arm", findings.runs[0].arm]
     page = report.write(findings, tmp_path / "page.html").page.read_text(encoding="utf-8")

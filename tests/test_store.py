@@ -35,9 +35,11 @@ def carry_out(folder: Path, **values: Any) -> list[str]:
 
 def outcome(folder: Path) -> dict[str, bytes]:
     """The bytes that an interrupted run must share with an uninterrupted one."""
-    names = (store.SAMPLES, store.LATENTS, store.SCORES, store.PROVENANCE, store.GRID)
+    names = (store.SAMPLES, store.LATENTS, store.PROVENANCE)
     files = {f"{path.name}/{name}": (path / name).read_bytes() for path in sorted(folder.glob("gen_???")) for name in names}
-    return files | {name: (folder / name).read_bytes() for name in (store.STUDY, store.REFERENCE)}
+    beside = [*folder.glob("scores/*/*.json"), *folder.glob("grid_*.png")]
+    files |= {str(path.relative_to(folder)): path.read_bytes() for path in sorted(beside)}
+    return files | {name: (folder / name).read_bytes() for name in (store.STUDY, store.DATA)}
 
 
 @pytest.fixture(scope="module")
@@ -54,10 +56,11 @@ def copy(whole: Path, tmp_path: Path) -> Path:
 
 def test_a_run_folder_holds_what_the_design_says(whole: Path) -> None:
     assert {path.name for path in whole.iterdir()} == {
-        *("study.yaml", "environment.json", "reference.json", "history.jsonl", ".lock", "gen_000", "gen_001", "gen_002", "gen_003"),
+        *("study.yaml", "environment.json", "data.json", "history.jsonl", ".lock", ".written.jsonl", "scores"),
+        *(f"{name}{number}{end}" for number in range(4) for name, end in (("gen_00", ""), ("grid_00", ".png"))),
     }
     generation = whole / "gen_002"
-    names = {"samples.npz", "latents.npz", "scores.json", "provenance.json", "grid.png", "model", "MANIFEST.json"}
+    names = {"samples.npz", "latents.npz", "provenance.json", "model", "MANIFEST.json"}
     assert {path.name for path in generation.iterdir()} == names
     with np.load(generation / "samples.npz", allow_pickle=False) as arrays:
         assert {name: (arrays[name].dtype.name, arrays[name].shape) for name in arrays} == {
@@ -68,7 +71,9 @@ def test_a_run_folder_holds_what_the_design_says(whole: Path) -> None:
         assert set(arrays["born"].tolist()) == {2}
     files = json.loads((generation / "MANIFEST.json").read_text())["files"]
     assert set(files) == {str(p.relative_to(generation)) for p in generation.rglob("*") if p.is_file()} - {"MANIFEST.json"}
-    scores = json.loads((generation / "scores.json").read_text())
+    (judge,) = (whole / "scores").iterdir()
+    assert {path.name for path in judge.iterdir()} == {"reference.json", *(f"gen_00{number}.json" for number in range(4))}
+    scores = json.loads((judge / "gen_002.json").read_text())
     judged = scores["sources"]["pixels"]
     assert scores["generation"] == 2 and {one["n"] for one in judged.values()} == {400}
     assert all(one["floor"] is not None for one in judged.values())
@@ -88,7 +93,7 @@ def test_running_it_again_does_nothing_and_says_nothing(copy: Path, whole: Path)
     assert {path: path.stat().st_mtime_ns for path in before} == before
 
 
-@pytest.mark.parametrize("stage", ["fit", "sample", "judge", "keep", "rename"])
+@pytest.mark.parametrize("stage", ["fit", "sample", "keep", "rename"])
 @pytest.mark.parametrize("generation", [0, 2])
 def test_a_run_that_dies_at_any_stage_goes_on_exactly(
     tmp_path: Path, whole: Path, monkeypatch: pytest.MonkeyPatch, stage: str, generation: int
@@ -96,13 +101,11 @@ def test_a_run_that_dies_at_any_stage_goes_on_exactly(
     class Killed(BaseException):
         pass
 
-    from imgcollapse.judge.judge import Ruler
     from imgcollapse.models.gmm import GMM
 
     owner, name = {
         "fit": (GMM, "fit"),
         "sample": (GMM, "sample"),
-        "judge": (Ruler, "__call__"),
         "keep": (GMM, "save"),
         "rename": (Path, "rename"),
     }[stage]
@@ -138,7 +141,7 @@ def cut(path: Path) -> None:
     [
         ("samples.npz", flip, "samples.npz has changed (its SHA-256 is not the manifest's)"),
         ("samples.npz", cut, "bytes, the manifest says"),
-        ("scores.json", Path.unlink, "scores.json is missing"),
+        ("provenance.json", Path.unlink, "provenance.json is missing"),
         ("model/model.safetensors", flip, "model/model.safetensors has changed"),
         ("MANIFEST.json", Path.unlink, "MANIFEST.json is missing"),
         ("MANIFEST.json", cut, "MANIFEST.json is damaged"),
@@ -168,7 +171,6 @@ def test_what_learned_from_other_samples_is_made_again(copy: Path, whole: Path) 
 def test_another_study_is_refused_and_nothing_is_touched(copy: Path, whole: Path) -> None:
     for values, difference in [
         ({"seed": 3}, "seed 0, now 3"),
-        ({"gens": 9}, "gens 4, now 9"),
         ({"model": {"kind": "gmm", "components": 6}}, "model.components 5, now 6"),
         ({"model": "bootstrap"}, "model.kind 'gmm', now 'bootstrap'"),
     ]:
@@ -187,7 +189,7 @@ def test_a_folder_of_other_files_is_refused(tmp_path: Path) -> None:
 
 
 DAMAGE = [b"", b"\xff\xfe", b"a: [", b"just text"]
-STILL_JSON = [b"{}", b"[]", b"null", b'{"sessions": 5}', b'{"sessions": [1]}', b'{"data": {}, "judge": {}}']
+STILL_JSON = [b"{}", b"[]", b"null", b'{"sessions": 5}', b'{"sessions": [1]}', b'{"name": "grid25", "classes": []}']
 
 
 @pytest.mark.parametrize("content", DAMAGE)
@@ -210,7 +212,7 @@ def test_a_damaged_study_file_does_not_let_another_study_in(copy: Path, whole: P
 
 
 @pytest.mark.parametrize("content", [*DAMAGE, *STILL_JSON])
-@pytest.mark.parametrize("record", ["environment.json", "reference.json"])
+@pytest.mark.parametrize("record", ["environment.json", "data.json"])
 def test_a_damaged_record_is_set_aside_and_made_anew(copy: Path, whole: Path, record: str, content: bytes) -> None:
     (copy / record).write_bytes(content)
     lines = carry_out(copy)
@@ -221,7 +223,12 @@ def test_a_damaged_record_is_set_aside_and_made_anew(copy: Path, whole: Path, re
 
 @pytest.mark.parametrize(
     ("before", "after"),
-    [("seed: 0", "seed: 1"), ("components: 5", "components: 6"), ("kind: replace", "kind: accumulate"), ("size: 400", "size: 500")],
+    [
+        ("seed: 0", "seed: 1"),
+        ("components: 5", "components: 6"),
+        ("kind: replace\n  stream: false", "kind: accumulate"),
+        ("size: 400", "size: 500"),
+    ],
 )
 def test_a_study_file_that_was_edited_is_refused_by_what_the_run_was_begun_with(copy: Path, before: str, after: str) -> None:
     text = (copy / "study.yaml").read_text()
@@ -234,7 +241,7 @@ def test_a_study_file_that_was_edited_is_refused_by_what_the_run_was_begun_with(
     assert sorted(path.name for path in copy.iterdir()) == names
 
 
-@pytest.mark.parametrize("record", ["environment.json", "reference.json"])
+@pytest.mark.parametrize("record", ["environment.json", "data.json"])
 def test_no_flipped_bit_of_a_record_ends_a_run(copy: Path, whole: Path, record: str) -> None:
     content = (whole / record).read_bytes()
     for place in range(0, 8 * len(content), 1009):
@@ -245,7 +252,7 @@ def test_no_flipped_bit_of_a_record_ends_a_run(copy: Path, whole: Path, record: 
     assert outcome(copy) == outcome(whole)
 
 
-@pytest.mark.parametrize("name", ["study.yaml", "environment.json", "reference.json", "history.jsonl", "gen_001/MANIFEST.json"])
+@pytest.mark.parametrize("name", ["study.yaml", "environment.json", "data.json", "history.jsonl", "gen_001/MANIFEST.json"])
 @pytest.mark.parametrize("kind", ["pipe", "device", "folder", "dangling", "loop"])
 def test_what_is_no_file_is_never_opened(copy: Path, whole: Path, name: str, kind: str) -> None:
     path = copy / name
@@ -266,7 +273,7 @@ def test_what_is_no_file_is_never_opened(copy: Path, whole: Path, name: str, kin
         assert outcome(copy) == outcome(whole)
 
 
-@pytest.mark.parametrize("name", ["study.yaml", "environment.json", "reference.json", "gen_001/MANIFEST.json"])
+@pytest.mark.parametrize("name", ["study.yaml", "environment.json", "data.json", "gen_001/MANIFEST.json"])
 def test_what_the_system_refuses_to_read_is_not_taken_for_damage(
     copy: Path, whole: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
@@ -328,13 +335,13 @@ def test_readers_leave_out_what_does_not_fit_and_say_it_once(copy: Path, whole: 
         return found, heard.lines
 
     assert read() == ([0, 1, 2, 3], [])
-    scores = copy / "gen_002" / "scores.json"
-    text = scores.read_text()
-    scores.write_text(text.replace('"value": ', '"value": 9', 1))
+    provenance = copy / "gen_002" / "provenance.json"
+    text = provenance.read_text()
+    provenance.write_text(text.replace('"size": ', '"size": 9'))
     found, lines = read()
-    assert found == [0, 1, 3] and len(lines) == 1 and "gen_002: scores.json has " in lines[0]
+    assert found == [0, 1, 3] and len(lines) == 1 and "gen_002: provenance.json has " in lines[0]
     assert lines[0].endswith("; left out (run the run's own command again, which mends it)")
-    scores.write_text(text)
+    provenance.write_text(text)
     exchange(copy)
     found, lines = read()
     assert found == [0] and len(lines) == 3 and "gen_003: learned from samples that have since been made anew" in lines[2]
@@ -342,7 +349,7 @@ def test_readers_leave_out_what_does_not_fit_and_say_it_once(copy: Path, whole: 
     assert read() == ([0, 1, 2, 3], [])
     other = copy.parent / "other"
     carry_out(other, seed=1)
-    for name, said in (("reference.json", "was judged by another reference"), ("study.yaml", "study.yaml has been changed since the run ")):
+    for name, said in (("data.json", "was made from other real pictures"), ("study.yaml", "study.yaml has been changed since the run ")):
         kept = (copy / name).read_bytes()
         (copy / name).write_bytes((other / name).read_bytes())
         found, lines = read()
@@ -402,11 +409,11 @@ def test_a_line_of_the_history_that_is_damaged_is_said_once_and_passed_over(copy
         assert len(history.lines(copy)) == 4 and heard.lines[0].startswith(f"{path}:5: ")
 
 
-def test_another_reference_is_refused(copy: Path) -> None:
-    record = read_sealed(copy / "reference.json")
-    record["data"]["train"]["sha256"] = "0" * 64
-    write_sealed(copy / "reference.json", record)
-    with pytest.raises(OtherStudyProblem, match=r"the run was begun with data\.train\.sha256 '000.*put the data and classifiers back"):
+def test_other_real_pictures_are_refused(copy: Path) -> None:
+    record = read_sealed(copy / "data.json")
+    record["train"]["sha256"] = "0" * 64
+    write_sealed(copy / "data.json", record)
+    with pytest.raises(OtherStudyProblem, match=r"the run was begun with another \(train\.sha256 '000.*put the data back"):
         carry_out(copy)
 
 

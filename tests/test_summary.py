@@ -2,19 +2,19 @@
 
 import csv
 import json
-import math
 import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from chains import put_scores
 
 from imgcollapse import store
 from imgcollapse.ablation import summary
 from imgcollapse.ablation.statistics import interval, paired
 from imgcollapse.ablation.summary import COLUMNS, Record, Run
-from imgcollapse.errors import DataProblem, SettingsProblem
+from imgcollapse.errors import SettingsProblem
 from imgcollapse.files import to_json, write_text
 from imgcollapse.metrics import METRICS, Evidence, Seen
 from imgcollapse.metrics.scores import SCORES
@@ -42,8 +42,8 @@ def written(
             judged = {name: {"value": value, "floor": FLOOR[name] + seed * (name == "fd"), "n": 400} for name, value in there.items()}
             place = store.generation_folder(run.folder, generation)
             place.mkdir()
-            write_text(place / store.SCORES, json.dumps({"generation": generation, "sources": {"pixels": judged}}))
             write_manifest(place)
+            put_scores(run.folder, generation, {"generation": generation, "sources": {"pixels": judged}}, {"extractors": {"pixels": {}}})
     return run
 
 
@@ -118,20 +118,11 @@ def test_runs_that_have_not_begun_or_are_half_finished_have_the_rows_that_are_th
 
 def test_a_run_that_was_not_judged_has_no_rows(tmp_path: Path) -> None:
     run = written(tmp_path, "a", 0, {"fd": [1.0]})
-    place = store.generation_folder(run.folder, 0) / store.SCORES
-    write_text(place, json.dumps({"generation": 0, "sources": {}}))
+    put_scores(run.folder, 0, {"generation": 0, "sources": {}}, {"extractors": {}})
     assert summary.rows([run]) == []
     record = summarised([run])
     assert arm(record, "a")["extractors"] == {} and arm(record, "a")["seeds"] == [] and arm(record, "a")["planned"] == [0]
     assert summary.table_lines(record) == {} and summary.headline(record) == []
-
-
-def test_scores_that_are_no_numbers_are_refused_with_their_place(tmp_path: Path) -> None:
-    run = written(tmp_path, "a", 0, {"fd": [1.0, math.nan]})
-    with pytest.raises(DataProblem) as caught:
-        summary.rows([run])
-    folder = run.folder / "gen_001"
-    assert str(caught.value) == f"{folder / 'scores.json'}: pixels: fd is nan, its floor 2.0, which is no result; {store.MENDS}"
 
 
 def test_the_csv_reads_back_as_the_same_numbers(tmp_path: Path) -> None:

@@ -100,7 +100,7 @@ def test_a_problem_is_itself_and_a_fault_of_the_program_is_none() -> None:
 
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EIO, errno.EROFS])
-@pytest.mark.parametrize("place", ["write_images", "append_line", "sync"])
+@pytest.mark.parametrize("place", ["write_images", "append_line", "folder_in_place"])
 def test_a_disk_that_refuses_loses_nothing_that_was_finished(monkeypatch: pytest.MonkeyPatch, number: int, place: str) -> None:
     assert call("run", *TOY, "--out", "whole").exit_code == 0
     with monkeypatch.context() as patch:
@@ -109,7 +109,7 @@ def test_a_disk_that_refuses_loses_nothing_that_was_finished(monkeypatch: pytest
     assert os.strerror(number) in line and "; " in line, line
     assert not list(Path("here").glob("*.draft")) and not [path for path in Path("here").iterdir() if files.is_part(path)]
     assert call("run", *TOY, "--out", "here").exit_code == 0
-    for name in ("gen_000/samples.npz", "gen_001/samples.npz", "gen_001/scores.json", "study.yaml"):
+    for name in ("gen_000/samples.npz", "gen_001/samples.npz", "gen_001/provenance.json", "study.yaml"):
         assert (Path("here") / name).read_bytes() == (Path("whole") / name).read_bytes()
 
 
@@ -327,7 +327,7 @@ WAYS = [
     *(("environment.json.part", make) for make in (_points_to_mine, _text, _full_folder)),
     *(("history.jsonl", make) for make in (_points_to_mine, _endless, _loop, _dangling, _full_folder, os.mkfifo)),
     *((".lock", make) for make in (_points_to_mine, _dangling, _loop, _text, _full_folder, os.mkfifo)),
-    *(("reference.json", make) for make in (_dangling, _loop, _full_folder, os.mkfifo)),
+    *(("data.json", make) for make in (_dangling, _loop, _full_folder, os.mkfifo)),
 ]
 
 
@@ -575,7 +575,7 @@ def test_records_of_an_ablation_that_were_damaged_or_changed() -> None:
 def test_what_was_damaged_in_a_finished_run_is_mended_by_the_ablation() -> None:
     assert call(*GRID, "--no-nulls").exit_code == 0
     run = next(Path("grid/runs").glob("*replace*"))
-    samples, reference = (run / "gen_001" / store.SAMPLES), (run / store.REFERENCE)
+    samples, reference = (run / "gen_001" / store.SAMPLES), (run / store.DATA)
     whole = samples.read_bytes(), reference.read_bytes(), Path("grid/ablation.csv").read_bytes()
     for path in (samples, reference):
         content = path.read_bytes()

@@ -102,7 +102,7 @@ def test_tensorboard_shows_every_metric_with_its_floor_and_the_grids(tmp_path: P
             assert shown == [(g, float(np.float32(getattr(one.sources["pixels"][name], part)))) for g, one in enumerate(scores)]
     assert [event.step for event in found.Images("grid")] == [0, 1, 2]
     for event in found.Images("grid"):
-        with Image.open(io.BytesIO(event.encoded_image_string)) as shown_grid, Image.open(RUN / f"gen_00{event.step}/grid.png") as grid:
+        with Image.open(io.BytesIO(event.encoded_image_string)) as shown_grid, Image.open(RUN / store.grid(event.step)) as grid:
             assert np.array_equal(np.asarray(shown_grid), np.asarray(grid.convert("RGB")))
     start = found.SummaryMetadata("_hparams_/session_start_info").plugin_data.content
     assert b"model.components" in start and b"dataset.kind" in start and b"grid25" in start

@@ -11,9 +11,10 @@ from imgcollapse.ablation.ablation import ABLATION, PLAN, RUNS, Ablation, withou
 from imgcollapse.ablation.summary import Run
 from imgcollapse.ablation.worker import Bench
 from imgcollapse.errors import DataProblem, OtherStudyProblem, SettingsProblem, brief
-from imgcollapse.files import digest, digest_of, ledger, locks, same_or_refuse, to_json
+from imgcollapse.files import digest_of, ledger, locks, same_or_refuse, to_json
 from imgcollapse.images import World
 from imgcollapse.settings import build, read_file, to_yaml
+from imgcollapse.store.identity import study_digest
 from imgcollapse.store.records import read_json
 from imgcollapse.study import Study
 
@@ -52,12 +53,13 @@ def make(ablation: Ablation, resolved: Resolved, folder: Path, bench: Bench) -> 
             run = Run(arm, null, seed, own, folder / RUNS / own.name())
             worker.lay_out(run.folder, own, bench)
             runs.append(run)
-    index = [
-        {"arm": run.arm, "null": run.null, "seed": run.seed, "run": run.folder.name, "study": digest(store.parsed(to_yaml(run.study)))}
-        for run in runs
-    ]
+    index = [{"arm": run.arm, "null": run.null, "seed": run.seed, "run": run.folder.name, "study": _digest(run.study)} for run in runs]
     ledger.put(folder, {PLAN: to_json({"runs": index})})
     return runs
+
+
+def _digest(study: Study) -> str:
+    return study_digest(store.parsed(to_yaml(study)))
 
 
 def read(folder: Path) -> list[Run]:
@@ -83,7 +85,7 @@ def _run(folder: Path, one: dict[str, Any]) -> Run:
         study = build(Study, values)
     except SettingsProblem as problem:
         raise DataProblem(f"{str(problem).partition(';')[0]}; {AGAIN}") from None
-    if one.get("study") not in (None, digest(values)):
+    if one.get("study") not in (None, study_digest(values)):
         raise DataProblem(f"{place}: is not the study that {PLAN} says; put back what was changed, or run the ablation's own command again")
     return Run(one["arm"], one["null"], one["seed"], study, place.parent)
 

@@ -43,13 +43,17 @@ class Standing:
         made = tuple(float(line["seconds"]) for line in past if line["how"] == "made")
         linked = len({line["generation"] for line in past if line["how"] == "shared"})
         state: State = "waiting"
-        if done == run.study.gens and failure is None and (not checked or store.whole(run.folder)):
+        if done == run.study.gens and failure is None and (store.whole if checked else _is_judged)(run.folder):
             state = "done"
         elif there and store.in_use(run.folder):
             state = "running"
         elif failure is not None:
             state = "failed"
         return cls(run, state, done, made, linked, failure)
+
+
+def _is_judged(run: Path) -> bool:
+    return not store.unjudged(run)
 
 
 def standings(runs: Iterable[Run], checked: bool = False) -> list[Standing]:

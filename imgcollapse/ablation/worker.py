@@ -65,12 +65,12 @@ def lay_out(run: Path, chosen: Study, bench: Bench) -> None:
                     f"{run}: was begun with --{name} {before.get(name)}, now {orders[name]}; "
                     f"add --{name} {before.get(name)}, or choose another --out"
                 )
-    there = store.readable(run / store.STUDY)
-    if there is None:
+    there, wanted = store.readable(run / store.STUDY), store.parsed(text)
+    if there is not None:
+        same = {**wanted, "gens": there.get("gens")}  # more generations go on
+        same_or_refuse(run / store.STUDY, there, same, "was changed after it was written", "change it back, or choose another --out")
+    if there is None or wanted["gens"] > there["gens"]:
         write_text(run / store.STUDY, text)
-    else:
-        cure = "change it back, or choose another --out"
-        same_or_refuse(run / store.STUDY, there, store.parsed(text), "was changed after it was written", cure)
     write_sealed(run / WORKER, orders)
 
 

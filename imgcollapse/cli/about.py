@@ -13,6 +13,7 @@ from imgcollapse.cli.trials import existing, trials
 from imgcollapse.datasets import DATASETS, torchvision_sets
 from imgcollapse.errors import SettingsProblem
 from imgcollapse.extractors import EXTRACTORS, weights, with_weights
+from imgcollapse.gates import GATES
 from imgcollapse.judge import published
 from imgcollapse.machine import environment, machine, streams
 from imgcollapse.metrics import METRICS
@@ -23,6 +24,7 @@ TABLES: dict[str, Mapping[str, Any]] = {
     "models": MODELS,
     "data sets": DATASETS,
     "regimes": REGIMES,
+    "gates": GATES,
     "extractors": EXTRACTORS,
     "metrics": {name: metric.measure for name, metric in METRICS.items()},
 }

@@ -10,7 +10,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 from rich.table import Table
 from rich.text import Text
 
-from imgcollapse.judge.titles import counted, title
+from imgcollapse.judge.titles import counted, judge_of, title
 from imgcollapse.machine import streams
 from imgcollapse.metrics.record import Scores, Value
 from imgcollapse.metrics.scores import SCORES, worth_showing
@@ -124,27 +124,31 @@ def watcher(gens: int) -> Plain:
     return Bars(gens) if sys.stderr.isatty() else Plain(gens)
 
 
-def tables(scores: Sequence[Scores], judge: Mapping[str, Any]) -> list[Table | str]:
-    """Generations by metrics, the floor as the first row: one table an extractor. `judge` is the ruler's record.
+def tables(scores: Sequence[Scores], judge: Mapping[str, Any]) -> dict[str, Table | str]:
+    """By extractor a table, generations by metrics, with the floor as the first row. `judge` is the ruler's record.
 
     A line instead, where the extractor measured nothing.
     """
-    found: list[Table | str] = []
-    for extractor, first in scores[0].sources.items():
-        shown = worth_showing(MOST, first)
+    found: dict[str, Table | str] = {}
+    firsts: dict[str, Mapping[str, Value]] = {}
+    for one in scores:
+        firsts = {**one.sources, **firsts}
+    for extractor, first in firsts.items():
+        shown, own = worth_showing(MOST, first), judge_of(judge, extractor)
         if not shown:
-            found.append(f"features: {extractor}: nothing was measured")
+            found[extractor] = f"features: {extractor}: nothing was measured"
             continue
-        said = f"k = {judge['k_precision']} for precision and recall, {judge['k']} for coverage"
-        size = counted(judge, (first[name] for name in shown), " against held-out real pictures")
+        said = f"k = {own['k_precision']} for precision and recall, {own['k']} for coverage"
+        size = counted(own, (first[name] for name in shown), " against held-out real pictures")
         table = Table(title=f"features: {extractor}, {size}, {said}", title_justify="left")
         for column in ("generation", *(title(name, extractor, short=True) for name in shown)):
             table.add_column(column, justify="right")
         if any(first[name].floor is not None for name in shown):
             table.add_row("floor (real)", *(_cell(name, first[name].floor) for name in shown), end_section=True)
         for one in scores:
-            table.add_row(str(one.generation), *_cells(one.sources[extractor], shown))
-        found.append(table)
+            if extractor in one.sources:
+                table.add_row(str(one.generation), *_cells(one.sources[extractor], shown))
+        found[extractor] = table
     return found
 
 

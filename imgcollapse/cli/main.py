@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from imgcollapse import __version__, progress
-from imgcollapse.cli.options import DATA_DIR, EXTRACTOR, TRACK, Number, Place, setting, weights
+from imgcollapse.cli.options import DATA_DIR, TRACK, Number, Place, machine, setting, weights
 from imgcollapse.machine import streams
 
 EXIT_CODES = """\b
@@ -68,11 +68,7 @@ def main(debug: bool) -> None:
 @setting("--out", "The run folder. [runs/NAME, the name made from the settings]", type=Place())
 @setting("--config", "A YAML file of settings (a run's study.yaml is one).", type=Place())
 @click.option("--set", "assignments", multiple=True, metavar="PATH=VALUE", help="Any setting, e.g. model.steps=500; may be repeated.")
-@setting("--device", "auto, cpu, cuda, cuda:N, mps.", default="auto", show_default=True)
-@setting("--precision", "auto (bfloat16 where it is done in hardware), float32, bfloat16.", default="auto", show_default=True)
-@EXTRACTOR
-@weights
-@DATA_DIR
+@machine
 @TRACK
 @click.option("--dry-run", is_flag=True, help="Show the study, with every default, and stop.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
@@ -109,11 +105,7 @@ def run(assignments: tuple[str, ...], dry_run: bool, as_json: bool, **given: Any
 @click.option("--engine-option", "engine_options", multiple=True, metavar="KEY=VALUE", help="For the engine; may be repeated.")
 @click.option("--interval", type=click.Choice(["t", "bootstrap"]), default="t", show_default=True, help="How intervals are computed.")
 @click.option("--retry", is_flag=True, help="Also try runs again whose network diverged.")
-@setting("--device", "auto, cpu, cuda, cuda:N, mps.", default="auto", show_default=True)
-@setting("--precision", "auto, float32, bfloat16.", default="auto", show_default=True)
-@EXTRACTOR
-@weights
-@DATA_DIR
+@machine
 @TRACK
 @click.option("--dry-run", is_flag=True, help="Show the studies, and stop.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
@@ -164,6 +156,24 @@ def card(run: Path, generation: int | None, out: Path | None, export: Any, as_js
 
 
 @main.command(epilog=EXIT_CODES)
+@click.argument("places", metavar="RUN_OR_ABLATION...", nargs=-1, required=True, type=Place())
+@click.option("--set", "assignments", multiple=True, metavar="PATH=VALUE", help="A setting of the judge, e.g. judge.k=3; may be repeated.")
+@machine
+@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+def judge(places: tuple[Path, ...], assignments: tuple[str, ...], as_json: bool, **given: Any) -> None:
+    """Judge runs again, from what they have kept: by other extractors, metrics, N or k. Nothing is trained.
+
+    What is not named stays as in the run's own study. Scores of all judges stand side by side on page and in tables.
+    """
+    from imgcollapse.machine import busy
+
+    busy.wait_asleep_if_busy()
+    from imgcollapse.cli import judge
+
+    judge.judge(places, given, assignments, as_json=as_json)
+
+
+@main.command(epilog=EXIT_CODES)
 @click.argument("paths", metavar="SAMPLES...", nargs=-1, required=True, type=Place())
 @click.option("--against", required=True, metavar="DATASET", help="Real pictures: digits, mnist, cifar10, folder:PATH, zip:PATTERN, ...")
 @click.option("--n", type=Number(), help="Pictures of each set that are compared. [as many as are there and held out, at most 10,000]")
@@ -171,11 +181,7 @@ def card(run: Path, generation: int | None, out: Path | None, export: Any, as_js
 @click.option("--seed", type=Number(), help="Of a toy world. [0]")
 @click.option("--set", "assignments", multiple=True, metavar="PATH=VALUE", help="Any setting, e.g. judge.k=5, dataset.subset=5000.")
 @click.option("--out", type=Place(), help="The file of scores. [scores/NAME.json, the name made from all of this]")
-@setting("--device", "auto, cpu, cuda, cuda:N, mps.", default="auto", show_default=True)
-@setting("--precision", "auto, float32, bfloat16.", default="auto", show_default=True)
-@EXTRACTOR
-@weights
-@DATA_DIR
+@machine
 @click.option("--json", "as_json", is_flag=True, help="Print the scores as JSON.")
 def score(paths: tuple[Path, ...], assignments: tuple[str, ...], as_json: bool, **given: Any) -> None:
     """Compare pictures of any program with real ones: a table of all scores with their floors.

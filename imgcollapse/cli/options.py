@@ -59,6 +59,8 @@ DATA_DIR = click.option(
     type=Place(),
     help="Where data sets, classifiers and weights are kept. [~/.cache/imgcollapse]",
 )
+DEVICE = setting("--device", "auto, cpu, cuda, cuda:N, mps.", default="auto", show_default=True)
+PRECISION = setting("--precision", "auto (bfloat16 where it is done in hardware), float32, bfloat16.", default="auto", show_default=True)
 TRACK = setting("--track", "Log to a tracker as well: tensorboard, wandb, trackio; may be repeated.", multiple=True, metavar="KIND")
 EXTRACTOR = setting(
     "--extractor",
@@ -77,4 +79,11 @@ def weights(command: Any) -> Any:
     for kind in WEIGHTS:
         said = f"A file of weights for {kind}. [the published one, fetched into DATA_DIR/weights at its first use]"
         command = setting(f"--{kind}-weights", said, type=Place())(command)
+    return command
+
+
+def machine(command: Any) -> Any:
+    """On what a command works, and by which features it judges: device, precision, extractors, their weights, the data folder."""
+    for option in (DATA_DIR, weights, EXTRACTOR, PRECISION, DEVICE):  # the last stands first
+        command = option(command)
     return command

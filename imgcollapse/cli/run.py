@@ -14,7 +14,6 @@ from imgcollapse.files.places import tried
 from imgcollapse.machine import machine, processes, streams
 from imgcollapse.metrics.record import Scores
 from imgcollapse.settings import assignment, build, expand, merge, read_file, to_yaml
-from imgcollapse.store.records import read_sealed
 from imgcollapse.study import DEFAULT_KINDS, Study
 
 
@@ -62,14 +61,14 @@ def _end_early(chosen: Study, folder: Path) -> None:
     """Shows what there is of a run that was stopped, and says how much that is."""
     done = sum(generation < chosen.gens for generation in store.finished(folder)) if (folder / store.STUDY).exists() else 0
     if done:
-        _draw(folder)
+        draw(folder)
     kept = f"{done} of {chosen.gens} generations are finished and kept in {folder}"
     streams.err(f"stopped; {kept}. To go on, run the same command again.")
 
 
 def _end(folder: Path, as_json: bool) -> None:
     """Draws the run, and prints its scores."""
-    pictures, page = _draw(folder)
+    pictures, page = draw(folder)
     scores = store.scores(folder)
     lost = losses(scores)
     if as_json:
@@ -79,17 +78,17 @@ def _end(folder: Path, as_json: bool) -> None:
         return
     out = console.out(110)
     names = store.classes(folder)
-    judge = read_sealed(folder / store.REFERENCE)["judge"]
-    for extractor, table in zip(scores[0].sources, console.tables(scores, judge), strict=True):
+    judge = (store.reference(folder) or {})["judge"]
+    for extractor, table in console.tables(scores, judge).items():
         out.print(table)
         if line := console.lost(lost.get(extractor, {}), names):
             streams.out(line)
-    for line in ("pictures:", *(f"  {path}" for path in pictures), f"  {folder}/gen_*/{store.GRID}"):
+    for line in ("pictures:", *(f"  {path}" for path in pictures), f"  {folder}/grid_*.png"):
         streams.out(line)
     streams.out(f"report: {page.page} ({page.size / 1e6:.2f} MB)")
 
 
-def _draw(folder: Path) -> tuple[list[Path], report.Written]:
+def draw(folder: Path) -> tuple[list[Path], report.Written]:
     """The run's pictures, and its page."""
     with progress.watched_by(Aloud()):
         return report.draw(folder), report.write(report.read([folder]), folder / report.PAGE, aside=True)
@@ -98,11 +97,9 @@ def _draw(folder: Path) -> tuple[list[Path], report.Written]:
 def _there(folder: Path, gens: int) -> str:
     """What of the run is there already, in words; empty where nothing is, and where it cannot be told."""
     try:
-        there, before = store.finished(folder), read_file(folder / store.STUDY).get("gens")
+        there = store.finished(folder)
     except Problem:
         return ""
-    if there and before != gens:
-        return f"{len(there)} of {before} generations are there, and {gens} are asked for"
     beyond = sum(generation >= gens for generation in there)
     said = f"{len(there) - beyond} of {gens} generations are there; going on from here"
     return said + f" ({beyond} beyond them left as they are)" * bool(beyond) if there else ""

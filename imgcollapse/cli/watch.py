@@ -1,12 +1,13 @@
 """An ablation on a terminal or in a log file, while it works and at its end."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 from imgcollapse import progress, store
 from imgcollapse.ablation import standing, worker
 from imgcollapse.ablation.standing import Standing
-from imgcollapse.ablation.summary import named
+from imgcollapse.ablation.summary import Run, named
 from imgcollapse.cli import console
 from imgcollapse.machine import streams
 from imgcollapse.store import history
@@ -34,22 +35,27 @@ class Watch:
         """Prints a line for every generation and failure that is new."""
         if time.monotonic() - self.last < 0.5:
             return
-        self.last, count = time.monotonic(), ""
+        self.last = time.monotonic()
+        landed = [(run, line) for run in self.runs for line in self._landed(run)]
+        count = self._count() if landed else ""  # looks into every run's folder: once a look is enough
+        for run, line in landed:
+            how = "shared" if line["how"] == "shared" else console.duration(line["seconds"])
+            scores = console.in_short(store.scores_of(run.folder, line["generation"]))
+            streams.err(f"{count}  {_who(run)}: generation {line['generation']}  {scores}  ({how})")
         for run in self.runs:
-            who = f"{named(run.arm, run.null)}, seed {run.seed}"
-            past = history.lines(run.folder)
-            for line in past[self.seen[run.folder] :]:
-                if line["how"] not in ("made", "shared"):
-                    continue
-                count = count or self._count()  # looks into every run's folder: once a look is enough
-                scores = store.scores_of(run.folder, line["generation"])
-                how = "shared" if line["how"] == "shared" else console.duration(line["seconds"])
-                streams.err(f"{count}  {who}: generation {line['generation']}  {console.in_short(scores)}  ({how})")
-            self.seen[run.folder] = len(past)
             failure = worker.read_failure(run.folder)
             if failure is not None and self.told.get(run.folder) != failure["when"]:
                 self.told[run.folder] = failure["when"]
-                streams.err(f"{who}: FAILED in generation {failure['generation']}: {failure['message']}")
+                streams.err(f"{_who(run)}: FAILED in generation {failure['generation']}: {failure['message']}")
+
+    def _landed(self, run: Run) -> Iterator[dict[str, Any]]:
+        """The lines of its history on generations that have landed since the last look, judged where they are to be."""
+        for line in history.lines(run.folder)[self.seen[run.folder] :]:
+            if not store.landed(run.folder, line["generation"]):
+                return
+            self.seen[run.folder] += 1
+            if line["how"] in ("made", "shared"):
+                yield line
 
     def end(self) -> None:
         """What the last look missed."""
@@ -61,6 +67,10 @@ class Watch:
         left = standing.seconds_left(now, self.jobs)
         done = sum(one.done for one in now)
         return f"[{done:>{len(str(self.asked))}}/{self.asked}{f', {console.duration(left)} left' if left else ''}]"
+
+
+def _who(run: Run) -> str:
+    return f"{named(run.arm, run.null)}, seed {run.seed}"
 
 
 def account_line(all_of_them: Sequence[Standing], left: float | None = None) -> str:

@@ -70,7 +70,7 @@ def frechet_name(extractor: str) -> str:
     names: dict[str, str] = {}
     for options in EXTRACTORS.values():
         names |= getattr(options, "FRECHET", {})
-    return names.get(extractor, "FD")
+    return names.get(extractor.partition(" (")[0], "FD")  # of another judge: `inception (n 5000)`
 
 
 def fetch_weights(extractors: Iterable[Extractor]) -> list[WeightsProblem]:

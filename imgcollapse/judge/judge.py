@@ -33,6 +33,7 @@ class Judge(Settings):
     )
     metrics: tuple[str, ...] | None = Field(None, description="names of metrics; none: all but those that have to be asked for")
     n: PositiveInt | None = Field(None, description="pictures compared; none: as many as are held out and drawn, at most 10,000")
+    every: PositiveInt = Field(1, description="judge every so manieth generation, and the last: 1: all of them")
     k: PositiveInt = Field(5, description="nearest neighbours for density and coverage")
     k_precision: PositiveInt = Field(3, description="nearest neighbours for improved and symmetric precision and recall")
     k_probabilistic: PositiveInt = Field(4, description="nearest neighbours for probabilistic precision and recall")

@@ -18,6 +18,11 @@ def title(name: str, extractor: str | None = None, short: bool = False) -> str:
     return words.replace("FD", frechet_name(extractor or "")) if score.frechet else words
 
 
+def judge_of(judge: Mapping[str, Any], source: str) -> dict[str, Any]:
+    """The ruler's record as it is for one of its sources: an extractor of a further judge has N and k of its own."""
+    return {**judge, **{name: value for name, value in judge["extractors"].get(source, {}).items() if name in judge}}
+
+
 def neighbours(judge: Mapping[str, Any]) -> str:
     """`k = 3 (precision, recall), 5 (density, coverage), 4 (probabilistic)`; older records have one k."""
     k, k_precision, k_probabilistic = (judge.get(name) for name in NEIGHBOURS)

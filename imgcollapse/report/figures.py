@@ -1,17 +1,17 @@
 """`grid_all.png` and `curves.png` of a run folder."""
 
 import math
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from imgcollapse import grids, store
 from imgcollapse.files import ledger
-from imgcollapse.judge.titles import counted, title
+from imgcollapse.judge.titles import counted, judge_of, title
 from imgcollapse.metrics.record import Value
 from imgcollapse.metrics.scores import SCORES, worth_showing
 from imgcollapse.report.style import BLUE, GREY, figure, png, tidy
 from imgcollapse.settings import build, read_file
-from imgcollapse.store.records import read_sealed
 from imgcollapse.study import Study
 
 PANELS = 9  # at most
@@ -20,7 +20,7 @@ PANELS = 9  # at most
 def draw(run: Path) -> list[Path]:
     """Draws what the finished generations of a run allow; returns the files written."""
     there = store.sound(run)
-    made = {"grid_all.png": _grid_all(run, there), "curves.png": _curves(run, there)} if there else {}
+    made = {"grid_all.png": _grid_all(run, there), "curves.png": _curves(run)} if there else {}
     return ledger.put(run, {name: picture for name, picture in made.items() if picture})
 
 
@@ -39,30 +39,31 @@ def _grid_all(run: Path, there: list[int]) -> bytes | None:
     return grids.png(page)
 
 
-def _curves(run: Path, there: list[int]) -> bytes | None:
+def _curves(run: Path) -> bytes | None:
     """A panel per metric over the generations, the real-vs-real floor dashed where it has one."""
     scores = store.scores(run)
-    judged = {name: values for name, values in scores[0].sources.items() if worth_showing(PANELS, values)}
+    judged = {name: values for name, values in scores[0].sources.items() if worth_showing(PANELS, values)} if scores else {}
     if not judged:
         return None
     extractor, first = next(iter(judged.items()))
     panels = worth_showing(PANELS, first)
     rows = math.ceil(len(panels) / 3)
     page, places = figure(rows, 3, (11, 2.9 * rows + 0.9))
-    judge = read_sealed(run / store.REFERENCE)["judge"]
-    size = counted(judge, (first[name] for name in panels), " pictures against as many held-out real ones")
+    judge = (store.reference(run) or {})["judge"]
+    size = counted(judge_of(judge, extractor), (first[name] for name in panels), " pictures against as many held-out real ones")
     page.suptitle(f"{_title(run)}\n{size}; features: {extractor}", fontsize=11)
     for axes in list(places.flat)[len(panels) :]:
         axes.set_axis_off()
     for axes, name in zip(places.flat, panels, strict=False):
-        _curve(axes, name, extractor, there, [one.sources[extractor][name] for one in scores])
+        _curve(axes, name, extractor, {one.generation: one.sources[extractor][name] for one in scores if extractor in one.sources})
     places.flat[0].legend(fontsize=8, frameon=False)
     return png(page)
 
 
-def _curve(axes: Any, name: str, extractor: str, there: list[int], found: list[Value]) -> None:
-    values, floor = [one.value for one in found], found[0].floor
-    axes.plot(there, values, "o-", color=BLUE, markersize=4, linewidth=1.6, label="samples")
+def _curve(axes: Any, name: str, extractor: str, found: Mapping[int | None, Value]) -> None:
+    """found: generation -> value, of those that were judged."""
+    values, floor = [one.value for one in found.values()], next(iter(found.values())).floor
+    axes.plot(list(found), values, "o-", color=BLUE, markersize=4, linewidth=1.6, label="samples")
     if floor is not None:
         axes.axhline(floor, color=GREY, linestyle="--", linewidth=1.2, label="floor: real against real")
     tidy(axes, title(name, extractor), SCORES[name].meaning, whole=True)

@@ -42,7 +42,7 @@ class Findings:
         """Whether all runs were judged by one ruler: the same data, N, k and extractors. (The data of toy worlds follow the seed.)"""
         seeds = {run.folder: run.seed for run in self.runs}
         by_seed = {(seeds[folder], to_json(_unmeasured(ruler))) for folder, ruler in self.rulers.items()}
-        rulers = [(one["data"]["name"], one["judge"]) for one in self.rulers.values()]
+        rulers = [(one["data"]["name"], _unmeasured(one)["judge"]) for one in self.rulers.values()]
         names = {(name, judge["n"], neighbours(judge), *judge["extractors"]) for name, judge in rulers}
         return len(by_seed) == len({seed for seed, _ in by_seed}) and len(names) <= 1
 
@@ -113,8 +113,9 @@ def sessions(findings: Findings) -> list[list[dict[str, Any]]]:
 
 
 def _unmeasured(ruler: Record) -> Record:
-    """A run's record of data and judge without what was measured, and without how many its generations draw: what follows from the rest."""
-    extractors = {name: {**about, "floor": None} for name, about in ruler["judge"]["extractors"].items()}
+    """A run's record of data and its own judge without what was measured, and without how many its generations draw: what follows from
+    the rest."""
+    extractors = {name: {**about, "floor": None} for name, about in ruler["judge"]["extractors"].items() if "judge" not in about}
     return {**ruler, "judge": {**ruler["judge"], "drawn": None, "extractors": extractors}}
 
 

@@ -9,7 +9,7 @@ from imgcollapse.ablation.summary import named, spanned
 from imgcollapse.ablation.summary.words import columns, half_lives, lines
 from imgcollapse.exchange.card.markdown import fenced, table
 from imgcollapse.files import ledger
-from imgcollapse.judge.titles import counted, neighbours, title
+from imgcollapse.judge.titles import counted, judge_of, neighbours, title
 from imgcollapse.lettering import shortened
 from imgcollapse.report.findings import Findings, sessions
 from imgcollapse.report.panels import NULL
@@ -127,7 +127,7 @@ def _about(findings: Findings) -> list[str]:
             known += f", weights {extractor['digest'][:12]}" if extractor.get("digest") else ""
             right = extractor.get("held_out_accuracy")
             known += f", right on {100 * right:.1f} % of held-out pictures" if right is not None else ""
-            said.append(f"judged by: {name}{known}; {counted(judge)}, {neighbours(judge)}")
+            said.append(f"judged by: {name}{known}; {counted(judge_of(judge, name))}, {neighbours(judge_of(judge, name))}")
     own = [run for runs in findings.arms.values() for run in runs]
     models = _distinct(f"{run.study.model.kind} on {run.study.dataset.kind}" for run in own)
     seeds = _distinct(run.seed for run in own)

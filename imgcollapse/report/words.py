@@ -15,9 +15,12 @@ from imgcollapse.metrics.classes import CLASSES_ALIVE
 from imgcollapse.metrics.scores import SCORES, most_prominent
 from imgcollapse.report.findings import Findings
 from imgcollapse.report.panels import NULL, judged
+from imgcollapse.settings import Settings
 from imgcollapse.settings.yaml12 import YamlProblem, dump, load
 from imgcollapse.store.records import read_sealed
+from imgcollapse.study import Study
 
+FLAGS = ("gens", "samples", "seed")  # fields of a study with a flag of their own, beside its parts
 MENTIONED = 8  # arms whose differences the answer spells out
 
 
@@ -166,22 +169,44 @@ def _quoted(arm: str) -> str:
 
 
 def _run_again(findings: Findings, place: Path) -> str:
+    """Every field of the study that is not its default: `identity` and what it leaves out alike, so that nothing can be forgotten."""
     chosen = next(run.study for run in findings.runs if run.folder == place)
-    words = ["imgcollapse", "run"]
-    assignments: dict[str, Any] = {}
-    for part in ("dataset", "model", "regime", "judge"):
-        options = getattr(chosen, part)
-        words += [f"--{part}", options.kind] if part != "judge" else []
-        changed = options.model_dump(mode="json", exclude_defaults=True, exclude={"kind", "extractors"})
-        assignments |= {f"{part}.{name}": value for name, value in changed.items()}
-    if chosen.judge.extractors is not None:
-        assignments["judge.extractors"] = [_shortest(one) for one in chosen.judge.extractors]
-    words += ["--gens", str(chosen.gens), *(["--samples", str(chosen.samples)] if chosen.samples else []), "--seed", str(chosen.seed)]
+    words, assignments = ["imgcollapse", "run"], dict[str, Any]()
+    for name, field in Study.model_fields.items():
+        value = getattr(chosen, name)
+        if isinstance(value, Settings):
+            words += [f"--{name}", value.kind] if hasattr(value, "kind") else []
+            assignments |= _changed(value, f"{name}.")
+        elif name in FLAGS:
+            words += [f"--{name}", str(value)] if value is not None else []
+        elif value != field.default:
+            assignments[name] = _plain(value)
     if precision := _precision(place):
         words += ["--precision", precision]
     for path, value in assignments.items():
         words += ["--set", f"{path}={_as_yaml(value)}"]
     return shlex.join(words)
+
+
+def _changed(options: Settings, place: str) -> dict[str, Any]:
+    """Path -> value of all options that are not their defaults; `kind` aside."""
+    found = dict[str, Any]()
+    for name, field in type(options).model_fields.items():
+        value = getattr(options, name)
+        if name == "kind" or value == field.default:
+            continue
+        found |= _changed(value, f"{place}{name}.") if isinstance(value, Settings) else {place + name: _plain(value)}
+    return found
+
+
+def _plain(value: Any) -> Any:
+    """A value as YAML has it; an entry of a table by its name, with what differs from its defaults."""
+    if isinstance(value, tuple):
+        return [_plain(one) for one in value]
+    if not isinstance(value, Settings):
+        return value
+    changed = value.model_dump(mode="json", exclude_defaults=True, exclude={"kind"})
+    return {"kind": value.kind, **changed} if changed else value.kind  # type: ignore[attr-defined]
 
 
 def _ablate_again(place: Path) -> str:
@@ -197,12 +222,6 @@ def _precision(place: Path) -> str | None:
     """That of the last session: `auto` would be another on other hardware."""
     past = store.sessions(place)
     return str(past[-1]["precision"]) if past else None
-
-
-def _shortest(options: Any) -> Any:
-    """An entry of a table by its name, with what differs from its defaults."""
-    changed = options.model_dump(mode="json", exclude_defaults=True, exclude={"kind"})
-    return {"kind": options.kind, **changed} if changed else options.kind
 
 
 def _as_yaml(value: Any) -> str:

@@ -1,47 +1,59 @@
-"""Does a run folder belong to a study? By its own records and by what made its generations, not by its name or place."""
+"""What makes a generation the one that it is: everything in a study but a named list, and the digests of what it was made from."""
 
-import os
-from contextlib import suppress
-from pathlib import Path
+from collections.abc import Mapping
 from typing import Any
 
-from imgcollapse.errors import DataProblem, OtherStudyProblem
-from imgcollapse.files import first_difference, write_text
-from imgcollapse.store import OWN, STUDY, begun, made_by, make_way, parsed, readable, study_digest
-from imgcollapse.store.records import plain
+from imgcollapse.files import digest, first_difference
+
+# field of a study -> why it decides no generation, or what in a generation's identity stands for it; everything else is in it
+NOT_IDENTITY = {
+    "dataset": "the digest of the real pictures is in it",
+    "regime": "its outcome, the training set, is in it",
+    "gates": "their outcome, the training set and the number of pictures drawn, is in it",
+    "init": "the weights that it began from are in it",
+    "judge": "a generation is judged after it is made and kept",
+    "keep": "what is thrown away afterwards changes nothing that was made",
+    "gens": "how many generations follow changes none of those before",
+}
+NOT_LEARNING = ("samples", "drawn")  # of an identity: what only decides how pictures are drawn, beside `model.sampling`
+
+Identity = dict[str, Any]
 
 
-def same_study(run: Path, study: str) -> None:
-    """Writes the study where there is none, or only a damaged one. Raises OtherStudyProblem where the folder was begun with another."""
-    now, known = parsed(study), begun(run)
-    before = readable(run / STUDY, quiet=True)
-    ours = known == study_digest(now)
-    damaged = before is None or (ours and study_digest(before) != known)  # the run's own record says that this study was begun
-    if before != now and not damaged:
-        raise OtherStudyProblem(f"{run}: holds another study ({first_difference(before, now)}); choose another --out")
-    if known is not None and not ours and before == now:
-        raise OtherStudyProblem(f"{run / STUDY}: was changed after the run was begun; change it back, or choose another --out")
-    _fitting(run, now)
-    if known is not None and not ours:
-        raise OtherStudyProblem(f"{run}: was begun with another study; choose another --out")
-    if not damaged:
-        return
-    if os.path.lexists(run / STUDY):
-        make_way(run / STUDY)
-    write_text(run / STUDY, study)
+def identity(study: Mapping[str, Any]) -> Identity:
+    """All of a study that decides what a generation is, once its training set is given. `study`: plain values, with every default."""
+    return {name: value for name, value in study.items() if name not in NOT_IDENTITY}
 
 
-def _fitting(run: Path, study: dict[str, Any]) -> None:
-    """Raises OtherStudyProblem where there are generations, and none of them was made by these settings."""
-    there = []
-    for folder in sorted(run.glob("gen_[0-9]*")):
-        with suppress(DataProblem):
-            there.append(made_by(folder))
-    if None in there:
-        older = "holds generations of an older version of imgcollapse, which kept no word of what made them"
-        raise OtherStudyProblem(f"{run}: {older}; choose another --out")
-    wanted = plain({name: study[name] for name in OWN if name in study})
-    known = [{name: made.get(name) for name in wanted} for made in there if made]
-    if known and wanted not in known:
-        said = first_difference(known[0], wanted)
-        raise OtherStudyProblem(f"{run}: holds generations of another study ({said}); choose another --out")
+def learning(made_by: Mapping[str, Any]) -> Identity:
+    """All that decides what a model has learned: two generations alike in this have the same weights, and may draw in other ways."""
+    model = {name: value for name, value in made_by["model"].items() if name != "sampling"}
+    return {**{name: value for name, value in made_by.items() if name not in NOT_LEARNING}, "model": model}
+
+
+def study_digest(study: Mapping[str, Any]) -> str:
+    """Of all that a run may not change under way: a larger number of generations goes on."""
+    return digest({name: value for name, value in study.items() if name != "gens"})
+
+
+def unlike(made: Mapping[str, Any] | None, now: Mapping[str, Any]) -> str | None:
+    """How what made a generation differs from what should have (as far as `now` says), in words."""
+    if is_older(made):
+        return "is by an older version of imgcollapse, which kept other words of what made it"
+    assert made is not None
+    for name, wanted in now.items():
+        if made.get(name) == wanted:
+            continue
+        if name in ("training_set", "parents"):
+            return "learned from samples that have since been made anew"
+        if name == "start":
+            return "began from weights that have since been made anew"
+        if name == "data":
+            return "was made from other real pictures"
+        return f"was made by other settings ({first_difference({name: made.get(name)}, {name: wanted})})"
+    return None
+
+
+def is_older(made: Mapping[str, Any] | None) -> bool:
+    """Whether an older version wrote it: none at first, then one with the reference of the judge in it."""
+    return made is None or "reference" in made

@@ -5,24 +5,12 @@ from pathlib import Path
 
 from imgcollapse import files
 from imgcollapse.files import ledger
-from imgcollapse.store import (
-    ENVIRONMENT,
-    GENERATION,
-    GRID,
-    LATENTS,
-    LOCK,
-    MODEL,
-    PROVENANCE,
-    REFERENCE,
-    SAMPLES,
-    SCORES,
-    STUDY,
-)
 from imgcollapse.store.history import HISTORY
+from imgcollapse.store.layout import DATA, ENVIRONMENT, GENERATION, LATENTS, LOCK, MODEL, PROVENANCE, REFERENCE, SAMPLES, SCORES, STUDY
 from imgcollapse.store.manifest import MANIFEST
 
 _OLDER_PARTS = [f"{name}.part" for name in (STUDY, REFERENCE, ENVIRONMENT, "worker.json", "failed.json")]  # older versions' way of writing
-_DRAFT, _IN_DRAFT = re.compile(r"gen_\d{3,}\.draft"), (SAMPLES, LATENTS, SCORES, PROVENANCE, GRID, MODEL, MANIFEST)
+_DRAFT, _IN_DRAFT = re.compile(r"gen_\d{3,}\.draft"), (SAMPLES, LATENTS, PROVENANCE, MODEL, MANIFEST)
 
 
 def is_ours(path: Path) -> bool:
@@ -47,7 +35,8 @@ def clear(path: Path, study: str) -> None:
         path.unlink()
     elif (
         name in _OLDER_PARTS
-        or (name in (STUDY, REFERENCE, ENVIRONMENT, HISTORY) and not files.is_file(path))
+        or (name in (STUDY, DATA, ENVIRONMENT, HISTORY) and not files.is_file(path))
+        or (name == SCORES and not path.is_dir())
         or (GENERATION.fullmatch(name) and not path.is_dir())
     ):
         ledger.clear(path, path.parent)

@@ -1,56 +1,48 @@
 """Writing a run folder: closed to other writers, a generation there whole or not at all, and nothing in it trusted by its place alone."""
 
 import os
-import shutil
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, overload
-
-from PIL import Image
+from typing import Any
 
 from imgcollapse import files, progress
-from imgcollapse.errors import OtherStudyProblem, placed_at
-from imgcollapse.files import append_line, digest, digest_of, first_difference, ledger, locks, sync, to_json, write_text
+from imgcollapse.errors import OtherStudyProblem
+from imgcollapse.files import (
+    append_line,
+    bytes_of,
+    digest,
+    digest_of,
+    first_difference,
+    folder_in_place,
+    ledger,
+    locks,
+    same_or_refuse,
+    to_json,
+)
 from imgcollapse.images import ImageSet
 from imgcollapse.settings import read_file
-from imgcollapse.store import (
-    ENVIRONMENT,
-    GRID,
-    LATENTS,
-    LOCK,
-    MODEL,
-    PROVENANCE,
-    SAMPLES,
-    SCORES,
-    STUDY,
-    begun,
-    generation_folder,
-    history,
-    leftovers,
-    made_by,
-    manifest,
-    parsed,
-    readable,
-    samples_digest,
-    study_digest,
-    unlike,
-)
-from imgcollapse.store.identity import same_study
-from imgcollapse.store.manifest import MANIFEST, damage
-from imgcollapse.store.npz import read_images, write_images
-from imgcollapse.store.records import plain, write_sealed
+from imgcollapse.store import history, leftovers, manifest
+from imgcollapse.store.begun import begun, parsed, same_study
+from imgcollapse.store.checks import parents
+from imgcollapse.store.identity import Identity, learning, study_digest, unlike
+from imgcollapse.store.layout import ENVIRONMENT, LATENTS, LOCK, MODEL, PROVENANCE, SAMPLES, STUDY, generation_folder
+from imgcollapse.store.manifest import MANIFEST, damage, made_by
+from imgcollapse.store.npz import write_images
+from imgcollapse.store.past import Generation, Load, Past
+from imgcollapse.store.records import plain, readable, write_sealed
 from imgcollapse.store.shelf import Shelf
 
 
 @contextmanager
-def opened(run: Path, study: str, shared: Path | None = None) -> Iterator["Kept"]:
+def opened(run: Path, study: str, load: Load = Path, shared: Path | None = None) -> Iterator["RunFolder"]:
     """The run folder, made where there is none, and closed to every other writer meanwhile.
 
-    `shared` is a folder of generations that several runs have in common: what another run made there is linked, not made again.
-    Raises OtherStudyProblem where it holds another study (or files of something else), InUseProblem where another process writes it.
+    `load` opens a model in its folder. `shared` is a folder of generations that several runs have in common: what another run made there is
+    linked, not made again. Raises OtherStudyProblem where it holds another study (or files of something else), InUseProblem where another
+    process writes it.
     """
     foreign = run.is_dir() and not os.path.lexists(run / STUDY) and any(not leftovers.is_ours(entry) for entry in run.iterdir())
     if foreign and begun(run) != study_digest(parsed(study)):
@@ -63,100 +55,102 @@ def opened(run: Path, study: str, shared: Path | None = None) -> Iterator["Kept"
         for path in sorted(run.iterdir()):
             leftovers.clear(path, study)
         same_study(run, study)
-        yield Kept(run, shared)
+        yield RunFolder(run, load, shared)
 
 
-class Kept:
+class RunFolder:
     """What a run has finished, and where it puts what it finishes next. Got from `opened`."""
 
-    def __init__(self, run: Path, shared: Path | None = None) -> None:
-        self.run = run
-        self.shelf = Shelf(shared) if shared else None
-        self._made_by: dict[str, Any] = {}  # of the generation whose turn it is
+    def __init__(self, run: Path, load: Load, shared: Path | None = None) -> None:
+        self.run, self._load = run, load
+        self.shared = Shelf(shared) if shared else None
+        self._noted = dict(history.manifests(run))
+        self._recipe: Identity = {}  # of the generation that is being made
+
+    def past(self, generation: int) -> Past:
+        """The generations before that one, read when they are asked for."""
+        return Past(self.run, generation, self._load)
+
+    def has(self, generation: int, own: Identity) -> bool:
+        """Whether that generation is there, undamaged, the one that this run has made, by these settings from what lies there now.
+
+        `own`: what of its identity does not follow from the ones before. Its training set is not built for that: where this run keeps no
+        word of having made what lies there, the answer is no, and `claim` looks at it with its whole recipe.
+        """
+        folder = generation_folder(self.run, generation)
+        if not folder.exists() or self._set_aside(folder, plain(own)):
+            return False
+        return self._noted.get(generation) == digest_of(folder / MANIFEST)
+
+    def _set_aside(self, folder: Path, wanted: Identity) -> bool:
+        """Whether a generation is damaged or was made by or from something else; it is then set aside, and that is said."""
+        if (wrong := damage(folder) or self._unlike(folder, wanted)) is None:
+            return False
+        aside = files.set_aside(folder)
+        progress.say(f"{folder.name}: {wrong}; made again (the old folder is kept as {aside.relative_to(self.run)})")
+        return True
+
+    def _unlike(self, folder: Path, wanted: Identity) -> str | None:
+        made = made_by(folder)
+        return unlike(made, wanted) or unlike(made, parents(self.run, made or {}))
 
     @contextmanager
-    def turn(self, generation: int, recipe: dict[str, Any]) -> Iterator[bool]:
-        """Whether that generation must be made now. If so the block makes and keeps it, and nobody else makes the same one meanwhile.
+    def claim(self, generation: int, recipe: Identity) -> Iterator[bool]:
+        """Whether that generation must be made now. If so the block makes and writes it, and nobody else makes the same one meanwhile.
 
-        `recipe` is all that decides the generation (JSON-ready; `provenance` among it): where another run that shares the same folder
-        made one by the same recipe, that one is linked.
+        `recipe` is all that decides it (JSON-ready): where another run that shares the same folder made one by it, that one is linked.
         """
-        self._made_by = self._made_from(recipe)
-        if self._has(generation):
+        self._recipe, began, place = plain(recipe), time.monotonic(), generation_folder(self.run, generation)
+        if place.exists() and not self._set_aside(place, self._recipe):
+            self._note(generation, "kept", began)
             yield False
             return
-        began = time.monotonic()
-        if self.shelf is None:
+        if self.shared is None:
             yield True
             self._note(generation, "made", began)
             return
-        key, place = digest(recipe), generation_folder(self.run, generation)
-        with self.shelf.turn(key, f"generation {generation}"):
-            if self.shelf.lend(key, place, self._made_by):
+        key = digest(self._recipe)
+        with self.shared.turn(key, f"generation {generation}"):
+            if self.shared.lend(key, place, self._recipe):
                 self._note(generation, "shared", began, key)
                 yield False
                 return
             began = time.monotonic()
             yield True
-            self.shelf.put(key, place)
+            self.shared.put(key, place)
             self._note(generation, "made", began, key)
 
-    def _has(self, generation: int) -> bool:
-        """Whether it is there, undamaged, and made by this very recipe from these very samples; if not, what is there is set aside."""
-        folder = generation_folder(self.run, generation)
-        if not folder.exists():
-            return False
-        wrong = damage(folder) or unlike(made_by(folder), self._made_by)
-        if wrong is None:
-            if history.manifests(self.run).get(generation) != digest_of(folder / MANIFEST):
-                self._note(generation, "kept", time.monotonic())
-            return True
-        aside = files.set_aside(folder)
-        progress.say(f"{folder.name}: {wrong}; made again (the old folder is kept as {aside.relative_to(self.run)})")
-        return False
+    def learned(self, fit: Callable[[Any], Any], start: Generation | None = None) -> Any:
+        """The fitted model: that of another run where it learned the very same and only draws in another way, else what `fit(start)` gives.
 
-    def _made_from(self, recipe: dict[str, Any]) -> dict[str, Any]:
-        """What makes a generation, in short: settings, and digests of the reference, the training set and the samples in it."""
-        recipe = plain(recipe)
-        provenance, reference = recipe.pop("provenance"), recipe.pop("reference")
-        origins = [int(name.split()[-1]) for name in provenance["made_of"] if name != "real"]
-        parents = {str(origin): samples_digest(generation_folder(self.run, origin)) for origin in origins}
-        return {**recipe, "reference": digest(reference), "training_set": provenance["training_set"], "parents": parents}
+        `fit` is called with the model of the generation whose weights it begins with, or None.
+        """
+        if self.shared is None:
+            return fit(None if start is None else start.model)
+        key = f"weights-{digest(learning(self._recipe))}"
+        with self.shared.turn(key, "its weights"):
+            model = self.shared.model(key, self._load)
+            if model is None:
+                model = fit(None if start is None else start.model)
+                self.shared.put_model(key, model.save)
+        return model
 
-    def samples(self, before: int) -> Sequence[ImageSet]:
-        """The samples of generations 0 to `before` - 1, each read when it is asked for."""
-        return _Samples(self.run, before)
-
-    def keep(
-        self,
-        generation: int,
-        *,
-        samples: ImageSet,
-        latents: ImageSet,
-        scores: dict[str, Any],
-        provenance: dict[str, Any],
-        grid: Image.Image,
-        save_model: Callable[[Path], None],
-    ) -> None:
+    def write(self, generation: int, model: Any, samples: ImageSet, latents: ImageSet, provenance: dict[str, Any]) -> None:
         """Writes one generation into a draft folder, the manifest last, and puts it in its place with one rename."""
-        place = generation_folder(self.run, generation)
-        draft = place.with_suffix(".draft")
-        try:
-            with placed_at(draft):
-                draft.mkdir()
-                write_images(draft / SAMPLES, samples)
-                write_images(draft / LATENTS, latents)
-                write_text(draft / SCORES, to_json(scores))
-                write_text(draft / PROVENANCE, to_json(provenance))
-                grid.save(draft / GRID, optimize=True)
-                save_model(draft / MODEL)
-                files.as_usual(draft)
-                manifest.write_manifest(draft, self._made_by)
-                draft.rename(place)
-                sync(self.run)
-        except BaseException:
-            shutil.rmtree(draft, ignore_errors=True)
-            raise
+        with folder_in_place(generation_folder(self.run, generation)) as draft:
+            write_images(draft / SAMPLES, samples)
+            write_images(draft / LATENTS, latents)
+            (draft / PROVENANCE).write_bytes(bytes_of(to_json({"generation": generation, **provenance})))
+            model.save(draft / MODEL)
+            files.as_usual(draft)
+            manifest.write_manifest(draft, self._recipe)
+
+    def throw_away(self, generation: int, *parts: str) -> None:
+        """Removes the samples or the model of a generation that nothing needs any more; the manifest keeps their digests, and says so."""
+        folder = generation_folder(self.run, generation)
+        if there := [part for part in parts if manifest.has(folder, part) or os.path.lexists(folder / part)]:
+            manifest.throw_away(folder, *there)
+            self._note(generation, "thinned", time.monotonic())
 
     def fix(self, name: str, record: dict[str, Any], beside: Mapping[str, Any] = MappingProxyType({})) -> None:
         """Writes a record of the run, once. Raises OtherStudyProblem where it was written before and said something else.
@@ -167,9 +161,9 @@ class Kept:
         before, now = readable(path), plain(record)
         if before is None:
             write_sealed(path, {**record, **{key: value for key, value in beside.items() if value}})
-        elif (before := {key: value for key, value in before.items() if key not in beside}) != now:
-            begun = first_difference(before, now)
-            raise OtherStudyProblem(f"{path}: the run was begun with {begun}; put the data and classifiers back, or choose another --out")
+        else:
+            same = {key: value for key, value in before.items() if key not in beside}
+            same_or_refuse(path, same, now, "the run was begun with another", "put the data back, or choose another --out")
 
     def note_environment(self, environment: dict[str, Any]) -> None:
         """Adds the versions and hardware of this session to the run's record, where they differ from the last session's."""
@@ -182,22 +176,6 @@ class Kept:
             write_sealed(path, {"study": study, "sessions": [*past, environment]})
 
     def _note(self, generation: int, how: str, began: float, key: str | None = None) -> None:
+        self._noted[generation] = digest_of(generation_folder(self.run, generation) / MANIFEST)
         line = {"generation": generation, "how": how, "seconds": round(time.monotonic() - began, 3), **({"key": key} if key else {})}
-        append_line(self.run / history.HISTORY, {**line, "manifest": digest_of(generation_folder(self.run, generation) / MANIFEST)})
-
-
-class _Samples(Sequence[ImageSet]):
-    def __init__(self, run: Path, count: int) -> None:
-        self._run, self._count = run, count
-
-    def __len__(self) -> int:
-        return self._count
-
-    @overload
-    def __getitem__(self, index: int) -> ImageSet: ...
-    @overload
-    def __getitem__(self, index: slice) -> list[ImageSet]: ...
-    def __getitem__(self, index: int | slice) -> ImageSet | list[ImageSet]:
-        if isinstance(index, slice):
-            return [self[one] for one in range(self._count)[index]]
-        return read_images(generation_folder(self._run, range(self._count)[index]) / SAMPLES)
+        append_line(self.run / history.HISTORY, {**line, "manifest": self._noted[generation]})

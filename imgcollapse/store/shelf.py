@@ -2,14 +2,15 @@
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from imgcollapse import progress
 from imgcollapse.files import draft_beside, folder_in_place, ledger, locks, set_aside
-from imgcollapse.store.manifest import damage, read_manifest
+from imgcollapse.store.layout import MODEL
+from imgcollapse.store.manifest import MANIFEST, damage, read_manifest, write_manifest
 
 
 class Shelf:
@@ -44,6 +45,25 @@ class Shelf:
         """Takes a finished folder in."""
         if not (self.folder / key).exists():
             _link(place, self.folder / key)
+
+    def model(self, key: str, load: Callable[[Path], Any]) -> Any:
+        """The model of that entry, opened; None where there is none that is whole."""
+        entry = self.folder / key
+        if not entry.is_dir():
+            return None
+        if (wrong := damage(entry)) is not None:
+            aside = set_aside(entry)
+            progress.say(f"{entry}: {wrong}; learned again (the old one is kept as {aside.relative_to(self.folder)})")
+            return None
+        return load(entry / MODEL)
+
+    def put_model(self, key: str, save: Callable[[Path], None]) -> None:
+        """Takes a fitted model in."""
+        place = self.folder / key
+        ledger.discard(draft_beside(place), [MODEL, MANIFEST])
+        with folder_in_place(place) as draft:
+            save(draft / MODEL)
+            write_manifest(draft)
 
 
 def _link(source: Path, place: Path) -> None:

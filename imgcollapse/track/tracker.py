@@ -20,7 +20,6 @@ from imgcollapse.files import ledger, to_json, write_text
 from imgcollapse.machine import machine
 from imgcollapse.metrics.record import Scores
 from imgcollapse.settings import read_file
-from imgcollapse.store.manifest import MANIFEST
 from imgcollapse.store.records import read_json
 from imgcollapse.track.kinds import FOLDER, TRACKERS, Log, Told
 
@@ -69,9 +68,10 @@ class Tracker:
             self.told[run] = self._told(run)
         told = self.told[run]
         # one after the other: trackers take no step that lies before one they have
-        while ((folder := store.generation_folder(run, told.generations)) / MANIFEST).is_file():
+        while store.landed(run, told.generations):
             log = self.logs.get(run) or self._open(run, told)
-            log.write(told.generations, scalars(store.scores_of(run, told.generations)), folder / store.GRID)
+            if store.is_judged(run, told.generations):
+                log.write(told.generations, scalars(store.scores_of(run, told.generations)), run / store.grid(told.generations))
             told.generations += 1
             self._keep(run, told)
             if told.generations == read_file(run / store.STUDY)["gens"]:

@@ -53,5 +53,6 @@ def carry_out(run: Path) -> int:
 def left_undone(run: Path, failure_before: dict[str, Any] | None) -> bool:
     """Whether a run that nobody carries out any more is not finished and has not, since `failure_before`, said why."""
     failure = worker.read_failure(run)
-    finished = failure is None and len(store.finished(run)) == read_file(run / store.STUDY)["gens"]
+    there = len(store.finished(run)) == read_file(run / store.STUDY)["gens"]
+    finished = failure is None and there and not store.unjudged(run)
     return not finished and failure == failure_before and not store.in_use(run)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from imgcollapse import store
+from imgcollapse.errors import DataProblem
 from imgcollapse.images import UNLABELLED, ImageSet
 from imgcollapse.metrics.record import Scores
 from imgcollapse.settings import build, read_file
@@ -90,7 +91,7 @@ class Subject:
             provenance=provenances[-1],
             lineages=lineages(provenances),
             scores=store.scores_of(run, generation),
-            reference=read_sealed(run / store.REFERENCE),
+            reference=_reference(run),
             environment=read_sealed(run / store.ENVIRONMENT)["sessions"][-1],
             samples=store.read_images(store.generation_folder(run, generation) / store.SAMPLES),
         )
@@ -124,6 +125,13 @@ class Subject:
             "longest_chain": own.longest,
             "mean_depth": round(own.mean, 6),
         }
+
+
+def _reference(run: Path) -> Record:
+    found = store.reference(run)
+    if found is None:
+        raise DataProblem(f"{run / store.DATA}: cannot be read; {store.MENDS}")
+    return found
 
 
 def _provenance(run: Path, generation: int) -> Record:

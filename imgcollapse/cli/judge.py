@@ -1,0 +1,92 @@
+"""`imgcollapse judge`."""
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from imgcollapse import progress, report, store, study
+from imgcollapse.ablation import plan, standing
+from imgcollapse.ablation.ablation import ABLATION, PLAN, SHARED, Ablation
+from imgcollapse.ablation.summary import Run, named
+from imgcollapse.cli import ablate, console
+from imgcollapse.cli.common import checked, machine_from, stoppable
+from imgcollapse.cli.run import draw
+from imgcollapse.cli.watch import Aloud
+from imgcollapse.errors import SettingsProblem
+from imgcollapse.extractors import fetch_weights
+from imgcollapse.judge.judge import Judge
+from imgcollapse.machine import machine, streams
+from imgcollapse.settings import assignment, build, merge, read_file
+
+
+def judge(places: Sequence[Path], given: dict[str, Any], assignments: tuple[str, ...], *, as_json: bool) -> None:
+    """`imgcollapse judge RUN_OR_ABLATION...`: `given` are the flags (None where not given), `assignments` those of --set."""
+    changes = changes_from(given, assignments)
+    found = [(place, _runs(place)) for place in places]
+    judged: dict[str, str] = {}
+    with machine.use(checked(machine_from(given))), progress.watched_by(Aloud()):
+        with stoppable() as stopped:
+            for place, runs in found:
+                for run in runs:
+                    by = judge_of(run, changes)
+                    judged[str(run.folder)] = _judge(place, run, by, several=len(runs) > 1)
+        pages = [_page(place, runs) for place, runs in found]
+    if stopped:
+        streams.err("stopped; what is judged is kept. To go on, run the same command again.")
+        sys.exit(stopped[0])
+    if as_json:
+        streams.out_json({"judged": judged, "reports": [str(page) for page in pages]})
+    else:
+        for folder, name in judged.items():
+            streams.out(f"{folder}: {store.SCORES}/{name}")
+
+
+def changes_from(given: dict[str, Any], assignments: tuple[str, ...]) -> dict[str, Any]:
+    """The settings of a judge that flags and --set name. Raises SettingsProblem for one that is not a judge's."""
+    changes: dict[str, Any] = {} if given.get("extractor") is None else {"extractors": given["extractor"]}
+    for text in assignments:
+        layer = assignment(text)
+        if set(layer) != {"judge"} or not isinstance(layer["judge"], dict):
+            raise SettingsProblem(f"--set {text}: what a run has made stays; name a setting that begins with judge., such as judge.k=3")
+        changes = merge(changes, layer["judge"])
+    return changes
+
+
+def judge_of(run: Run, changes: dict[str, Any]) -> Judge:
+    """The judge of the run's own study with these changes; where N is not among them, as many pictures as this judge can compare."""
+    own = run.study.judge.model_dump(mode="json")
+    judge = build(Judge, merge(own, changes))
+    missing = fetch_weights(judge.extractors or ())
+    if missing and len(missing) == len(judge.extractors or ()):
+        raise missing[0]
+    return judge
+
+
+def _runs(place: Path) -> list[Run]:
+    """The runs of a folder, each once. Raises SettingsProblem where it is neither a run nor an ablation."""
+    if (place / store.STUDY).is_file():
+        return [plan.run_at(place)]
+    if not (place / PLAN).is_file():
+        raise SettingsProblem(f"{place}: is neither a run nor an ablation; name a folder that `imgcollapse run` or `ablate` made")
+    return list({run.folder: run for run in plan.read(place)}.values())
+
+
+def _judge(place: Path, run: Run, by: Judge, several: bool) -> str:
+    """Judges one run, a line a generation; returns the name of the judge's folder."""
+    who = f"{named(run.arm, run.null)}, seed {run.seed}: " if several else ""
+
+    def landed(generation: int, scores: Any) -> None:
+        streams.err(f"{who}generation {generation}  {console.in_short(scores)}")
+
+    return study.judge_again(run.study, run.folder, by, landed, place / SHARED if several else None)
+
+
+def _page(place: Path, runs: Sequence[Run]) -> Path:
+    """What is made from the scores, made again: page, pictures, and of an ablation its tables."""
+    if (place / store.STUDY).is_file():
+        return draw(place)[1].page
+    chosen = build(Ablation, read_file(place / ABLATION))
+    with plan.alone(place):
+        ablate.finish(place, chosen, plan.read(place), standing.standings(runs, checked=True), "t")
+    return place / report.PAGE

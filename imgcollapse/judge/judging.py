@@ -1,0 +1,96 @@
+"""Judging what a run has kept, from that alone: now, later, or again by another judge; what was found is kept beside the run."""
+
+import math
+from collections.abc import Callable
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Any
+
+from imgcollapse import grids, store
+from imgcollapse.errors import DataProblem
+from imgcollapse.files import digest, ledger
+from imgcollapse.images import ImageSet, World
+from imgcollapse.judge.judge import Judge, Ruler
+from imgcollapse.metrics.record import Scores
+from imgcollapse.store import judged
+from imgcollapse.store.checks import data_digest
+from imgcollapse.store.records import read_json, readable, write_sealed
+from imgcollapse.store.shelf import Shelf
+
+Record = dict[str, Any]
+
+
+class Judging:
+    """One judge of one run.
+
+    judge:        with every choice made
+    training_set: the training set of a generation, built when a metric asks for it; None where it is not there any more
+    drawn:        how many pictures a generation draws
+    gens:         how many generations the run has: the last is judged, whatever judge.every says
+    caption:      the title of a generation's sample grid, by its provenance; None: no grids are drawn
+    shared:       a folder in which several runs keep the scores that they have in common
+    """
+
+    def __init__(
+        self,
+        run: Path,
+        judge: Judge,
+        world: World,
+        training_set: Callable[[int], ImageSet | None],
+        *,
+        drawn: int,
+        gens: int,
+        caption: Callable[[Record], str] | None = None,
+        shared: Path | None = None,
+    ) -> None:
+        self.run, self.name, self._world = run, judged.judge_name(judge.model_dump(mode="json")), world
+        self._training_set, self._caption, self._every, self._gens = training_set, caption, judge.every, gens
+        self._shared = Shelf(shared / "scores") if shared else None
+        self._ruler: Ruler = judge.open(world, drawn)
+        for extractor in self._ruler.record()["extractors"].values():
+            for metric, floor in extractor["floor"].items():
+                if not math.isfinite(floor):
+                    raise DataProblem(f"{run}: {metric} of real pictures is {floor}, which is no floor; leave it out of judge.metrics")
+        self._reference = judged.fix_reference(run, self.name, self._ruler.record(), data_digest(world.record()))
+
+    def has(self, generation: int) -> bool:
+        """Whether it has judged that generation as it lies there, or is not to judge it."""
+        due = judged.is_due(generation, self._every, self._gens)
+        return not due or judged.found_by(self.run, self.name, generation) is not None
+
+    def __call__(self, generation: int) -> Scores:
+        """The scores of a finished generation: those that are there, where they are of it, else measured and kept now.
+
+        Scores of nothing where that generation is not to be judged.
+        """
+        if not judged.is_due(generation, self._every, self._gens):
+            return Scores(generation, {})
+        if (there := judged.found_by(self.run, self.name, generation)) is not None:
+            return there
+        key = digest(judged.of(self.run, generation, self._reference))
+        with self._shared.turn(key, f"the scores of generation {generation}") if self._shared else nullcontext():
+            found = self._found(key) or self._measure(generation)
+            scores = Scores.of(found)  # nothing else is ever kept
+            judged.write(self.run, self.name, generation, found, self._reference)
+            if self._shared and not (place := self._shared.folder / f"{key}.json").exists():
+                write_sealed(place, found)
+        if self._caption:
+            self._draw(generation, found, self._caption)
+        return scores
+
+    def _found(self, key: str) -> Record | None:
+        """What another run found in the same samples by the same reference."""
+        return readable(self._shared.folder / f"{key}.json") if self._shared else None
+
+    def _measure(self, generation: int) -> Record:
+        judged_now = self._ruler(self._drawn(generation), self._training_set(generation) if self._ruler.memory else None)
+        shown = grids.first_of_each(judged_now.classes, len(self._world.classes))
+        return {**judged_now.scores.of_generation(generation).record(), "shown": shown}
+
+    def _draw(self, generation: int, found: Record, caption: Callable[[Record], str]) -> None:
+        title = caption(read_json(store.generation_folder(self.run, generation) / store.PROVENANCE))
+        page = grids.by_class(title, self._drawn(generation), found["shown"], self._world.classes)
+        ledger.put(self.run, {store.grid(generation): grids.png(page)})
+
+    def _drawn(self, generation: int) -> ImageSet:
+        return store.read_images(store.generation_folder(self.run, generation) / store.SAMPLES)

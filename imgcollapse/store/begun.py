@@ -1,0 +1,80 @@
+"""With what study a run folder was begun: by its own records and by what made its generations, not by its name or place."""
+
+import os
+from contextlib import suppress
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from imgcollapse.errors import DataProblem, OtherStudyProblem
+from imgcollapse.files import first_difference, stamp, write_text
+from imgcollapse.settings import read_file
+from imgcollapse.settings.yaml12 import load
+from imgcollapse.store.identity import identity, is_older, study_digest
+from imgcollapse.store.layout import ENVIRONMENT, STUDY
+from imgcollapse.store.manifest import made_by
+from imgcollapse.store.records import make_way, plain, readable
+
+
+def parsed(study: str) -> dict[str, Any]:
+    """The settings in a study's YAML."""
+    return dict(load(study))
+
+
+def begun(run: Path) -> str | None:
+    """The digest of the study with which the run was begun, by its own record; None where that is not known."""
+    found = (readable(run / ENVIRONMENT, quiet=True) or {}).get("study")
+    return None if found is None else str(found)
+
+
+def changed(run: Path) -> str | None:
+    """What has been changed in a run's settings since it was begun, in words."""
+    return _changed(run, (stamp(run / ENVIRONMENT), stamp(run / STUDY)))
+
+
+@cache
+def _changed(run: Path, stamps: tuple[tuple[int, int], ...]) -> str | None:
+    """The same; it is asked for every generation, and the files are read once."""
+    known = begun(run)
+    same = known is None or known == study_digest(read_file(run / STUDY))
+    return None if same else f"{STUDY} has been changed since the run was begun"
+
+
+def same_study(run: Path, study: str) -> None:
+    """Writes the study where there is none, only a damaged one, or one of fewer generations, which goes on.
+
+    Raises OtherStudyProblem where the folder was begun with another.
+    """
+    now, known = parsed(study), begun(run)
+    before = readable(run / STUDY, quiet=True)
+    ours = known == study_digest(now)
+    damaged = before is None or (ours and study_digest(before) != known)  # the run's own record says that this study was begun
+    same, gens = before is not None and study_digest(before) == study_digest(now), (before or now).get("gens")
+    if not (same or damaged):
+        said = first_difference(before, {**now, "gens": gens})
+        raise OtherStudyProblem(f"{run}: holds another study ({said}); choose another --out")
+    if known is not None and not ours and same:
+        raise OtherStudyProblem(f"{run / STUDY}: was changed after the run was begun; change it back, or choose another --out")
+    _fitting(run, now)
+    if known is not None and not ours:
+        raise OtherStudyProblem(f"{run}: was begun with another study; choose another --out")
+    if damaged and os.path.lexists(run / STUDY):
+        make_way(run / STUDY)
+    if damaged or now["gens"] > gens:
+        write_text(run / STUDY, study)
+
+
+def _fitting(run: Path, study: dict[str, Any]) -> None:
+    """Raises OtherStudyProblem where there are generations, and none of them was made by these settings."""
+    there = []
+    for folder in sorted(run.glob("gen_[0-9]*")):
+        with suppress(DataProblem):
+            there.append(made_by(folder))
+    if any(map(is_older, there)):
+        older = "holds generations of an older version of imgcollapse, which kept other words of what made them"
+        raise OtherStudyProblem(f"{run}: {older}; choose another --out")
+    wanted = plain(identity(study))
+    known = [{name: made.get(name) for name in wanted} for made in there if made]
+    if known and wanted not in known:
+        said = first_difference(known[0], wanted)
+        raise OtherStudyProblem(f"{run}: holds generations of another study ({said}); choose another --out")

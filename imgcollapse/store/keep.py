@@ -1,0 +1,30 @@
+"""What of a generation stays on the disk once nothing needs it any more."""
+
+from typing import Literal
+
+from pydantic import Field, PositiveInt
+
+from imgcollapse.settings import Settings
+from imgcollapse.store.layout import MODEL, SAMPLES
+from imgcollapse.store.run_folder import RunFolder
+
+Rule = Literal["all", "last"] | PositiveInt
+
+
+class Keep(Settings):
+    """What of generations stays on the disk: provenance, scores, digests and a few pictures of equal noise always do."""
+
+    samples: Rule = Field("all", description="all; last; or K: those of every K-th generation, and the last")
+    models: Rule | Literal["none"] = Field("all", description="all; last; none; or K: those of every K-th generation, and the last")
+
+    def thin(self, kept: RunFolder, newest: int, gens: int) -> None:
+        """Throws away what these rules do not keep, now that a generation has landed; what the next one may need stays until then."""
+        for generation, last in ((newest - 1, False), (newest, True)):
+            if generation < 0 or (last and newest < gens - 1):
+                continue
+            rules = ((SAMPLES, self.samples), (MODEL, self.models))
+            kept.throw_away(generation, *(part for part, rule in rules if not _keeps(rule, generation, last)))
+
+
+def _keeps(rule: str | int, generation: int, last: bool) -> bool:
+    return rule == "all" or (last and rule != "none") or (isinstance(rule, int) and generation % rule == 0)

@@ -1,0 +1,20 @@
+"""What lies where in a run folder."""
+
+import re
+from pathlib import Path
+
+STUDY, DATA, ENVIRONMENT, LOCK = "study.yaml", "data.json", "environment.json", ".lock"
+SCORES, REFERENCE = "scores", "reference.json"  # scores/JUDGE/: reference.json, gen_000.json, ...
+SAMPLES, LATENTS, PROVENANCE, MODEL = "samples.npz", "latents.npz", "provenance.json", "model"  # in a generation's folder
+GENERATION, GRID = re.compile(r"gen_(\d{3,})"), re.compile(r"grid_(\d{3,})\.png")
+MENDS = "run the run's own command again, which mends it"
+
+
+def generation_folder(run: Path, generation: int) -> Path:
+    """Where that generation lies."""
+    return run / f"gen_{generation:03d}"
+
+
+def grid(generation: int) -> str:
+    """The name of its sample grid, in the run folder."""
+    return f"grid_{generation:03d}.png"
