@@ -1,6 +1,6 @@
 """How long work tells whoever watches, without knowing who that is: `for step in progress.steps(1500, "fit"): ...`."""
 
-from collections.abc import Generator, Iterator
+from collections.abc import Collection, Generator, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Protocol
@@ -58,13 +58,18 @@ def say(line: str) -> None:
 
 
 @contextmanager
-def remembering() -> Iterator[None]:
-    """What is said once inside the block, by whatever watcher, is not said again there."""
-    said = _said.set(set())
+def remembering(before: Collection[str] = ()) -> Iterator[None]:
+    """What is said once inside the block, by whatever watcher, is not said again there; nor what was said `before` (see `said`)."""
+    said = _said.set(set(before))
     try:
         yield
     finally:
         _said.reset(said)
+
+
+def said() -> frozenset[str]:
+    """What `say_once` has said so far, and does not say again: for another process that goes on with the work."""
+    return frozenset(_said.get() or ())
 
 
 def say_once(line: str, what: str | None = None) -> None:

@@ -13,6 +13,7 @@ from imgcollapse.datasets.digits import Digits
 from imgcollapse.errors import SettingsProblem
 from imgcollapse.gates import AnyGate, admitted, candidates, published
 from imgcollapse.images import Choosy, ImageSet, ImageStream, World
+from imgcollapse.judge.beside import InOrder
 from imgcollapse.judge.judge import Judge
 from imgcollapse.judge.judging import Judging
 from imgcollapse.machine import environment, processes
@@ -100,15 +101,23 @@ DEFAULT_KINDS = {name: {"kind": field.default.kind} for name, field in Study.mod
 """What a study's parts are where nothing else is said; further settings are merged on top."""
 
 
-def run(study: Study, folder: Path, landed: Landed = lambda generation, scores: None, shared: Path | None = None) -> None:
+def run(
+    study: Study, folder: Path, landed: Landed = lambda generation, scores: None, shared: Path | None = None, beside: bool = False
+) -> None:
     """Carries the study out in its run folder; what is finished there is not done again.
 
-    `landed(generation, scores)` is called for every generation that was made or judged now, once that is kept. `shared`: a folder in which
-    several runs keep the generations that they have in common. Raises the Problems of `imgcollapse.errors`.
+    `landed(generation, scores)` is called for every generation that was made or judged now, in order, once that is kept. `shared`: a folder
+    in which several runs keep the generations that they have in common. `beside`: generations are judged in a process of its own while the
+    next ones are made, which changes no result; a script that asks for it needs `if __name__ == "__main__":`. Raises the Problems of
+    `imgcollapse.errors`.
     """
     study, world, real = prepare(study)
     seed, n = study.seed, candidates(study.samples or 0, study.gates)
-    with run_folder.opened(folder, to_yaml(study), study.model.load, shared) as kept:
+    again = partial(judging_again, study, folder, shared) if beside else None
+    with (
+        run_folder.opened(folder, to_yaml(study), study.model.load, shared) as kept,
+        InOrder(landed, partial(study.keep.thin, kept, gens=study.gens), again) as in_order,
+    ):
         kept.note_environment(environment.describe())
         kept.fix(store.DATA, world.record(), {"passed_over": dict(world.passed_over)})
         judge = judging_of(study, study.judge, folder, world, real, shared)
@@ -129,10 +138,14 @@ def run(study: Study, folder: Path, landed: Landed = lambda generation, scores: 
                         same = model.sample(grids.COLUMNS, derive(seed, "latents")).born_in(generation)
                         # keep
                         kept.write(generation, model, drawn, same, learned_from)
-            # judge what is kept: now, later, or again by another judge
-            if not (there and judge.has(generation)):
-                landed(generation, judge(generation))
-            study.keep.thin(kept, generation, study.gens)
+            # judge what is kept: now, beside the making of the next, later, or again by another judge
+            in_order(generation, judge, judged=there and judge.has(generation))
+
+
+def judging_again(study: Study, folder: Path, shared: Path | None = None) -> Judging:
+    """The study's own judge of the run in this folder, for a process that has nothing of it at hand."""
+    study, world, real = prepare(study)
+    return judging_of(study, study.judge, folder, world, real, shared)
 
 
 def judging_of(study: Study, judge: Judge, folder: Path, world: World, real: Real, shared: Path | None = None) -> Judging:

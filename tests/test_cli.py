@@ -262,7 +262,7 @@ def test_doctor_says_what_is_there(tmp_path: Path) -> None:
 
 def test_every_flag_of_run_is_a_setting_or_known_not_to_be() -> None:
     flags = {parameter.name for parameter in cli.run.params}
-    machine = {"device", "precision", "data_dir"} | {f"{kind}_weights" for kind in WEIGHTS}
+    machine = {"device", "precision", "judge_beside", "data_dir"} | {f"{kind}_weights" for kind in WEIGHTS}
     assert (
         flags
         == (set(Study.model_fields) - {"judge", "gates", "init", "keep"})

@@ -268,6 +268,15 @@ def test_an_ablation_is_judged_again(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert len(calls) == 6
 
 
+def test_samples_that_were_thrown_away_are_left_out_of_a_second_judgement(tmp_path: Path) -> None:
+    made(tmp_path / "run", gens=4, keep={"samples": "last"})
+    said = done("judge", tmp_path / "run", "--set", "judge.k=3").stderr
+    assert [f"generation {g}: its samples were thrown away" in said for g in range(4)] == [True, True, True, False]
+    assert "generation 3 cannot be compared with its own training set: samples of generation 2 were thrown away" in said
+    found = {one.generation: list(one.sources) for one in store.scores(tmp_path / "run")}
+    assert found == {0: ["pixels"], 1: ["pixels"], 2: ["pixels"], 3: ["pixels", "pixels (k 3)"]}
+
+
 def test_a_judge_that_named_nothing_new_says_what_it_is(whole: Path) -> None:
     assert list(judged.judges(whole)) == [judge_of(whole).name] == [judged.own_judge(whole)]
     reference = store.reference(whole)

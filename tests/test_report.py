@@ -448,6 +448,13 @@ def test_a_folder_that_is_none_is_one_line(arguments: tuple[str, ...], code: int
     assert result.exit_code == code and result.stderr.startswith(said) and result.stderr.count("\n") == 1
 
 
+def test_a_generation_that_was_not_judged_is_shown_without_scores(tmp_path: Path) -> None:
+    folder = run(tmp_path / "run", *TOY, "--gens", "3", "--set", "judge.every=2")
+    page = (folder / "report.html").read_text(encoding="utf-8")
+    captions = re.findall(r"learned from [^<\"]*", page)
+    assert sum("; FD " in caption for caption in captions) == 2 and any("; FD " not in caption for caption in captions)
+
+
 def test_a_watched_run_has_a_page_that_loads_itself_until_it_has_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder, seen = run(tmp_path / "run", *TOY), []
     last = folder / "gen_001"

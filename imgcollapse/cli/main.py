@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from imgcollapse import __version__, progress
-from imgcollapse.cli.options import DATA_DIR, TRACK, Number, Place, machine, setting, weights
+from imgcollapse.cli.options import DATA_DIR, JUDGE_BESIDE, TRACK, Number, Place, machine, setting, weights
 from imgcollapse.machine import streams
 
 EXIT_CODES = """\b
@@ -68,6 +68,7 @@ def main(debug: bool) -> None:
 @setting("--out", "The run folder. [runs/NAME, the name made from the settings]", type=Place())
 @setting("--config", "A YAML file of settings (a run's study.yaml is one).", type=Place())
 @click.option("--set", "assignments", multiple=True, metavar="PATH=VALUE", help="Any setting, e.g. model.steps=500; may be repeated.")
+@JUDGE_BESIDE
 @machine
 @TRACK
 @click.option("--dry-run", is_flag=True, help="Show the study, with every default, and stop.")

@@ -69,6 +69,14 @@ EXTRACTOR = setting(
     metavar="KIND,KIND",
 )
 
+JUDGE_BESIDE = click.option(
+    "--judge-beside/--no-judge-beside",
+    default=None,
+    envvar="IMGCOLLAPSE_JUDGE_BESIDE",
+    show_envvar=True,
+    help="Judge in a process of its own while the next generation is made; changes no result. [on a GPU, and where the processor has four "
+    "cores or more and torch uses no more than half of them]",
+)
 
 WEIGHTS = ("dinov2", "inception")
 """The extractors with published weights: the table of extractors is not imported here."""

@@ -9,7 +9,7 @@ from imgcollapse.ablation.summary import losses
 from imgcollapse.cli import console
 from imgcollapse.cli.common import checked, fetch_weights_of, machine_from, stoppable
 from imgcollapse.cli.watch import Aloud
-from imgcollapse.errors import Problem
+from imgcollapse.errors import Problem, SettingsProblem
 from imgcollapse.files.places import tried
 from imgcollapse.machine import machine, processes, streams
 from imgcollapse.metrics.record import Scores
@@ -29,6 +29,7 @@ def run(given: dict[str, Any], assignments: tuple[str, ...], *, dry_run: bool, a
 
 def _run(given: dict[str, Any], assignments: tuple[str, ...], *, dry_run: bool, as_json: bool) -> None:
     checked(machine.current(), elsewhere=dry_run)
+    beside = not dry_run and _judged_beside(given.get("judge_beside"))
     chosen = study_from(given, assignments)
     track.known(given["track"])
     folder = given["out"] or Path("runs") / chosen.name()
@@ -50,11 +51,18 @@ def _run(given: dict[str, Any], assignments: tuple[str, ...], *, dry_run: bool, 
             watching.landed(generation, scores)
             look()
 
-        study.run(chosen, folder, landed)
+        study.run(chosen, folder, landed, beside=beside)
     if stopped:
         _end_early(chosen, folder)
         sys.exit(stopped[0])
     _end(folder, as_json)
+
+
+def _judged_beside(asked: bool | None) -> bool:
+    """Whether generations are judged in a process beside the run. Raises SettingsProblem where that is asked for and cannot be."""
+    if asked and machine.launched() > 1:
+        raise SettingsProblem("--judge-beside: several processes have shared out this machine; leave it out, or launch one")
+    return machine.current().has_room_beside() if asked is None else asked
 
 
 def _end_early(chosen: Study, folder: Path) -> None:

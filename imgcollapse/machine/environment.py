@@ -1,6 +1,5 @@
 """What a run was made with: versions, hardware, source."""
 
-import os
 import platform
 import subprocess
 from importlib.metadata import PackageNotFoundError, version
@@ -31,7 +30,7 @@ def describe() -> dict[str, Any]:
         "device_name": torch.cuda.get_device_name(device) if device.type == "cuda" else processor(),
         "precision": {"no": "float32", "bf16": "bfloat16"}[machine.current().mixed_precision()],
         "threads": torch.get_num_threads(),
-        "processes": int(os.environ.get("WORLD_SIZE") or 1),
+        "processes": machine.launched(),
     }
 
 

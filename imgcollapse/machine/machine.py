@@ -86,6 +86,11 @@ class Machine:
             return "bf16" if has_bfloat16(self.torch_device()) else "no"
         return "bf16" if self.precision == "bfloat16" else "no"
 
+    def has_room_beside(self) -> bool:
+        """Whether a second process may work beside this one without slowing it much: this one uses a GPU, or no more than half of four
+        cores or more. Not where several processes of one run have shared the machine out."""
+        return launched() == 1 and (self.torch_device().type != "cpu" or cores() >= max(4, 2 * torch.get_num_threads()))
+
 
 def _own_gpu(named: torch.device) -> torch.device:
     """The GPU of this process, where several were launched together on this machine."""
@@ -100,6 +105,11 @@ def _own_gpu(named: torch.device) -> torch.device:
 def cores() -> int:
     """How many processor cores this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def launched() -> int:
+    """How many processes of one run were launched together (`accelerate launch`, `torchrun`)."""
+    return int(os.environ.get("WORLD_SIZE") or 1)
 
 
 def memory() -> int:

@@ -197,7 +197,8 @@ def _frame(picture: Picture, keep: Keep, generation: int, alt: str, caption: str
 def _caption(run: Run, generation: int) -> str:
     """`learned from 10 % real, 90 % generation 2; FD 9.12, recall 0.812`."""
     words = made_of(read_json(store.generation_folder(run.folder, generation) / store.PROVENANCE))
-    for extractor, values in store.scores_of(run.folder, generation).sources.items():
+    judged = store.is_judged(run.folder, generation)
+    for extractor, values in store.scores_of(run.folder, generation).sources.items() if judged else ():
         there = worth_showing(CAPTION, values)
         shown = [f"{title(key, extractor, short=True)} {values[key].value:.{SCORES[key].decimals}f}" for key in there]
         if shown:
