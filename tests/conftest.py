@@ -20,6 +20,7 @@ def _own_folders(tmp_path_factory: pytest.TempPathFactory) -> None:
     data.mkdir(exist_ok=True)
     os.environ["IMGCOLLAPSE_DATA"] = str(data)
     os.environ["HF_HUB_OFFLINE"] = "1"
+    os.environ["IMGCOLLAPSE_JUDGE_BESIDE"] = "no"  # on every machine: a test's patches are in its own process alone
 
 
 @pytest.fixture(autouse=True)

@@ -343,7 +343,7 @@ def test_public_data_are_named_as_the_hub_does_and_not_loaded(kind: str, there: 
 def test_a_study_that_judged_nothing_has_no_model_index(chain: Callable[[str], Path], tmp_path: Path) -> None:
     write(chain("vae"), out=tmp_path / "out")
     own = ModelCard.load(tmp_path / "out/model/README.md")
-    assert "model-index" not in own.data.to_dict() and "judged nothing" in str(own)
+    assert "model-index" not in own.data.to_dict() and "No judge has judged this generation" in str(own)
     assert "**0 % synthetic: real pictures only**" in str(own)
 
 

@@ -16,12 +16,16 @@ from terminal import call
 
 import imgcollapse
 from imgcollapse import errors
+from imgcollapse.ablation.engines import ENGINES
 from imgcollapse.cli import about, console
 from imgcollapse.cli import main as cli
 from imgcollapse.cli.options import WEIGHTS
-from imgcollapse.extractors import with_weights
+from imgcollapse.extractors import EXTRACTORS, with_weights
 from imgcollapse.metrics.scores import SCORES
+from imgcollapse.models import MODELS
+from imgcollapse.regimes import REGIMES
 from imgcollapse.study import Study
+from imgcollapse.track import TRACKERS
 
 ROOT = Path(imgcollapse.__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -275,6 +279,14 @@ def test_every_extractor_with_published_weights_has_an_option_for_them() -> None
     assert set(WEIGHTS) == set(with_weights())
     for kind, extractor in with_weights().items():
         assert extractor.published().kind == kind
+
+
+def test_the_help_names_every_entry_of_the_tables_that_it_reads_without_importing_them() -> None:
+    helps = {kind: " ".join(call(kind, "--help").stdout.split()) for kind in ("run", "ablate")}
+    for command, flag, table in [("run", "model", MODELS), ("run", "regime", REGIMES), ("ablate", "engine", ENGINES)]:
+        assert re.search(rf"--{flag} TEXT [^:]+: {', '.join(table)}\.", helps[command]), flag
+    for text in helps.values():
+        assert f"with commas: {', '.join(EXTRACTORS)} (inception: FID)." in text and f"as well: {', '.join(TRACKERS)};" in text
 
 
 def test_exit_codes_are_documented() -> None:

@@ -19,7 +19,7 @@ from torch import Tensor
 
 from imgcollapse import progress, seeds
 from imgcollapse.ablation import worker
-from imgcollapse.ablation.engines import ENGINES
+from imgcollapse.ablation.engines import ENGINES, Engine
 from imgcollapse.errors import DataProblem, SettingsProblem, WeightsProblem
 from imgcollapse.extractors import inception, weights
 from imgcollapse.extractors.forward import forward
@@ -247,7 +247,9 @@ def test_with_the_published_weights_a_run_has_fid(file: Path, monkeypatch: pytes
 
 
 def test_an_ablation_fetches_first_and_its_workers_get_the_file(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(ENGINES, "local", lambda runs, crew, watch: [worker.work(run) for run in runs])  # here, not in a process of its own
+    monkeypatch.setitem(
+        ENGINES, "local", Engine(lambda runs, crew, watch: [worker.work(run) for run in runs])
+    )  # here, not in a process of its own
     standins.folder(Path("tiny"))
     common = ("ablate", "--dataset", "folder:tiny", "--model", "bootstrap", "--gens", 1, "--seeds", 1, "--data-dir", "data", "--jobs", 1)
     alone = call(*common, "--extractor", "inception", "--out", "alone")

@@ -22,6 +22,7 @@ from rich.console import Console
 from terminal import call, done
 
 from imgcollapse import report, store
+from imgcollapse.ablation.engines import Engine
 from imgcollapse.ablation.summary import headline, rows, summarise, table_lines
 from imgcollapse.cli import console
 from imgcollapse.cli import main as cli
@@ -352,7 +353,7 @@ def test_a_cluster_may_have_what_this_machine_lacks(monkeypatch: pytest.MonkeyPa
     def reached(*given: object) -> None:
         raise SettingsProblem("as far as it goes")
 
-    monkeypatch.setattr("imgcollapse.cli.ablate.ENGINES", {"local": reached, "slurm": reached})
+    monkeypatch.setattr("imgcollapse.cli.ablate.ENGINES", {"local": Engine(reached, here=True), "slurm": Engine(reached)})
     assert "'tpu' is no device" in call("ablate", "--engine", "slurm", "--device", "tpu").stderr
     assert "'half' is none of" in call("ablate", "--engine", "slurm", "--precision", "half").stderr
     assert "as far as it goes" in call("ablate", "--engine", "slurm", "--device", "cuda:99", "--precision", "bfloat16").stderr

@@ -21,7 +21,7 @@ from terminal import call
 
 from imgcollapse import grids, progress, report, store, track
 from imgcollapse.ablation import ablation, worker
-from imgcollapse.ablation.engines import ENGINES
+from imgcollapse.ablation.engines import ENGINES, Engine
 from imgcollapse.errors import OtherStudyProblem
 from imgcollapse.exchange.card import write as write_card
 from imgcollapse.extractors import weights
@@ -391,7 +391,7 @@ def test_at_the_end_of_a_run_nothing_of_the_users_is_replaced_and_nothing_is_ref
 
 
 def test_an_ablation_keeps_the_file_that_it_was_made_from_and_what_was_edited(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(ENGINES, "local", lambda runs, crew, watch: [worker.work(one) for one in runs])  # in this process
+    monkeypatch.setitem(ENGINES, "local", Engine(lambda runs, crew, watch: [worker.work(one) for one in runs]))  # in this process
     folder = tmp_path / "study"
     folder.mkdir()
     base = {"dataset": {"kind": "grid25", "size": 200}, "model": "bootstrap", "gens": 2, "judge": {"metrics": ["frechet_distance"]}}
@@ -413,7 +413,7 @@ def test_an_ablation_keeps_the_file_that_it_was_made_from_and_what_was_edited(tm
 
 
 def test_an_ablation_that_was_killed_before_its_first_file_is_begun_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(ENGINES, "local", lambda runs, crew, watch: [worker.work(one) for one in runs])
+    monkeypatch.setitem(ENGINES, "local", Engine(lambda runs, crew, watch: [worker.work(one) for one in runs]))
     (tmp_path / "out").mkdir()
     ledger.note(tmp_path / "out", "ablation.yaml", "0" * 64)
     few = ["--dataset", "grid25", "--model", "bootstrap", "--seeds", "1", "--gens", "1", "--set", "judge.extractors=[]", "--no-nulls"]

@@ -10,7 +10,7 @@ from rich.table import Table
 from imgcollapse import progress, report, store, track
 from imgcollapse.ablation import ablation, plan, standing, summary, worker
 from imgcollapse.ablation.ablation import Ablation
-from imgcollapse.ablation.engines import ENGINES, Crew
+from imgcollapse.ablation.engines import ENGINES, Crew, Engine
 from imgcollapse.ablation.standing import Standing
 from imgcollapse.ablation.summary import Record, Run, named
 from imgcollapse.ablation.worker import Bench
@@ -32,10 +32,11 @@ def ablate(given: dict[str, Any], assignments: tuple[str, ...], axes: tuple[str,
     """`imgcollapse ablate [FILE]`: `given` are the flags (None where not given), `axes` those of --axis."""
     chosen = ablation_from(given, assignments, axes)
     folder = given["out"] or chosen.default_folder(given["file"].stem if given["file"] else "ablation")
-    threads, engine = given["threads"], given["engine"]
-    if engine not in ENGINES:
-        raise SettingsProblem(f"--engine: '{engine}' is unknown; there are: {', '.join(ENGINES)}")
-    here = checked(machine_from(given), elsewhere=dry_run or engine != "local")
+    threads = given["threads"]
+    if given["engine"] not in ENGINES:
+        raise SettingsProblem(f"--engine: '{given['engine']}' is unknown; there are: {', '.join(ENGINES)}")
+    engine = ENGINES[given["engine"]]
+    here = checked(machine_from(given), elsewhere=dry_run or not engine.here)
     options = _options(given["engine_options"])
     track.known(given["track"])
     with machine.use(here), progress.watched_by(Aloud()):
@@ -44,7 +45,7 @@ def ablate(given: dict[str, Any], assignments: tuple[str, ...], axes: tuple[str,
             _show_plan(chosen, folder, as_json)
             return
         crew = Crew(jobs=given["jobs"] or _jobs(chosen, engine, here, threads), threads=threads, options=options)
-        ENGINES[engine]([], crew, lambda: None)  # before anything is written: can it be used, and does it know its options?
+        engine.carry_out([], crew, lambda: None)  # before anything is written: can it be used, and does it know its options?
         tried(folder / ablation.ABLATION)
         for line in fetch_weights_of([own for _, _, own in chosen.studies()]):  # before any worker starts, as nodes often have no network
             streams.err(f"{line}; going on without it")
@@ -78,7 +79,7 @@ def _carried_out(
             watch()
             look()
 
-        ENGINES[given["engine"]](plan.in_order(todo), crew, news)
+        ENGINES[given["engine"]].carry_out(plan.in_order(todo), crew, news)
     watch.end()
     after = standing.standings(runs, checked=True)
     return after, *finish(folder, chosen, runs, after, given["interval"]), stopped
@@ -222,9 +223,9 @@ def _show_plan(chosen: Ablation, folder: Path, as_json: bool) -> None:
     streams.out(f"{len(arms) * len(chosen.seeds)} runs")
 
 
-def _jobs(chosen: Ablation, engine: str, here: machine.Machine, threads: int) -> int:
+def _jobs(chosen: Ablation, engine: Engine, here: machine.Machine, threads: int) -> int:
     """How many runs at once where nobody says it: not this machine's cores, but a cluster's places limit the other engines."""
-    if engine != "local":
+    if not engine.here:
         return len(list(chosen.studies())) * len(chosen.seeds)
     return max(1, machine.cores() // threads) if here.torch_device().type == "cpu" else 1
 

@@ -7,6 +7,7 @@ from typing import Any
 from pydantic import BaseModel
 from rich.table import Table
 
+from imgcollapse.ablation.engines import ENGINES
 from imgcollapse.cli import console
 from imgcollapse.cli.common import machine_from
 from imgcollapse.cli.trials import existing, trials
@@ -19,6 +20,7 @@ from imgcollapse.machine import environment, machine, streams
 from imgcollapse.metrics import METRICS
 from imgcollapse.models import MODELS
 from imgcollapse.regimes import REGIMES
+from imgcollapse.track import TRACKERS
 
 TABLES: dict[str, Mapping[str, Any]] = {
     "models": MODELS,
@@ -27,6 +29,8 @@ TABLES: dict[str, Mapping[str, Any]] = {
     "gates": GATES,
     "extractors": EXTRACTORS,
     "metrics": {name: metric.measure for name, metric in METRICS.items()},
+    "engines": {name: engine.carry_out for name, engine in ENGINES.items()},
+    "trackers": TRACKERS,
 }
 
 
@@ -42,8 +46,9 @@ def list_tables(name: str | None) -> None:
         raise SettingsProblem(f"list: there is no '{name}'; `imgcollapse list` shows all names")
     for title, entry in found.items():
         out.print(f"{name} ({title}): {_first_line(entry)}")
-        if isinstance(entry, type) and issubclass(entry, BaseModel):
-            rows = _options(entry)
+        settings = ENGINES[name].options if title == "engines" else entry
+        if isinstance(settings, type) and issubclass(settings, BaseModel):
+            rows = _options(settings)
             out.print(_two_columns("options", rows) if rows else "no options")
         else:
             for line in (entry.__doc__ or "").splitlines():

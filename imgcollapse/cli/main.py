@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from imgcollapse import __version__, progress
-from imgcollapse.cli.options import DATA_DIR, JUDGE_BESIDE, TRACK, Number, Place, machine, setting, weights
+from imgcollapse.cli.options import DATA_DIR, ENGINE, JUDGE_BESIDE, TRACK, Number, Place, machine, names, setting, weights
 from imgcollapse.machine import streams
 
 EXIT_CODES = """\b
@@ -58,8 +58,8 @@ def main(debug: bool) -> None:
 
 @main.command(epilog=EXIT_CODES)
 @setting("--dataset", "Real pictures: digits, mnist, cifar10, folder:PATH, zip:PATTERN, ... [digits]")
-@setting("--model", "What learns and draws: ddpm, vae, gmm, gaussian, bootstrap. [ddpm]")
-@setting("--regime", "Of what a training set is made: replace, retain, accumulate. [replace]")
+@setting("--model", f"What learns and draws: {names('models/__init__.py', 'MODELS')}. [ddpm]")
+@setting("--regime", f"Of what a training set is made: {names('regimes.py', 'REGIMES')}. [replace]")
 @setting("--real-fraction", "Share of real pictures in every training set (regime retain).", type=Number(float))
 @setting("--pool", "Where they come from: fixed, resample, fresh (regime retain).")
 @setting("--gens", "Number of models trained one after the other. [10]", type=Number())
@@ -102,7 +102,7 @@ def run(assignments: tuple[str, ...], dry_run: bool, as_json: bool, **given: Any
 @setting("--out", "The ablation's folder. [runs/NAME, the name made from file and base]", type=Place())
 @setting("--jobs", "Runs carried out at once; changes no result. [cores / threads; on a GPU 1]", type=Number(least=1))
 @setting("--threads", "Of the processor, for each run; decides the last digits.", type=Number(least=1), default=1, show_default=True)
-@click.option("--engine", default="local", show_default=True, help="What carries the runs out: local, slurm, ray.")
+@ENGINE
 @click.option("--engine-option", "engine_options", multiple=True, metavar="KEY=VALUE", help="For the engine; may be repeated.")
 @click.option("--interval", type=click.Choice(["t", "bootstrap"]), default="t", show_default=True, help="How intervals are computed.")
 @click.option("--retry", is_flag=True, help="Also try runs again whose network diverged.")
@@ -232,7 +232,7 @@ def report(places: tuple[Path, ...], watch: bool, show: bool, as_json: bool, **g
 @main.command("list")
 @click.argument("name", required=False)
 def list_(name: str | None) -> None:
-    """Models, data sets, regimes, extractors and metrics; with a NAME, its options."""
+    """Models, data sets, regimes, gates, extractors, metrics, engines and trackers; with a NAME, its options."""
     from imgcollapse.cli import about
 
     about.list_tables(name)

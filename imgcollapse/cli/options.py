@@ -1,11 +1,22 @@
 """Options that several commands have. Nothing heavy is imported here: `--help` must answer at once."""
 
+import ast
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import click
+
+PACKAGE = Path(__file__).parent.parent
+
+
+def names(file: str, table: str) -> str:
+    """The names in one of the package's tables, with commas, as its source has them: to import a table takes seconds."""
+    tree = ast.parse((PACKAGE / file).read_text(encoding="utf-8"))
+    (found,) = (node.value for node in tree.body if isinstance(node, ast.AnnAssign) and ast.unparse(node.target) == table)
+    assert isinstance(found, ast.Dict), f"{table} is spelled out"
+    return ", ".join(ast.literal_eval(key) for key in found.keys if key is not None)
 
 
 def setting(flag: str, help: str, **more: Any) -> Callable[[Any], Any]:
@@ -61,10 +72,14 @@ DATA_DIR = click.option(
 )
 DEVICE = setting("--device", "auto, cpu, cuda, cuda:N, mps.", default="auto", show_default=True)
 PRECISION = setting("--precision", "auto (bfloat16 where it is done in hardware), float32, bfloat16.", default="auto", show_default=True)
-TRACK = setting("--track", "Log to a tracker as well: tensorboard, wandb, trackio; may be repeated.", multiple=True, metavar="KIND")
+ENGINES = names("ablation/engines/__init__.py", "ENGINES")
+EXTRACTORS = names("extractors/__init__.py", "EXTRACTORS")
+TRACKERS = names("track/kinds.py", "TRACKERS")
+ENGINE = click.option("--engine", default="local", show_default=True, help=f"What carries the runs out: {ENGINES}.")
+TRACK = setting("--track", f"Log to a tracker as well: {TRACKERS}; may be repeated.", multiple=True, metavar="KIND")
 EXTRACTOR = setting(
     "--extractor",
-    "Features to judge by, with commas: classifier, pixels, inception (FID), dinov2. [classifier; of points pixels]",
+    f"Features to judge by, with commas: {EXTRACTORS} (inception: FID). [classifier; of points pixels]",
     callback=_listed,
     metavar="KIND,KIND",
 )
@@ -78,8 +93,17 @@ JUDGE_BESIDE = click.option(
     "cores or more and torch uses no more than half of them]",
 )
 
-WEIGHTS = ("dinov2", "inception")
-"""The extractors with published weights: the table of extractors is not imported here."""
+
+def _with_weights() -> Iterator[str]:
+    """The `kind` of every `Published` file of weights that an extractor's source names."""
+    for file in sorted((PACKAGE / "extractors").glob("*.py")):
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Call) and ast.unparse(node.func) == "Published":
+                yield from (ast.literal_eval(given.value) for given in node.keywords if given.arg == "kind")
+
+
+WEIGHTS = tuple(_with_weights())
+"""The extractors with published weights; read, as the tables are, without importing them."""
 
 
 def weights(command: Any) -> Any:

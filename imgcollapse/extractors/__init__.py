@@ -45,7 +45,7 @@ class Extractor(Protocol):
 
 @runtime_checkable
 class Weighted(Protocol):
-    """An extractor that needs published weights; its name stands in `options.WEIGHTS` as well."""
+    """An extractor that needs published weights. The command line reads from its source the kind in `Published(kind=...)`."""
 
     @staticmethod
     def published() -> Published:

@@ -71,11 +71,11 @@ class Judging:
         with self._shared.turn(key, f"the scores of generation {generation}") if self._shared else nullcontext():
             found = self._found(key) or self._measure(generation)
             scores = Scores.of(found)  # nothing else is ever kept
-            judged.write(self.run, self.name, generation, found, self._reference)
+            if self._caption:
+                self._draw(generation, found, self._caption)
+            judged.write(self.run, self.name, generation, found, self._reference)  # last: by this a generation has landed
             if self._shared and not (place := self._shared.folder / f"{key}.json").exists():
                 write_sealed(place, found)
-        if self._caption:
-            self._draw(generation, found, self._caption)
         return scores
 
     def _found(self, key: str) -> Record | None:

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 from accelerate.tracking import TensorBoardTracker, TrackioTracker, WandBTracker
@@ -23,12 +23,14 @@ class Told:
 class Log(Protocol):
     """What one tracker keeps of one run, open for more: made anew where it has been told nothing yet, else taken up again.
 
+    needs:    the package that must be installed for it, by an extra of its kind's name; None: none
     alone:    whether a process can have only one open at a time
     run:      the run's folder
     settings: of the study, by their paths
     """
 
-    alone: bool
+    needs: ClassVar[str | None]
+    alone: ClassVar[bool]
 
     def __init__(self, run: Path, settings: dict[str, Any], told: Told) -> None: ...
 
@@ -42,7 +44,8 @@ class Log(Protocol):
 class TensorBoard:
     """TensorBoard's files, in `track/` of the run's folder: `tensorboard --logdir RUN`, or a folder of runs."""
 
-    alone = False
+    needs: ClassVar[str | None] = "tensorboard"
+    alone: ClassVar[bool] = False
 
     def __init__(self, run: Path, settings: dict[str, Any], told: Told) -> None:
         # `purge_step`: what a killed process wrote of the next generation without noting it is not shown twice
@@ -69,7 +72,8 @@ class TensorBoard:
 class WandB:
     """Weights & Biases: a run in the project `imgcollapse`, named as the run's folder."""
 
-    alone = False
+    needs: ClassVar[str | None] = "wandb"
+    alone: ClassVar[bool] = False
 
     def __init__(self, run: Path, settings: dict[str, Any], told: Told) -> None:
         about = {"name": run.absolute().name, "id": told.id, "config": settings, "dir": str(run / FOLDER)}
@@ -89,7 +93,8 @@ class WandB:
 class Trackio:
     """Trackio: a run in the project `imgcollapse`, named as the run's folder, in Trackio's own folder (`TRACKIO_DIR`) or Space."""
 
-    alone = True
+    needs: ClassVar[str | None] = "trackio"
+    alone: ClassVar[bool] = True
 
     def __init__(self, run: Path, settings: dict[str, Any], told: Told) -> None:
         about = {"name": run.absolute().name, "config": settings, "resume": "allow" if told.generations else "never"}

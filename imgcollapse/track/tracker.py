@@ -35,7 +35,8 @@ class Tracker:
         known([kind])
         self.kind, self.lost = kind, False
         self.told, self.logs = dict[Path, Told](), dict[Path, Log]()
-        if find_spec(kind) is None:
+        needs = TRACKERS[kind].needs
+        if needs is not None and find_spec(needs) is None:
             self._lose(f"is not installed; the work goes on without it: pip install 'imgcollapse[{kind}]'")
 
     def look(self, runs: Iterable[Path]) -> None:

@@ -4,6 +4,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from imgcollapse.settings import Settings
+
 
 @dataclass(frozen=True)
 class Crew:
@@ -21,10 +23,24 @@ class Crew:
         return dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), str(self.threads))
 
 
-Engine = Callable[[Sequence[Path], Crew, Callable[[], None]], None]
-"""`engine(runs, crew, watch)` carries the runs out, at most `crew.jobs` at once, and returns when all have ended.
+CarryOut = Callable[[Sequence[Path], Crew, Callable[[], None]], None]
+"""`carry_out(runs, crew, watch)` carries the runs out, at most `crew.jobs` at once, and returns when all have ended.
 
 With no runs it only checks that it can be used. It calls `watch()` about once a second. What went wrong with a run stands in the run's
 folder and is not raised. On KeyboardInterrupt it stops the runs, which keep their finished generations, and raises it again. Raises
 SettingsProblem where it cannot be used at all, or does not know an option.
 """
+
+
+@dataclass(frozen=True)
+class Engine:
+    """A way to carry out runs, and what is known of it.
+
+    carry_out: the function that does it
+    options:   what `--engine-option` can set; None: nothing
+    here:      whether all its runs share the cores and the device of this machine
+    """
+
+    carry_out: CarryOut
+    options: type[Settings] | None = None
+    here: bool = False
