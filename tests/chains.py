@@ -32,7 +32,7 @@ def scores_in(run: Path) -> Path:
     return place
 
 
-def put_scores(run: Path, generation: int, record: Mapping[str, Any], judge: Mapping[str, Any]) -> None:
-    """What the judge of the run's own study is to have found in a generation. judge: its record."""
-    name = judged.own_judge(run)
+def put_scores(run: Path, generation: int, record: Mapping[str, Any], judge: Mapping[str, Any], name: str | None = None) -> None:
+    """What a judge, that of the run's own study or one of this name, is to have found in a generation. judge: its record."""
+    name = name or judged.own_judge(run)
     judged.write(run, name, generation, dict(record), judged.fix_reference(run, name, dict(judge), "data"))

@@ -68,7 +68,7 @@ def test_the_results_are_those_of_one_process(values: dict[str, Any], tmp_path: 
     assert landed == alone and [generation for generation, _ in landed] == list(range(values["gens"]))
 
 
-def at_1(act: Callable[[], Scores], study: Study, folder: Path, shared: Path | None = None) -> beside.Judge:
+def at_1(act: Callable[[], Scores], study: Study, folder: Path, shared: Path | None = None) -> beside.Scoring:
     """The study's judge, which does something else at generation 1."""
     judge = judging_again(study, folder, shared)
     return lambda generation: act() if generation == 1 else judge(generation)
@@ -129,7 +129,7 @@ def tell(generation: int) -> Scores:
     return Scores(generation, {})
 
 
-def telling() -> beside.Judge:
+def telling() -> beside.Scoring:
     progress.say("said while it is opened, which is silent")
     return tell
 
@@ -150,7 +150,7 @@ def test_the_process_has_the_conditions_of_the_run_and_says_to_it_what_it_has_to
     assert landed == [0] and done == [0, 1]
 
 
-def unopened(error: Exception) -> beside.Judge:
+def unopened(error: Exception) -> beside.Scoring:
     raise error
 
 
@@ -301,6 +301,7 @@ def test_the_flag_goes_before_the_machine(
     flags: list[str], env: dict[str, str], room: bool, expected: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked = []
+    monkeypatch.delenv("IMGCOLLAPSE_JUDGE_BESIDE")
 
     def noted(*arguments: object, **more: Any) -> None:
         asked.append(more["beside"])

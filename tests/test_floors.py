@@ -13,7 +13,7 @@ FLOORS = [
     {"errors", "progress", "seeds"},
     {"images", "files", "metrics"},
     {"machine", "settings"},
-    {"lettering", "training", "regimes", "datasets", "store"},
+    {"training", "regimes", "datasets", "store"},
     {"grids", "models", "extractors", "track"},
     {"judge", "gates"},
     {"study"},

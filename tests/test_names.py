@@ -14,11 +14,12 @@ import torch
 from PIL import Image
 from rich.table import Table
 
-from imgcollapse import grids, lettering, store
+from imgcollapse import grids, store
 from imgcollapse.ablation.summary import COLUMNS, write_csv
 from imgcollapse.ablation.summary.table import harmless
 from imgcollapse.cli import console
 from imgcollapse.files import write_text
+from imgcollapse.grids import lettering
 from imgcollapse.images import ImageSet
 from imgcollapse.machine import streams
 from imgcollapse.report import ablation_figures, figures, panels, pictures, shares
@@ -233,5 +234,5 @@ def test_a_chart_of_very_many_classes_is_bounded(monkeypatch: pytest.MonkeyPatch
     shown = composition._rarest(cells, composition.ROWS)
     assert len(shown) == composition.ROWS and shown == sorted(shown) and all(c % 7 == 0 for c in shown)
     assert composition._rarest(cells[:5], composition.ROWS) == [0, 1, 2, 3, 4]
-    drawn = str(shares.heat("x", "title", [str(c) for c in shown], [[(1.0, False)] for _ in shown]))
+    drawn = str(shares.heat("x", "title", [str(c) for c in shown], [[(1.0, False)] for _ in shown], [0]))
     assert int(drawn.split('viewBox="0 0 400 ')[1].split('"')[0]) < 1500

@@ -194,13 +194,13 @@ def test_without_a_lost_class_there_is_no_list_of_them(grid: Path) -> None:
 
 def test_a_class_is_lost_by_the_rule_and_not_by_a_single_hit() -> None:
     cells = [[(1.0, False), (0.1, True)], [None, (2.0, False)]]
-    drawn = str(shares.heat("x", "title", ["<a>", "b"], cells))
+    drawn = str(shares.heat("x", "title", ["<a>", "b"], cells, [0, 1]))
     assert drawn.count('class="lost"') == 1 and drawn.count("<rect") == 3 and "&lt;a&gt;" in drawn and "<a>" not in drawn
     assert 'class="rare" fill-opacity="1.00"' in drawn and 'class="often" fill-opacity="0.33"' in drawn
 
 
 def test_a_stack_is_as_high_as_its_shares_add_up_to() -> None:
-    drawn = str(shares.stack("x", "title", [("real", "real", [1.0, 0.25]), ("generation 0", "born b0", [None, 0.75])], 2))
+    drawn = str(shares.stack("x", "title", [("real", "real", [1.0, 0.25]), ("generation 0", "born b0", [None, 0.75])], [0, 1]))
     heights = [float(height) for height in re.findall(r'<rect [^>]*height="([\d.]+)"', drawn)]
     assert heights == pytest.approx([HEIGHT - BOTTOM - TOP, (HEIGHT - BOTTOM - TOP) / 4, 3 * (HEIGHT - BOTTOM - TOP) / 4], abs=0.2)
     assert "generation 1: generation 0 75 %" in drawn

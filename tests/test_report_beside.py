@@ -6,6 +6,7 @@ import shutil
 import tomllib
 import zlib
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from fnmatch import fnmatch
 from html.parser import HTMLParser
 from itertools import combinations
@@ -34,8 +35,8 @@ from imgcollapse.errors import DataProblem
 from imgcollapse.exchange.card.markdown import fenced
 from imgcollapse.files import write_text
 from imgcollapse.files.ledger import LEDGER
+from imgcollapse.grids.lettering import one_line, shortened
 from imgcollapse.images import ImageSet
-from imgcollapse.lettering import one_line, shortened
 from imgcollapse.machine import machine
 from imgcollapse.metrics.scores import SCORES
 from imgcollapse.report import Findings, movie, paper, read
@@ -268,10 +269,11 @@ def test_a_damaged_picture_leaves_the_old_movie_whole(tmp_path: Path, monkeypatc
     before = [path.read_bytes() for path in paths]
     (tmp_path / "runs" / "0" / "gen_001" / store.LATENTS).write_bytes(b"cut")
     with monkeypatch.context() as patch, pytest.raises(DataProblem, match=r"latents\.npz"):
-        patch.setattr(movie, "there", lambda run: [0, 1])  # damaged since its manifest was looked at
+        patch.setattr(Findings, "there", lambda self, run: [0, 1])  # damaged since its manifest was looked at
         movie.movie(findings, tmp_path)
     assert [path.read_bytes() for path in paths] == before and not list(tmp_path.glob("*.part"))
-    assert len(frames_of(movie.movie(findings, tmp_path)[0])[0]) == 1, "what does not fit is left out"
+    again = replace(findings)  # which looks at the folder anew
+    assert len(frames_of(movie.movie(again, tmp_path)[0])[0]) == 1, "what does not fit is left out"
 
 
 # --- figures for a paper

@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from chains import put_scores
@@ -29,16 +30,30 @@ KEEPING = {0: [0.8, 0.79, 0.78, 0.77], 1: [0.8, 0.78, 0.79, 0.8], 2: [0.82, 0.8,
 
 
 def written(
-    folder: Path, arm: str, seed: int, values: dict[str, list[float]], null: str | None = None, regime: str = "replace", skip: int = -1
+    folder: Path,
+    arm: str,
+    seed: int,
+    values: dict[str, list[float]],
+    null: str | None = None,
+    regime: str = "replace",
+    skip: int = -1,
+    every: int = 1,
+    gens: int = 4,
 ) -> Run:
-    """A run folder with these values of each metric, generation by generation; `skip`: a generation that is missing."""
-    study = build(Study, {"dataset": "grid25", "model": null or "gmm", "regime": regime, "gens": 4, "seed": seed})
+    """A run folder with these values of each metric, generation by generation; `skip`: a generation that is missing.
+
+    `every`: only every so manieth generation, and the last of `gens`, is judged, and the values are of those.
+    """
+    chosen = {"dataset": "grid25", "model": null or "gmm", "regime": regime, "gens": gens, "seed": seed, "judge": {"every": every}}
+    study = build(Study, chosen)
     run = Run(arm, null, seed, study, folder / f"{arm}-{null}-{seed}".replace(" ", ""))
     run.folder.mkdir(parents=True)
     write_text(run.folder / store.STUDY, to_yaml(study))
-    for generation in range(max(map(len, values.values()), default=0)):
+    count = max(map(len, values.values()), default=0)
+    due = range(count) if every == 1 else sorted({*range(0, gens, every), gens - 1})[:count]
+    for number, generation in enumerate(due):
         if generation != skip:
-            there = {name: series[generation] for name, series in values.items()}
+            there = {name: series[number] for name, series in values.items()}
             judged = {name: {"value": value, "floor": FLOOR[name] + seed * (name == "fd"), "n": 400} for name, value in there.items()}
             place = store.generation_folder(run.folder, generation)
             place.mkdir()
@@ -118,7 +133,7 @@ def test_runs_that_have_not_begun_or_are_half_finished_have_the_rows_that_are_th
 
 def test_a_run_that_was_not_judged_has_no_rows(tmp_path: Path) -> None:
     run = written(tmp_path, "a", 0, {"fd": [1.0]})
-    put_scores(run.folder, 0, {"generation": 0, "sources": {}}, {"extractors": {}})
+    put_scores(run.folder, 0, {"generation": 0, "sources": {}}, {"extractors": {"pixels": {}}})
     assert summary.rows([run]) == []
     record = summarised([run])
     assert arm(record, "a")["extractors"] == {} and arm(record, "a")["seeds"] == [] and arm(record, "a")["planned"] == [0]
@@ -373,3 +388,55 @@ def test_every_score_has_an_entry_that_says_how_it_is_read() -> None:
     lower = {name for name, score in SCORES.items() if score.better == "lower"}
     assert lower >= {"fd", "kid", "total_variation", "total_variation_corrected"}
     assert not lower & {"precision", "recall", "coverage", "confident", "rare_share", "min_class_recall", *halved}
+
+
+# --- chains in which not every generation is judged
+
+
+def test_the_numbers_of_a_thinly_judged_chain_are_of_real_generations(tmp_path: Path) -> None:
+    run = written(tmp_path, "a", 0, {"fd": [2.0, 4.0, 8.0, 9.0], "recall": [0.8, 0.5, 0.3, 0.1]}, every=20, gens=51)
+    found = summarised([run])
+    fd, recall = metric(found, "a", "fd"), metric(found, "a", "recall")
+    assert [(one["generation"], one["mean"]) for one in fd["by_generation"]] == [(0, 2.0), (20, 4.0), (40, 8.0), (50, 9.0)]
+    assert (fd["last"]["generation"], fd["last"]["mean"]) == (50, 9.0)
+    assert fd["area"]["mean"] == pytest.approx(20 * (0 + 2) / 2 + 20 * (2 + 6) / 2 + 10 * (6 + 7) / 2)
+    assert fd["slope"]["mean"] == pytest.approx(np.polyfit([0, 20, 40, 50], [2, 4, 8, 9], 1)[0])
+    assert (recall["half"]["generation"], recall["half"]["words"]) == (40, "40 at the latest (1 of 1 seed)")
+
+
+def test_a_thinly_judged_chain_ends_before_what_should_have_been_judged_and_is_not(tmp_path: Path) -> None:
+    values = {"fd": [2.0, 4.0, 8.0, 9.0], "recall": [0.8, 0.5, 0.5, 0.1]}
+    recall = metric(summarised([written(tmp_path, "a", 0, values, every=20, gens=51, skip=40)]), "a", "recall")
+    assert [one["generation"] for one in recall["by_generation"]] == [0, 20]
+    assert recall["half"]["words"] == "not within 21 generations (0 of 1 seed)"
+
+
+def test_arms_are_compared_at_generations_that_both_have(tmp_path: Path) -> None:
+    often = written(tmp_path, "often", 0, {"fd": [1.0, 50.0, 2.0, 50.0, 3.0]}, every=2, gens=9)
+    seldom = written(tmp_path, "seldom", 0, {"fd": [2.0, 4.0, 6.0]}, every=4, gens=9)
+    dense = written(tmp_path, "dense", 0, {"fd": [2.0, 9.0, 9.0, 9.0, 5.0, 9.0]}, gens=9)
+    found = summarised([often, seldom, dense], reference="often")
+    seldom_apart, dense_apart = (one["extractors"]["pixels"]["fd"] for one in found["differences"])
+    assert (seldom_apart["last"]["generation"], seldom_apart["last"]["mean"]) == (8, 3.0)
+    assert seldom_apart["slope"]["mean"] == pytest.approx(0.5 - 0.25), "of generations 0, 4 and 8 of both"
+    assert (dense_apart["last"]["generation"], dense_apart["last"]["mean"]) == (4, 3.0)
+
+
+def test_classes_lost_between_judged_generations(tmp_path: Path) -> None:
+    values = {"fd": [1.0] * 4, "share_alive_0": alive(1, 1, 0, 0), "share_alive_1": alive(1, 1, 1, 1)}
+    run = written(tmp_path, "a", 0, values, every=20, gens=51)
+    lost = arm(summarised([run]), "a")["lost"]["pixels"]
+    assert (lost["0"]["generation"], lost["0"]["words"]) == (40, "40 at the latest (1 of 1 seed)")
+    assert (lost["1"]["generation"], lost["1"]["words"]) == (None, "not within 51 generations (0 of 1 seed)")
+    assert summary.losses(store.scores(run.folder), run.study) == {"pixels": {0: 40}}
+    assert summary.losses(store.scores(run.folder)) == {"pixels": {}}, "every generation should have been judged"
+
+
+def test_the_chain_of_a_judge_that_the_study_does_not_name_has_gaps_of_its_own(tmp_path: Path) -> None:
+    run = written(tmp_path, "a", 0, {"fd": [1.0, 2.0, 3.0, 4.0]})
+    for generation in (0, 2, 3):
+        scores = {"generation": generation, "sources": {"other": {"fd": {"value": generation, "floor": 2.0, "n": 9}}}}
+        put_scores(run.folder, generation, scores, {"extractors": {"other": {}}}, "other-123456")
+    found = arm(summarised([run]), "a")["extractors"]
+    assert [one["generation"] for one in found["other"]["fd"]["by_generation"]] == [0, 2, 3]
+    assert [one["generation"] for one in found["pixels"]["fd"]["by_generation"]] == [0, 1, 2, 3]

@@ -95,27 +95,36 @@ def slope(generations: Sequence[int], values: Sequence[float], scale: Literal["l
 
 @dataclass(frozen=True)
 class EventTime:
-    """When something happened to a series: a generation, or None (censored): not within the generations seen, 0 to `seen` - 1."""
+    """When something happened to a series.
+
+    generation: the first one looked at to which it had happened; None (censored): to none of them
+    seen:       the last generation looked at, and one more
+    exact:      whether the generation before was looked at too; else it may have happened at any since the last one that was
+    """
 
     generation: int | None
     seen: int
+    exact: bool = True
 
 
-def half_life(values: Sequence[float]) -> EventTime | None:
-    """min {g : v_g < v_0 / 2} of the values of generations 0, 1, 2, ...; censored where there is no such g.
+def half_life(values: Sequence[float], generations: Sequence[int] | None = None) -> EventTime | None:
+    """min {g : v_g < v_0 / 2} of the values of these generations (None: 0, 1, 2, ...); censored where there is no such g.
 
-    Exactly half is not below. A series that was cut short is censored at its own end, whatever number of generations was asked for. None
-    where there is nothing to halve: v_0 is 0 or less, or there is no v_0. Raises DataProblem for a value that is no finite number.
+    Where not every generation was looked at it is known only to the next one that was: `exact`. Exactly half is not below. A series
+    that was cut short is censored at its own end, whatever number of generations was asked for. None where there is nothing to halve: v_0
+    is 0 or less, or there is no v_0. Raises DataProblem for a value that is no finite number.
     """
     v_T = _finite(values)
     if len(v_T) == 0 or v_T[0] <= 0:
         return None
     below = np.flatnonzero(v_T < v_T[0] / 2)
-    return EventTime(int(below[0]) if len(below) else None, len(v_T))
+    return _event(int(below[0]) if len(below) else len(v_T), range(len(v_T)) if generations is None else generations)
 
 
-def lost(alive: Sequence[float]) -> EventTime | None:
-    """min {g : not alive at g, nor at any later generation seen}, of 1 (alive) or 0 at generations 0, 1, 2, ...; None for an empty series.
+def lost(alive: Sequence[float], generations: Sequence[int] | None = None) -> EventTime | None:
+    """min {g : not alive at g, nor at any later generation seen}, of 1 (alive) or 0 at these generations (None: 0, 1, 2, ...).
+
+    None for an empty series. Where not every generation was looked at it is known only to the next one that was: `exact`.
 
     Censored where it is alive at the last generation seen. What dies and comes back was not lost yet: dead at 3, alive at 4, dead from 6
     on is lost at 6. The last generations are therefore the least certain: what is dead at the last one alone may come back in the next.
@@ -126,7 +135,15 @@ def lost(alive: Sequence[float]) -> EventTime | None:
         return None
     there = np.flatnonzero(v_T > 0)
     since = int(there[-1]) + 1 if len(there) else 0
-    return EventTime(since if since < len(v_T) else None, len(v_T))
+    return _event(since, range(len(v_T)) if generations is None else generations)
+
+
+def _event(place: int, generations: Sequence[int]) -> EventTime:
+    """What happened at that place of a series; beyond its end: not at all."""
+    seen = generations[-1] + 1
+    if place >= len(generations):
+        return EventTime(None, seen)
+    return EventTime(generations[place], seen, place == 0 or generations[place - 1] == generations[place] - 1)
 
 
 @dataclass(frozen=True)
@@ -140,6 +157,7 @@ class MedianTime:
     short:      censored seeds that were seen for fewer generations than `within`
     undefined:  seeds to which it cannot happen, counted nowhere else
     nothing:    what those have none of, in words: `nothing to halve`
+    exact:      whether the generation before the median was looked at too; else the median is the latest that it can be
     """
 
     generation: int | None
@@ -149,16 +167,17 @@ class MedianTime:
     short: int = 0
     undefined: int = 0
     nothing: str = "nothing to halve"
+    exact: bool = True
 
     @property
     def words(self) -> str:
-        """`4 (3 of 3 seeds)`, or `not within 10 generations (1 of 3 seeds at 7)`."""
+        """`4 (3 of 3 seeds)`, `40 at the latest (3 of 3 seeds)`, or `not within 10 generations (1 of 3 seeds at 7)`."""
         if not self.of:
             return self.nothing if self.undefined else "no seeds"
         counted = f"{len(self.at)} of {self.of} seed{'s' if self.of > 1 else ''}"
         notes = [f"{self.short} cut short"] * bool(self.short) + [f"{self.undefined} with {self.nothing}"] * bool(self.undefined)
         if self.generation is not None:
-            return f"{self.generation} ({'; '.join([counted, *notes])})"
+            return f"{self.generation}{'' if self.exact else ' at the latest'} ({'; '.join([counted, *notes])})"
         reached = f" at {', '.join(map(str, self.at))}" if self.at else ""
         return f"not within {self.within} generation{'s' if self.within > 1 else ''} ({'; '.join([counted + reached, *notes])})"
 
@@ -183,7 +202,8 @@ def median_time(times: Sequence[EventTime | None], nothing: str = "nothing to ha
             break
     within = max((one.seen for one in known), default=0)
     short = sum(one.generation is None and one.seen < within for one in known)
-    return MedianTime(median, within, at, len(known), short, len(times) - len(known), nothing)
+    exact = all(one.exact for one in known if one.generation == median)
+    return MedianTime(median, within, at, len(known), short, len(times) - len(known), nothing, median is None or exact)
 
 
 def area(generations: Sequence[int], values: Sequence[float], floor: float, better: Literal["lower", "higher"]) -> float:

@@ -78,7 +78,7 @@ def _end(folder: Path, as_json: bool) -> None:
     """Draws the run, and prints its scores."""
     pictures, page = draw(folder)
     scores = store.scores(folder)
-    lost = losses(scores)
+    lost = losses(scores, build(Study, read_file(folder / store.STUDY)))
     if as_json:
         drawn = [str(path) for path in pictures]
         record = {"run": str(folder), "scores": [one.record() for one in scores], "lost": lost, "pictures": drawn, "report": str(page.page)}

@@ -1,13 +1,15 @@
 """An ablation on a terminal or in a log file, while it works and at its end."""
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from imgcollapse import progress, store
 from imgcollapse.ablation import standing, worker
 from imgcollapse.ablation.standing import Standing
-from imgcollapse.ablation.summary import Run, named
+from imgcollapse.ablation.summary import named
 from imgcollapse.cli import console
 from imgcollapse.machine import streams
 from imgcollapse.store import history
@@ -25,10 +27,11 @@ class Watch:
     """Tells of generations as they land, whoever makes them, by looking into the run folders."""
 
     def __init__(self, before: Sequence[Standing], jobs: int) -> None:
-        self.runs, self.jobs = [one.run for one in before], jobs
-        self.seen = {run.folder: len(history.lines(run.folder)) for run in self.runs}
+        self.now, self.jobs = {one.run.folder: one for one in before}, jobs
+        self.read = {folder: history.size(folder) for folder in self.now}
+        self.waiting: dict[Path, list[dict[str, Any]]] = {folder: [] for folder in self.now}  # made, and still being judged
         self.told = {one.run.folder: one.failure["when"] for one in before if one.failure is not None}
-        self.asked = sum(run.study.gens for run in self.runs)
+        self.asked = sum(one.run.study.gens for one in before)
         self.last = 0.0
 
     def __call__(self) -> None:
@@ -36,41 +39,56 @@ class Watch:
         if time.monotonic() - self.last < 0.5:
             return
         self.last = time.monotonic()
-        landed = [(run, line) for run in self.runs for line in self._landed(run)]
-        count = self._count() if landed else ""  # looks into every run's folder: once a look is enough
-        for run, line in landed:
-            how = "shared" if line["how"] == "shared" else console.duration(line["seconds"])
-            scores = console.in_short(store.scores_of(run.folder, line["generation"]))
-            streams.err(f"{count}  {_who(run)}: generation {line['generation']}  {scores}  ({how})")
-        for run in self.runs:
+        landed = {folder: self._landed(folder) for folder in self.now}
+        for folder, new in landed.items():
+            run = self.now[folder].run
+            who = f"{named(run.arm, run.null)}, seed {run.seed}"
+            for line in new:
+                scores = store.scores_of(run.folder, line["generation"])
+                how = "shared" if line["how"] == "shared" else console.duration(line["seconds"])
+                streams.err(f"{self._count()}  {who}: generation {line['generation']}  {console.in_short(scores)}  ({how})")
             failure = worker.read_failure(run.folder)
             if failure is not None and self.told.get(run.folder) != failure["when"]:
                 self.told[run.folder] = failure["when"]
-                streams.err(f"{_who(run)}: FAILED in generation {failure['generation']}: {failure['message']}")
-
-    def _landed(self, run: Run) -> Iterator[dict[str, Any]]:
-        """The lines of its history on generations that have landed since the last look, judged where they are to be."""
-        for line in history.lines(run.folder)[self.seen[run.folder] :]:
-            if not store.landed(run.folder, line["generation"]):
-                return
-            self.seen[run.folder] += 1
-            if line["how"] in ("made", "shared"):
-                yield line
+                self.now[folder] = replace(self.now[folder], state="failed", failure=failure)
+                streams.err(f"{who}: FAILED in generation {failure['generation']}: {failure['message']}")
 
     def end(self) -> None:
         """What the last look missed."""
         self.last = 0.0
         self()
 
+    def _landed(self, folder: Path) -> list[dict[str, Any]]:
+        """The lines of generations that have landed since the last look, counted in the run's standing."""
+        new, self.read[folder] = history.since(folder, self.read[folder])
+        self.waiting[folder] += new
+        found = []
+        while self.waiting[folder] and store.landed(folder, self.waiting[folder][0]["generation"]):
+            line = self.waiting[folder].pop(0)
+            if line["how"] in ("made", "shared"):
+                found.append(line)
+                self.now[folder] = _one_more(self.now[folder], line)
+        return found
+
     def _count(self) -> str:
-        now = standing.standings(self.runs)
+        now = list(self.now.values())
         left = standing.seconds_left(now, self.jobs)
         done = sum(one.done for one in now)
         return f"[{done:>{len(str(self.asked))}}/{self.asked}{f', {console.duration(left)} left' if left else ''}]"
 
 
-def _who(run: Run) -> str:
-    return f"{named(run.arm, run.null)}, seed {run.seed}"
+def _one_more(one: Standing, line: dict[str, Any]) -> Standing:
+    """The standing of a run after one more generation has landed: what is there already is not looked at again."""
+    made = line["how"] == "made"
+    done = min(one.done + 1, one.run.study.gens)
+    return replace(
+        one,
+        state="done" if done == one.run.study.gens else "running",
+        done=done,
+        made=(*one.made, float(line["seconds"])) if made else one.made,
+        linked=one.linked + (not made),
+        failure=None,
+    )
 
 
 def account_line(all_of_them: Sequence[Standing], left: float | None = None) -> str:

@@ -24,6 +24,7 @@ from imgcollapse.datasets.pictures import Listed, decode
 from imgcollapse.errors import DataProblem, SettingsProblem
 from imgcollapse.files import expanded, open_regular
 from imgcollapse.images import ImageSet, World, marks
+from imgcollapse.store import manifest
 from imgcollapse.store.manifest import MANIFEST
 
 Whole = tuple[ImageSet, dict[str, int]]  # a set, and how many files beside it were passed over, by the reason
@@ -93,7 +94,8 @@ def _read(path: Path, alpha: Alpha) -> Whole:
 def generation(run: Path, number: int | None = None) -> tuple[int, ImageSet]:
     """A finished generation of a run, the last one where no number is given, and what it drew, checked against the manifest.
 
-    Raises SettingsProblem for one that is not finished, DataProblem for damage and for a folder that is no run.
+    Raises SettingsProblem for one that is not finished, DataProblem for damage, for a folder that is no run, and where the samples were
+    thrown away.
     """
     number = store.chosen(run, number)
     return number, _kept(store.generation_folder(run, number))
@@ -135,8 +137,21 @@ def short_names(paths: Sequence[Path]) -> list[str]:
     ]
 
 
+def refuse_thrown_away(folder: Path, part: str) -> None:
+    """Raises DataProblem where that part of a finished generation (its samples, its model) was thrown away on purpose."""
+    if manifest.has(folder, part):
+        return
+    beside = [folder.parent] if (folder.parent / store.STUDY).is_file() else []
+    kept = [g for run in beside for g in store.finished(run) if manifest.has(store.generation_folder(run, g), part)]
+    some = ", ".join(map(str, kept[:8])) + (f", ... {kept[-1]}" if len(kept) > 8 else "")
+    cure = f"choose a generation that has them: {some}" if kept else "no generation has them"
+    what, rule = ("samples", "keep.samples") if part == store.SAMPLES else ("weights", "keep.models")
+    raise DataProblem(f"{folder}: its {what} were thrown away, as the study says ({rule}); {cure}")
+
+
 def _kept(folder: Path) -> ImageSet:
     store.check(folder)
+    refuse_thrown_away(folder, store.SAMPLES)
     return _arrays(folder / store.SAMPLES)
 
 

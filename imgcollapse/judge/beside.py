@@ -23,7 +23,7 @@ from imgcollapse.metrics.record import Scores
 WAITING = 4  # generations that may wait for the judge while more are made: samples that nothing else needs stay on the disk till then
 GRACE = 5  # seconds in which a process that is told to end may take away its unfinished files
 
-Judge = Callable[[int], Scores]  # see `judging.Judging`
+Scoring = Callable[[int], Scores]  # of a generation that is kept; see `judging.Judging`
 
 
 class InOrder:
@@ -36,13 +36,13 @@ class InOrder:
     """
 
     def __init__(
-        self, landed: Callable[[int, Scores], None], after: Callable[[int], None], again: Callable[[], Judge] | None = None
+        self, landed: Callable[[int, Scores], None], after: Callable[[int], None], again: Callable[[], Scoring] | None = None
     ) -> None:
         self._landed, self._after, self._again = landed, after, again
         self._child: _Child | None = None
         self._waiting = deque[tuple[int, bool]]()  # a generation that has not landed, and whether it was judged before
 
-    def __call__(self, generation: int, judge: Judge, judged: bool) -> None:
+    def __call__(self, generation: int, judge: Scoring, judged: bool) -> None:
         """Judges a generation that is kept (`judged`: it was judged before), and lands all that can.
 
         Raises what the judge raises, of this generation or one before it, and SystemProblem where its process was ended.
@@ -94,7 +94,7 @@ class InOrder:
 class _Child:
     """The process that judges, seen from the one that trains."""
 
-    def __init__(self, again: Callable[[], Judge]) -> None:
+    def __init__(self, again: Callable[[], Scoring]) -> None:
         context = multiprocessing.get_context("spawn")  # a process that has used a GPU cannot be forked
         self._pipe, its_end = context.Pipe()
         here = (machine.current(), torch.get_num_threads(), progress.said())
@@ -170,7 +170,7 @@ class _Teller(progress.Silent):
         self._pipe.send(line)
 
 
-def _work(pipe: connection.Connection, again: Callable[[], Judge], here: machine.Machine, threads: int, said: frozenset[str]) -> None:
+def _work(pipe: connection.Connection, again: Callable[[], Scoring], here: machine.Machine, threads: int, said: frozenset[str]) -> None:
     """The process that judges: opens the judge, and sends the scores of every generation that it is told, or what went wrong."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
@@ -189,7 +189,7 @@ def _work(pipe: connection.Connection, again: Callable[[], Judge], here: machine
             pipe.recv()  # until it is ended, so that nothing is told of its end
 
 
-def _opened(again: Callable[[], Judge]) -> Judge:
+def _opened(again: Callable[[], Scoring]) -> Scoring:
     """Raises SystemProblem for what goes wrong only beside another process: that one has opened the same judge."""
     try:
         return again()

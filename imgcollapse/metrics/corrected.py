@@ -1,5 +1,7 @@
 """Shares of the classes with the classifier's own confusions taken out of them."""
 
+from collections.abc import Callable
+
 import torch
 from scipy import stats
 from torch import Tensor
@@ -77,15 +79,23 @@ def estimate(counts: Tensor, confusion: Tensor) -> tuple[Tensor, Tensor, Tensor]
     held-out pictures of a class the intervals held the truth in 93 to 97 % of cases; with fewer, and of lost classes, in more.
     """
     m_CC = _rates(confusion)
-    inverse_CC, classes = torch.linalg.inv(m_CC), confusion.shape[-2]
-    pictures_C = confusion.sum(-1).double() + (classes + 1) / 2
-    likely_CC = (confusion[..., :-1] + 0.5) / pictures_C[..., None]
+    inverse_CC = torch.linalg.inv(m_CC)
     n = counts.sum(-1, keepdim=True).double()
     x_C = ((counts[..., None, :-1] / n[..., None]) @ inverse_CC)[..., 0, :]
     whole = x_C.sum(-1, keepdim=True)
     known = whole > 0
     whole = torch.where(known, whole, 1.0)
     shares_C = torch.where(known, x_C / whole, 0.0)
+    inside = _not_contradicted(shares_C, whole, n, inverse_CC, confusion)
+    ends = [torch.where(known & ~inside(torch.full_like(shares_C, outer)), _bound(shares_C, outer, inside), outer) for outer in (0.0, 1.0)]
+    return shares_C, ends[0], ends[1]
+
+
+def _not_contradicted(shares_C: Tensor, whole: Tensor, n: Tensor, inverse_CC: Tensor, confusion: Tensor) -> Callable[[Tensor], Tensor]:
+    """Whether shares s, float64 [..., C], are less than z sqrt(V(s)) away from the estimate, bool [..., C]; see `estimate`."""
+    m_CC, classes = _rates(confusion), confusion.shape[-2]
+    pictures_C = confusion.sum(-1).double() + (classes + 1) / 2
+    likely_CC = (confusion[..., :-1] + 0.5) / pictures_C[..., None]
     others_CC = shares_C.clamp(min=1e-9)[..., None, :] * (1 - torch.eye(classes, dtype=torch.float64))
     others_CC = others_CC / others_CC.sum(-1, keepdim=True)
 
@@ -98,15 +108,17 @@ def estimate(counts: Tensor, confusion: Tensor) -> tuple[Tensor, Tensor, Tensor]
         of_matrix_C = (x_CC.square() * rows_CC / (pictures_C + 1)[..., None, :]).sum(-1)
         return (shares_C - s_C).square() <= stats.norm.ppf((1 + LEVEL) / 2) ** 2 * (of_samples_C + of_matrix_C)
 
-    ends = []
-    for outer in (0.0, 1.0):
-        within_C, beyond_C = shares_C.clamp(0, 1), torch.full_like(shares_C, outer)
-        for _ in range(HALVINGS):
-            middle_C = (within_C + beyond_C) / 2
-            holds_C = inside(middle_C)
-            within_C, beyond_C = torch.where(holds_C, middle_C, within_C), torch.where(holds_C, beyond_C, middle_C)
-        ends.append(torch.where(known & ~inside(torch.full_like(shares_C, outer)), within_C, outer))
-    return shares_C, ends[0], ends[1]
+    return inside
+
+
+def _bound(shares_C: Tensor, outer: float, inside: Callable[[Tensor], Tensor]) -> Tensor:
+    """float64 [..., C]: the shares farthest towards `outer` that are still inside, by halving the way there."""
+    within_C, beyond_C = shares_C.clamp(0, 1), torch.full_like(shares_C, outer)
+    for _ in range(HALVINGS):
+        middle_C = (within_C + beyond_C) / 2
+        holds_C = inside(middle_C)
+        within_C, beyond_C = torch.where(holds_C, middle_C, within_C), torch.where(holds_C, beyond_C, middle_C)
+    return within_C
 
 
 def nearest_shares(y_C: Tensor) -> Tensor:

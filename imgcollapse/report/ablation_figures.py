@@ -5,9 +5,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from imgcollapse import grids, lettering, store
+from imgcollapse import grids, store
 from imgcollapse.ablation.summary import Record, Run
 from imgcollapse.files import ledger
+from imgcollapse.grids import lettering
 from imgcollapse.judge.titles import title
 from imgcollapse.metrics.scores import SCORES
 from imgcollapse.report import panels
@@ -80,18 +81,20 @@ def _forest(summary: Record) -> bytes | None:
 
 def _grids(runs: Sequence[Run]) -> bytes | None:
     """Arm by generation: in every cell the same places of noise, so that what changes is what the arm has forgotten."""
-    arms = {run.arm: run for run in reversed(runs) if run.null is None and run.seed == runs[0].seed and there(run)}
-    arms = dict(reversed(arms.items()))
+    arms = {run.arm: run for run in reversed(runs) if run.null is None and run.seed == runs[0].seed}
+    done = {arm: there(run) for arm, run in arms.items()}
+    arms = {arm: run for arm, run in reversed(arms.items()) if done[arm]}
     if not arms:
         return None
-    last = max(max(there(run)) for run in arms.values())
+    last = max(max(done[arm]) for arm in arms)
     chosen = sorted({round(last * part / (SHOWN - 1)) for part in range(SHOWN)})
     cells = {}
     names = list(dict.fromkeys(run.arm for run in runs))
     drawn = dict(zip(names, lettering.drawn(names), strict=True))
+    done = {drawn[arm]: done[arm] for arm in arms}
     arms = {drawn[arm]: run for arm, run in arms.items()}
     for arm, run in arms.items():
-        for generation in set(chosen) & set(there(run)):
+        for generation in set(chosen) & set(done[arm]):
             latents = store.read_images(store.generation_folder(run.folder, generation) / store.LATENTS)
             if latents.are_points:
                 return None

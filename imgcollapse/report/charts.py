@@ -3,12 +3,13 @@
 Colours are the page's CSS classes (`c0`, `c1`, ... for arms), so that one chart serves every theme. All text is escaped.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from markupsafe import Markup
 
+from imgcollapse.report import thin
 from imgcollapse.report.style import COLOURS, DASHES, MARKERS
 from imgcollapse.report.svg import BOTTOM, HEIGHT, LEFT, RIGHT, TOP, WIDTH, Range, frame, level, svg
 
@@ -47,7 +48,7 @@ def swatch(number: int, null: bool = False) -> Markup:
 
 
 def curves(key: str, title: str, lines: Sequence[Line], floors: Sequence[float], last: int) -> Markup:
-    """A metric over generations 0 to `last`: mean of every line, its interval as a band, the floors dashed.
+    """A metric over generations 0 to `last`: mean of every line, its interval as a band, the floors dashed; very long lines thinned.
 
     The means decide the window: with few seeds an interval may reach far beyond what a metric can be. Attributes tell the script where
     generations lie (`data-x0`, `data-dx`).
@@ -58,22 +59,22 @@ def curves(key: str, title: str, lines: Sequence[Line], floors: Sequence[float],
     x0, x1, y0, y1 = LEFT, WIDTH - RIGHT, HEIGHT - BOTTOM, TOP
     dx = (x1 - x0) / max(1, last)
 
-    def at(point: dict[str, Any], what: str) -> str:
+    def at(point: Mapping[str, Any], what: str) -> str:
         return f"{round(x0 + dx * point['generation'], 1):g},{y.place(min(max(point[what], y.low), y.high), y0, y1):g}"
 
-    drawn = [frame(y, last, x0, dx)]
+    drawn = [frame(y, range(last + 1), x0, dx)]
     drawn += [level("floor", y.place(floor, y0, y1)) for floor in floors]
     for line in sorted(lines, key=lambda one: one.null, reverse=True):
-        parts = Markup()
-        banded = [point for point in line.points if point["low"] is not None]
+        parts, points = Markup(), thin.curve(line.points)
+        banded = [point for point in points if point["low"] is not None]
         if banded and not line.null:
             edge = " ".join([*(at(point, "high") for point in banded), *(at(point, "low") for point in reversed(banded))])
             parts += Markup('<polygon class="band" points="{}"/>').format(edge)
-        path = " ".join(at(point, "mean") for point in line.points)
+        path = " ".join(at(point, "mean") for point in points)
         parts += Markup('<polyline class="line" points="{}" {}/>').format(path, _dash(line.number, line.null))
-        if not line.null:
+        if not line.null and len(points) <= thin.MARKED:
             shape = _shape(line.number)
-            for point in line.points:
+            for point in points:
                 parts += Markup('<path class="mark" d="{}" transform="translate({})"/>').format(shape, at(point, "mean"))
         drawn.append(_group(line, parts))
     drawn.append(Markup('<line class="cursor" x1="{0}" x2="{0}" y1="{1}" y2="{2}"/>').format(x0, y1, y0))

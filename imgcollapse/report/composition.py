@@ -1,14 +1,16 @@
 """Of what training sets and samples are made: charts of origins and classes, one an arm."""
 
-import itertools
 from collections import defaultdict
 from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from imgcollapse import store
+from imgcollapse.ablation.summary.table import unbroken
 from imgcollapse.metrics.classes import ALIVE, ALIVE_RULE, SHARE
-from imgcollapse.report import shares
-from imgcollapse.report.findings import Findings, there
+from imgcollapse.report import shares, thin
+from imgcollapse.report.findings import Findings
 from imgcollapse.report.tables import Chart, Table, first_run
 from imgcollapse.store.records import read_json
 
@@ -21,20 +23,21 @@ def class_charts(findings: Findings) -> list[Chart]:
     found = []
     for number, (arm, runs) in enumerate(findings.arms.items()):
         names: list[str] = next((findings.rulers[run.folder]["data"]["classes"] for run in runs if run.folder in findings.rulers), [])
-        cells = _class_cells(findings, arm, len(names)) if len(names) > 1 else []
+        judged, generations, cells = _class_cells(findings, arm, len(names)) if len(names) > 1 else ([], [], [])
         if not cells:
             continue
-        gens = len(cells[0])
         rows, records = [], []
         for name, row in zip(names, cells, strict=True):
             rows.append([name, f"{100 * row[0]['real']:.1f} %", *(_class_words(cell) for cell in row)])
-            records += [{"arm": arm, "class": name, "generation": g, **cell} for g, cell in enumerate(row)]
-        table = Table(f"classes-{number}", f"{arm}: share of each class", ["class", "real", *map(str, range(gens))], rows, records)
+            records += [{"arm": arm, "class": name, "generation": g, **cell} for g, cell in zip(generations, row, strict=True)]
+        part = f"; {some}, all of them in {findings.all_numbers}" if (some := thin.some_of(generations, judged)) else ""
+        headings = ["class", "real", *map(str, generations)]
+        table = Table(f"classes-{number}", f"{arm}: share of each class{part}", headings, rows, records)
         title = f"{arm}: classes"
         shown = _rarest(cells, ROWS)
         marked = [[(_ratio(cell), cell["lost"] * 2 >= cell["seeds"]) for cell in cells[c]] for c in shown]
-        drawing = shares.heat(str(number), title, [names[c] for c in shown], marked)
-        drawing += shares.stack(f"classes-{number}", f"{arm}: shares of the classes", _stacked(names, cells), gens)
+        drawing = shares.heat(str(number), title, [names[c] for c in shown], marked, generations)
+        drawing += shares.stack(f"classes-{number}", f"{arm}: shares of the classes", _stacked(names, cells), generations)
         rule = "whose share its false hits may explain" if cells[0][0]["ruled"] else "of which no confident sample is left"
         about = (
             "Upper chart: share over the real share (vermillion: too rare, blue: too frequent); lower chart: the shares. "
@@ -57,7 +60,8 @@ def _losses(findings: Findings, arm: str, number: int, names: Sequence[str]) -> 
     rows = []
     for c in sorted(told, key=lambda c: (times[c]["generation"] is None, times[c]["generation"], c)):
         when, within, of = times[c]["generation"], times[c]["within"], times[c]["of"]
-        words = str(when) if when is not None else f"not within {within}" if of else "not alive among real pictures either"
+        known = times[c]["words"].partition(" (")[0]  # `40 at the latest`, where not every generation was judged
+        words = known if when is not None else f"not within {within}" if of else "not alive among real pictures either"
         rows.append([names[c], words, f"{times[c]['reached']} of {of}" if of else ""])
     records = [{"arm": arm, "class": names[c], **time} for c, time in times.items()]
     headings = ["class", "lost at generation", "seeds"]
@@ -68,36 +72,73 @@ def origins(findings: Findings) -> list[Chart]:
     """For every arm of what the training set of each generation was made: real pictures, and the samples of which generations."""
     found = []
     for number, (arm, runs) in enumerate(findings.arms.items()):
-        run = first_run(runs)
+        run = first_run(findings, runs)
         if run is None:
             continue
-        records = [read_json(store.generation_folder(run.folder, g) / store.PROVENANCE) for g in there(run)]
-        gens = there(run)[-1] + 1
-        made: dict[str, list[float | None]] = {}
-        for record in records:
-            for name, part in record["made_of"].items():
-                made.setdefault(name, [None] * gens)[record["generation"]] = part["pictures"] / record["size"]
-        ordered = sorted(made, key=lambda name: -1 if name == "real" else int(name.split()[-1]))
-        parts = [(name, "real" if name == "real" else f"born b{_shade(name, gens)}", made[name]) for name in ordered]
+        there = findings.there(run)
+        made = [_Made.read(run.folder, g, thin.group_width(there[-1] + 1)) for g in thin.evenly(there, thin.BARS)]
+        last, shown = there[-1], [one.generation for one in made]
+        ordered = sorted({name for one in made for name in one.origins}, key=_first)
+        parts = [(name, _css(name, last), [one.share(name) for one in made]) for name in ordered]
+        part = f"; {some}, all of them in {store.PROVENANCE} of each" if (some := thin.some_of(shown, there)) else ""
         table = Table(
             f"origins-{number}",
-            f"{arm}: of what each training set was made",
+            f"{arm}: of what each training set was made{part}",
             ["generation", "pictures", *ordered],
-            [[str(r["generation"]), f"{r['size']:,}", *(_percent(made[name][r["generation"]]) for name in ordered)] for r in records],
+            [[str(one.generation), f"{one.size:,}", *(_percent(one.share(name)) for name in ordered)] for one in made],
             [
-                {"arm": arm, "generation": r["generation"], "origin": name, "pictures": part["pictures"], "of": r["size"]}
-                for r in records
-                for name, part in r["made_of"].items()
+                {"arm": arm, "generation": one.generation, "origin": name, "pictures": pictures, "of": one.size}
+                for one in made
+                for name, pictures in one.origins.items()
             ],
         )
-        drawing = shares.stack(f"origins-{number}", f"{arm}: origins of the training sets", parts, gens)
+        drawing = shares.stack(f"origins-{number}", f"{arm}: origins of the training sets", parts, shown)
         about = f"{run.study.regime.title()}; the number in a piece is the generation that drew it"
         found.append(Chart(f"origins-{number}", arm, about, "", drawing, table, number))
     return found
 
 
-def _class_cells(findings: Findings, arm: str, count: int) -> list[list[dict[str, Any]]]:
-    """Class by generation: mean share over seeds, the real share, in how many seeds it is lost; empty where none are known."""
+@dataclass(frozen=True)
+class _Made:
+    """Of what the training set of a generation was made: origin -> pictures, generations of one group together."""
+
+    generation: int
+    size: int
+    origins: dict[str, int]
+
+    @classmethod
+    def read(cls, run: Path, generation: int, width: int) -> "_Made":
+        """From its provenance; `width` generations are a group."""
+        record = read_json(store.generation_folder(run, generation) / store.PROVENANCE)
+        found: dict[str, int] = {}
+        for name, part in record["made_of"].items():
+            origin = name if name == "real" or width == 1 else _group(int(name.split()[-1]), width)
+            found[origin] = found.get(origin, 0) + part["pictures"]
+        return cls(generation, record["size"], found)
+
+    def share(self, origin: str) -> float | None:
+        """The share of an origin; None where nothing is of it."""
+        return self.origins[origin] / self.size if origin in self.origins else None
+
+
+def _group(generation: int, width: int) -> str:
+    first = generation // width * width
+    return f"generations {first} to {first + width - 1}"
+
+
+def _first(origin: str) -> int:
+    """The generation of an origin, or the first of its group; real pictures come before all."""
+    return -1 if origin == "real" else int(origin.split()[1])
+
+
+def _css(origin: str, last: int) -> str:
+    """One of ten shades for a generation: the older, the darker."""
+    return "real" if origin == "real" else f"born b{round(9 * _first(origin) / max(1, last))}"
+
+
+def _class_cells(findings: Findings, arm: str, count: int) -> tuple[list[int], list[int], list[list[dict[str, Any]]]]:
+    """The judged generations, those shown, and class by shown generation: mean share over seeds, the real share, in how many seeds it is
+    lost; empty where none are known."""
     found: dict[tuple[int, int], dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
     for row in findings.rows:
         kind = row["metric"].rstrip("0123456789")
@@ -106,8 +147,11 @@ def _class_cells(findings: Findings, arm: str, count: int) -> list[list[dict[str
             at[kind].append(row["value"])
             if kind == SHARE:
                 at["real"].append(row["floor"])
-    gens = next(generation for generation in itertools.count() if not all(found[c, generation][SHARE] for c in range(count)))
-    return [[_class_cell(found[c, generation]) for generation in range(gens)] for c in range(count)] if gens else []
+    known = {generation for _, generation in found}
+    whole = [g for g in known if all((c, g) in found and found[c, g][SHARE] for c in range(count))]
+    judged = unbroken(whole, findings.arms[arm][0].study)
+    shown = thin.evenly(judged, thin.BARS)
+    return judged, shown, [[_class_cell(found[c, generation]) for generation in shown] for c in range(count)] if shown else []
 
 
 def _class_cell(at: dict[str, list[float]]) -> dict[str, Any]:
@@ -147,11 +191,6 @@ def _stacked(names: Sequence[str], cells: list[list[dict[str, Any]]]) -> list[tu
         rest = [sum(cells[c][g]["share"] for c in range(len(names)) if c not in shown) for g in range(len(cells[0]))]
         parts.append((f"{len(names) - len(shown)} other classes", "class other", [*rest]))
     return parts
-
-
-def _shade(name: str, gens: int) -> int:
-    """One of ten shades for a generation: the older, the darker."""
-    return round(9 * int(name.split()[-1]) / max(1, gens - 1))
 
 
 def _percent(share: float | None) -> str:

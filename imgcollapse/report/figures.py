@@ -10,7 +10,8 @@ from imgcollapse.files import ledger
 from imgcollapse.judge.titles import counted, judge_of, title
 from imgcollapse.metrics.record import Value
 from imgcollapse.metrics.scores import SCORES, worth_showing
-from imgcollapse.report.style import BLUE, GREY, figure, png, tidy
+from imgcollapse.report import panels
+from imgcollapse.report.style import arm_style, figure, png, tidy
 from imgcollapse.settings import build, read_file
 from imgcollapse.study import Study
 
@@ -46,15 +47,15 @@ def _curves(run: Path) -> bytes | None:
     if not judged:
         return None
     extractor, first = next(iter(judged.items()))
-    panels = worth_showing(PANELS, first)
-    rows = math.ceil(len(panels) / 3)
+    shown = worth_showing(PANELS, first)
+    rows = math.ceil(len(shown) / 3)
     page, places = figure(rows, 3, (11, 2.9 * rows + 0.9))
     judge = (store.reference(run) or {})["judge"]
-    size = counted(judge_of(judge, extractor), (first[name] for name in panels), " pictures against as many held-out real ones")
+    size = counted(judge_of(judge, extractor), (first[name] for name in shown), " pictures against as many held-out real ones")
     page.suptitle(f"{_title(run)}\n{size}; features: {extractor}", fontsize=11)
-    for axes in list(places.flat)[len(panels) :]:
+    for axes in list(places.flat)[len(shown) :]:
         axes.set_axis_off()
-    for axes, name in zip(places.flat, panels, strict=False):
+    for axes, name in zip(places.flat, shown, strict=False):
         _curve(axes, name, extractor, {one.generation: one.sources[extractor][name] for one in scores if extractor in one.sources})
     places.flat[0].legend(fontsize=8, frameon=False)
     return png(page)
@@ -63,9 +64,9 @@ def _curves(run: Path) -> bytes | None:
 def _curve(axes: Any, name: str, extractor: str, found: Mapping[int | None, Value]) -> None:
     """found: generation -> value, of those that were judged."""
     values, floor = [one.value for one in found.values()], next(iter(found.values())).floor
-    axes.plot(list(found), values, "o-", color=BLUE, markersize=4, linewidth=1.6, label="samples")
-    if floor is not None:
-        axes.axhline(floor, color=GREY, linestyle="--", linewidth=1.2, label="floor: real against real")
+    points = [{"generation": generation, "mean": one.value, "low": None, "high": None} for generation, one in found.items()]
+    panels.curve(axes, points, "samples", arm_style(0))
+    panels.draw_floor(axes, floor)
     tidy(axes, title(name, extractor), SCORES[name].meaning, whole=True)
     low, high = (end(values if floor is None else [*values, floor]) for end in (min, max))
     if not SCORES[name].from_zero and low > 0 and high > 20 * low:

@@ -2,17 +2,19 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from imgcollapse import store
 from imgcollapse.ablation import plan, standing, summary
-from imgcollapse.ablation.ablation import ABLATION, PLAN, Ablation
+from imgcollapse.ablation.ablation import ABLATION, CSV, PLAN, Ablation
 from imgcollapse.ablation.standing import Standing
 from imgcollapse.ablation.summary import Record, Run
 from imgcollapse.errors import SettingsProblem
 from imgcollapse.files import to_json
 from imgcollapse.judge.titles import neighbours
+from imgcollapse.report import thin
 from imgcollapse.settings import build, read_file
 
 
@@ -64,6 +66,31 @@ class Findings:
             if run.null is None:
                 found.setdefault(run.arm, []).append(run)
         return found
+
+    def there(self, run: Run) -> list[int]:
+        """The generations of one of the runs that are finished and fit, in order; looked for once."""
+        return self._there[run.folder]
+
+    @cached_property
+    def _there(self) -> dict[Path, list[int]]:
+        return {run.folder: there(run) for run in self.runs}
+
+    @cached_property
+    def stops(self) -> list[int]:
+        """The generations that a page shows one after the other: all, or of very many some of those that were judged."""
+        last = max((generation for there in self._there.values() for generation in there), default=0)
+        if last < thin.STOPS:
+            return list(range(last + 1))
+        judged = {row["generation"] for row in self.rows} | {0, last}
+        return thin.evenly(judged if len(judged) > 2 else range(last + 1), thin.STOPS)
+
+    @property
+    def all_numbers(self) -> str:
+        """Where the numbers lie that a page of very many generations has no room for."""
+        folders = [place.resolve().name for place in self.places]
+        several = len(folders) > 1
+        there = [CSV if _is_ablation(place) else f"{store.SCORES}/" for place in self.places]
+        return " and ".join(f"{folder}/{file}" if several else file for folder, file in zip(folders, there, strict=True))
 
     @property
     def is_ablation(self) -> bool:

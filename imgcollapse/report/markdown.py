@@ -9,8 +9,8 @@ from imgcollapse.ablation.summary import named, spanned
 from imgcollapse.ablation.summary.words import columns, half_lives, lines
 from imgcollapse.exchange.card.markdown import fenced, table
 from imgcollapse.files import ledger
+from imgcollapse.grids.lettering import shortened
 from imgcollapse.judge.titles import counted, judge_of, neighbours, title
-from imgcollapse.lettering import shortened
 from imgcollapse.report.findings import Findings, sessions
 from imgcollapse.report.panels import NULL
 from imgcollapse.report.words import answer, reproduce

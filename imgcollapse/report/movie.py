@@ -11,12 +11,13 @@ from typing import Any
 import torch
 from PIL import Image, ImageDraw
 
-from imgcollapse import grids, lettering, store
+from imgcollapse import grids, store
 from imgcollapse.ablation.standing import Standing
 from imgcollapse.ablation.summary import Run
 from imgcollapse.files import ledger
-from imgcollapse.lettering import shortened
-from imgcollapse.report.findings import Findings, there
+from imgcollapse.grids import lettering
+from imgcollapse.grids.lettering import shortened
+from imgcollapse.report.findings import Findings
 from imgcollapse.report.mosaic import mosaic
 
 GIF, WEBP = "collapse.gif", "collapse.webp"
@@ -33,15 +34,18 @@ FIRST, LAST = 1200, 2500  # milliseconds for which the ends stay; the other fram
 
 @dataclass(frozen=True)
 class _Place:
-    """An arm in the movie: its name as it is drawn, the run that stands for it, its finished generations, and what to say where one is
-    missing."""
+    """An arm in the movie: its name as it is drawn, the run that stands for it, its finished generations of which there is something to
+    draw, those of which there is not (thrown away), and what to say where one is missing."""
 
     name: str
     run: Run
     there: frozenset[int]
+    gone: frozenset[int]
     failed: bool
 
     def missing(self, generation: int) -> str:
+        if generation in self.gone:
+            return "thrown away"
         if generation >= self.run.study.gens:
             return f"ends at generation {self.run.study.gens - 1}"
         return "failed" if self.failed else "not there yet"
@@ -73,7 +77,7 @@ def movie(findings: Findings, folder: Path) -> list[Path]:
 def _places(findings: Findings) -> list[_Place]:
     """A place an arm, with the run of the seed that has come farthest; arms of which no generation is finished have an empty one."""
     standings: dict[Path, Standing] = {one.run.folder: one for one in findings.standings}
-    done = {run.folder: frozenset(there(run)) for runs in findings.arms.values() for run in runs}
+    done = {run.folder: frozenset(findings.there(run)) for runs in findings.arms.values() for run in runs}
     far = Counter(run.seed for runs in findings.arms.values() for run in runs for _ in done[run.folder])
     if not far:
         return []
@@ -81,8 +85,16 @@ def _places(findings: Findings) -> list[_Place]:
     found = []
     for name, runs in list(zip(lettering.drawn(findings.arms), findings.arms.values(), strict=True))[:ARMS]:
         run = next((run for run in runs if run.seed == seed), next((run for run in runs if done[run.folder]), runs[0]))
-        found.append(_Place(name, run, done[run.folder], standings[run.folder].failure is not None))
-    return found
+        gone = _gone(run, done[run.folder])
+        found.append(_Place(name, run, done[run.folder] - gone, gone, standings[run.folder].failure is not None))
+    return found if any(place.there for place in found) else []
+
+
+def _gone(run: Run, done: frozenset[int]) -> frozenset[int]:
+    """The generations of which nothing can be drawn: points whose samples were thrown away. Pictures of equal noise always stay."""
+    if not done or not store.read_images(store.generation_folder(run.folder, min(done)) / store.LATENTS, 1).are_points:
+        return frozenset()
+    return frozenset(generation for generation in done if not store.has(run.folder, generation, store.SAMPLES))
 
 
 def _frames(
@@ -161,6 +173,7 @@ def _about(places: Sequence[_Place], left_out: int) -> str:
     kinds = sorted({f"{place.run.study.model.kind} on {place.run.study.dataset.kind}" for place in places})
     seeds = sorted({place.run.seed for place in places})
     said = f"{', '.join(kinds)}, seed{'s' * (len(seeds) > 1)} {', '.join(map(str, seeds))}"
+    said += "; generations whose samples were thrown away are left out" if any(place.gone for place in places) else ""
     return said + f"; {left_out} more arm{'s' * (left_out > 1)} not shown" * (left_out > 0)
 
 

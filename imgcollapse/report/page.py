@@ -15,27 +15,23 @@ from typing import Any
 from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
-from imgcollapse import __version__, store
+from imgcollapse import __version__
 from imgcollapse.ablation.ablation import ABLATION
-from imgcollapse.ablation.summary import Run, named
+from imgcollapse.ablation.summary import named
 from imgcollapse.errors import OtherStudyProblem
 from imgcollapse.files import bytes_of, digest_of, ledger, sweep, write_bytes
-from imgcollapse.judge.titles import counted, title
-from imgcollapse.metrics.scores import SCORES, worth_showing
-from imgcollapse.regimes import made_of
+from imgcollapse.judge.titles import counted
 from imgcollapse.report import charts, composition, pictures, tables
-from imgcollapse.report.findings import Findings, there
+from imgcollapse.report.findings import Findings
 from imgcollapse.report.panels import NULL
-from imgcollapse.report.pictures import SIZES, Keep, Picture
+from imgcollapse.report.pictures import SIZES, Keep
 from imgcollapse.report.record import about_runs, notes, settings
-from imgcollapse.report.tables import Chart
+from imgcollapse.report.strips import strips
+from imgcollapse.report.tables import Chart, Table
 from imgcollapse.report.words import answer, reproduce
-from imgcollapse.store.records import read_json
 
 MARK = '<meta name="generator" content="imgcollapse'  # by which a page of ours is known
 NOTED = "../page"  # under which the ledger of its folder knows a page, whatever its name
-SMALL = 64  # pixels: pictures of this side or less are enlarged without smoothing
-CAPTION = 2  # scores below a picture
 RELOAD = 10  # seconds after which a page of a run that still works looks again
 
 
@@ -112,98 +108,82 @@ def _write(page: Path, folder: Path, html: bytes) -> None:
 
 
 def _render(findings: Findings, size: tuple[int, int, int], keep: Keep, live: bool) -> str:
-    style, script, template = (_template(name) for name in ("page.css", "page.js", "page.html"))
-    summary = findings.summary
-    arms = [{"number": n, "name": name, "swatch": charts.swatch(n)} for n, name in enumerate(findings.arms)]
-    reference = list(findings.arms).index(summary["reference"]) if summary["arms"] and summary["reference"] in findings.arms else None
-    nulls = any(arm["null"] == NULL and arm["extractors"] for arm in summary["arms"])
-    if nulls and reference is not None:
-        style += f'.chart .null[data-arm="{reference}"] {{ display: inline; }}\n'
-    curves, more, classes = tables.curves(findings), tables.more_curves(findings), composition.class_charts(findings)
-    origins = composition.origins(findings)
-    numbers, halves = tables.numbers(findings), tables.half_lives(findings)
-    last = max((generation for run in findings.runs for generation in there(run)), default=0)
-    strip, noise = _pictures(findings, size, keep)
-    charted: Sequence[Chart] = (*curves, *more, *classes, *origins, *numbers)
-    shown = (*(chart.table for chart in charted), *(chart.above for chart in charted), halves)
-    records = {table.key: table.records for table in shown if table}
-    policy = (
-        f"default-src 'none'; img-src data: 'self' file:; script-src '{_hash(script)}'; style-src '{_hash(style)}'; "
-        "base-uri 'none'; form-action 'none'"
+    template = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True).from_string(
+        _template("page.html")
     )
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    return environment.from_string(template).render(
-        version=__version__,
-        policy=policy,
-        reload=RELOAD if live else None,
-        question=findings.question,
-        answer=answer(findings),
-        facts=_facts(findings),
-        notes=notes(findings),
-        style=Markup(style),
-        script=Markup(script),
-        last=last,
-        arms=arms,
-        names=_columns(findings),
-        nulls=NULL if nulls else "",
-        null_swatch=charts.swatch(0, null=True),
-        reference=summary["reference"] if findings.is_ablation else "",
-        extractor=findings.extractor,
+    strip, noise = strips(findings, size, keep)
+    charted = _charted(findings)
+    return template.render(
+        **_head(findings, live),
+        **_legend(findings),
+        **charted,
         strip=strip,
         noise=noise,
-        charts=curves,
-        more=more,
-        classes=classes,
-        numbers=numbers,
-        halves=halves,
-        origins=origins,
+        stops=findings.stops,
+        halves=(halves := tables.half_lives(findings)),
         command=reproduce(findings),
         file=ABLATION if findings.is_ablation and any((place / ABLATION).is_file() for place in findings.places) else "",
         record=about_runs(findings),
         settings=settings(findings),
-        data=_embedded({"tables": records, "reload": RELOAD if live else 0}),
+        data=_embedded({"tables": _records(charted, halves), "stops": findings.stops, "reload": RELOAD if live else 0}),
     )
 
 
-def _pictures(findings: Findings, size: tuple[int, int, int], keep: Keep) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    """Mosaics of samples, and rows from the same noise, of each arm's first run that has begun."""
-    strip, noise = [], []
-    for number, (arm, runs) in enumerate(findings.arms.items()):
-        run = tables.first_run(runs)
-        if run is None:
-            continue
-        frames, rows = [], []
-        first = store.generation_folder(run.folder, there(run)[0])
-        fine = store.read_images(first / store.LATENTS, 1).shape[2] <= SMALL
-        for generation in there(run):
-            whose = f"{arm}, generation {generation}"
-            drawn = pictures.samples(run, generation, size)
-            frames.append(_frame(drawn, keep, generation, f"Samples of {whose}", _caption(run, generation)))
-            same = pictures.same_noise(run, generation, size)
-            if same is not None:
-                rows.append(_frame(same, keep, generation, f"{whose}, from the same noise"))
-        shown = f"{arm}, seed {run.seed}"
-        strip.append({"number": number, "name": shown, "frames": frames, "fine": fine})
-        if rows and run.study.model.kind != NULL:  # which has no noise to start from: its seed draws training pictures
-            noise.append({"number": number, "name": shown, "frames": rows, "fine": fine})
-    return strip, noise
+def _head(findings: Findings, live: bool) -> dict[str, Any]:
+    """What the page says first, and by what it is styled and moved; nothing else may style or move it."""
+    style, script = _template("page.css"), _template("page.js")
+    reference = _legend(findings)["null_shown"]
+    if reference is not None:
+        style += f'.chart .null[data-arm="{reference}"] {{ display: inline; }}\n'
+    policy = (
+        f"default-src 'none'; img-src data: 'self' file:; script-src '{_hash(script)}'; style-src '{_hash(style)}'; "
+        "base-uri 'none'; form-action 'none'"
+    )
+    return {
+        "version": __version__,
+        "policy": policy,
+        "reload": RELOAD if live else None,
+        "question": findings.question,
+        "answer": answer(findings),
+        "facts": _facts(findings),
+        "notes": notes(findings),
+        "style": Markup(style),
+        "script": Markup(script),
+    }
 
 
-def _frame(picture: Picture, keep: Keep, generation: int, alt: str, caption: str = "") -> dict[str, Any]:
-    size = {"width": picture.width, "height": picture.height}
-    return {"generation": generation, "src": keep(picture), **size, "alt": alt, "caption": caption}
+def _legend(findings: Findings) -> dict[str, Any]:
+    """The arms and null models, and how they are told apart. `null_shown`: the number of the arm whose null model is always drawn."""
+    summary, order = findings.summary, list(findings.arms)
+    nulls = any(arm["null"] == NULL and arm["extractors"] for arm in summary["arms"])
+    shown = order.index(summary["reference"]) if nulls and summary["reference"] in order else None
+    return {
+        "arms": [{"number": n, "name": name, "swatch": charts.swatch(n)} for n, name in enumerate(order)],
+        "names": _columns(findings),
+        "nulls": NULL if nulls else "",
+        "null_shown": shown,
+        "null_swatch": charts.swatch(0, null=True),
+        "reference": summary["reference"] if findings.is_ablation else "",
+        "extractor": findings.extractor,
+    }
 
 
-def _caption(run: Run, generation: int) -> str:
-    """`learned from 10 % real, 90 % generation 2; FD 9.12, recall 0.812`."""
-    words = made_of(read_json(store.generation_folder(run.folder, generation) / store.PROVENANCE))
-    judged = store.is_judged(run.folder, generation)
-    for extractor, values in store.scores_of(run.folder, generation).sources.items() if judged else ():
-        there = worth_showing(CAPTION, values)
-        shown = [f"{title(key, extractor, short=True)} {values[key].value:.{SCORES[key].decimals}f}" for key in there]
-        if shown:
-            return f"{words}; {', '.join(shown)}"
-    return words
+def _charted(findings: Findings) -> dict[str, Sequence[Chart]]:
+    """All charts with their tables, section by section."""
+    return {
+        "charts": tables.curves(findings),
+        "more": tables.more_curves(findings),
+        "classes": composition.class_charts(findings),
+        "origins": composition.origins(findings),
+        "numbers": tables.numbers(findings),
+    }
+
+
+def _records(charted: dict[str, Sequence[Chart]], halves: Table | None) -> dict[str, Sequence[dict[str, Any]]]:
+    """The tables for programs, by their keys."""
+    charts_of_all = [chart for section in charted.values() for chart in section]
+    shown = (*(chart.table for chart in charts_of_all), *(chart.above for chart in charts_of_all), halves)
+    return {table.key: table.records for table in shown if table}
 
 
 def _facts(findings: Findings) -> list[str]:
@@ -217,6 +197,8 @@ def _facts(findings: Findings) -> list[str]:
         f"{len(seeds)} seeds" if len(seeds) > 1 else f"seed {seeds[0]}",
         f"{max(study.gens for study in studies)} generations",
     ]
+    every = sorted({study.judge.every for study in studies})
+    facts += [f"judged every {' or '.join(map(str, every))} generations, and the last"] if every != [1] else []
     sizes = dict.fromkeys(counted(ruler["judge"]) for ruler in findings.rulers.values())
     facts += [" or ".join(sizes)] if sizes else []
     return [*facts, f"page made on {datetime.now(UTC):%Y-%m-%d %H:%M} UTC by imgcollapse {__version__}"]

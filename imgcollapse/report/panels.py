@@ -1,12 +1,13 @@
 """Panels that several pages of figures share: a metric over the generations, and the rows of collapse numbers."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from imgcollapse import lettering
 from imgcollapse.ablation.summary import Record
+from imgcollapse.grids import lettering
 from imgcollapse.metrics.score import Quantity
 from imgcollapse.metrics.scores import SCORES, worth_showing
+from imgcollapse.report import thin
 from imgcollapse.report.style import GREY, arm_style
 
 PANELS = 6  # metrics in a figure
@@ -72,24 +73,37 @@ def curves(
             continue
         floor = arm["extractors"][extractor][name]["floor"] if floor is None else floor
         points = arm["extractors"][extractor][name]["by_generation"]
-        style = _scaled(arm_style(number), scale)
-        x, mean = [point["generation"] for point in points], [point["mean"] for point in points]
-        place.plot(x, mean, label=label(arm["arm"]), **style)
-        banded = [point for point in points if point["low"] is not None]
-        if banded:
-            x, low, high = ([point[key] for point in banded] for key in ("generation", "low", "high"))
-            place.fill_between(x, low, high, color=style["color"], alpha=0.12, linewidth=0)
-        highest = max(highest, *mean)
+        highest = max(highest, curve(place, points, label(arm["arm"]), _scaled(arm_style(number), scale)))
     for arm in (arm for arm in nulls if name in arm["extractors"][extractor]):
-        points = arm["extractors"][extractor][name]["by_generation"]
-        said = label(f"null model {NULL}, {arm['arm']}")
-        place.plot([p["generation"] for p in points], [p["mean"] for p in points], ":", color=GREY, linewidth=1.6 * scale, label=said)
-        highest = max(highest, *(p["mean"] for p in points))
-    if floor is not None:
-        place.axhline(floor, color=GREY, linestyle="--", linewidth=1.2 * scale, label="floor: real against real")
+        points = [{**point, "low": None} for point in arm["extractors"][extractor][name]["by_generation"]]
+        style = {"color": GREY, "linestyle": ":", "linewidth": 1.6 * scale}
+        highest = max(highest, curve(place, points, label(f"null model {NULL}, {arm['arm']}"), style))
+    draw_floor(place, floor, scale)
     # the mean decides the window: with few seeds an interval may reach far beyond what a metric can be
     if SCORES[name].from_zero:
         place.set_ylim(0, 1.12 * max(highest, floor or 0.0, 1e-9))
+
+
+def curve(place: Any, points: Sequence[Mapping[str, Any]], label: str, style: Mapping[str, Any]) -> float:
+    """Draws a metric over the generations, its interval as a band where there is one; returns the highest value.
+
+    points: generation, mean, low, high; of very many, some, the extremes among them, and then without markers.
+    """
+    shown = thin.curve(points)
+    if len(shown) > thin.MARKED:
+        style = {**style, "marker": ""}
+    place.plot([point["generation"] for point in shown], [point["mean"] for point in shown], label=label, **style)
+    banded = [point for point in shown if point["low"] is not None]
+    if banded:
+        x, low, high = ([point[key] for point in banded] for key in ("generation", "low", "high"))
+        place.fill_between(x, low, high, color=style["color"], alpha=0.12, linewidth=0)
+    return max(float(point["mean"]) for point in shown)
+
+
+def draw_floor(place: Any, floor: float | None, scale: float = 1) -> None:
+    """The dashed line of what real pictures score against other real pictures, where there is such a value."""
+    if floor is not None:
+        place.axhline(floor, color=GREY, linestyle="--", linewidth=1.2 * scale, label="floor: real against real")
 
 
 def forest(place: Any, name: str, quantity: str, extractor: str, arms: Sequence[Record], scale: float = 1) -> None:

@@ -10,8 +10,8 @@ from typing import Any
 
 from imgcollapse.ablation.summary import Record
 from imgcollapse.files import ledger
+from imgcollapse.grids.lettering import shortened
 from imgcollapse.judge.titles import title
-from imgcollapse.lettering import shortened
 from imgcollapse.metrics.scores import SCORES
 from imgcollapse.report import panels, style
 from imgcollapse.report.findings import Findings
@@ -122,7 +122,8 @@ def _half(half: Record) -> str:
     """`generation 9 (2 of 3)`; seeds in brackets."""
     if not half["of"]:
         return str(half["words"])
-    when = f"not within {half['within']}" if half["generation"] is None else f"generation {half['generation']}"
+    known = half["words"].partition(" (")[0]  # `40 at the latest`, where not every generation was judged
+    when = f"not within {half['within']}" if half["generation"] is None else f"generation {known}"
     return f"{when} ({half['reached']} of {half['of']})"
 
 

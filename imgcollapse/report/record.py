@@ -17,6 +17,13 @@ def notes(findings: Findings) -> list[str]:
     said = []
     if not findings.comparable:
         said.append("These runs were not judged by one ruler (data, N or features differ): do not compare their numbers.")
+    stops = findings.stops
+    if len(stops) <= stops[-1]:
+        said.append(
+            f"Of {stops[-1] + 1:,} generations this page shows some, evenly spaced: the slider stops at {len(stops)}, pictures and tables "
+            "are of as few, and curves go through the least and the greatest value of each stretch. All numbers are in "
+            f"{findings.all_numbers}."
+        )
     undone = [one for one in findings.standings if one.state != "done"]
     if undone:
         states = {state: sum(one.state == state for one in undone) for state in ("running", "waiting", "failed")}
@@ -24,7 +31,8 @@ def notes(findings: Findings) -> list[str]:
         finished, asked = sum(one.done for one in findings.standings), sum(one.run.study.gens for one in findings.standings)
         said.append(f"Not finished: {finished} of {asked} generations are there ({words} of {len(findings.standings)} runs).")
     for one in findings.standings:
-        for generation in store.finished(one.run.folder) if (one.run.folder / store.STUDY).is_file() else ():
+        there = store.finished(one.run.folder) if (one.run.folder / store.STUDY).is_file() else []
+        for generation in sorted({*there} - {*findings.there(one.run)}):
             if wrong := store.misfit(one.run.folder, generation):
                 who = f"{named(one.run.arm, one.run.null)}, seed {one.run.seed}"
                 said.append(f"{who}: generation {generation} is left out: {wrong}.")

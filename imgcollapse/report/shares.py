@@ -15,25 +15,24 @@ from imgcollapse.report.svg import (
     Range,
     axis_title,
     frame,
-    generation_tick,
-    shown_generations,
+    generation_ticks,
     svg,
 )
 
 
-def stack(key: str, title: str, parts: Sequence[tuple[str, str, Sequence[float | None]]], gens: int) -> Markup:
-    """Shares that add up to 1, a bar a generation: (name, CSS class, share in every generation or None where it is not known)."""
+def stack(key: str, title: str, parts: Sequence[tuple[str, str, Sequence[float | None]]], generations: Sequence[int]) -> Markup:
+    """Shares that add up to 1, a bar for each of these generations: (name, CSS class, share in each, or None where it is not known)."""
     x0, x1, y0, y1 = LEFT, WIDTH - RIGHT, HEIGHT - BOTTOM, TOP
-    y, dx = Range(0, 1, (0, 0.25, 0.5, 0.75, 1)), (x1 - x0) / max(1, gens)
-    drawn = [frame(y, gens - 1, x0 + dx / 2, dx, percent=True)]
-    for generation in range(gens):
+    y, dx = Range(0, 1, (0, 0.25, 0.5, 0.75, 1)), (x1 - x0) / max(1, len(generations))
+    drawn = [frame(y, generations, x0 + dx / 2, dx, percent=True)]
+    for place, generation in enumerate(generations):
         below = 0.0
         for name, css, shares in parts:
-            share = shares[generation]
+            share = shares[place]
             if not share:
                 continue
             top, end = (round(y0 - (y0 - y1) * level, 1) for level in (below + share, below))
-            left = round(x0 + dx * generation + dx * 0.06, 1)
+            left = round(x0 + dx * place + dx * 0.06, 1)
             drawn.append(
                 Markup('<rect class="{}" x="{}" y="{}" width="{}" height="{}"><title>{}</title></rect>').format(
                     css, left, top, round(dx * 0.88, 1), round(end - top, 1), f"generation {generation}: {name} {100 * share:.3g} %"
@@ -50,14 +49,15 @@ def stack(key: str, title: str, parts: Sequence[tuple[str, str, Sequence[float |
     return svg(f"stack-{key}", WIDTH, HEIGHT, title, f"{title}; the table below has the numbers.", Markup().join(drawn))
 
 
-def heat(key: str, title: str, names: Sequence[str], cells: Sequence[Sequence[tuple[float, bool] | None]]) -> Markup:
-    """Class by generation: (share relative to the real share, whether the class is lost), or None where nothing is known.
+def heat(
+    key: str, title: str, names: Sequence[str], cells: Sequence[Sequence[tuple[float, bool] | None]], generations: Sequence[int]
+) -> Markup:
+    """Class by these generations: (share relative to the real share, whether the class is lost), or None where nothing is known.
 
     Too rare is vermillion, too frequent blue, as real is the paper's colour; a lost class has a cross.
     """
-    gens = max(len(row) for row in cells)
     left, row_height = LEFT + 24, max(9, min(20, 240 // len(names)))
-    dx = (WIDTH - RIGHT - left) / gens
+    dx = (WIDTH - RIGHT - left) / len(generations)
     height = TOP + row_height * len(names) + BOTTOM
     drawn = []
     for row, (name, values) in enumerate(zip(names, cells, strict=True)):
@@ -65,11 +65,11 @@ def heat(key: str, title: str, names: Sequence[str], cells: Sequence[Sequence[tu
         shown = name if len(name) < 10 else name[:8] + "…"
         label = Markup('<text class="label" x="{}" y="{}" text-anchor="end">{}<title>{}</title></text>')
         drawn.append(label.format(left - 6, round(top + row_height / 2 + 3.5, 1), shown, name))
-        for generation, cell in enumerate(values):
+        for place, (generation, cell) in enumerate(zip(generations, values, strict=True)):
             if cell is None:
                 continue
             ratio, lost = cell
-            x = round(left + dx * generation, 1)
+            x = round(left + dx * place, 1)
             far = min(1.0, abs(math.log2(max(ratio, 1e-9))) / 3)  # an eighth, or eight times, has the full colour
             told = f"generation {generation}, class {name}: {ratio:.2f} times the real share{', lost' if lost else ''}"
             drawn.append(
@@ -80,6 +80,5 @@ def heat(key: str, title: str, names: Sequence[str], cells: Sequence[Sequence[tu
             if lost:
                 cx, cy = round(x + dx / 2, 1), round(top + row_height / 2, 1)
                 drawn.append(Markup('<path class="lost" d="M-4-4L4 4M-4 4L4-4" transform="translate({},{})"/>').format(cx, cy))
-    drawn += [generation_tick(left + dx * (g + 0.5), height - BOTTOM + 14, g) for g in shown_generations(gens - 1)]
-    drawn.append(axis_title(left, height))
+    drawn += [generation_ticks(generations, left + dx / 2, dx, height - BOTTOM + 14), axis_title(left, height)]
     return svg(f"heat-{key}", WIDTH, height, title, f"{title}; the table below has the numbers.", Markup().join(drawn))

@@ -1,7 +1,7 @@
 """What all charts are drawn with: axes with round ticks, and one frame for charts over generations. All text is escaped."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from markupsafe import Markup
@@ -42,25 +42,28 @@ def svg(name: str, width: int, height: float, title: str, told: str, inside: Mar
     ).format(name, width, height, title, told, inside, more)
 
 
-def frame(y: Range, last: int, first_x: float, dx: float, percent: bool = False) -> Markup:
-    """Grid lines, ticks and axis titles of a chart over generations 0 to `last`, which lie `dx` apart from `first_x` on."""
+def frame(y: Range, generations: Sequence[int], first_x: float, dx: float, percent: bool = False) -> Markup:
+    """Grid lines, ticks and axis titles of a chart over these generations, which lie `dx` apart from `first_x` on."""
     drawn = Markup()
     for tick in y.ticks:
         height = y.place(tick, HEIGHT - BOTTOM, TOP)
         shown = f"{100 * tick:g} %" if percent else f"{tick:,.6g}"
         drawn += level("grid", height)
         drawn += Markup('<text class="tick" x="{}" y="{}" text-anchor="end">{}</text>').format(LEFT - 5, height + 3.5, shown)
-    drawn += Markup().join(generation_tick(first_x + dx * g, HEIGHT - BOTTOM + 14, g) for g in shown_generations(last))
-    return drawn + axis_title(LEFT, HEIGHT)
+    return drawn + generation_ticks(generations, first_x, dx, HEIGHT - BOTTOM + 14) + axis_title(LEFT, HEIGHT)
 
 
-def shown_generations(last: int) -> Iterable[int]:
-    """Those that get a number on the axis."""
-    return range(0, last + 1, max(1, -(-(last + 1) // 11)))
+def generation_ticks(generations: Sequence[int], first_x: float, dx: float, y: float) -> Markup:
+    """The numbers of these generations on the axis, or of more than eleven of some: about every tenth, of very many at round places."""
+    step = -(-len(generations) // 11)
+    if step > 5:
+        step = next(round_one for power in range(1, 10) for unit in (1, 2, 5) if (round_one := unit * 10**power) >= step)
+    return Markup().join(
+        _generation_tick(first_x + dx * place, y, generations[place]) for place in range(0, len(generations), max(1, step))
+    )
 
 
-def generation_tick(x: float, y: float, generation: int) -> Markup:
-    """A generation's number on the axis."""
+def _generation_tick(x: float, y: float, generation: int) -> Markup:
     return Markup('<text class="tick" x="{:g}" y="{:g}" text-anchor="middle">{}</text>').format(round(x, 1), y, generation)
 
 

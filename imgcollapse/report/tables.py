@@ -9,9 +9,9 @@ from markupsafe import Markup
 from imgcollapse.ablation.summary import Record, Run, named, spanned
 from imgcollapse.judge.titles import title
 from imgcollapse.metrics.scores import SCORES, worth_showing
-from imgcollapse.report import charts
+from imgcollapse.report import charts, thin
 from imgcollapse.report.charts import Line
-from imgcollapse.report.findings import Findings, there
+from imgcollapse.report.findings import Findings
 from imgcollapse.report.panels import NULL, forests
 
 CURVES = 10  # metrics with a chart above the fold
@@ -82,11 +82,12 @@ def _curves(findings: Findings, extractor: str, names: Sequence[str]) -> list[Ch
             continue
         floors = sorted({round(metric["floor"], 12) for _, metric in drawn if metric["floor"] is not None})
         lines = [Line(_number(findings, arm), arm["arm"], metric["by_generation"], arm["null"] is not None) for arm, metric in drawn]
-        last = max(len(metric["by_generation"]) for _, metric in drawn) - 1
+        last = max(metric["by_generation"][-1]["generation"] for _, metric in drawn)
         score = SCORES[key]
         heading = title(key, extractor) + (f", features: {extractor}" if other else "")
         drawing = charts.curves(f"{other}{key}", heading, lines, floors, last)
-        found.append(Chart(f"{other}{key}", heading, score.meaning, score.definition, drawing, _series(key, arms, other, heading)))
+        table = _series(findings, key, arms, other, heading)
+        found.append(Chart(f"{other}{key}", heading, score.meaning, score.definition, drawing, table))
     return found
 
 
@@ -144,22 +145,25 @@ def _number(findings: Findings, arm: Record) -> int:
     return list(findings.arms).index(arm["arm"])
 
 
-def _series(key: str, arms: Sequence[tuple[Record, Record]], other: str, heading: str) -> Table:
-    """Generations down, arms across; the first row is the floor, where there is one."""
-    gens = max(len(metric["by_generation"]) for _, metric in arms)
+def _series(findings: Findings, key: str, arms: Sequence[tuple[Record, Record]], other: str, heading: str) -> Table:
+    """Generations down, arms across, of very many some; the first row is the floor, where there is one."""
+    series = [{point["generation"]: point for point in metric["by_generation"]} for _, metric in arms]
+    judged = set().union(*series)
+    shown = thin.evenly(judged, thin.ROWS)
     decimals = max(1, SCORES[key].decimals)
     floors = ["" if metric["floor"] is None else f"{metric['floor']:.{decimals}f}" for _, metric in arms]
     rows = [["floor", *floors]] if any(floors) else []
-    for generation in range(gens):
-        points = [metric["by_generation"] for _, metric in arms]
-        rows.append([str(generation), *(spanned(p[generation], key) if len(p) > generation else "" for p in points)])
+    for g in shown:
+        rows.append([str(g), *(spanned(points[g], key) if g in points else "" for points in series)])
     records = [
         {"arm": arm["arm"], "null": arm["null"] or "", "metric": key, **point, "floor": metric["floor"]}
         for arm, metric in arms
         for point in metric["by_generation"]
+        if point["generation"] in shown
     ]
     headings = ["generation", *(named(arm["arm"], arm["null"]) for arm, _ in arms)]
-    return Table(f"curve-{other}{key}", f"{heading}: mean over seeds [95 % interval]", headings, rows, records)
+    part = f"; {some}, all of them in {findings.all_numbers}" if (some := thin.some_of(shown, judged)) else ""
+    return Table(f"curve-{other}{key}", f"{heading}: mean over seeds [95 % interval]{part}", headings, rows, records)
 
 
 def _plain(span: Record) -> str:
@@ -167,6 +171,6 @@ def _plain(span: Record) -> str:
     return f"{span['mean']:.3g}{bounds}"
 
 
-def first_run(runs: Sequence[Run]) -> Run | None:
+def first_run(findings: Findings, runs: Sequence[Run]) -> Run | None:
     """The first of an arm's runs that has anything to show."""
-    return next((run for run in runs if there(run)), None)
+    return next((run for run in runs if findings.there(run)), None)

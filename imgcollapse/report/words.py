@@ -9,8 +9,8 @@ from imgcollapse import store
 from imgcollapse.ablation.ablation import ABLATION
 from imgcollapse.ablation.summary import Record, spanned
 from imgcollapse.ablation.worker import WORKER
+from imgcollapse.grids.lettering import shortened
 from imgcollapse.judge.titles import title
-from imgcollapse.lettering import shortened
 from imgcollapse.metrics.classes import CLASSES_ALIVE
 from imgcollapse.metrics.scores import SCORES, most_prominent
 from imgcollapse.report.findings import Findings
@@ -149,8 +149,9 @@ def _beside(findings: Findings, arm: Record, name: str, generation: int) -> str:
     said = [] if floor is None else [f"floor {_said({'mean': floor, 'low': None, 'high': None}, name)}"]
     for null in judged(findings.summary, findings.extractor, NULL):
         points = _metrics(findings, null).get(name, {"by_generation": []})["by_generation"]
-        if null["arm"] == arm["arm"] and len(points) > generation:
-            said.append(f"finite sampling alone {_said(points[generation], name)}")
+        there = next((point for point in points if point["generation"] == generation), None)
+        if null["arm"] == arm["arm"] and there is not None:
+            said.append(f"finite sampling alone {_said(there, name)}")
     return f" ({'; '.join(said)})" if said else ""
 
 

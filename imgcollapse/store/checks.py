@@ -90,7 +90,13 @@ def _misfit(run: Path, generation: int, weights: bool, stamps: tuple[tuple[int, 
     if wrong := damage(folder, but="" if weights else MODEL):
         return wrong
     made = made_by(folder)
-    return None if is_older(made) else unlike(made, own(run, read_file(run / STUDY), generation))
+    return None if is_older(made) else unlike(made, own(run, _study(run, stamp(run / STUDY)), generation))
+
+
+@cache
+def _study(run: Path, stamp: tuple[int, int]) -> dict[str, Any]:
+    """The settings of a run; they are asked for with every generation, and read once."""
+    return read_file(run / STUDY)
 
 
 def own(run: Path, study: dict[str, Any], generation: int) -> dict[str, Any]:

@@ -91,12 +91,17 @@ def sources(known: Mapping[str, Record]) -> dict[tuple[str, str], str]:
 
 def scores(run: Path) -> list[Scores]:
     """The scores of all finished generations that fit and have been judged, in order."""
-    return [scores_of(run, generation) for generation in sound(run) if is_judged(run, generation)]
+    known, there = judges(run), sound(run)
+    judged = [generation for generation in there if any(found_by(run, name, generation) is not None for name in known)]
+    return [_scores_of(run, generation, known) for generation in judged]
 
 
 def scores_of(run: Path, generation: int) -> Scores:
     """The scores of one finished generation, by every judge that has judged it; of no source where none has."""
-    known = judges(run)
+    return _scores_of(run, generation, judges(run))
+
+
+def _scores_of(run: Path, generation: int, known: Mapping[str, Record]) -> Scores:
     labels, judged = sources(known), {name: found_by(run, name, generation) for name in known}
     by_all = {labels[name, source]: values for name, one in judged.items() if one is not None for source, values in one.sources.items()}
     return Scores(generation, by_all)

@@ -3,26 +3,38 @@
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from itertools import count, takewhile
 from typing import Any, get_args
 
+from imgcollapse import store
 from imgcollapse.ablation.statistics import METHODS, MedianTime, area, half_life, interval, lost, median_time, paired, slope
-from imgcollapse.ablation.summary.table import Record, Run
+from imgcollapse.ablation.summary.table import Record, Run, unbroken
 from imgcollapse.errors import SettingsProblem
 from imgcollapse.metrics.classes import ALIVE
 from imgcollapse.metrics.record import Scores
 from imgcollapse.metrics.score import Quantity
 from imgcollapse.metrics.scores import SCORES
+from imgcollapse.store.judged import judges, own_judge, sources
+from imgcollapse.study import Study
 
 QUANTITIES: tuple[Quantity, ...] = get_args(Quantity)
 
 
 @dataclass(frozen=True)
 class _Chain:
-    """One metric of one run: the values of generations 0, 1, 2, ... up to the first that is missing, and the floor where it has one."""
+    """One metric of one run: generation -> value, in order, up to the first that should be there and is not; the floor where it has one."""
 
-    values: list[float]
+    values: dict[int, float]
     floor: float | None
+
+    @property
+    def generations(self) -> list[int]:
+        """Those that were judged, from 0 on."""
+        return list(self.values)
+
+    @property
+    def series(self) -> list[float]:
+        """The values in order."""
+        return list(self.values.values())
 
 
 _Key = tuple[str, str | None]  # arm, null
@@ -46,7 +58,7 @@ def summarise(runs: Sequence[Run], rows: Iterable[Mapping[str, Any]], reference:
     if reference not in names:
         raise SettingsProblem(f"reference: there is no arm '{reference}'; there are: {', '.join(names) or 'none'}")
     table = list(rows)
-    judged, alive = _judged(table, SCORES.__contains__), _judged(table, lambda name: name.startswith(ALIVE))
+    judged, alive = _judged(runs, table, SCORES.__contains__), _judged(runs, table, lambda name: name.startswith(ALIVE))
     pairs: list[tuple[_Key, _Key]] = [((arm, None), (reference, None)) for arm in names if arm != reference]
     pairs += [((arm, None), (arm, null)) for arm, null in planned if null is not None]
     return {
@@ -57,24 +69,29 @@ def summarise(runs: Sequence[Run], rows: Iterable[Mapping[str, Any]], reference:
     }
 
 
-def losses(scores: Sequence[Scores]) -> dict[str, dict[int, int]]:
+def losses(scores: Sequence[Scores], study: Study | None = None) -> dict[str, dict[int, int]]:
     """Per extractor the classes that a single run has lost, and since which generation, the first to go first.
 
-    `scores` are those of `imgcollapse.store.scores`. A class that is not alive among real pictures either (in the floor) cannot be lost.
+    `scores` are those of `imgcollapse.store.scores`; `study` says which generations are judged (None: all of them). A class that is not
+    alive among real pictures either (in the floor) cannot be lost.
     """
-    chain = [one for place, one in enumerate(scores) if one.generation == place]
+    by_generation = {one.generation: one for one in scores if one.generation is not None}
+    there = unbroken(by_generation, study)
+    chain = [by_generation[generation] for generation in there]
     found: dict[str, dict[int, int]] = {}
     for extractor, first in chain[0].sources.items() if chain else ():
         at = {}
         for name in [name for name, alive in first.items() if name.startswith(ALIVE) and alive.floor]:
-            time = lost([one.sources[extractor][name].value for one in chain])
+            time = lost([one.sources[extractor][name].value for one in chain], there)
             if time is not None and time.generation is not None:
                 at[int(name.removeprefix(ALIVE))] = time.generation
         found[extractor] = dict(sorted(at.items(), key=lambda one: (one[1], one[0])))
     return found
 
 
-def _judged(rows: Iterable[Mapping[str, Any]], wanted: Callable[[str], bool]) -> _Judged:
+def _judged(runs: Sequence[Run], rows: Iterable[Mapping[str, Any]], wanted: Callable[[str], bool]) -> _Judged:
+    by_place = {((run.arm, run.null), run.seed): run for run in runs}
+    further = {run.folder: _further(run) for run in by_place.values()}
     there: dict[tuple[_Key, str, str, int], dict[int, Mapping[str, Any]]] = {}
     for row in rows:
         if wanted(row["metric"]):
@@ -82,11 +99,23 @@ def _judged(rows: Iterable[Mapping[str, Any]], wanted: Callable[[str], bool]) ->
             there.setdefault(place, {})[row["generation"]] = row
     found: _Judged = {}
     for (key, extractor, metric, seed), by_generation in there.items():
-        chain = [by_generation[generation] for generation in takewhile(by_generation.__contains__, count())]
+        run = by_place.get((key, seed))
+        if run is not None and extractor in further[run.folder] and 0 in by_generation:
+            chain = sorted(by_generation)  # which generations that judge was to look at, the study does not say
+        else:
+            chain = unbroken(by_generation, run.study if run else None)
         if chain:
             seeds = found.setdefault(key, {}).setdefault(extractor, {}).setdefault(metric, {})
-            seeds[seed] = _Chain([row["value"] for row in chain], chain[0]["floor"])
+            seeds[seed] = _Chain({g: by_generation[g]["value"] for g in chain}, by_generation[0]["floor"])
     return found
+
+
+def _further(run: Run) -> set[str]:
+    """The sources of judges that the study does not name: they may have looked at other generations than its own does."""
+    if not (run.folder / store.STUDY).is_file():
+        return set()
+    own = own_judge(run.folder)
+    return {source for (judge, _), source in sources(judges(run.folder)).items() if judge != own}
 
 
 def _arm(key: _Key, runs: list[Run], judged: dict[str, dict[str, _Seeds]], alive: dict[str, dict[str, _Seeds]], method: str) -> Record:
@@ -110,18 +139,20 @@ def _arm(key: _Key, runs: list[Run], judged: dict[str, dict[str, _Seeds]], alive
 
 
 def _metric(name: str, seeds: _Seeds, method: str) -> Record:
-    through = max(len(one.values) for one in seeds.values()) - 1
-    whole = [_numbers(name, one, through) for one in seeds.values() if len(one.values) > through]
+    through = max(one.generations[-1] for one in seeds.values())
+    reached = [one for one in seeds.values() if one.generations[-1] == through]
+    both = _common(reached)
+    whole = [_numbers(name, one, both) for one in reached]
     record: Record = {"floor": _mean([one.floor for one in seeds.values()]), "by_generation": []}
-    for generation in range(through + 1):
-        values = [one.values[generation] for one in seeds.values() if len(one.values) > generation]
+    for generation in sorted(set().union(*(one.values for one in seeds.values()))):
+        values = [one.values[generation] for one in seeds.values() if generation in one.values]
         record["by_generation"].append({"generation": generation, **asdict(interval(values, method))})
     for quantity in _quantities(record["floor"]):
         over = interval([one[quantity] for one in whole if quantity in one], method)
         record[quantity] = {"generation": through, **asdict(over), "unit": _unit(name, quantity)}
     record["slope"]["scale"] = SCORES[name].scale
     if SCORES[name].halved:
-        record["half"] = _when(median_time([half_life(one.values) for one in seeds.values()]))
+        record["half"] = _when(median_time([half_life(one.series, one.generations) for one in seeds.values()]))
     return record
 
 
@@ -137,12 +168,13 @@ def _difference(a: _Key, b: _Key, judged: _Judged, method: str) -> Record:
 
 def _apart(name: str, a: _Seeds, b: _Seeds, method: str) -> Record:
     """The differences a - b of one metric; empty where no seed is in both."""
-    lengths = {seed: min(len(a[seed].values), len(b[seed].values)) for seed in a if seed in b}
-    if not lengths:
+    last = {seed: _common([a[seed], b[seed]])[-1] for seed in a if seed in b}  # both begin at generation 0
+    if not last:
         return {}
-    through = max(lengths.values()) - 1
-    seeds = [seed for seed, length in lengths.items() if length > through]
-    numbers = [{seed: _numbers(name, side[seed], through) for seed in seeds} for side in (a, b)]
+    through = max(last.values())
+    seeds = [seed for seed, reached in last.items() if reached == through]
+    both = [g for g in _common([side[seed] for side in (a, b) for seed in seeds]) if g <= through]
+    numbers = [{seed: _numbers(name, side[seed], both) for seed in seeds} for side in (a, b)]
     floor = _mean([side[seed].floor for side in (a, b) for seed in seeds])
     record: Record = {}
     for quantity in _quantities(floor):
@@ -155,15 +187,20 @@ def _apart(name: str, a: _Seeds, b: _Seeds, method: str) -> Record:
     return record
 
 
-def _numbers(name: str, chain: _Chain, through: int) -> dict[str, float]:
-    """The QUANTITIES of one run over generations 0 to `through`; without those that so few generations do not have."""
-    values, score = chain.values[: through + 1], SCORES[name]
-    found = {"last": values[through]}
-    rise = slope(range(through + 1), values, score.scale)
+def _common(chains: Sequence[_Chain]) -> list[int]:
+    """The generations that all of them have, in order: runs are compared at no others."""
+    return [g for g in chains[0].generations if all(g in one.values for one in chains)]
+
+
+def _numbers(name: str, chain: _Chain, generations: Sequence[int]) -> dict[str, float]:
+    """The QUANTITIES of one run over these generations; without those that so few generations do not have."""
+    values, score = [chain.values[generation] for generation in generations], SCORES[name]
+    found = {"last": values[-1]}
+    rise = slope(generations, values, score.scale)
     if rise is not None:
         found["slope"] = rise
-    if through and chain.floor is not None:
-        found["area"] = area(range(through + 1), values, chain.floor, score.better)
+    if len(generations) > 1 and chain.floor is not None:
+        found["area"] = area(generations, values, chain.floor, score.better)
     return found
 
 
@@ -175,7 +212,7 @@ def _unit(name: str, quantity: str) -> str:
 
 def _lost(seeds: _Seeds) -> Record:
     """When a class was lost; of seeds in whose floor it is not alive either, nothing can be said."""
-    return _when(median_time([lost(one.values) if one.floor else None for one in seeds.values()], "nothing to lose"))
+    return _when(median_time([lost(one.series, one.generations) if one.floor else None for one in seeds.values()], "nothing to lose"))
 
 
 def _when(median: MedianTime) -> Record:

@@ -2,11 +2,13 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 from typing import Any
 
 from imgcollapse import store
 from imgcollapse.files import ledger
+from imgcollapse.store.judged import is_due
 from imgcollapse.study import Study
 
 Record = dict[str, Any]
@@ -43,6 +45,16 @@ def rows(runs: Sequence[Run]) -> list[Record]:
                     cells = (*about, scores.generation, extractor, metric, one.value, one.floor, one.n)
                     found.append(dict(zip(COLUMNS, cells, strict=True)))
     return found
+
+
+def unbroken(judged: Iterable[int], study: Study | None = None) -> list[int]:
+    """Those of the judged generations that make a chain: in order, up to the first that should have been judged and is not.
+
+    `study` says which should have been (`judge.every`, and the last one of all); None: every one.
+    """
+    there, every, gens = set(judged), study.judge.every if study else 1, study.gens if study else 0
+    end = next(generation for generation in count() if is_due(generation, every, gens) and generation not in there)
+    return sorted(generation for generation in there if generation < end)
 
 
 def write_csv(rows: Iterable[Mapping[str, Any]], path: Path) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 from imgcollapse import store
 from imgcollapse.errors import DataProblem
+from imgcollapse.exchange.samples import refuse_thrown_away
 from imgcollapse.images import UNLABELLED, ImageSet
 from imgcollapse.metrics.record import Scores
 from imgcollapse.settings import build, read_file
@@ -80,10 +81,14 @@ class Subject:
     def of(cls, run: Path, generation: int | None = None) -> "Subject":
         """Reads it from a run folder; None: the last finished generation.
 
-        Raises SettingsProblem for a generation that is not finished, DataProblem for damage in it or in one before it.
+        Raises SettingsProblem for a generation that is not finished, DataProblem for damage in it or in one before it, and where its
+        samples or its model were thrown away.
         """
         generation = store.chosen(run, generation)
+        folder = store.generation_folder(run, generation)
         provenances = [_provenance(run, g) for g in range(generation + 1)]
+        for part in (store.SAMPLES, store.MODEL):
+            refuse_thrown_away(folder, part)
         return cls(
             study=build(Study, read_file(run / store.STUDY)),
             settings=(run / store.STUDY).read_text(encoding="utf-8"),
@@ -93,7 +98,7 @@ class Subject:
             scores=store.scores_of(run, generation),
             reference=_reference(run),
             environment=read_sealed(run / store.ENVIRONMENT)["sessions"][-1],
-            samples=store.read_images(store.generation_folder(run, generation) / store.SAMPLES),
+            samples=store.read_images(folder / store.SAMPLES),
         )
 
     @property

@@ -9,18 +9,27 @@
   let playing = 0;
   root.classList.add("js");
 
+  const stops = data.stops; // the generations that the slider stops at: all, or of very many some
+  const some = stops.length <= stops[stops.length - 1];
+
+  // what there is of a generation, or where only some are shown, of the last one before it
+  function of(generation, them, number) {
+    const numbers = them.map(number);
+    const exact = numbers.indexOf(generation);
+    if (exact >= 0 || !some || !numbers.some((one) => one > generation)) return them[exact];
+    return them[numbers.lastIndexOf(Math.max(...numbers.filter((one) => one < generation)))];
+  }
+
   // one generation for everything on the page
-  function show(generation) {
-    slider.value = generation;
+  function show(place) {
+    const generation = stops[place];
+    slider.value = place;
+    slider.setAttribute("aria-valuetext", `generation ${generation}`);
     document.getElementById("which").textContent = String(generation);
     for (const strip of all(".frames")) {
-      let found = false;
-      for (const frame of strip.children) {
-        const on = frame.dataset.g === String(generation);
-        frame.classList.toggle("on", on);
-        found = found || on;
-      }
-      strip.querySelector(".absent").classList.toggle("on", !found);
+      const shown = of(generation, all("[data-g]", strip), (frame) => Number(frame.dataset.g));
+      for (const frame of strip.children) frame.classList.toggle("on", frame === shown);
+      strip.querySelector(".absent").classList.toggle("on", !shown);
     }
     for (const part of all("[data-row]")) part.classList.toggle("on", part.dataset.row === String(generation));
     for (const chart of all("svg[data-x0]")) {
@@ -60,13 +69,15 @@
   }
 
   // the values at one generation, taken from the table below the chart
-  function tell(chart, generation) {
+  function tell(chart, place) {
     const figure = chart.closest(".chart");
     const table = figure.querySelector("table");
     const heads = all("thead th", table);
-    const row = all("tbody tr", table).find((one) => one.cells[0].textContent === String(generation));
+    const rows = all("tbody tr", table).filter((one) => /^\d+$/.test(one.cells[0].textContent));
+    const row = of(stops[place], rows, (one) => Number(one.cells[0].textContent));
     hush();
     if (!row) return;
+    const generation = Number(row.cells[0].textContent);
     const tip = document.createElement("div");
     tip.className = "tip";
     tip.setAttribute("role", "status");
@@ -95,8 +106,9 @@
   function nearest(chart, event) {
     const box = chart.getBoundingClientRect();
     const x = ((event.clientX - box.left) / box.width) * chart.viewBox.baseVal.width;
-    const g = Math.round((x - Number(chart.dataset.x0)) / Number(chart.dataset.dx));
-    return Math.max(0, Math.min(Number(chart.dataset.last), g));
+    const g = Math.min(Number(chart.dataset.last), (x - Number(chart.dataset.x0)) / Number(chart.dataset.dx));
+    const away = stops.map((stop) => (stop <= Number(chart.dataset.last) ? Math.abs(stop - g) : Infinity));
+    return away.indexOf(Math.min(...away));
   }
 
   for (const chart of all("svg[data-x0]")) {
@@ -111,7 +123,7 @@
       event.preventDefault();
       stop();
       show(Math.max(0, Math.min(Number(slider.max), Number(slider.value) + step)));
-      tell(chart, Math.min(Number(slider.value), Number(chart.dataset.last)));
+      tell(chart, Math.min(Number(slider.value), stops.findLastIndex((stop) => stop <= Number(chart.dataset.last))));
     });
   }
   slider.addEventListener("input", () => { stop(); show(Number(slider.value)); });

@@ -8,7 +8,7 @@ import torch
 from PIL import Image, ImageDraw
 from torch import Tensor
 
-from imgcollapse import lettering
+from imgcollapse.grids import lettering
 from imgcollapse.images import ImageSet
 
 COLUMNS = 20  # pictures in a row
