@@ -15,6 +15,7 @@ import pytest
 from pages import HOSTILE, ablation
 
 from imgcollapse import report
+from imgcollapse.report import thin
 
 CHROMIUM = os.environ.get("IMGCOLLAPSE_CHROMIUM") or shutil.which("chromium") or "/usr/bin/chromium"
 try:
@@ -225,6 +226,28 @@ def test_pictures_in_a_folder_beside_the_page_are_shown(browser: "Browser", grid
     opened = Visit(browser, written.page)
     widths = opened.page.eval_on_selector_all("img", "images => images.map(image => image.naturalWidth)")
     assert len(widths) == 3 * 3 * 2 and all(width > 0 for width in widths) and opened.wrong == []
+    opened.context.close()
+
+
+def test_of_very_many_generations_the_slider_stops_at_some_and_shows_what_is_nearest_before(
+    browser: "Browser", grid: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, most in (("STOPS", 2), ("ROWS", 2)):
+        monkeypatch.setattr(thin, name, most)
+    opened = Visit(browser, report.write(report.read([grid]), tmp_path / "page.html").page)
+    page = opened.page
+    assert "shows some, evenly spaced: the slider stops at 2" in str(page.text_content(".note"))
+    assert page.get_attribute("#generation", "max") == "1" and page.text_content("#which") == "2" and opened.shown() == samples(2)
+    page.get_by_label("generation 2 of 2").focus()
+    page.keyboard.press("ArrowLeft")
+    assert page.text_content("#which") == "0" and opened.shown() == samples(0)
+    page.get_by_role("button", name="Play").click()
+    page.get_by_role("button", name="Play").wait_for(timeout=5000)
+    assert page.text_content("#which") == "2" and opened.shown() == samples(2)
+    page.locator("#chart-recall").focus()
+    page.keyboard.press("ArrowLeft")
+    assert page.text_content(".tip strong") == "generation 0" and page.text_content("#which") == "0"
+    assert opened.wrong == []
     opened.context.close()
 
 

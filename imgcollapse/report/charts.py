@@ -72,9 +72,9 @@ def curves(key: str, title: str, lines: Sequence[Line], floors: Sequence[float],
             parts += Markup('<polygon class="band" points="{}"/>').format(edge)
         path = " ".join(at(point, "mean") for point in points)
         parts += Markup('<polyline class="line" points="{}" {}/>').format(path, _dash(line.number, line.null))
-        if not line.null and len(points) <= thin.MARKED:
+        if not line.null:
             shape = _shape(line.number)
-            for point in points:
+            for point in points[:: thin.mark_every(len(points))]:
                 parts += Markup('<path class="mark" d="{}" transform="translate({})"/>').format(shape, at(point, "mean"))
         drawn.append(_group(line, parts))
     drawn.append(Markup('<line class="cursor" x1="{0}" x2="{0}" y1="{1}" y2="{2}"/>').format(x0, y1, y0))

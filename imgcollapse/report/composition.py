@@ -140,9 +140,10 @@ def _class_cells(findings: Findings, arm: str, count: int) -> tuple[list[int], l
     """The judged generations, those shown, and class by shown generation: mean share over seeds, the real share, in how many seeds it is
     lost; empty where none are known."""
     found: dict[tuple[int, int], dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
+    extractor = findings.extractor
     for row in findings.rows:
         kind = row["metric"].rstrip("0123456789")
-        if row["arm"] == arm and not row["null"] and row["extractor"] == findings.extractor and kind in (SHARE, ALIVE):
+        if row["arm"] == arm and not row["null"] and row["extractor"] == extractor and kind in (SHARE, ALIVE):
             at = found[int(row["metric"].removeprefix(kind)), row["generation"]]
             at[kind].append(row["value"])
             if kind == SHARE:

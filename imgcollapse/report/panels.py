@@ -87,12 +87,11 @@ def curves(
 def curve(place: Any, points: Sequence[Mapping[str, Any]], label: str, style: Mapping[str, Any]) -> float:
     """Draws a metric over the generations, its interval as a band where there is one; returns the highest value.
 
-    points: generation, mean, low, high; of very many, some, the extremes among them, and then without markers.
+    points: generation, mean, low, high; of very many, some, the extremes among them, and then with few markers.
     """
     shown = thin.curve(points)
-    if len(shown) > thin.MARKED:
-        style = {**style, "marker": ""}
-    place.plot([point["generation"] for point in shown], [point["mean"] for point in shown], label=label, **style)
+    x, mean = [point["generation"] for point in shown], [point["mean"] for point in shown]
+    place.plot(x, mean, label=label, markevery=thin.mark_every(len(shown)), **style)
     banded = [point for point in shown if point["low"] is not None]
     if banded:
         x, low, high = ([point[key] for point in banded] for key in ("generation", "low", "high"))

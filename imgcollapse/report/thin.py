@@ -6,7 +6,7 @@ from typing import Any
 from imgcollapse import grids
 
 POINTS = 200  # of a curve, about as many as a chart has room for
-MARKED = 60  # points of a curve that have markers; more would hide it
+MARKED, MARKS = 60, 12  # points of a curve that all have markers, and of a longer one about how many: more would hide it
 ROWS = 100  # generations in a table
 BARS = 50  # generations side by side in a chart of shares
 STOPS = 60  # generations that the slider stops at, and pictures of an arm
@@ -36,6 +36,11 @@ def curve(points: Sequence[Mapping[str, Any]], most: int = POINTS) -> list[Mappi
         places = inner[part * len(inner) // parts : (part + 1) * len(inner) // parts]
         kept |= {pick(places, key=lambda place: points[place]["mean"]) for pick in (min, max)}
     return [points[place] for place in sorted(kept)]
+
+
+def mark_every(points: int) -> int:
+    """1 where every point of a curve has a marker; 20 where every twentieth has: arms are told apart by them."""
+    return 1 if points <= MARKED else points // MARKS
 
 
 def some_of(shown: Collection[int], there: Collection[int]) -> str:

@@ -28,6 +28,9 @@ in a SPAN is the last one that went in: "last" is the value there, "slope" and "
 farthest that any seed has come, and only seeds that have come as far count, which n says; a TIME uses all seeds, those cut short as
 censored. Differences are paired by seed, up to the last generation that some seed has in both arms: every arm against the reference (null
 models aside), and every arm against its own null models.
+A chain is the judged generations in order up to the first that should have been judged (`judge.every` of the study) and is not; of a judge
+that the study does not name, all that it has judged. Runs and sides are compared at the generations that all of them have. Where not every
+generation was judged, a TIME is the first judged one after what happened, and its words say "at the latest".
 `in_floors` divides by the floor (mean over the seeds of both sides): null where it is not above 0 or there is none, and for slopes that are
 relative anyway.
 """
