@@ -5,6 +5,7 @@ python scripts/benchmark.py reference    one generation our way and the usual wa
 python scripts/benchmark.py mnist        a VAE generation on MNIST: pictures per second (needs MNIST in the data folder)
 python scripts/benchmark.py metrics      the metrics at N = 10,000 against prdc, torch-fidelity and clean-fid: seconds, memory, values
 python scripts/benchmark.py images       marks, provenance and reading of image sets against the plain way of each
+python scripts/benchmark.py chains       a toy world over thousands of generations; a chain of `accumulate`, made and gone on with
 python scripts/benchmark.py ablation     the digits retention ablation, shortened: two jobs of one thread against one job of two, or others
 """
 
@@ -420,6 +421,36 @@ def _plain(images: Any, classes: tuple[str, ...]) -> dict[str, Any]:
         name = "real" if born < 0 else f"generation {born}"
         found[name] = {"pictures": len(labels), "classes": {key: n for key, n in counts.items() if n}}
     return found
+
+
+CHAINS: dict[str, list[str]] = {
+    "judged every 20th, little kept": ["judge.every=20", "keep.samples=last", "keep.models=none"],
+    "all judged, all kept": [],
+}
+
+
+@main.command()
+@click.option("--gens", default=2000)
+@click.option("--accumulated", default=100, help="Generations of the chain that learns from all samples so far.")
+def chains(gens: int, accumulated: int) -> None:
+    """A mixture of one component on 1,000 points over many generations; then `accumulate`, and the same command again, which resumes it."""
+    toy = ["--dataset", "gaussian", "--no-judge-beside"]
+    with tempfile.TemporaryDirectory() as place:
+        for number, (name, assignments) in enumerate(CHAINS.items()):
+            more = [word for one in ("model.components=1", *assignments) for word in ("--set", one)]
+            said = _timed(Path(place) / str(number), *toy, "--model", "gmm", "--gens", str(gens), *more)
+            click.echo(f"{gens} generations, {name}: {said}")
+        more = [*toy, "--model", "bootstrap", "--regime", "accumulate", "--gens", str(accumulated)]
+        for how in ("made", "resumed"):
+            click.echo(f"{accumulated} generations of accumulate, {how}: {_timed(Path(place) / 'all', *more)}")
+
+
+def _timed(out: Path, *words: str) -> str:
+    """Seconds of `imgcollapse run` with these words, in a process of its own, and what it left."""
+    began = time.perf_counter()
+    subprocess.run([sys.executable, "-m", "imgcollapse", "run", *words, "--out", str(out)], check=True, capture_output=True)
+    seconds, size = time.perf_counter() - began, sum(path.stat().st_size for path in out.rglob("*") if path.is_file())
+    return f"{seconds:.1f} s, page {(out / report.PAGE).stat().st_size / 1e6:.2f} MB, folder {size / 1e6:.0f} MB"
 
 
 @main.command()
