@@ -103,9 +103,9 @@ def explained(error: BaseException) -> Problem | None:
     if number is None and not isinstance(error, OSError):
         return None
     place = getattr(error, "filename", None)
-    said = os.strerror(number) if number else _reason(error)
+    message = os.strerror(number) if number else _reason(error)
     where = os.fsdecode(place) if isinstance(place, (str, bytes)) else "the system says no" if place is None else str(place)
-    return SystemProblem(f"{where}: {said}; {CURES.get(number or 0, OTHERWISE)}")
+    return SystemProblem(f"{where}: {message}; {CURES.get(number or 0, OTHERWISE)}")
 
 
 def _number(error: BaseException) -> int | None:
@@ -114,7 +114,7 @@ def _number(error: BaseException) -> int | None:
     if found:
         return int(found[1])
     full = ("PytorchStreamWriter failed", "No space left on device")
-    return errno.ENOSPC if any(said in str(error) for said in full) else None
+    return errno.ENOSPC if any(message in str(error) for message in full) else None
 
 
 def _reason(error: BaseException) -> str:

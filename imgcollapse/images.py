@@ -108,13 +108,14 @@ LONGEST = 2**15  # values in a sum: 16 bits of a value, 22 of a part and 15 of t
 BLOCK = 2**18  # values that are float64 at a time: 2 MiB
 
 
-def marks(pixels: Tensor) -> Tensor:
+def fingerprints(pixels: Tensor) -> Tensor:
     """int64 [N]: a number for each picture; equal pictures have equal numbers, different ones different numbers but for a chance of 1e-16.
 
     A sum of the values (of a point: of the bits of its coordinates), each times an odd 64-bit number of its own, modulo 2^64.
     """
     values = pixels[0].numel() if len(pixels) else 1
     low, high = torch.iinfo(torch.int64).min, torch.iinfo(torch.int64).max
+    # "marks" names the seed: another name would change every fingerprint
     odd = torch.randint(low, high, (values,), generator=torch_generator(derive(0, "marks"))) | 1
     parts = torch.stack([odd & PART, odd >> PART_BITS & PART, odd >> 2 * PART_BITS]).double()  # [3, values]
     found = torch.empty(len(pixels), dtype=torch.int64)

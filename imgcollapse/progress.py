@@ -25,19 +25,19 @@ class Silent:
 
 
 _watcher: ContextVar[Watcher] = ContextVar("watcher", default=Silent())  # noqa: B039 (it holds no state)
-_said: ContextVar[set[str] | None] = ContextVar("said", default=None)
+_messages: ContextVar[set[str] | None] = ContextVar("messages", default=None)
 
 
 @contextmanager
 def watched_by(watcher: Watcher) -> Iterator[None]:
     """Makes `watcher` hear of all work inside the block. What `say_once` has said is remembered to the end of the outermost block."""
-    before = _said.get()
-    token, said = _watcher.set(watcher), _said.set(set() if before is None else before)
+    before = _messages.get()
+    token, messages = _watcher.set(watcher), _messages.set(set() if before is None else before)
     try:
         yield
     finally:
         _watcher.reset(token)
-        _said.reset(said)
+        _messages.reset(messages)
 
 
 def steps(total: int, what: str) -> Generator[int]:
@@ -53,29 +53,29 @@ def steps(total: int, what: str) -> Generator[int]:
 
 
 def say(line: str) -> None:
-    """One line a user should hear."""
+    """One line for the user."""
     _watcher.get().say(line)
 
 
 @contextmanager
 def remembering(before: Collection[str] = ()) -> Iterator[None]:
-    """What is said once inside the block, by whatever watcher, is not said again there; nor what was said `before` (see `said`)."""
-    said = _said.set(set(before))
+    """What is said once inside the block, by whatever watcher, is not said again there; nor what was said `before` (see `messages`)."""
+    messages = _messages.set(set(before))
     try:
         yield
     finally:
-        _said.reset(said)
+        _messages.reset(messages)
 
 
-def said() -> frozenset[str]:
+def messages() -> frozenset[str]:
     """What `say_once` has said so far, and does not say again: for another process that goes on with the work."""
-    return frozenset(_said.get() or ())
+    return frozenset(_messages.get() or ())
 
 
 def say_once(line: str, what: str | None = None) -> None:
     """A line that the watcher hears once, however often it, or another line on the same `what`, would be said."""
-    said, what = _said.get(), what or line
-    if said is None or what not in said:
+    messages, what = _messages.get(), what or line
+    if messages is None or what not in messages:
         say(line)
-    if said is not None:
-        said.add(what)
+    if messages is not None:
+        messages.add(what)

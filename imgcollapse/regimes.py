@@ -112,7 +112,7 @@ class Retain(Settings):
         """k = round(real_fraction n) real pictures and the first n - k of the newest samples."""
         if not past:
             return real.seen
-        k = self._kept(n)
+        k = self._real_count(n)
         source = real.unseen if self.pool == "fresh" else real.seen
         start = (len(past) - 1) * k if self.pool == "fresh" else 0
         assert start + k <= len(source), "the plan says what the regime needs before the start"
@@ -127,7 +127,7 @@ class Retain(Settings):
 
     def plan(self, n: int, gens: int, have: Have) -> Plan:
         """k = round(real_fraction n) of the seen pictures, or for the pool `fresh` k unseen ones for each generation after 0."""
-        first, k = min(n, have.pictures), self._kept(n)
+        first, k = min(n, have.pictures), self._real_count(n)
         if self.pool != "fresh":
             if k > first:
                 raise SettingsProblem(
@@ -137,14 +137,14 @@ class Retain(Settings):
             return Plan(seen=first, unseen=0)
         unseen = (gens - 1) * k
         if first + unseen > have.pictures and not have.endless:
-            most = next((m for m in range(first, 0, -1) if m + (gens - 1) * self._kept(m) <= have.pictures), 0)
+            most = next((m for m in range(first, 0, -1) if m + (gens - 1) * self._real_count(m) <= have.pictures), 0)
             raise SettingsProblem(
                 f"regime.pool: fresh real pictures will not last: generation 0 takes {first}, the {gens - 1} after it {unseen} more, "
                 f"{have.name} has {have.pictures}; set --samples to at most {most}, or use --pool resample"
             )
         return Plan(seen=first, unseen=unseen)
 
-    def _kept(self, n: int) -> int:
+    def _real_count(self, n: int) -> int:
         return int(self.real_fraction * n + 0.5)  # to the nearest, halves up: Python's round() would take 0.5 to 0
 
 

@@ -1,4 +1,4 @@
-"""A study: everything that decides the outcome, and the loop that carries it out."""
+"""A study: everything that decides the outcome, and the loop that executes it."""
 
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -104,7 +104,7 @@ DEFAULT_KINDS = {name: {"kind": field.default.kind} for name, field in Study.mod
 def run(
     study: Study, folder: Path, landed: Landed = lambda generation, scores: None, shared: Path | None = None, beside: bool = False
 ) -> None:
-    """Carries the study out in its run folder; what is finished there is not done again.
+    """Executes the study in its run folder; what is finished there is not done again.
 
     `landed(generation, scores)` is called for every generation that was made or judged now, in order, once that is kept. `shared`: a folder
     in which several runs keep the generations that they have in common. `beside`: generations are judged in a process of its own while the
@@ -192,7 +192,7 @@ def judge_again(study: Study, folder: Path, judge: Judge, landed: Landed, shared
 def prepare(study: Study, world: World | None = None) -> tuple[Study, World, Real]:
     """The study with every automatic choice made, its real world, and what of it generation 0 sees and does not see.
 
-    `world` is that of its data set and seed, for whoever has it at hand. Raises SettingsProblem for what cannot be carried out, DataProblem
+    `world` is that of its data set and seed, for whoever has it at hand. Raises SettingsProblem for what cannot be executed, DataProblem
     for a model or extractor that can do nothing with this world.
     """
     world = world or datasets.load(study.dataset, study.seed)

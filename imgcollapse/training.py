@@ -12,7 +12,7 @@ from torch import Generator, Tensor, nn
 from imgcollapse import progress, seeds
 from imgcollapse.errors import DivergedProblem
 from imgcollapse.images import ImageSet, ImageStream
-from imgcollapse.machine import machine, processes
+from imgcollapse.machine import devices, processes
 from imgcollapse.settings import Settings
 
 CHECK_EVERY = 25  # steps between looks at the loss: a look makes a GPU wait
@@ -32,10 +32,10 @@ class Training(Settings):
     clip: PositiveFloat = Field(1.0, description="the largest norm of the gradient")
 
 
-class Draws:
-    """The randomness of a loss: drawn for the whole batch from one generator, of which this process takes its own rows.
+class BatchRandomness:
+    """The randomness of a loss: drawn for the whole batch from one generator; this process takes its own rows of it.
 
-    So the noise on a picture does not hang on the number of processes. All tensors lie on the generator's device, a row a picture.
+    So the noise on a picture does not depend on the number of processes. All tensors lie on the generator's device, a row a picture.
     """
 
     def __init__(self, batch: int, share: slice, generator: Generator) -> None:
@@ -53,7 +53,7 @@ class Draws:
         """int64 [rows, *tail]: uniform over low, ..., high - 1."""
         return torch.randint(low, high, (self._batch, *tail), generator=self._generator, device=self._generator.device)[self._share]
 
-    def strata(self) -> Tensor:
+    def stratified(self) -> Tensor:
         """float32 [rows]: one uniform draw in each n-th of 0..1, n the whole batch; as independent draws, with less noise in a mean."""
         places = torch.arange(self._batch, device=self._generator.device)[self._share]
         return (places + self.rand()) / self._batch
@@ -110,19 +110,19 @@ def source_of(images: ImageSet | ImageStream, transform: Callable[[ImageSet], Se
 
 
 Net = TypeVar("Net", bound=nn.Module)
-Loss = Callable[[nn.Module, Sequence[Tensor], Draws], Tensor]
+Loss = Callable[[nn.Module, Sequence[Tensor], BatchRandomness], Tensor]
 
 
 def fit_network(net: Net, loss: Loss, source: Source, options: Training, seed: int, what: str = "fit") -> Net:
     """Trains `net` on batches of `source` and returns it in evaluation mode, with averaged weights where `options.ema` asks for them.
 
     source: gives each step its rows, tensors [batch, ...] on the device (of pictures: uint8 [batch, C, H, W], and int64 [batch] classes)
-    loss:   `loss(net, rows, draws)`, float []: the mean loss of those rows, which takes all its randomness from `draws`
+    loss:   `loss(net, rows, randomness)`, float []: the mean loss of those rows, which takes all its randomness from `randomness`
 
     Inside `processes.fit` each process takes its share of every batch; the gradient is that of the whole batch's mean, whatever the number
     of processes, but for rounding. Raises DivergedProblem when the loss is no longer a finite number.
     """
-    where = machine.current()
+    where = devices.current()
     device, halved = where.torch_device(), where.mixed_precision() == "bf16"
     share = processes.share()
     weight = len(range(options.batch)[share]) / options.batch
@@ -130,13 +130,13 @@ def fit_network(net: Net, loss: Loss, source: Source, options: Training, seed: i
         share = slice(1)  # more processes than rows: this one only keeps step
     optimiser = _Optimiser(net.to(device).train(), options, device)
     batches = source.batches(options, seeds.derive(seed, "order"), share, device)
-    draws = Draws(options.batch, share, seeds.torch_generator(seeds.derive(seed, "loss", 0), device))
+    randomness = BatchRandomness(options.batch, share, seeds.torch_generator(seeds.derive(seed, "loss", 0), device))
     total = torch.zeros((), device=device)
 
     for step, rows in zip(progress.steps(options.steps, what), batches, strict=True):
         # the precision is torch's own: an Accelerator's holds for a whole process, which may train networks of several
         with torch.autocast(device.type, torch.bfloat16, enabled=halved):
-            value = weight * loss(net, rows, draws)
+            value = weight * loss(net, rows, randomness)
         total += optimiser.step(step, value)
         if (step % CHECK_EVERY == CHECK_EVERY - 1 or step == options.steps - 1) and not torch.isfinite(total):
             raise DivergedProblem(

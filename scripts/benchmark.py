@@ -4,7 +4,7 @@ python scripts/benchmark.py digits       the main job, end to end, and what shar
 python scripts/benchmark.py reference    one generation our way and the usual way, in one process
 python scripts/benchmark.py mnist        a VAE generation on MNIST: pictures per second (needs MNIST in the data folder)
 python scripts/benchmark.py metrics      the metrics at N = 10,000 against prdc, torch-fidelity and clean-fid: seconds, memory, values
-python scripts/benchmark.py images       marks, provenance and reading of image sets against the plain way of each
+python scripts/benchmark.py images       fingerprints, provenance and reading of image sets against the plain way of each
 python scripts/benchmark.py chains       a toy world over thousands of generations; a chain of `accumulate`, made and gone on with
 python scripts/benchmark.py ablation     the digits retention ablation, shortened: two jobs of one thread against one job of two, or others
 """
@@ -31,9 +31,9 @@ from imgcollapse.machine import torchvision_guard  # noqa: F401 (clean-fid and d
 
 import torch  # isort: skip
 from imgcollapse import datasets, report, seeds, store  # isort: skip
-from imgcollapse.machine import environment, machine  # isort: skip
+from imgcollapse.machine import devices, environment  # isort: skip
 from imgcollapse.images import World  # isort: skip
-from imgcollapse.judge.judge import Judge, Ruler  # isort: skip
+from imgcollapse.judge.judge import Judge, Reference  # isort: skip
 from imgcollapse.metrics.record import Value  # isort: skip
 from imgcollapse.metrics.scores import worth_showing  # isort: skip
 from imgcollapse.models.ddpm import DDPM  # isort: skip
@@ -88,7 +88,7 @@ def digits(gens: int, seed: int, out: Path | None) -> None:
     from diffusers import UNet2DModel
 
     network = Clock()
-    with tempfile.TemporaryDirectory() as folder, machine.use(machine.Machine(data_dir=Path(folder) / "data")):
+    with tempfile.TemporaryDirectory() as folder, devices.use(devices.Machine(data_dir=Path(folder) / "data")):
         began = time.perf_counter()
         with network.around(UNet2DModel, "forward"), network.around(Accelerator, "backward"):
             run(build(Study, {"gens": gens, "seed": seed}), out or Path(folder) / "run")
@@ -110,22 +110,22 @@ def reference(seed: int) -> None:
     samples written to PNG and read back, features, clean-fid's Fréchet distance and prdc's precision and recall.
     """
     world = datasets.load(build(Study, {}).dataset, seed)
-    with tempfile.TemporaryDirectory() as folder, machine.use(machine.Machine(data_dir=Path(folder) / "data")):
-        ruler = Judge().resolved(world, len(world.train)).open(world, len(world.train))
+    with tempfile.TemporaryDirectory() as folder, devices.use(devices.Machine(data_dir=Path(folder) / "data")):
+        reference = Judge().resolved(world, len(world.train)).open(world, len(world.train))
         began = time.perf_counter()
         fitted = DDPM().fit(world.train, seeds.derive(seed, 0, "fit"))
         fit = time.perf_counter() - began
         drawn = fitted.sample(len(world.train), seeds.derive(seed, 0, "sample"))
         sample = time.perf_counter() - began - fit
-        scores = ruler(drawn).scores.sources["classifier"]
+        scores = reference(drawn).scores.sources["classifier"]
         ours = time.perf_counter() - began
         click.echo(f"ours:      {ours:6.1f} s (fit {fit:.1f}, sample {sample:.1f}, judge {ours - fit - sample:.2f})")
         click.echo(_quality("           ", scores))
-        usual = _usual(world, ruler, fitted, Path(folder), seed)
+        usual = _usual(world, reference, fitted, Path(folder), seed)
     click.echo(f"end to end: {usual / ours:.1f} times as fast as the usual way")
 
 
-def _usual(world: World, ruler: Ruler, ours: DDPM, folder: Path, seed: int) -> float:
+def _usual(world: World, reference: Reference, ours: DDPM, folder: Path, seed: int) -> float:
     import numpy as np
     from cleanfid.fid import frechet_distance
     from diffusers import DDPMPipeline, DDPMScheduler, UNet2DModel
@@ -180,12 +180,12 @@ def _usual(world: World, ruler: Ruler, ours: DDPM, folder: Path, seed: int) -> f
     pixels = torch.from_numpy((pictures[: len(files)] * 255).round().astype("uint8")).permute(0, 3, 1, 2)
     drawn = torch.stack(list(write(pixels, folder / "drawn")))  # type: ignore[call-overload]
     sample = time.perf_counter() - began - fit
-    sight = ruler._sights[0]
-    made = sight.extractor.features(drawn[: ruler.n]).numpy().astype("float64")
-    real = sight.held_out.features.numpy()
+    view = reference._views[0]
+    made = view.extractor.features(drawn[: reference.n]).numpy().astype("float64")
+    real = view.held_out.features.numpy()
     distance = frechet_distance(made.mean(0), np.cov(made, rowvar=False), real.mean(0), np.cov(real, rowvar=False))
     with contextlib.redirect_stdout(io.StringIO()):
-        found = compute_prdc(real, made, nearest_k=ruler.neighbours["k_precision"])
+        found = compute_prdc(real, made, nearest_k=reference.neighbours["k_precision"])
     took = time.perf_counter() - began
     click.echo(f"the usual: {took:6.1f} s (fit {fit:.1f}, sample {sample:.1f}, judge {took - fit - sample:.2f})")
     click.echo(f"            FD {distance:.2f}, precision {found['precision']:.3f}, recall {found['recall']:.3f}")
@@ -285,7 +285,7 @@ Steps = dict[str, Callable[[], dict[str, Any]]]
 
 def _ours(against: str, real: torch.Tensor, made: torch.Tensor) -> Callable[[], Steps]:
     """What a rival measures, by our metrics, or all of them; each time for a reference of which nothing is known yet."""
-    from imgcollapse.metrics import METRICS, Evidence, Seen
+    from imgcollapse.metrics import METRICS, Evidence, FeatureSet
     from imgcollapse.metrics.evidence import confusion_of
 
     chosen = {
@@ -299,12 +299,16 @@ def _ours(against: str, real: torch.Tensor, made: torch.Tensor) -> Callable[[], 
     shares = torch.full((classes,), 1 / classes, dtype=torch.float64)
 
     def steps() -> Steps:
-        train, held_out, learned = Seen(made.flip(1), labels, labels), Seen(real, labels, labels), Seen(real.flip(1), labels)
+        train, held_out, learned = (
+            FeatureSet(made.flip(1), labels, labels),
+            FeatureSet(real, labels, labels),
+            FeatureSet(real.flip(1), labels),
+        )
         generations = [
             Evidence(
                 train,
                 held_out,
-                Seen(made, labels),
+                FeatureSet(made, labels),
                 shares,
                 confusion_of(labels, labels, classes),
                 learned,
@@ -321,7 +325,7 @@ def _ours(against: str, real: torch.Tensor, made: torch.Tensor) -> Callable[[], 
         found: Steps = {"first": lambda: judge(generations[0]), "later": lambda: judge(generations[1])}
         if against != "all":
             return found
-        third = dataclasses.replace(generations[1], generated=Seen(made, labels), learned=Seen(real.flip(1), labels))
+        third = dataclasses.replace(generations[1], generated=FeatureSet(made, labels), learned=FeatureSet(real.flip(1), labels))
         return found | {name: functools.partial(METRICS[name].measure, third) for name in chosen}
 
     return steps
@@ -365,7 +369,7 @@ def images(repeats: int) -> None:
     """What is done with whole image sets, against the plain way; both must come to the same."""
     import numpy as np
 
-    from imgcollapse.images import ImageSet, marks
+    from imgcollapse.images import ImageSet, fingerprints
     from imgcollapse.regimes import origins
     from imgcollapse.store.npz import read_images, write_images
 
@@ -377,7 +381,7 @@ def images(repeats: int) -> None:
             seconds.append(time.perf_counter() - began)
         return min(seconds), found
 
-    def told(name: str, ours: Callable[[], Any], same: Callable[[Any, Any], bool] | None, plain: Callable[[], Any]) -> None:
+    def compared(name: str, ours: Callable[[], Any], same: Callable[[Any, Any], bool] | None, plain: Callable[[], Any]) -> None:
         (fast, found), (slow, expected) = fastest(ours), fastest(plain)
         assert same is None or same(found, expected), name
         click.echo(f"  {name:50} {fast:6.3f} s, plain {slow:6.3f} s: {slow / fast:.1f} times as fast")
@@ -387,15 +391,20 @@ def images(repeats: int) -> None:
         rows, path = pixels.flatten(1).numpy(), folder / f"{n}.npz"
         write_images(path, ImageSet.of(pixels, torch.arange(n) % 10, born=0))
         click.echo(f"{n:,} pictures of {shape}")
-        told("marks, against int64 sums", lambda: marks(pixels), torch.equal, lambda: _plain_marks(pixels))
-        told("marks, against blake2b over the rows", lambda: marks(pixels), None, lambda: [hashlib.blake2b(row.data) for row in rows])
+        compared("fingerprints, against int64 sums", lambda: fingerprints(pixels), torch.equal, lambda: _plain_fingerprints(pixels))
+        compared(
+            "fingerprints, against blake2b over the rows",
+            lambda: fingerprints(pixels),
+            None,
+            lambda: [hashlib.blake2b(row.data) for row in rows],
+        )
         look, plain = lambda: int(read_images(path).pixels.max()), lambda: int(np.load(path)["pixels"].max())
-        told("reading, all pixels looked at, against np.load", look, int.__eq__, plain)
+        compared("reading, all pixels looked at, against np.load", look, int.__eq__, plain)
 
     def of_generations(gens: int) -> None:
         n, classes = 1000 * gens, tuple(map(str, range(25)))
         whole = ImageSet(torch.zeros(n, 1, 1, 2), torch.arange(n) % 25, torch.arange(n) // 1000 - 1)
-        told(
+        compared(
             f"origins of {gens:,} generations of 1,000 points", lambda: origins(whole, classes), dict.__eq__, lambda: _plain(whole, classes)
         )
 
@@ -406,7 +415,7 @@ def images(repeats: int) -> None:
         of_generations(gens)
 
 
-def _plain_marks(pixels: torch.Tensor) -> torch.Tensor:
+def _plain_fingerprints(pixels: torch.Tensor) -> torch.Tensor:
     low, high = torch.iinfo(torch.int64).min, torch.iinfo(torch.int64).max
     flat = pixels.flatten(1)
     odd = torch.randint(low, high, (flat.shape[1],), generator=seeds.torch_generator(seeds.derive(0, "marks"))) | 1

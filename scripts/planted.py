@@ -3,7 +3,7 @@
 python scripts/planted.py --out docs/planted.png                                    on the bundled digits
 python scripts/planted.py --dataset mnist --n 5000 --out docs/planted.png           on MNIST (in the data folder)
 
-The pictures that stand for samples are real ones that neither the ruler nor its classifier has seen; a failure is done to them. Several
+The pictures that stand for samples are real ones that neither the judge nor its classifier has seen; a failure is done to them. Several
 draws without any failure tell the floor (their mean) and by how much a value differs by chance alone.
 """
 
@@ -22,10 +22,10 @@ import torch  # isort: skip
 from torch import Tensor  # isort: skip
 
 from imgcollapse import datasets, seeds  # isort: skip
-from imgcollapse.machine import machine  # isort: skip
+from imgcollapse.machine import devices  # isort: skip
 from imgcollapse.images import ImageSet, World  # isort: skip
 from imgcollapse.judge.judge import Judge  # isort: skip
-from imgcollapse.judge.titles import title  # isort: skip
+from imgcollapse.judge.titles import metric_title  # isort: skip
 from imgcollapse.metrics.scores import SCORES  # isort: skip
 from imgcollapse.report.style import figure  # isort: skip
 from imgcollapse.settings import build  # isort: skip
@@ -113,11 +113,11 @@ FAILURES: dict[str, Plant] = {
 
 def measure(world: World, unseen: ImageSet, n: int) -> tuple[dict[str, list[float]], dict[str, dict[str, float]]]:
     """The scores of DRAWS draws without a failure, a list a metric, and the scores of every failure."""
-    ruler = Judge(n=n).resolved(world, n).open(world)
+    reference = Judge(n=n).resolved(world, n).open(world)
 
     def scores(plant: Plant, *place: int | str) -> dict[str, float]:
         samples = plant(world, unseen, n, seeds.torch_generator(seeds.derive(0, "planted", *place)))
-        found = ruler(samples).scores.sources["classifier"]
+        found = reference(samples).scores.sources["classifier"]
         return {name: found[name].value for name in SCORES if name in found}
 
     real = [scores(fresh, "fresh", draw) for draw in range(DRAWS)]
@@ -142,7 +142,9 @@ def draw(real: dict[str, list[float]], planted: dict[str, dict[str, float]], cap
     place.set_xlim(-0.5, len(names) - 0.5)
     place.set_ylim(len(planted) - 0.5, -0.5)
     place.set_yticks(range(len(planted)), list(planted), fontsize=9)
-    place.set_xticks(range(len(names)), [f"{title(name, short=True)} {'↓' if SCORES[name].better == 'lower' else '↑'}" for name in names])
+    place.set_xticks(
+        range(len(names)), [f"{metric_title(name, short=True)} {'↓' if SCORES[name].better == 'lower' else '↑'}" for name in names]
+    )
     place.tick_params(axis="x", labeltop=True, labelbottom=False, top=False, bottom=False, labelsize=9)
     place.tick_params(axis="y", left=False)
     for label in place.get_xticklabels():
@@ -174,8 +176,8 @@ def _cell(value: float, floor: float, spread: float) -> str:
 @click.option("--data-dir", type=click.Path(path_type=Path), default=None)
 def main(dataset: str, n: int | None, out: Path, data_dir: Path | None) -> None:
     """Draws the figure, and writes its numbers beside it as JSON."""
-    place = machine.Machine(device="cpu", precision="float32", **({"data_dir": data_dir} if data_dir else {}))
-    with machine.use(place):
+    place = devices.Machine(device="cpu", precision="float32", **({"data_dir": data_dir} if data_dir else {}))
+    with devices.use(place):
         whole = datasets.load(build(Study, {"dataset": dataset}).dataset, 0)
         n = n or min(len(whole.held_out), len(whole.train) // 5)
         unseen = whole.train[: len(whole.train) - max(n, len(whole.train) // 3)]

@@ -13,8 +13,8 @@ from pathlib import Path
 import click
 
 from imgcollapse.ablation.statistics import Interval, interval
-from imgcollapse.ablation.summary.words import columns, lines, spanned
-from imgcollapse.judge.titles import title
+from imgcollapse.ablation.summary.text import columns, lines, spanned
+from imgcollapse.judge.titles import metric_title
 from imgcollapse.metrics.classes import SHARE
 from imgcollapse.metrics.scores import most_prominent
 
@@ -38,8 +38,8 @@ def arms(folder: Path) -> None:
     shown = columns(summary, MOST)[extractor]
     headline = most_prominent(shown, halved=True)
     assert headline is not None, "none of the scores has a half-life"
-    names = " | ".join(title(name, short=True) for name in shown)
-    about = f"{title(headline)} minus that of {summary['reference']} | {title(headline)} below half"
+    names = " | ".join(metric_title(name, short=True) for name in shown)
+    about = f"{metric_title(headline)} minus that of {summary['reference']} | {metric_title(headline)} below half"
     print(f"| arm | seeds | {names} | {about} |")
     print("|---" * (len(shown) + 4) + "|")
     for arm, (_, _, _, *cells) in table:

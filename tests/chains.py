@@ -1,4 +1,4 @@
-"""Short studies carried out, and what lies in a folder."""
+"""Short studies executed, and what lies in a folder."""
 
 from collections.abc import Callable, Mapping
 from pathlib import Path

@@ -25,7 +25,7 @@ def lay_out(folder: Path, values: dict[str, Any], **more: Any) -> Path:
     """A run folder with its orders, in an ablation's folder of its own."""
     chosen = study.prepare(build(Study, {**values, **more}))[0]
     run = folder / "runs" / chosen.name()
-    worker.lay_out(run, chosen, worker.Bench(1, "cpu", "float32", os.environ["IMGCOLLAPSE_DATA"], str(folder.absolute() / "shared")))
+    worker.lay_out(run, chosen, worker.Resources(1, "cpu", "float32", os.environ["IMGCOLLAPSE_DATA"], str(folder.absolute() / "shared")))
     return run
 
 
@@ -64,7 +64,7 @@ def writer_of(run: Path) -> int:
 
 
 class At:
-    """A `watch` that does something once, as soon as a run has so many generations; afterwards it remembers when they were written."""
+    """An `each_second` that does something once, as soon as a run has so many generations; then it remembers when they were written."""
 
     def __init__(self, run: Path, generations: int, act: Callable[[], object]) -> None:
         self.run, self.generations, self.act = run, generations, act

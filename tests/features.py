@@ -10,7 +10,7 @@ from torch import Tensor
 
 
 def normal(n: int, d: int, seed: int) -> Tensor:
-    """float64 [n, d] from the standard normal law."""
+    """float64 [n, d] from the standard normal distribution."""
     return torch.randn(n, d, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
 
 

@@ -18,13 +18,13 @@ from terminal import call
 from test_split import class_folders
 
 from imgcollapse import store
-from imgcollapse.ablation import ablation, plan, worker
-from imgcollapse.ablation.ablation import Ablation
-from imgcollapse.ablation.standing import Standing, seconds_left, standings
-from imgcollapse.ablation.worker import Bench
+from imgcollapse.ablation import grid, plan, worker
+from imgcollapse.ablation.grid import Ablation
+from imgcollapse.ablation.status import RunStatus, run_statuses, seconds_left
+from imgcollapse.ablation.worker import Resources
 from imgcollapse.cli.ablate import AXES, ablation_from
 from imgcollapse.errors import SettingsProblem
-from imgcollapse.machine.machine import Machine
+from imgcollapse.machine.devices import Machine
 from imgcollapse.settings import build, read_file
 from imgcollapse.store import history
 from imgcollapse.study import Study
@@ -55,7 +55,7 @@ def outcome(folder: Path) -> dict[str, bytes]:
     """What an ablation found, byte for byte."""
     names = (*(f"gen_*/{name}" for name in (store.SAMPLES, store.LATENTS, store.PROVENANCE)), "scores/*/gen_*.json", "grid_*.png")
     files = {str(path.relative_to(folder)): path.read_bytes() for name in names for path in folder.glob(f"runs/*/{name}")}
-    return files | {ablation.CSV: (folder / ablation.CSV).read_bytes()}
+    return files | {grid.CSV: (folder / grid.CSV).read_bytes()}
 
 
 def times(folder: Path) -> dict[str, int]:
@@ -80,7 +80,7 @@ def test_every_arm_and_null_model_runs_with_every_seed(whole: tuple[Path, Result
     assert len(runs) == 3 * 3 * 2 and {run.null for run in runs} == {None, "bootstrap", "gaussian"}
     assert all(store.finished(run.folder) == [0, 1, 2] for run in runs)
     assert {one.name for one in (folder / "runs").iterdir()} == {run.folder.name for run in runs}
-    with (folder / ablation.CSV).open() as file:
+    with (folder / grid.CSV).open() as file:
         rows = list(csv.DictReader(file))
     places = {(row["arm"], row["null"], row["seed"], row["generation"]) for row in rows}
     assert len(places) == 3 * 3 * 2 * 3
@@ -100,7 +100,7 @@ def test_each_distinct_generation_is_made_once(whole: tuple[Path, Result]) -> No
     assert len(keys) == 2 * 3 * 5
     account = status(str(folder))["account"]
     assert (account["generations_asked_for"], account["generations_made"], account["generations_linked"]) == (54, 30, 24)
-    summary = json.loads((folder / ablation.SUMMARY).read_text())
+    summary = json.loads((folder / grid.SUMMARY).read_text())
     assert summary["account"] == account and summary["question"] == "Does it collapse?"
     runs = {(run.arm, run.null, run.seed): run.folder for run in plan.read(folder)}
     first = [runs[arm, None, 0] / "gen_000" / store.SAMPLES for arm in ARMS]
@@ -209,18 +209,18 @@ def test_an_arm_is_called_what_its_key_says(tmp_path: Path) -> None:
     assert result.exit_code == 0, result.output
     runs = plan.read(tmp_path / "out")
     assert [(run.arm, run.study.samples) for run in runs] == [(name, 50 + place) for place, name in enumerate(NAMES)]
-    summary = json.loads((tmp_path / "out" / ablation.SUMMARY).read_text(encoding="utf-8"))
+    summary = json.loads((tmp_path / "out" / grid.SUMMARY).read_text(encoding="utf-8"))
     assert [arm["arm"] for arm in summary["arms"]] == NAMES and summary["reference"] == "no"
     assert [one["arm"] for one in summary["differences"]] == [name for name in NAMES if name != "no"]
-    with (tmp_path / "out" / ablation.CSV).open(encoding="utf-8", newline="") as file:
+    with (tmp_path / "out" / grid.CSV).open(encoding="utf-8", newline="") as file:
         assert list(dict.fromkeys(row["arm"] for row in csv.DictReader(file))) == NAMES
 
 
 def test_every_name_is_kept_by_plan_and_file(tmp_path: Path) -> None:
     base = {"dataset": {"kind": "gaussian", "size": 100}, "model": "gaussian", "gens": 1}
     chosen = build(Ablation, {"base": base, "arms": {name: {} for name in MORE_NAMES}, "reference": MORE_NAMES[-1], "seeds": [7]})
-    plan.make(chosen, plan.resolve(chosen, tmp_path / "out"), tmp_path / "out", Bench.of(Machine(), 1, tmp_path / "out" / "shared"))
-    assert build(Ablation, read_file(tmp_path / "out" / ablation.ABLATION)) == chosen
+    plan.make(chosen, plan.resolve(chosen, tmp_path / "out"), tmp_path / "out", Resources.of(Machine(), 1, tmp_path / "out" / "shared"))
+    assert build(Ablation, read_file(tmp_path / "out" / grid.ABLATION)) == chosen
     found = [(run.arm, run.null) for run in plan.read(tmp_path / "out")]
     assert found == list(dict.fromkeys(found)) and list(dict.fromkeys(arm for arm, _ in found)) == MORE_NAMES
 
@@ -458,7 +458,7 @@ def test_a_run_that_diverges_is_recorded_and_does_not_stop_the_others(tmp_path: 
     result = ablate(DIVERGES, "out")
     assert result.exit_code == 7, result.output
     assert "failed: too fast, seed 0, generation 0: vae: the loss was no finite number" in result.stdout
-    sound, fast = standings(plan.read(tmp_path / "out"))
+    sound, fast = run_statuses(plan.read(tmp_path / "out"))
     assert (sound.state, sound.done, fast.state, fast.done) == ("done", 2, "failed", 0)
     assert fast.failure is not None and fast.failure["kind"] == "DivergedProblem" and fast.failure["exit_code"] == 6
     again = ablate(DIVERGES, "out")
@@ -552,7 +552,7 @@ def _holds(process: Path, file: Path) -> bool:
 
 
 @pytest.mark.slow  # two processes
-def test_the_worker_command_carries_one_run_out_and_can_be_repeated(tmp_path: Path) -> None:
+def test_the_worker_command_executes_one_run_and_can_be_repeated(tmp_path: Path) -> None:
     small = {**GRID, "seeds": 1, "nulls": False, "arms": {"replace": {}}}
     assert ablate(small, "out").exit_code == 0
     (run,) = plan.read(tmp_path / "out")
@@ -580,13 +580,13 @@ def test_status_tells_a_single_run_too(tmp_path: Path) -> None:
 
 def test_the_time_left_waits_until_every_model_has_been_timed(whole: tuple[Path, Result]) -> None:
     runs = plan.read(whole[0])
-    done = [Standing(run, "done", 3, (2.0, 4.0, 6.0), 0, None) for run in runs[:1]]
+    done = [RunStatus(run, "done", 3, (2.0, 4.0, 6.0), 0, None) for run in runs[:1]]
     assert seconds_left(done, 1) == 0
     same = next(run for run in runs[1:] if run.study.model.kind == runs[0].study.model.kind)
     other = next(run for run in runs if run.study.model.kind == "bootstrap")
-    assert seconds_left([*done, Standing(same, "running", 1, (), 1, None)], 2) == pytest.approx(2 * 4 / 2)
-    assert seconds_left([*done, Standing(other, "waiting", 0, (), 0, None)], 2) is None
-    assert seconds_left([*done, Standing(other, "failed", 0, (), 0, {})], 2) == 0
+    assert seconds_left([*done, RunStatus(same, "running", 1, (), 1, None)], 2) == pytest.approx(2 * 4 / 2)
+    assert seconds_left([*done, RunStatus(other, "waiting", 0, (), 0, None)], 2) is None
+    assert seconds_left([*done, RunStatus(other, "failed", 0, (), 0, {})], 2) == 0
 
 
 @pytest.mark.parametrize(
@@ -624,7 +624,7 @@ def test_an_ablation_that_cannot_be_is_said(change: dict[str, Any], text: str) -
         ({}, ("--samples", "[1"), 2, "'[1' is no list of values; write them with commas, for example 0,0.1,0.5"),
     ],
 )
-def test_what_cannot_be_carried_out_is_one_line_before_anything_is_written(
+def test_what_cannot_be_executed_is_one_line_before_anything_is_written(
     values: dict[str, Any], more: tuple[str, ...], code: int, text: str
 ) -> None:
     result = ablate({**GRID, **values}, "out", *more)

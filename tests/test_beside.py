@@ -22,8 +22,8 @@ from imgcollapse import progress, store, study
 from imgcollapse.errors import DataProblem, DivergedProblem, Problem, SystemProblem
 from imgcollapse.judge import beside
 from imgcollapse.judge.beside import WAITING, InOrder
-from imgcollapse.machine import machine
-from imgcollapse.machine.machine import Machine
+from imgcollapse.machine import devices
+from imgcollapse.machine.devices import Machine
 from imgcollapse.metrics.record import Scores
 from imgcollapse.settings import build
 from imgcollapse.store import history
@@ -124,7 +124,7 @@ def tell(generation: int) -> Scores:
     """A judge that says under what conditions it works."""
     if generation == 2:
         raise Odd(1, 2)
-    for line in (f"{torch.get_num_threads()} threads", machine.current().device, "said before", "new", "new"):
+    for line in (f"{torch.get_num_threads()} threads", devices.current().device, "said before", "new", "new"):
         progress.say_once(line)
     return Scores(generation, {})
 
@@ -139,7 +139,7 @@ def test_the_process_has_the_conditions_of_the_run_and_says_to_it_what_it_has_to
     threads = torch.get_num_threads()
     torch.set_num_threads(threads + 2)
     try:
-        with machine.use(Machine("cuda:7")), progress.remembering(), progress.watched_by(ear):
+        with devices.use(Machine("cuda:7")), progress.remembering(), progress.watched_by(ear):
             progress.say_once("said before")
             with pytest.raises(RuntimeError, match=r"^Odd: odd$"), InOrder(lambda g, s: landed.append(g), done.append, telling) as in_order:
                 for generation in range(4):
@@ -279,7 +279,7 @@ def test_errors_are_sent_with_their_place() -> None:
 def test_where_there_is_room_beside(
     cores: int, threads: int, device: str, launched: int, room: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(machine, "cores", lambda: cores)
+    monkeypatch.setattr(devices, "cores", lambda: cores)
     monkeypatch.setattr(torch, "get_num_threads", lambda: threads)
     monkeypatch.setattr(Machine, "torch_device", lambda self: torch.device(device))
     monkeypatch.setenv("WORLD_SIZE", str(launched))

@@ -9,7 +9,7 @@ from standins import Ear
 
 from imgcollapse import datasets, progress
 from imgcollapse.judge.judge import Judge
-from imgcollapse.machine import cache, machine
+from imgcollapse.machine import cache, devices
 from imgcollapse.settings import build
 from imgcollapse.study import Study
 
@@ -23,7 +23,7 @@ def remember(folder: Path, key: str = "key") -> tuple[cache.Made, int]:
         made += 1
         return {"a": torch.arange(5.0) / 3, "b": torch.tensor([1, -1])}, {"floor": 0.1 + 0.2}
 
-    with machine.use(machine.Machine(data_dir=folder)):
+    with devices.use(devices.Machine(data_dir=folder)):
         return cache.remembered("things", "digits", key, make), made
 
 
@@ -51,14 +51,14 @@ def test_a_flipped_bit_or_a_cut_file_is_said_and_made_anew(tmp_path: Path, place
 
 
 @pytest.mark.slow  # trains a classifier
-def test_the_ruler_remembers_the_real_pictures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A second ruler sees no real picture, and measures the same."""
+def test_the_reference_remembers_the_real_pictures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A second reference sees no real picture, and measures the same."""
     world = datasets.load(build(Study, {}).dataset, 0)
     judge = Judge(n=300).resolved(world, 400)
     first = judge.open(world)
     scores, record = first(world.train[300:700]).scores, first.record()
     seen: list[int] = []
-    fitted = type(first._sights[0].extractor)
+    fitted = type(first._views[0].extractor)
     real = fitted.features
 
     def spied(self: Any, pixels: torch.Tensor) -> torch.Tensor:

@@ -39,7 +39,7 @@ from imgcollapse.datasets.torchvision_sets import CLOTHES, Cifar10, FashionMnist
 from imgcollapse.datasets.toys import MODES, SPREAD, Gaussian, Grid25
 from imgcollapse.errors import DataProblem, SettingsProblem
 from imgcollapse.images import REAL, ImageSet, World
-from imgcollapse.machine import machine
+from imgcollapse.machine import devices
 from imgcollapse.settings import build
 
 Monkey = pytest.MonkeyPatch
@@ -47,7 +47,7 @@ Monkey = pytest.MonkeyPatch
 
 @pytest.fixture(autouse=True)
 def data_dir(tmp_path: Path) -> Iterator[Path]:
-    with machine.use(machine.Machine(data_dir=tmp_path / "data")):
+    with devices.use(devices.Machine(data_dir=tmp_path / "data")):
         yield tmp_path / "data"
 
 

@@ -25,7 +25,7 @@ from imgcollapse.datasets.pictures import Listed, decode
 from imgcollapse.datasets.refused import Refused
 from imgcollapse.errors import DataProblem
 from imgcollapse.exchange import samples
-from imgcollapse.machine import machine
+from imgcollapse.machine import devices
 
 Bytes = NDArray[np.uint8]
 
@@ -604,9 +604,9 @@ def test_a_set_is_grey_where_all_its_pixels_are() -> None:
 
 
 def test_more_than_the_memory_holds_is_refused_before_it_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert 2**27 < machine.memory() < 2**62
+    assert 2**27 < devices.memory() < 2**62
     grey, colour = (saved(Image.fromarray(noise(*shape)), "PNG") for shape in ((4, 4), (4, 4, 3)))
-    monkeypatch.setattr(machine, "memory", lambda: 2 * 10 * 16)
+    monkeypatch.setattr(devices, "memory", lambda: 2 * 10 * 16)
     decode(listed(*[grey] * 10))
     for files, most in (([grey] * 11, 10), ([grey] * 5 + [colour], 3)):
         with pytest.raises(

@@ -19,19 +19,19 @@ from imgcollapse.extractors.dinov2 import DinoV2, FittedDinoV2
 from imgcollapse.extractors.dinov2_network import VisionTransformer
 from imgcollapse.extractors.resize import bicubic
 from imgcollapse.images import ImageSet, World
-from imgcollapse.machine import machine
+from imgcollapse.machine import devices
 
 
 @pytest.fixture(autouse=True)
 def absent(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
     """Nobody serves the published file, and none lies in the data folder."""
     monkeypatch.setattr(dinov2, "PUBLISHED", replace(dinov2.PUBLISHED, url="http://127.0.0.1:1/dinov2_vitl14_pretrain.pth"))
-    with machine.use(machine.Machine(device="cpu", data_dir=tmp_path / "data")):
+    with devices.use(devices.Machine(device="cpu", data_dir=tmp_path / "data")):
         yield
 
 
 def fitted(file: Path, batch: int = 32) -> FittedDinoV2:
-    with machine.use(replace(machine.current(), weights={"dinov2": file})):
+    with devices.use(replace(devices.current(), weights={"dinov2": file})):
         return DinoV2(batch=batch).fit(standins.world())
 
 

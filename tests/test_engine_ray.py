@@ -11,11 +11,11 @@ from engine_runs import QUICK, SLOW, At, lay_out, outcome, plainly, times, write
 
 from imgcollapse import store
 from imgcollapse.ablation import worker
-from imgcollapse.ablation.engines.crew import Crew
+from imgcollapse.ablation.engines.configuration import EngineConfiguration
 from imgcollapse.ablation.engines.ray import ray
 from imgcollapse.errors import SettingsProblem
 
-TWO = Crew(jobs=2, threads=1, options={})
+TWO = EngineConfiguration(jobs=2, threads=1, options={})
 
 
 def stop() -> None:
@@ -25,9 +25,9 @@ def stop() -> None:
 def test_an_unknown_or_unfit_option_is_one_line_that_names_the_known_ones(tmp_path: Path) -> None:
     pytest.importorskip("ray")
     with pytest.raises(SettingsProblem, match=r"^--engine-option adress: .*did you mean 'address'\? there are: address, gpus, retries$"):
-        ray([], Crew(1, 1, {"adress": "auto"}), lambda: None)
+        ray([], EngineConfiguration(1, 1, {"adress": "auto"}), lambda: None)
     with pytest.raises(SettingsProblem, match=r"^--engine-option gpus: 'many' cannot be used"):
-        ray([], Crew(1, 1, {"gpus": "many"}), lambda: None)
+        ray([], EngineConfiguration(1, 1, {"gpus": "many"}), lambda: None)
     ray([], TWO, lambda: None)
     assert not sys.modules["ray"].is_initialized(), "to look at the options takes no cluster"
 
@@ -43,7 +43,7 @@ def test_more_gpus_than_there_are_is_an_error_and_no_endless_wait(tmp_path: Path
     library = pytest.importorskip("ray")
     run = lay_out(tmp_path, QUICK)
     with pytest.raises(SettingsProblem, match=r"^--engine-option gpus: a run wants 1000, this machine has \d+; take fewer$"):
-        ray([run], Crew(1, 1, {"gpus": "1000"}), lambda: None)
+        ray([run], EngineConfiguration(1, 1, {"gpus": "1000"}), lambda: None)
     assert not library.is_initialized()
 
 
@@ -57,11 +57,11 @@ def test_a_run_whose_process_is_killed_goes_on_where_it_was_and_finds_the_same(t
         theirs.add(signal.getsignal(signal.SIGTERM))
         os.kill(writer_of(slow), signal.SIGKILL)
 
-    watch = At(slow, 2, act)
-    ray([slow, quick], TWO, watch)
+    each_second = At(slow, 2, act)
+    ray([slow, quick], TWO, each_second)
     assert theirs == {ours}, "SIGTERM would end this process before the runs have stopped"
     assert not library.is_initialized(), "the cluster that the engine started is still there"
-    assert watch.nothing_was_made_twice()
+    assert each_second.nothing_was_made_twice()
     assert outcome(slow) == plainly(tmp_path / "plain", SLOW)
     assert outcome(quick) == plainly(tmp_path / "plain", QUICK)
     assert worker.read_failure(slow) is None is worker.read_failure(quick)
@@ -72,7 +72,7 @@ def test_no_cluster_at_the_address_is_one_line() -> None:
     with pytest.raises(
         SettingsProblem, match=r"^--engine ray: no cluster at '127\.0\.0\.1:9' \(.*\); give another --engine-option address"
     ):
-        ray([], Crew(1, 1, {"address": "127.0.0.1:9"}), lambda: None)
+        ray([], EngineConfiguration(1, 1, {"address": "127.0.0.1:9"}), lambda: None)
 
 
 @pytest.fixture(scope="module")
@@ -88,22 +88,22 @@ def cluster() -> Iterator[None]:
 @pytest.mark.slow
 def test_an_interrupt_stops_the_runs_and_keeps_what_is_finished(cluster: None, tmp_path: Path) -> None:
     run = lay_out(tmp_path, SLOW)
-    watch = At(run, 2, stop)
+    each_second = At(run, 2, stop)
     with pytest.raises(KeyboardInterrupt):
-        ray([run], TWO, watch)
+        ray([run], TWO, each_second)
     assert not store.in_use(run) and worker.read_failure(run) is None
-    assert watch.before.items() <= times(run).items() and len(times(run)) < SLOW["gens"]
+    assert each_second.before.items() <= times(run).items() and len(times(run)) < SLOW["gens"]
     assert worker.work(run) == 0
-    assert watch.nothing_was_made_twice()
+    assert each_second.nothing_was_made_twice()
 
 
 @pytest.mark.slow
 def test_a_run_that_is_lost_for_good_says_so_and_can_be_taken_up_again(cluster: None, tmp_path: Path) -> None:
     run = lay_out(tmp_path, SLOW)
-    watch = At(run, 2, lambda: os.kill(writer_of(run), signal.SIGKILL))
-    ray([run], Crew(1, 1, {"retries": "0"}), watch)
+    each_second = At(run, 2, lambda: os.kill(writer_of(run), signal.SIGKILL))
+    ray([run], EngineConfiguration(1, 1, {"retries": "0"}), each_second)
     failure = worker.read_failure(run)
     assert failure is not None and failure["kind"] == "WorkerCrashedError", failure
     assert failure["message"].startswith("Ray lost the run (") and "run the same command again" in failure["message"]
     ray([run], TWO, lambda: None)
-    assert worker.read_failure(run) is None and watch.nothing_was_made_twice()
+    assert worker.read_failure(run) is None and each_second.nothing_was_made_twice()

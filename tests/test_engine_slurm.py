@@ -17,13 +17,13 @@ from slurm_here import ask
 from imgcollapse import store
 from imgcollapse.ablation import worker
 from imgcollapse.ablation.engines.common import read_options
-from imgcollapse.ablation.engines.crew import Crew
-from imgcollapse.ablation.engines.slurm import Errand, SlurmOptions, slurm
+from imgcollapse.ablation.engines.configuration import EngineConfiguration
+from imgcollapse.ablation.engines.slurm import Job, SlurmOptions, slurm
 from imgcollapse.errors import SettingsProblem
 
 WANTED = "IMGCOLLAPSE_TEST_SLURM" in os.environ
 ENGINE = importlib.import_module("imgcollapse.ablation.engines.slurm")
-THREE = Crew(jobs=3, threads=1, options={"time": "60"})
+THREE = EngineConfiguration(jobs=3, threads=1, options={"time": "60"})
 
 
 @pytest.fixture
@@ -41,7 +41,7 @@ def commands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def refused(run: Path, **options: str) -> str:
     with pytest.raises(SettingsProblem) as error:
-        slurm([run], Crew(1, 1, options), lambda: None)
+        slurm([run], EngineConfiguration(1, 1, options), lambda: None)
     return str(error.value)
 
 
@@ -66,14 +66,14 @@ def test_an_unknown_or_unfit_option_is_one_line_that_names_the_known_ones(comman
     line = refused(tmp_path, slurm_colour="red")
     assert "colour" in line and "nodelist" in line and "\n" not in line
     with pytest.raises(SettingsProblem, match="partitoin"):
-        slurm([], Crew(1, 1, {"partitoin": "gpu"}), lambda: None)
-    slurm([], Crew(1, 1, {"partition": "gpu"}), lambda: None)  # and nothing is submitted or written
+        slurm([], EngineConfiguration(1, 1, {"partitoin": "gpu"}), lambda: None)
+    slurm([], EngineConfiguration(1, 1, {"partition": "gpu"}), lambda: None)  # and nothing is submitted or written
     assert {path.name for path in Path().iterdir()} == {"bin"}
 
 
 def test_options_that_are_text_are_taken_as_written_and_numbers_are_the_same_as_everywhere(commands: Path, tmp_path: Path) -> None:
     given = {"partition": "0042", "account": "no", "qos": "1e5", "mem": "08", "setup": "a: b # c", "time": "010", "gpus": "0x2"}
-    assert read_options(SlurmOptions, Crew(1, 1, given)).model_dump(exclude_none=True) == {**given, "time": 10, "gpus": 2}
+    assert read_options(SlurmOptions, EngineConfiguration(1, 1, given)).model_dump(exclude_none=True) == {**given, "time": 10, "gpus": 2}
     assert refused(tmp_path, time="4:00").startswith("--engine-option time: '4:00' cannot be used; it should be a valid integer")
     assert refused(tmp_path, gpus="yes").startswith("--engine-option gpus: 'yes' cannot be used; it should be a valid integer")
     assert refused(tmp_path, gpus="true").startswith("--engine-option gpus: True cannot be used; it should be a valid integer")
@@ -103,19 +103,19 @@ def test_no_answer_from_slurm_is_not_the_end_of_a_job(commands: Path) -> None:
 def test_a_time_limit_too_short_for_a_generation_is_a_failure_and_not_tried_for_ever(tmp_path: Path) -> None:
     pytest.importorskip("submitit")
     run = lay_out(tmp_path, QUICK)
-    errand = Errand(run, minutes=60)
-    errand.began, errand.had = time.monotonic() - 55 * 60, 0
+    job = Job(run, minutes=60)
+    job.began, job.had = time.monotonic() - 55 * 60, 0
     with pytest.raises(SystemExit):
-        errand.checkpoint()
+        job.checkpoint()
     failure = worker.read_failure(run)
     assert failure is not None and failure["message"] == (
         "no generation was finished within 60 minutes; take more with --engine-option time=MINUTES"
     )
-    errand.began = time.monotonic() - 10 * 60  # preempted early: that says nothing of the limit
-    assert errand.checkpoint().function.run == run
+    job.began = time.monotonic() - 10 * 60  # preempted early: that says nothing of the limit
+    assert job.checkpoint().function.run == run
     assert worker.work(run) == 0
-    errand.began = time.monotonic() - 55 * 60  # generations were finished: the next job goes on
-    assert errand.checkpoint().function.run == run
+    job.began = time.monotonic() - 55 * 60  # generations were finished: the next job goes on
+    assert job.checkpoint().function.run == run
 
 
 # Against a real Slurm
@@ -173,9 +173,9 @@ def test_an_array_with_a_requeued_and_a_signalled_job_finds_the_same_as_without_
 @pytest.mark.slurm
 def test_a_job_whose_place_is_taken_goes_on_afterwards(cluster: Path, tmp_path: Path) -> None:
     run = lay_out(tmp_path, SLOW)
-    watch = At(run, 2, lambda: ask("sbatch", "--partition=urgent", "--exclusive", "--output=/dev/null", "--wrap=sleep 3"))
-    slurm([run], THREE, watch)
-    assert watch.nothing_was_made_twice() and worker.read_failure(run) is None
+    each_second = At(run, 2, lambda: ask("sbatch", "--partition=urgent", "--exclusive", "--output=/dev/null", "--wrap=sleep 3"))
+    slurm([run], THREE, each_second)
+    assert each_second.nothing_was_made_twice() and worker.read_failure(run) is None
     assert "DUE TO PREEMPTION" not in log_of(run), "it left when it was warned, and was not thrown out"
     assert "SLURM_RESTART_COUNT" not in os.environ and made(run) == list(range(SLOW["gens"]))
 
@@ -185,7 +185,7 @@ def test_a_run_longer_than_the_time_limit_goes_on_in_another_job(cluster: Path, 
     run = lay_out(tmp_path, SLOW, gens=999)
     before = dict[str, int]()
 
-    def watch() -> None:
+    def each_second() -> None:
         restarted = "Restarts=0" not in ask("scontrol", "show", "job", job_of(run)).split()
         if not restarted:
             before.update(times(run))
@@ -193,7 +193,7 @@ def test_a_run_longer_than_the_time_limit_goes_on_in_another_job(cluster: Path, 
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        slurm([run], Crew(1, 1, {"slurm_time": "1", "slurm_signal_delay_s": "5"}), watch)
+        slurm([run], EngineConfiguration(1, 1, {"slurm_time": "1", "slurm_signal_delay_s": "5"}), each_second)
     assert before and before.items() <= times(run).items(), "a finished generation was made again"
     assert made(run) == list(range(len(times(run)))) and worker.read_failure(run) is None
     assert "this job is timed-out" in log_of(run)
@@ -206,22 +206,22 @@ def test_an_interrupt_ends_the_jobs_and_keeps_what_is_finished(cluster: Path, tm
     def stop() -> None:
         raise KeyboardInterrupt
 
-    watch = At(runs[0], 2, stop)
+    each_second = At(runs[0], 2, stop)
     with pytest.raises(KeyboardInterrupt):
-        slurm(runs, Crew(1, 1, {}), watch)  # one at once: the second has not begun
+        slurm(runs, EngineConfiguration(1, 1, {}), each_second)  # one at once: the second has not begun
     assert not ask("squeue", "--noheader", "--name=imgcollapse") and not store.in_use(runs[0])
     assert [worker.read_failure(run) for run in runs] == [None, None] and not times(runs[1])
     assert len(times(runs[0])) < SLOW["gens"]
     slurm(runs, THREE, lambda: None)
-    assert watch.nothing_was_made_twice() and made(runs[1]) == list(range(SLOW["gens"]))
+    assert each_second.nothing_was_made_twice() and made(runs[1]) == list(range(SLOW["gens"]))
 
 
 CLIENT = """
 import sys
 from pathlib import Path
-from imgcollapse.ablation.engines.crew import Crew
+from imgcollapse.ablation.engines.configuration import EngineConfiguration
 from imgcollapse.ablation.engines.slurm import slurm
-slurm([Path(sys.argv[1])], Crew(1, 1, {}), lambda: None)
+slurm([Path(sys.argv[1])], EngineConfiguration(1, 1, {}), lambda: None)
 """
 
 

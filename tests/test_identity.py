@@ -9,7 +9,7 @@ import pytest
 from imgcollapse import store
 from imgcollapse.errors import SettingsProblem
 from imgcollapse.images import ImageSet
-from imgcollapse.judge.judge import Ruler
+from imgcollapse.judge.judge import Reference
 from imgcollapse.models.vae import VAE
 from imgcollapse.regimes import REGIMES, Accumulate, Replace
 from imgcollapse.settings import build
@@ -137,7 +137,7 @@ def test_a_run_that_keeps_no_word_of_a_generation_looks_at_all_of_it(tmp_path: P
 
 
 def test_generation_0_is_shared_by_arms_that_differ_in_what_follows_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    fits, judged = counted(monkeypatch, VAE, "fit"), counted(monkeypatch, Ruler, "__call__")
+    fits, judged = counted(monkeypatch, VAE, "fit"), counted(monkeypatch, Reference, "__call__")
     arms: list[dict[str, Any]] = [{}, {"regime": "accumulate"}, {"init": "previous"}, {"init": "base"}]
     for number, arm in enumerate(arms):
         made(tmp_path / str(number), {**NET, **arm}, tmp_path / "shared")

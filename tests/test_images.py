@@ -9,12 +9,12 @@ import torch
 from torch import Tensor
 
 from imgcollapse import images as module
-from imgcollapse.images import UNLABELLED, ImageSet, World, concatenate, gathered, marks
+from imgcollapse.images import UNLABELLED, ImageSet, World, concatenate, fingerprints, gathered
 from imgcollapse.regimes import origins, provenance
 from imgcollapse.seeds import derive, torch_generator
 
 
-def plain_marks(pixels: Tensor) -> Tensor:
+def plain_fingerprints(pixels: Tensor) -> Tensor:
     """The formula as it is written."""
     flat = pixels.flatten(1) if pixels.dtype == torch.uint8 else pixels.flatten(1).contiguous().view(torch.int32)
     low, high = torch.iinfo(torch.int64).min, torch.iinfo(torch.int64).max
@@ -46,23 +46,23 @@ SIZES = [
 
 
 @pytest.mark.parametrize(("n", "values"), SIZES)
-def test_marks_are_the_plain_formula_bit_for_bit(n: int, values: int) -> None:
+def test_fingerprints_are_the_plain_formula_bit_for_bit(n: int, values: int) -> None:
     for seed in range(3):
         points = any_bits(n, values, seed)
-        assert torch.equal(marks(pixels := pictures(n, (1, 1, values), seed)), plain_marks(pixels))
-        assert torch.equal(marks(points), plain_marks(points))
+        assert torch.equal(fingerprints(pixels := pictures(n, (1, 1, values), seed)), plain_fingerprints(pixels))
+        assert torch.equal(fingerprints(points), plain_fingerprints(points))
     for level in (0, 1, 254, 255):  # 255 everywhere: the largest sums there are
-        assert torch.equal(marks(pixels := torch.full((n, 1, 1, values), level, dtype=torch.uint8)), plain_marks(pixels))
+        assert torch.equal(fingerprints(pixels := torch.full((n, 1, 1, values), level, dtype=torch.uint8)), plain_fingerprints(pixels))
     for bits in (0, -1, 2**31 - 1, -(2**31), 0xFFFF, -0x10000, 0x7FFF0000):
         points = torch.full((n, 1, 1, values), bits, dtype=torch.int32).view(torch.float32)
-        assert torch.equal(marks(points), plain_marks(points))
+        assert torch.equal(fingerprints(points), plain_fingerprints(points))
 
 
 @pytest.mark.parametrize("shape", [(3, 8, 8), (1, 28, 28), (3, 32, 31)])
-def test_marks_of_colours_and_of_views_of_other_pictures(shape: tuple[int, int, int]) -> None:
+def test_fingerprints_of_colours_and_of_views_of_other_pictures(shape: tuple[int, int, int]) -> None:
     pixels = pictures(600, shape, 0)
     for seen in (pixels, pixels.flip(3), pixels[::3], pixels.transpose(2, 3), pixels[:, :1].expand(-1, 3, -1, -1), pixels[..., 1:]):
-        assert torch.equal(marks(seen), plain_marks(seen))
+        assert torch.equal(fingerprints(seen), plain_fingerprints(seen))
 
 
 def test_the_largest_sum_is_exact() -> None:

@@ -26,8 +26,8 @@ from imgcollapse.extractors.forward import forward
 from imgcollapse.extractors.inception import FittedInception, Inception
 from imgcollapse.extractors.resize import bicubic
 from imgcollapse.images import ImageSet, World
-from imgcollapse.machine import machine, torchvision_guard  # noqa: F401 (clean-fid's folders need torchvision)
-from imgcollapse.metrics import Evidence, Seen
+from imgcollapse.machine import devices, torchvision_guard  # noqa: F401 (clean-fid's folders need torchvision)
+from imgcollapse.metrics import Evidence, FeatureSet
 from imgcollapse.metrics.distances import frechet_distance
 from imgcollapse.settings import build
 from imgcollapse.study import Study
@@ -45,12 +45,12 @@ def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def absent(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
     """Nobody serves the published file, and none lies in the data folder."""
     monkeypatch.setattr(inception, "PUBLISHED", replace(inception.PUBLISHED, url="http://127.0.0.1:1/inception-2015-12-05.pt"))
-    with machine.use(machine.Machine(device="cpu", data_dir=tmp_path / "data")):
+    with devices.use(devices.Machine(device="cpu", data_dir=tmp_path / "data")):
         yield
 
 
 def fitted(file: Path, world: World | None = None, **options: object) -> FittedInception:
-    with machine.use(replace(machine.current(), weights={"inception": file})):
+    with devices.use(replace(devices.current(), weights={"inception": file})):
         return build(Inception, options).fit(world or standins.world())
 
 
@@ -104,7 +104,7 @@ def test_features_and_distance_are_those_of_clean_fid(mode: str, shape: tuple[in
         pytest.skip("clean-fid calls scipy.linalg.sqrtm(disp=False), which SciPy 1.18 no longer has")
     # of 6 mixtures: with more features than pictures, the root that clean-fid takes of a singular matrix loses all digits
     mix = torch.randn(2048, 6, generator=seeds.torch_generator(0), dtype=torch.float64)
-    seen = [Seen(our.double() @ mix) for our in ours]
+    seen = [FeatureSet(our.double() @ mix) for our in ours]
     expected = fid_from_feats(*((their.double() @ mix).numpy() for their in theirs))
     assert frechet_distance(Evidence(seen[0], seen[0], seen[1]))["fd"] == pytest.approx(expected, rel=1e-4)
 
@@ -231,8 +231,8 @@ def test_with_other_weights_a_run_has_fd_kid_and_floors_and_no_fid(file: Path) -
     assert list(scores()) == ["pixels", "inception-other"]
     found = scores()["inception-other"]
     assert {"fd", "kid"} <= set(found) and all(one["floor"] is not None for one in found.values()) and found["fd"]["floor"] > 0
-    ruler = json.loads((scores_in(Path("here")) / "reference.json").read_text())["judge"]["extractors"]["inception-other"]
-    assert ruler["digest"] == weights.digest_of(file) and ruler["published"] is False
+    reference = json.loads((scores_in(Path("here")) / "reference.json").read_text())["judge"]["extractors"]["inception-other"]
+    assert reference["digest"] == weights.digest_of(file) and reference["published"] is False
     moved = Path("moved.pt")
     moved.write_bytes(file.read_bytes())
     again = run("--extractor", "pixels,inception", "--inception-weights", moved)
@@ -248,7 +248,7 @@ def test_with_the_published_weights_a_run_has_fid(file: Path, monkeypatch: pytes
 
 def test_an_ablation_fetches_first_and_its_workers_get_the_file(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(
-        ENGINES, "local", Engine(lambda runs, crew, watch: [worker.work(run) for run in runs])
+        ENGINES, "local", Engine(lambda runs, configuration, each_second: [worker.work(run) for run in runs])
     )  # here, not in a process of its own
     standins.folder(Path("tiny"))
     common = ("ablate", "--dataset", "folder:tiny", "--model", "bootstrap", "--gens", 1, "--seeds", 1, "--data-dir", "data", "--jobs", 1)

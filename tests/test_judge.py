@@ -1,4 +1,4 @@
-"""The ruler, and the extractors it looks through."""
+"""The reference, and the extractors it looks through."""
 
 import os
 import random
@@ -23,9 +23,9 @@ from imgcollapse.extractors import EXTRACTORS
 from imgcollapse.extractors.classifier import LAYOUT, Classifier, FittedClassifier
 from imgcollapse.extractors.pixels import FittedPixels, Pixels
 from imgcollapse.images import ImageSet, World
-from imgcollapse.judge.judge import Judge, Ruler
-from imgcollapse.machine import cache, machine
-from imgcollapse.metrics import METRICS, Evidence, Seen
+from imgcollapse.judge.judge import Judge, Reference
+from imgcollapse.machine import cache, devices
+from imgcollapse.metrics import METRICS, Evidence, FeatureSet
 from imgcollapse.metrics.classes import CONFIDENT
 from imgcollapse.metrics.evidence import NO_CLASS, confusion_of
 
@@ -59,7 +59,7 @@ def points() -> World:
 @pytest.fixture(autouse=True)
 def own_cache(tmp_path: Path) -> Iterator[Path]:
     """Classifiers of this test alone, on the CPU and in float32, so that digests can be compared."""
-    with machine.use(machine.Machine(device="cpu", precision="float32", data_dir=tmp_path)):
+    with devices.use(devices.Machine(device="cpu", precision="float32", data_dir=tmp_path)):
         yield tmp_path / "classifiers"
 
 
@@ -130,30 +130,30 @@ def test_a_classifier_width_that_cannot_be_grouped_is_refused_before_training() 
         Classifier(width=12)
 
 
-# --- the ruler
+# --- the reference
 
 
-def ruler_of(world: World, *extractors: Classifier | Pixels, samples: int = 60) -> Ruler:
+def reference_of(world: World, *extractors: Classifier | Pixels, samples: int = 60) -> Reference:
     return Judge(extractors=extractors).resolved(world, samples).open(world)
 
 
 def by_hand(extractor: FittedClassifier | FittedPixels, world: World, drawn: ImageSet, n: int, of_floor: bool = False) -> dict[str, float]:
-    """The metrics of the first n of each set, class shares of all that was drawn, put together without the ruler."""
+    """The metrics of the first n of each set, class shares of all that was drawn, put together without the reference."""
 
-    def seen(images: ImageSet, real: bool = False) -> Seen:
+    def seen(images: ImageSet, real: bool = False) -> FeatureSet:
         features = extractor.features(images.pixels)
         sure = extractor.probabilities(features)
         labels = images.labels if real else None
         if sure is None:
-            return Seen(features.double(), None, labels)
+            return FeatureSet(features.double(), None, labels)
         found = [int(row.argmax()) if row.max() >= CONFIDENT else NO_CLASS for row in sure]
-        return Seen(features.double(), torch.tensor(found), labels)
+        return FeatureSet(features.double(), torch.tensor(found), labels)
 
     everything = seen(world.held_out).classes
     confusion = None if everything is None else confusion_of(everything, world.held_out.labels, len(world.classes))
     train, held_out = seen(world.train[:n], real=True), seen(world.held_out[:n], real=True)
 
-    def evidence(made: Seen, images: ImageSet, learned: Seen | None, learned_from: ImageSet | None) -> Evidence:
+    def evidence(made: FeatureSet, images: ImageSet, learned: FeatureSet | None, learned_from: ImageSet | None) -> Evidence:
         return Evidence(
             train,
             held_out,
@@ -181,34 +181,34 @@ def copies_among(images: ImageSet, of: ImageSet) -> Tensor:
 
 
 def test_floors_are_the_metrics_of_training_against_held_out_pictures_at_the_same_n(world: World, points: World) -> None:
-    ruler = ruler_of(world, QUICK, Pixels())
-    floors = {name: entry["floor"] for name, entry in ruler.record()["extractors"].items()}
+    reference = reference_of(world, QUICK, Pixels())
+    floors = {name: entry["floor"] for name, entry in reference.record()["extractors"].items()}
     assert floors == {
         name: by_hand(each.fit(world), world, world.train[:60], 60, of_floor=True)
         for name, each in (("classifier", QUICK), ("pixels", Pixels()))
     }
-    assert ruler_of(points, Pixels(), samples=200).record()["extractors"]["pixels"]["floor"] == by_hand(
+    assert reference_of(points, Pixels(), samples=200).record()["extractors"]["pixels"]["floor"] == by_hand(
         Pixels().fit(points), points, points.train[:200], 200, of_floor=True
     )
 
 
 def test_scores_are_of_the_first_n_drawn_against_the_first_n_held_out(world: World) -> None:
-    ruler, drawn = ruler_of(world, QUICK), squares(150, "drawn")
-    entry = ruler(drawn).scores.sources["classifier"]
+    reference, drawn = reference_of(world, QUICK), squares(150, "drawn")
+    entry = reference(drawn).scores.sources["classifier"]
     assert {name: one.value for name, one in entry.items()} == by_hand(QUICK.fit(world), world, drawn, 60)
-    record, compared = ruler.record(), {name for name, one in entry.items() if one.n == 60}
+    record, compared = reference.record(), {name for name, one in entry.items() if one.n == 60}
     floor = record["extractors"]["classifier"]["floor"]
     assert {name: entry[name].floor for name in compared} == {name: floor[name] for name in compared}
     assert not [name for name in entry if name.startswith("own_")], "what is of an own training set is left out"
     assert (record["n"], record["k"], record["k_precision"], record["k_probabilistic"]) == (60, 5, 3, 4)
-    first = ruler(drawn[:60]).scores.sources["classifier"]
+    first = reference(drawn[:60]).scores.sources["classifier"]
     assert {name: first[name] for name in compared} == {name: entry[name] for name in compared}, "what lies beyond n is not looked at"
 
 
 def test_class_shares_and_their_floors_are_of_all_that_was_drawn(world: World) -> None:
     judge = Judge(extractors=(QUICK,), n=60).resolved(world, 150)
-    ruler, drawn = judge.open(world, 150), squares(150, "drawn")
-    entry = ruler(drawn).scores.sources["classifier"]
+    reference, drawn = judge.open(world, 150), squares(150, "drawn")
+    entry = reference(drawn).scores.sources["classifier"]
     of_all = {name for name, one in entry.items() if one.n == 150}
     scores = {"classes_alive", "effective_classes", "total_variation", "total_variation_corrected", "confident"}
     assert scores == {name for name in of_all if not name[-1].isdigit()} and {"share_0", "share_corrected_2", "share_alive_1"} < of_all
@@ -221,46 +221,46 @@ def test_class_shares_and_their_floors_are_of_all_that_was_drawn(world: World) -
     assert entry["confident"].value == pytest.approx(float(sure.double().mean()))
     real = by_hand(fitted, world, world.train[:150], 60)
     assert len(world.train) < 150 and {name: entry[name].floor for name in of_all} == {name: real[name] for name in of_all}, "or of all"
-    assert ruler.record()["drawn"] == 150 and ruler.record()["extractors"]["classifier"]["floor"]["confident"] == real["confident"]
-    fewer = ruler(drawn[:100]).scores.sources["classifier"]
+    assert reference.record()["drawn"] == 150 and reference.record()["extractors"]["classifier"]["floor"]["confident"] == real["confident"]
+    fewer = reference(drawn[:100]).scores.sources["classifier"]
     assert fewer["confident"].n == 100 and fewer["confident"].floor == by_hand(fitted, world, world.train[:100], 60)["confident"]
     again = judge.open(world, 150)(drawn).scores.sources["classifier"]
     assert again == entry, "the same from the data folder"
 
 
 def test_training_pictures_drawn_again_score_the_floor(world: World) -> None:
-    entry = ruler_of(world, Pixels())(world.train).scores.sources["pixels"]
+    entry = reference_of(world, Pixels())(world.train).scores.sources["pixels"]
     remembering = {name for metric in METRICS.values() if metric.floor == "held_out" for name in metric.scores}
     assert len(entry) > 10 and all(one.value == one.floor for name, one in entry.items() if name not in remembering)
 
 
-def test_judging_leaves_the_ruler_as_it_was(world: World) -> None:
-    ruler, drawn = ruler_of(world, QUICK, Pixels()), squares(60, "drawn")
-    first, record = ruler(drawn).scores, ruler.record()
-    ruler(ImageSet.of(torch.zeros_like(drawn.pixels)))
-    assert ruler(drawn).scores == first
-    assert ruler.record() == record
+def test_judging_leaves_the_reference_as_it_was(world: World) -> None:
+    reference, drawn = reference_of(world, QUICK, Pixels()), squares(60, "drawn")
+    first, record = reference(drawn).scores, reference.record()
+    reference(ImageSet.of(torch.zeros_like(drawn.pixels)))
+    assert reference(drawn).scores == first
+    assert reference.record() == record
 
 
 def test_the_record_names_every_extractor_by_its_digest(world: World) -> None:
-    record = ruler_of(world, QUICK, Pixels()).record()
+    record = reference_of(world, QUICK, Pixels()).record()
     assert (record["n"], record["k"]) == (60, 5)
     classifier, pixels = record["extractors"]["classifier"], record["extractors"]["pixels"]
     assert re.fullmatch("[0-9a-f]{64}", classifier["digest"]) and classifier["digest"] == QUICK.fit(world).record()["digest"]
     assert classifier["dim"] == 8 and 0.5 < classifier["held_out_accuracy"] <= 1
     assert (pixels["digest"], pixels["dim"]) == ("identity", SIDE * SIDE)
     other = QUICK.model_copy(update={"steps": 31})
-    assert ruler_of(world, other).record()["extractors"]["classifier"]["digest"] != classifier["digest"]
+    assert reference_of(world, other).record()["extractors"]["classifier"]["digest"] != classifier["digest"]
 
 
 def test_classes_are_those_of_the_first_extractor_that_knows_any(world: World, points: World) -> None:
     fitted = QUICK.fit(world)
     probabilities = fitted.probabilities(fitted.features(world.held_out.pixels))
     expected = torch.where(probabilities.amax(1) >= CONFIDENT, probabilities.argmax(1), NO_CLASS)
-    found = ruler_of(world, Pixels(), QUICK)(world.held_out).classes
+    found = reference_of(world, Pixels(), QUICK)(world.held_out).classes
     assert found is not None and torch.equal(found, expected)
-    assert ruler_of(world, Pixels())(world.held_out).classes is None
-    found = ruler_of(points, Pixels())(points.held_out).classes
+    assert reference_of(world, Pixels())(world.held_out).classes is None
+    found = reference_of(points, Pixels())(points.held_out).classes
     assert found is not None and len(found) == len(points.held_out)
 
 
@@ -273,12 +273,12 @@ class Doubtful(FittedPixels):
 
 
 def test_a_picture_has_a_class_where_the_extractor_is_sure_to_9_in_10(world: World) -> None:
-    found = Ruler(Judge(n=50, metrics=()), world, [Doubtful(world.train.shape)])(world.train).classes
+    found = Reference(Judge(n=50, metrics=()), world, [Doubtful(world.train.shape)])(world.train).classes
     assert found is not None and found.tolist() == [2, 1] + [NO_CLASS] * 118
 
 
 def test_nothing_is_judged_where_no_extractor_is_named(world: World) -> None:
-    assert ruler_of(world)(world.train).scores.sources == {}
+    assert reference_of(world)(world.train).scores.sources == {}
 
 
 # --- every extractor
@@ -287,7 +287,7 @@ def test_nothing_is_judged_where_no_extractor_is_named(world: World) -> None:
 @pytest.mark.parametrize("kind", EXTRACTORS)
 def test_every_extractor_gives_features_and_probabilities_of_the_agreed_form(kind: str, world: World, tmp_path: Path) -> None:
     files = {name: make(tmp_path / f"{name}.pt") for name, make in STAND_INS.items()}
-    with machine.use(replace(machine.current(), weights=files)):  # the published weights are not here
+    with devices.use(replace(devices.current(), weights=files)):  # the published weights are not here
         fitted = (QUICK if kind == "classifier" else EXTRACTORS[kind]()).fit(world)
     features = fitted.features(world.held_out.pixels)
     record = fitted.record()
@@ -427,8 +427,8 @@ import sys; sys.path.insert(0, {str(Path(__file__).parent)!r})
 import torch; torch.manual_seed(12345); torch.set_num_threads({torch.get_num_threads()}); torch.rand(7)
 from pathlib import Path
 import test_judge as t
-from imgcollapse.machine import machine
-with machine.use(machine.Machine(device="cpu", precision="float32", data_dir=Path("elsewhere"))):
+from imgcollapse.machine import devices
+with devices.use(devices.Machine(device="cpu", precision="float32", data_dir=Path("elsewhere"))):
     world = t.World("squares", t.squares(120, "train"), t.squares(90, "held out"), ("left", "right", "below"))
     print(t.fit(world)[0].record()["digest"])
 """
@@ -492,7 +492,7 @@ def found_near(points: World, where: Tensor, within: float = 3.0) -> list[int]:
     return [int(row.argmax()) if row.max() > 0 else NO_CLASS for row in probabilities]
 
 
-def test_a_point_is_of_the_nearest_class_within_3_deviations_and_of_none_beyond() -> None:
+def test_a_point_is_of_the_nearest_class_within_3_standard_deviations_and_of_none_beyond() -> None:
     points = datasets.load(Grid25(size=5000), 0)
     centre = torch.tensor(MODES[7]).float()
     ways = torch.tensor([[1.0, 0.0], [0.0, -1.0], [0.6, 0.8]])
@@ -503,10 +503,10 @@ def test_a_point_is_of_the_nearest_class_within_3_deviations_and_of_none_beyond(
     assert found_near(points, centre + torch.tensor([[1.0, 1.0]])) == [NO_CLASS], "between the modes there is nothing"
 
 
-def test_as_many_held_out_points_are_within_3_deviations_as_the_normal_law_says() -> None:
+def test_as_many_held_out_points_are_within_3_standard_deviations_as_the_normal_distribution_says() -> None:
     points = datasets.load(Grid25(size=5000), 0)
     found = torch.tensor(found_near(points, points.held_out.pixels))
-    within = 1 - np.exp(-(3**2) / 2)  # of a normal law in two dimensions
+    within = 1 - np.exp(-(3**2) / 2)  # of a normal distribution in two dimensions
     error = np.sqrt(within * (1 - within) / 5000)
     assert float((found != NO_CLASS).double().mean()) == pytest.approx(within, abs=4 * error)
     assert torch.equal(found[found != NO_CLASS], points.held_out.labels[found != NO_CLASS])
@@ -516,4 +516,4 @@ def test_points_of_one_class_have_no_classes() -> None:
     points = datasets.load(Gaussian(size=50), 0)
     fitted = Pixels().fit(points)
     assert fitted.probabilities(fitted.features(points.train.pixels)) is None
-    assert "classes_alive" not in ruler_of(points, Pixels())(points.train).scores.sources["pixels"]
+    assert "classes_alive" not in reference_of(points, Pixels())(points.train).scores.sources["pixels"]

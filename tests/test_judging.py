@@ -13,7 +13,7 @@ from terminal import call, done
 
 from imgcollapse import progress, store
 from imgcollapse.errors import DataProblem
-from imgcollapse.judge.judge import Judge, Ruler
+from imgcollapse.judge.judge import Judge, Reference
 from imgcollapse.metrics import METRICS
 from imgcollapse.models.nulls import Bootstrap
 from imgcollapse.settings import build
@@ -61,15 +61,15 @@ def copy(whole: Path, tmp_path: Path) -> Path:
 def test_a_judge_that_fails_or_is_killed_costs_no_training(
     generation: int, kind: type[BaseException], whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real = Ruler.__call__
+    real = Reference.__call__
 
-    def fails(self: Ruler, *sets: Any) -> Any:
+    def fails(self: Reference, *sets: Any) -> Any:
         if int(sets[0].born[0]) == generation:
             raise kind("no memory left")
         return real(self, *sets)
 
     with monkeypatch.context() as patch:
-        patch.setattr(Ruler, "__call__", fails)
+        patch.setattr(Reference, "__call__", fails)
         with pytest.raises(kind):
             made(tmp_path / "run")
     assert store.finished(tmp_path / "run") == list(range(generation + 1)) and store.unjudged(tmp_path / "run") == [generation]
@@ -253,13 +253,13 @@ def test_an_ablation_is_judged_again(tmp_path: Path, monkeypatch: pytest.MonkeyP
     regimes = ("--regime", "replace,accumulate", "--no-nulls", "--seeds", 2, "--jobs", 1, "--out", "grid")
     done("ablate", "--dataset", "grid25", "--set", "dataset.size=200", "--model", "bootstrap", "--gens", 2, *regimes)
     calls: list[int] = []
-    real = Ruler.__call__
+    real = Reference.__call__
 
-    def counting(self: Ruler, *sets: Any) -> Any:
+    def counting(self: Reference, *sets: Any) -> Any:
         calls.append(int(sets[0].born[0]))
         return real(self, *sets)
 
-    monkeypatch.setattr(Ruler, "__call__", counting)
+    monkeypatch.setattr(Reference, "__call__", counting)
     done("judge", "grid", "--set", "judge.k=3", "--set", "judge.metrics=[neighbourhood]")
     assert sorted(calls) == [0, 0, 1, 1, 1, 1], "the arms have their generation 0 in common: it is judged once a seed"
     rows = Path("grid/ablation.csv").read_text().splitlines()

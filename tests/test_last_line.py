@@ -29,7 +29,7 @@ from imgcollapse.cli import main as cli
 from imgcollapse.errors import CURES, SettingsProblem, SystemProblem
 from imgcollapse.exchange.card import write as write_cards
 from imgcollapse.files import locks, places, to_json, write_text
-from imgcollapse.judge.judge import Ruler
+from imgcollapse.judge.judge import Reference
 from imgcollapse.machine import streams
 from imgcollapse.metrics import METRICS
 from imgcollapse.metrics.record import Scores
@@ -388,12 +388,12 @@ class Choices:
         chosen = build(Study, read_file(folder / store.STUDY))
         study, world, _ = prepare(chosen)
         self.study, self.parts = study, dict[str, list[Scores]]()
-        self.rulers = dict[str, dict[str, Any]]()
+        self.references = dict[str, dict[str, Any]]()
         for name in METRICS:
-            ruler: Ruler = study.judge.model_copy(update={"metrics": (name,)}).open(world, study.samples)
+            reference: Reference = study.judge.model_copy(update={"metrics": (name,)}).open(world, study.samples)
             samples = [store.read_images(folder / f"gen_{g:03d}" / store.SAMPLES) for g in range(study.gens)]
-            self.parts[name] = [ruler(drawn, learned).scores for drawn, learned in zip(samples, [world.train, *samples], strict=False)]
-            self.rulers[name] = ruler.record()
+            self.parts[name] = [reference(drawn, learned).scores for drawn, learned in zip(samples, [world.train, *samples], strict=False)]
+            self.references[name] = reference.record()
         empty = study.judge.model_copy(update={"metrics": ()}).open(world, study.samples)
         self.empty, self.record = empty(samples[0]).scores, {"data": world.record(), "judge": empty.record()}
 
@@ -405,7 +405,9 @@ class Choices:
         record = json.loads(to_json(self.record))
         record["judge"]["metrics"] = {name: METRICS[name].version for name in names}
         for extractor, about in record["judge"]["extractors"].items():
-            about["floor"] = {key: value for name in names for key, value in self.rulers[name]["extractors"][extractor]["floor"].items()}
+            about["floor"] = {
+                key: value for name in names for key, value in self.references[name]["extractors"][extractor]["floor"].items()
+            }
         begun = {"study": study_digest(read_file(place / store.STUDY)), "sessions": store.sessions(place)}
         write_sealed(place / store.ENVIRONMENT, begun)
         for generation in range(self.study.gens):

@@ -14,8 +14,8 @@ from terminal import call, done
 
 from imgcollapse import report, store
 from imgcollapse.ablation import plan
-from imgcollapse.ablation.standing import standings
-from imgcollapse.cli.watch import Watch
+from imgcollapse.ablation.status import run_statuses
+from imgcollapse.cli.progress_printer import AblationProgress
 from imgcollapse.errors import DataProblem
 from imgcollapse.exchange import samples
 from imgcollapse.exchange.card import Subject
@@ -189,9 +189,9 @@ def test_the_watch_counts_what_lands_without_looking_at_what_was_there(
     long: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run = plan.run_at(long)
-    (before,) = standings([run])
+    (before,) = run_statuses([run])
     early = type(before)(run, "waiting", 638, (), 0, None)
-    watch = Watch([early], 1)
+    watch = AblationProgress([early], 1)
     monkeypatch.setattr(store, "finished", lambda folder: pytest.fail("all generations are looked at again"))
     lines: list[dict[str, Any]] = [{"generation": g, "how": "made", "seconds": 2.0} for g in (638, 639)]
     for line in lines:

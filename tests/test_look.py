@@ -25,7 +25,7 @@ from imgcollapse.images import ImageSet, World
 def said(one: World) -> list[str]:
     ear = Ear()
     with progress.watched_by(ear):
-        look.at_world(one)
+        look.check_world(one)
     return ear.lines
 
 

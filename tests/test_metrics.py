@@ -1,4 +1,4 @@
-"""The metrics: closed forms, independent implementations, and the laws by which they are read."""
+"""The metrics: closed forms, independent implementations, and the distributions by which they are read."""
 
 import contextlib
 import inspect
@@ -19,12 +19,12 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 import imgcollapse.machine.torchvision_guard  # noqa: F401 (torchmetrics and clean-fid import torchvision)
-from imgcollapse.metrics import METRICS, Evidence, Seen, tiles
+from imgcollapse.metrics import METRICS, Evidence, FeatureSet, tiles
 from imgcollapse.metrics import evidence as evidence_module
 from imgcollapse.metrics.classes import class_counts, class_variety, interval, lower_bound
 from imgcollapse.metrics.distances import _kernel_within, between_gaussians, frechet_distance, kernel_distance
 from imgcollapse.metrics.evidence import NO_CLASS, confusion_of, false_hit_rates
-from imgcollapse.metrics.nearest import Within
+from imgcollapse.metrics.nearest import OwnPairStatistics
 from imgcollapse.metrics.neighbours import neighbourhood
 from imgcollapse.metrics.tiles import squared_distances
 
@@ -36,7 +36,7 @@ MEASURES: dict[str, Measure] = {name: metric.measure for name, metric in METRICS
 
 def evidence(real: Tensor, made: Tensor, k: int = 5, **more: Any) -> Evidence:
     """All kinds of neighbour metrics with the same k."""
-    return Evidence(Seen(real), Seen(real), Seen(made), **{"k": k, "k_precision": k, "k_probabilistic": k, **more})
+    return Evidence(FeatureSet(real), FeatureSet(real), FeatureSet(made), **{"k": k, "k_precision": k, "k_probabilistic": k, **more})
 
 
 def set_tile(side: int, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -67,7 +67,10 @@ def test_fd_of_equal_sets_is_0() -> None:
 
 @pytest.mark.parametrize("n", [300, 40, 12])
 def test_fd_by_the_covariance_of_the_samples_is_that_by_its_root(n: int) -> None:
-    real, made = Seen(normal(300, 40, 0) + 2), Seen(0.8 * normal(n, 40, 1) @ torch.diag(torch.logspace(-6, 0, 40, dtype=torch.float64)))
+    real, made = (
+        FeatureSet(normal(300, 40, 0) + 2),
+        FeatureSet(0.8 * normal(n, 40, 1) @ torch.diag(torch.logspace(-6, 0, 40, dtype=torch.float64))),
+    )
     expected = between_gaussians(real.mean, real.factor, made.mean, made.factor)
     assert frechet_distance(Evidence(real, real, made))["fd"] == pytest.approx(expected, rel=1e-9)
 
@@ -82,7 +85,7 @@ def test_fd_of_a_shift_is_its_squared_length() -> None:
     assert fd(x_ND, x_ND + shift_D) == pytest.approx(float(shift_D.square().sum()), rel=ROUNDING)
 
 
-def test_fd_of_diagonal_covariances_is_the_squared_distance_of_the_deviations() -> None:
+def test_fd_of_diagonal_covariances_is_the_squared_distance_of_the_standard_deviations() -> None:
     a_D, b_D = torch.tensor([1.0, 4.0, 0.25, 9.0]).double(), torch.tensor([2.0, 1.0, 0.0, 100.0]).double()
     zero_D = torch.zeros(4, dtype=torch.float64)
     real, made = with_moments(60, zero_D, a_D.sqrt().diag(), 0), with_moments(60, zero_D, b_D.sqrt().diag(), 1)
@@ -228,7 +231,7 @@ def test_kid_is_unbiased() -> None:
     # the check has teeth: with each picture's kernel with itself left in, the mean is far from 0
     def excess(x_ND: Tensor) -> float:
         own = (x_ND.square().sum(1) / d + 1).pow(3).mean()
-        return float((own - _kernel_within(Seen(x_ND))) / n)
+        return float((own - _kernel_within(FeatureSet(x_ND))) / n)
 
     biased = values + [excess(real) + excess(made) for real, made in sets]
     assert abs(biased.mean()) > 4 * biased.std(ddof=1) / math.sqrt(draws)
@@ -288,11 +291,11 @@ def test_neighbours_do_not_depend_on_the_block(block: int, monkeypatch: pytest.M
     found_NM = torch.cat([apart_bM.clone() for _, apart_bM in squared_distances(x_ND, y_MD, block)])
     np.testing.assert_allclose(found_NM.sqrt().numpy(), apart(x_ND, y_MD), rtol=1e-10)
     set_tile(max(10, block), monkeypatch)
-    found = Within(x_ND, 3)
+    found = OwnPairStatistics(x_ND, 3)
     for k in (1, 2, 3):
         np.testing.assert_allclose(found.radii(k).numpy(), naive_radii(x_ND, k), rtol=1e-10)
-    near = evidence(x_ND, y_MD).near
-    np.testing.assert_allclose(near.nearest_real_M.numpy(), apart(x_ND, y_MD).min(0), rtol=1e-10)
+    pairs = evidence(x_ND, y_MD).pair_statistics
+    np.testing.assert_allclose(pairs.nearest_real_M.numpy(), apart(x_ND, y_MD).min(0), rtol=1e-10)
 
 
 def test_neighbourhood_is_unchanged_by_shift_and_scale() -> None:
@@ -318,7 +321,7 @@ def test_one_far_picture_does_not_blur_the_others() -> None:
 
 def test_a_set_of_duplicates_against_itself_scores_1() -> None:
     x_ND = normal(40, 6, 0).repeat(8, 1)
-    assert Seen(x_ND).radii(5).abs().max() == 0
+    assert FeatureSet(x_ND).radii(5).abs().max() == 0
     found = neighbourhood(evidence(x_ND, x_ND.flip(0)))
     assert [found[name] for name in ("precision", "recall", "coverage", "min_recall_coverage")] == [1, 1, 1, 1]
     assert found["density"] == 8 / 5  # each sample lies in the balls of its 8 copies, and in no other
@@ -375,15 +378,15 @@ def test_no_real_picture_of_a_lost_mode_is_recalled_or_covered_by_new_samples() 
     assert 0.8 * share < found["coverage"] <= share
 
 
-def series(law: Callable[[float], Tensor], strengths: list[float], real: Tensor) -> dict[str, list[float]]:
+def series(distribution: Callable[[float], Tensor], strengths: list[float], real: Tensor) -> dict[str, list[float]]:
     """Each metric's value over a series of ever stronger damage."""
-    seen = Seen(real)
-    steps = [Evidence(seen, seen, Seen(law(strength))) for strength in strengths]
+    seen = FeatureSet(real)
+    steps = [Evidence(seen, seen, FeatureSet(distribution(strength))) for strength in strengths]
     rows = [{**frechet_distance(step), **kernel_distance(step), **neighbourhood(step)} for step in steps]
     return {name: [row[name] for row in rows] for name in rows[0]}
 
 
-D = 16  # of the series below; in it two samples of one law have a recall near 0.9 and a coverage near 0.97
+D = 16  # of the series below; in it two samples of one distribution have a recall near 0.9 and a coverage near 0.97
 
 
 def test_shrinking_lowers_recall_and_is_not_seen_by_coverage() -> None:
@@ -424,7 +427,7 @@ def test_losing_modes_lowers_recall_and_coverage_and_raises_the_distances() -> N
 @pytest.mark.parametrize("k", [10, 11, 0])
 def test_k_neighbours_need_more_than_k_pictures(k: int) -> None:
     x_ND = normal(10, 2, 0)
-    assert Seen(x_ND).radii(9).shape == (10,)
+    assert FeatureSet(x_ND).radii(9).shape == (10,)
     with pytest.raises(AssertionError, match=f"k = {k} neighbours need more"):
         neighbourhood(evidence(x_ND, x_ND, k))
 
@@ -447,9 +450,9 @@ class Largest(TorchDispatchMode):
 def test_no_metric_holds_a_matrix_of_all_pairs(metric: Measure) -> None:
     n, d = 3000, 8
     classes_N = torch.arange(n) % 3
-    seen = Seen(normal(n, d, 0), classes_N, classes_N)
+    seen = FeatureSet(normal(n, d, 0), classes_N, classes_N)
     with Largest() as largest:
-        metric(Evidence(seen, seen, Seen(normal(n, d, 1), classes_N), torch.full((3,), 1 / 3, dtype=torch.float64), sure(3)))
+        metric(Evidence(seen, seen, FeatureSet(normal(n, d, 1), classes_N), torch.full((3,), 1 / 3, dtype=torch.float64), sure(3)))
     assert 0 < largest.elements <= max(n * tiles.BLOCK, tiles.TILE**2) < n * n / 4
 
 
@@ -458,7 +461,7 @@ def test_no_metric_holds_a_matrix_of_all_pairs(metric: Measure) -> None:
 
 @pytest.mark.parametrize("n", [1, 7, 599])
 def test_interval_is_wilsons(n: int) -> None:
-    z = 1.959963984540054  # the 97.5 % quantile of the standard normal law
+    z = 1.959963984540054  # the 97.5 % quantile of the standard normal distribution
     assert stats.norm.cdf(z) == pytest.approx(0.975)
     for hits in {0, 1, n // 3, n}:
         p = hits / n
@@ -505,13 +508,13 @@ def test_false_hits_are_bounded_from_confident_pictures_of_other_classes() -> No
 
 
 def test_without_any_confident_picture_the_false_hits_are_unknown() -> None:
-    # the prior itself: the arcsine law, whose quantile at q is sin^2(pi q / 2)
+    # the prior itself: the arcsine distribution, whose quantile at q is sin^2(pi q / 2)
     found = false_hit_rates(confusion_of(torch.full((9,), NO_CLASS), torch.arange(9) % 3, 3))
     assert found.tolist() == pytest.approx([math.sin(0.95 * math.pi / 2) ** 2] * 3)
 
 
 def variety(found_N: Tensor, real_shares: list[float], confusion: Tensor | None = None) -> dict[str, float]:
-    seen = Seen(torch.zeros(len(found_N), 1, dtype=torch.float64), found_N)
+    seen = FeatureSet(torch.zeros(len(found_N), 1, dtype=torch.float64), found_N)
     confusion = sure(len(real_shares)) if confusion is None else confusion
     return class_variety(Evidence(seen, seen, seen, torch.tensor(real_shares, dtype=torch.float64), confusion))
 
@@ -599,33 +602,33 @@ def test_what_is_costly_is_computed_once_for_the_real_set(k_probabilistic: int, 
 
         return call
 
-    monkeypatch.setattr(evidence_module, "Within", counted("within", Within))
-    monkeypatch.setattr(evidence_module, "near", counted("near", evidence_module.near))
+    monkeypatch.setattr(evidence_module, "OwnPairStatistics", counted("own_pairs", OwnPairStatistics))
+    monkeypatch.setattr(evidence_module, "pair_statistics", counted("pair_statistics", evidence_module.pair_statistics))
     monkeypatch.setattr(torch.linalg, "qr", counted("qr", torch.linalg.qr))
-    real, generations = Seen(normal(31, 3, 0)), 3
+    real, generations = FeatureSet(normal(31, 3, 0)), 3
     for generation in range(generations):
-        evidence = Evidence(real, real, Seen(normal(30, 3, 1 + generation)), k_probabilistic=k_probabilistic)
+        evidence = Evidence(real, real, FeatureSet(normal(30, 3, 1 + generation)), k_probabilistic=k_probabilistic)
         for metric in METRICS.values():
             if metric.default:
                 metric.measure(evidence)
-    assert calls.count(("within", 31)) == 1
-    assert calls.count(("within", 30)) == generations
+    assert calls.count(("own_pairs", 31)) == 1
+    assert calls.count(("own_pairs", 30)) == generations
     assert calls.count(("qr", 31)) == 1
     assert calls.count(("qr", 30)) == 0, "the covariance of the samples costs less than its root"
-    assert calls.count(("near", 31)) == generations, "one pass over the pairs for all metrics of a generation"
+    assert calls.count(("pair_statistics", 31)) == generations, "one pass over the pairs for all metrics of a generation"
 
 
 @pytest.mark.parametrize("metric", [frechet_distance, kernel_distance, neighbourhood])
 def test_the_reference_are_the_held_out_pictures(metric: Measure) -> None:
-    held_out, made = Seen(normal(80, 4, 0)), Seen(normal(80, 4, 1))
-    elsewhere = Seen(normal(80, 4, 2) + 50)
+    held_out, made = FeatureSet(normal(80, 4, 0)), FeatureSet(normal(80, 4, 1))
+    elsewhere = FeatureSet(normal(80, 4, 2) + 50)
     assert metric(Evidence(elsewhere, held_out, made)) == metric(Evidence(held_out, held_out, made))
     assert metric(Evidence(elsewhere, held_out, made)) != metric(Evidence(held_out, elsewhere, made))
 
 
 def test_radii_are_of_the_k_that_is_asked_for() -> None:
-    seen = Seen(normal(20, 2, 0))
-    assert torch.equal(Seen(normal(20, 2, 0)).radii(15), Within(seen.features, 15).radii(15))
+    seen = FeatureSet(normal(20, 2, 0))
+    assert torch.equal(FeatureSet(normal(20, 2, 0)).radii(15), OwnPairStatistics(seen.features, 15).radii(15))
     for k in (3, 15, 3):  # within reach, beyond it, and back
         np.testing.assert_allclose(seen.radii(k).numpy(), naive_radii(seen.features, k), rtol=1e-12)
     assert (seen.radii(2) >= seen.radii(1)).all() and not torch.equal(seen.radii(2), seen.radii(1))
@@ -634,23 +637,23 @@ def test_radii_are_of_the_k_that_is_asked_for() -> None:
 def test_factor_is_a_root_of_the_unbiased_covariance() -> None:
     for n in (50, 4):  # more pictures than features, and fewer
         x_ND = normal(n, 7, 0) + 3
-        factor = Seen(x_ND).factor
+        factor = FeatureSet(x_ND).factor
         assert factor.shape == (min(n, 7), 7)
         np.testing.assert_allclose((factor.T @ factor).numpy(), np.cov(x_ND.numpy().T), atol=1e-12)
 
 
 def test_seen_takes_float64_only() -> None:
     with pytest.raises(AssertionError):
-        Seen(torch.zeros(3, 2))
+        FeatureSet(torch.zeros(3, 2))
     with pytest.raises(AssertionError):
-        Seen(torch.zeros(3, 2, dtype=torch.float64), torch.zeros(4, dtype=torch.int64))
+        FeatureSet(torch.zeros(3, 2, dtype=torch.float64), torch.zeros(4, dtype=torch.int64))
 
 
-def with_classes(features_ND: Tensor, classes_N: Tensor) -> Seen:
-    return Seen(features_ND, classes_N)
+def with_classes(features_ND: Tensor, classes_N: Tensor) -> FeatureSet:
+    return FeatureSet(features_ND, classes_N)
 
 
-def sets() -> Iterator[tuple[str, Seen]]:
+def sets() -> Iterator[tuple[str, FeatureSet]]:
     """Generated sets of all sorts, for real ones with three classes of equal shares."""
     classes_N = torch.arange(90) % 3
     yield "random", with_classes(2 * normal(90, 4, 1), classes_N[torch.randperm(90, generator=torch.Generator().manual_seed(0))])
@@ -659,10 +662,10 @@ def sets() -> Iterator[tuple[str, Seen]]:
     yield "no class found", with_classes(normal(90, 4, 2) + 9, torch.full((90,), NO_CLASS))
 
 
-def judged(metric: Measure, made: Seen) -> dict[str, float]:
+def judged(metric: Measure, made: FeatureSet) -> dict[str, float]:
     """By held-out pictures of three classes, which the classifier never confuses."""
     labels = torch.arange(90) % 3
-    real = Seen(normal(90, 4, 0), labels, labels)
+    real = FeatureSet(normal(90, 4, 0), labels, labels)
     shares = torch.tensor([0.3, 0.3, 0.4], dtype=torch.float64)
     return metric(Evidence(real, real, made, shares, confusion_of(labels, labels, 3)))
 

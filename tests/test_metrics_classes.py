@@ -10,7 +10,7 @@ from features import normal, sure
 from scipy import optimize
 from torch import Tensor
 
-from imgcollapse.metrics import Evidence, Seen
+from imgcollapse.metrics import Evidence, FeatureSet
 from imgcollapse.metrics.classes import class_variety, interval, rare_classes, rarest
 from imgcollapse.metrics.classwise import class_neighbourhood
 from imgcollapse.metrics.corrected import corrected_shares, estimate, nearest_shares
@@ -20,7 +20,7 @@ from imgcollapse.metrics.neighbours import neighbourhood
 
 def of_classes(found_N: Tensor, real_shares: list[float], confusion: Tensor | None = None) -> Evidence:
     """Evidence of samples in which these classes are found."""
-    seen = Seen(torch.zeros(len(found_N), 1, dtype=torch.float64), found_N)
+    seen = FeatureSet(torch.zeros(len(found_N), 1, dtype=torch.float64), found_N)
     return Evidence(
         seen, seen, seen, torch.tensor(real_shares, dtype=torch.float64), sure(len(real_shares)) if confusion is None else confusion
     )
@@ -78,7 +78,7 @@ def test_the_rare_share_falls_as_the_tail_is_lost_and_is_blind_to_the_other_clas
 def test_worlds_of_equally_frequent_classes_have_no_rare_share() -> None:
     for shares in ([0.25] * 4, [1.0]):
         assert rare_classes(of_classes(torch.zeros(5, dtype=torch.int64), shares)) == {}
-    seen = Seen(normal(5, 2, 0))
+    seen = FeatureSet(normal(5, 2, 0))
     assert rare_classes(Evidence(seen, seen, seen)) == {} == rare_classes(Evidence(seen, seen, seen, torch.tensor([0.3, 0.7])))
 
 
@@ -247,7 +247,7 @@ def test_where_the_classifier_cannot_tell_there_are_no_corrected_shares() -> Non
     values = corrected([5, 5, 5, 5], hardly).values()
     assert len(values) == 10 and all(math.isfinite(value) for value in values)
     assert corrected([5, 5, 5, 5], exact(np.diag([1.0, 0.009, 1.0]), 1000)) == {}
-    seen = Seen(normal(5, 2, 0))
+    seen = FeatureSet(normal(5, 2, 0))
     assert corrected_shares(Evidence(seen, seen, seen)) == {} == corrected([5, 0], sure(1))
 
 
@@ -279,16 +279,16 @@ def test_the_corrected_distance_grows_as_classes_are_lost() -> None:
 MODES = 10
 
 
-def modes() -> Seen:
+def modes() -> FeatureSet:
     """Held-out pictures of ten classes, far apart, of unequal sizes (20, 24, ... 56), in no order."""
     class_N = torch.arange(MODES).repeat_interleave(torch.arange(20, 20 + 4 * MODES, 4))
     class_N = class_N[torch.randperm(len(class_N), generator=torch.Generator().manual_seed(0))]
     centres = 100 * torch.eye(MODES, dtype=torch.float64)
-    return Seen(centres[class_N] + normal(len(class_N), MODES, 0), labels=class_N)
+    return FeatureSet(centres[class_N] + normal(len(class_N), MODES, 0), labels=class_N)
 
 
-def by_class(made: Tensor, held_out: Seen, classes: int = MODES) -> dict[str, float]:
-    return class_neighbourhood(Evidence(held_out, held_out, Seen(made), torch.full((classes,), 1 / classes, dtype=torch.float64)))
+def by_class(made: Tensor, held_out: FeatureSet, classes: int = MODES) -> dict[str, float]:
+    return class_neighbourhood(Evidence(held_out, held_out, FeatureSet(made), torch.full((classes,), 1 / classes, dtype=torch.float64)))
 
 
 @pytest.mark.parametrize("lost", range(MODES))
@@ -320,8 +320,8 @@ def test_a_class_that_shrinks_loses_recall_and_not_coverage_and_its_neighbours_l
 
 def test_the_classes_add_up_to_recall_and_coverage() -> None:
     labels = torch.arange(300) % 4
-    held_out = Seen(normal(300, 6, 0) + labels[:, None] / 2, labels=labels)
-    evidence = Evidence(held_out, held_out, Seen(0.8 * normal(250, 6, 1) + 0.75), torch.full((4,), 0.25, dtype=torch.float64), k=3)
+    held_out = FeatureSet(normal(300, 6, 0) + labels[:, None] / 2, labels=labels)
+    evidence = Evidence(held_out, held_out, FeatureSet(0.8 * normal(250, 6, 1) + 0.75), torch.full((4,), 0.25, dtype=torch.float64), k=3)
     found, whole = class_neighbourhood(evidence), neighbourhood(evidence)
     for name in ("recall", "coverage"):
         of_class = [found[f"{name}_{c}"] for c in range(4)]
@@ -332,15 +332,15 @@ def test_the_classes_add_up_to_recall_and_coverage() -> None:
 def test_a_class_without_a_held_out_picture_has_no_value_and_no_part_in_the_minimum() -> None:
     held_out = modes()
     assert held_out.labels is not None
-    found = by_class(held_out.features, Seen(held_out.features, labels=held_out.labels + 2), classes=MODES + 3)
+    found = by_class(held_out.features, FeatureSet(held_out.features, labels=held_out.labels + 2), classes=MODES + 3)
     assert found["min_class_recall"] == found["min_class_coverage"] == 1
     assert {name for name in found if name.startswith("recall_")} == {f"recall_{c}" for c in range(2, MODES + 2)}
 
 
 def test_worlds_without_two_classes_have_no_recall_class_by_class() -> None:
-    seen, shares = Seen(normal(20, 3, 0), labels=torch.zeros(20, dtype=torch.int64)), torch.ones(1, dtype=torch.float64)
+    seen, shares = FeatureSet(normal(20, 3, 0), labels=torch.zeros(20, dtype=torch.int64)), torch.ones(1, dtype=torch.float64)
     assert class_neighbourhood(Evidence(seen, seen, seen, shares)) == {} == class_neighbourhood(Evidence(seen, seen, seen))
-    unlabelled = Seen(normal(20, 3, 0))
+    unlabelled = FeatureSet(normal(20, 3, 0))
     assert class_neighbourhood(Evidence(unlabelled, unlabelled, seen, torch.tensor([0.5, 0.5]))) == {}
 
 

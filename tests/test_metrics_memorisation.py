@@ -1,4 +1,4 @@
-"""Copies and near copies of training pictures, planted and found; by hand, and through the ruler."""
+"""Copies and near copies of training pictures, planted and found; by hand, and through the reference."""
 
 import math
 from collections.abc import Callable, Iterator
@@ -13,10 +13,10 @@ from torch import Tensor
 from imgcollapse import datasets
 from imgcollapse.datasets.toys import Grid25
 from imgcollapse.extractors.pixels import Pixels
-from imgcollapse.images import ImageSet, World, concatenate, marks
+from imgcollapse.images import ImageSet, World, concatenate, fingerprints
 from imgcollapse.judge.judge import Judge
-from imgcollapse.machine import machine
-from imgcollapse.metrics import METRICS, Evidence, Seen
+from imgcollapse.machine import devices
+from imgcollapse.metrics import METRICS, Evidence, FeatureSet
 from imgcollapse.metrics import memorisation as module
 from imgcollapse.metrics.memorisation import MEMORY, memorised, to_another
 from imgcollapse.metrics.nearest import nearest
@@ -31,7 +31,7 @@ def column(*values: float) -> Tensor:
 
 
 def equal_rows(x_ND: Tensor, y_MD: Tensor) -> Tensor:
-    """bool [N]: rows of x that are rows of y; what the ruler finds in pictures, here of the features."""
+    """bool [N]: rows of x that are rows of y; what the reference finds in pictures, here of the features."""
     return (x_ND[:, None] == y_MD[None]).all(2).any(1)
 
 
@@ -39,10 +39,10 @@ def measured(train: Tensor, held_out: Tensor, made: Tensor, learned: Tensor | No
     k = min(5, len(held_out) - 1, len(made) - 1)
     return memorised(
         Evidence(
-            Seen(train),
-            Seen(held_out),
-            Seen(made),
-            learned=None if learned is None else Seen(learned),
+            FeatureSet(train),
+            FeatureSet(held_out),
+            FeatureSet(made),
+            learned=None if learned is None else FeatureSet(learned),
             copies=equal_rows(made, train),
             learned_copies=None if learned is None else equal_rows(made, learned),
             k=k,
@@ -134,23 +134,23 @@ def test_authenticity_is_unchanged_by_a_scale() -> None:
 
 def test_the_nearest_other_picture_is_one_that_differs() -> None:
     train = torch.cat([column(0, 0, 0, 3), column(3 + 1e-5)])  # 0 three times, 3 twice but for rounding
-    np.testing.assert_allclose(to_another(Seen(train)).numpy(), 3, rtol=1e-5)
-    assert to_another(Seen(torch.full((4, 2), 2.0).double())).max() < 1e-4, "where all are equal it is what counts as equal"
-    assert to_another(Seen(column(7.0))).shape == (1,)
+    np.testing.assert_allclose(to_another(FeatureSet(train)).numpy(), 3, rtol=1e-5)
+    assert to_another(FeatureSet(torch.full((4, 2), 2.0).double())).max() < 1e-4, "where all are equal it is what counts as equal"
+    assert to_another(FeatureSet(column(7.0))).shape == (1,)
     x_ND = normal(2 * BLOCK + 5, D, 0)
     apart_NN = torch.cdist(x_ND, x_ND, compute_mode="donot_use_mm_for_euclid_dist").fill_diagonal_(math.inf)
-    np.testing.assert_allclose(to_another(Seen(x_ND)).numpy(), apart_NN.amin(1).numpy(), rtol=1e-9)
+    np.testing.assert_allclose(to_another(FeatureSet(x_ND)).numpy(), apart_NN.amin(1).numpy(), rtol=1e-9)
 
 
 # --- planted copies
 
 
 def with_copies(share: float, noise: float = 0.0, n: int = 400, of: Tensor | None = None) -> Tensor:
-    """New pictures of the law, of which the first ones are training pictures; `noise`: of the distance to their nearest neighbour."""
+    """New pictures of the distribution, of which the first ones are training pictures; `noise`: in distances to their nearest neighbour."""
     made, of = normal(n, D, 2), normal(n, D, 0) if of is None else of
     p = round(share * n)
     direction_ND = torch.nn.functional.normalize(normal(p, D, 3), dim=1)
-    made[:p] = of[:p] + noise * to_another(Seen(of))[:p, None] * direction_ND
+    made[:p] = of[:p] + noise * to_another(FeatureSet(of))[:p, None] * direction_ND
     return made
 
 
@@ -235,7 +235,7 @@ def test_held_out_pictures_in_the_place_of_samples_are_not_compared_with_themsel
     seeds, n = 40, 200
     ones = []
     for seed in range(seeds):
-        train, held_out = Seen(normal(n, d, 3 * seed)), Seen(normal(n, d, 3 * seed + 1))
+        train, held_out = FeatureSet(normal(n, d, 3 * seed)), FeatureSet(normal(n, d, 3 * seed + 1))
         ones.append(memorised(Evidence(train, held_out, held_out, learned=train)))
     ratios = np.array([one["copy_ratio"] for one in ones])
     # n - 1 others are by 1/(n d) farther than n: less than the error
@@ -246,8 +246,8 @@ def test_held_out_pictures_in_the_place_of_samples_are_not_compared_with_themsel
 
 def test_the_floor_by_hand() -> None:
     # held out: 0 and 3, 3 apart; trained on: 1, and one far away: 2 * 1 / (1 + 3) and 2 * 2 / (2 + 3)
-    held_out = Seen(column(0, 3))
-    assert memorised(Evidence(Seen(column(1, 99)), held_out, held_out))["copy_ratio"] == pytest.approx((0.5 + 0.8) / 2)
+    held_out = FeatureSet(column(0, 3))
+    assert memorised(Evidence(FeatureSet(column(1, 99)), held_out, held_out))["copy_ratio"] == pytest.approx((0.5 + 0.8) / 2)
 
 
 @pytest.mark.parametrize("floor", [False, True])
@@ -255,9 +255,9 @@ def test_the_floor_by_hand() -> None:
 def test_a_smaller_or_larger_training_set_is_compared_with_as_many_held_out_pictures(size: int, floor: bool) -> None:
     ratios = []
     for seed in range(30):
-        held_out = Seen(normal(200, 2, 4 * seed))
-        made = held_out if floor else Seen(normal(200, 2, 4 * seed + 1))
-        ratios.append(memorised(Evidence(held_out, held_out, made, learned=Seen(normal(size, 2, 4 * seed + 2))))["own_copy_ratio"])
+        held_out = FeatureSet(normal(200, 2, 4 * seed))
+        made = held_out if floor else FeatureSet(normal(200, 2, 4 * seed + 1))
+        ratios.append(memorised(Evidence(held_out, held_out, made, learned=FeatureSet(normal(size, 2, 4 * seed + 2))))["own_copy_ratio"])
     # unequal sets would make it 1.5, and 0.6
     assert np.mean(ratios) == pytest.approx(1, abs=4 * float(np.std(ratios)) / 30**0.5 + 0.01)
 
@@ -266,7 +266,7 @@ def test_a_smaller_or_larger_training_set_is_compared_with_as_many_held_out_pict
 
 
 def test_own_scores_are_there_where_the_own_training_set_is_known() -> None:
-    train, held_out, made = Seen(normal(30, D, 0)), Seen(normal(30, D, 1)), Seen(normal(30, D, 2))
+    train, held_out, made = FeatureSet(normal(30, D, 0)), FeatureSet(normal(30, D, 1)), FeatureSet(normal(30, D, 2))
     copies = torch.zeros(30, dtype=torch.bool)
     assert tuple(memorised(Evidence(train, held_out, made))) == KEYS[:2]
     assert tuple(memorised(Evidence(train, held_out, made, copies=copies))) == KEYS
@@ -294,23 +294,23 @@ def test_all_values_are_finite_shares(train: Tensor, made: Tensor) -> None:
 def test_distances_within_the_real_training_part_are_computed_once(monkeypatch: pytest.MonkeyPatch) -> None:
     calls: list[int] = []
 
-    def counted(seen: Seen) -> Tensor:
+    def counted(seen: FeatureSet) -> Tensor:
         calls.append(len(seen))
         return to_another(seen)
 
     monkeypatch.setattr(module, "to_another", counted)
-    train, held_out = Seen(normal(31, D, 0)), Seen(normal(30, D, 1))
+    train, held_out = FeatureSet(normal(31, D, 0)), FeatureSet(normal(30, D, 1))
     for generation in range(3):
-        memorised(Evidence(train, held_out, Seen(normal(30, D, 2 + generation)), learned=Seen(normal(29, D, 9))))
+        memorised(Evidence(train, held_out, FeatureSet(normal(30, D, 2 + generation)), learned=FeatureSet(normal(29, D, 9))))
     assert sorted(calls) == [29] * 3 + [31]
 
 
-# --- through the ruler
+# --- through the reference
 
 
 @pytest.fixture(autouse=True)
 def own_cache(tmp_path: Path) -> Iterator[None]:
-    with machine.use(machine.Machine(device="cpu", precision="float32", data_dir=tmp_path)):
+    with devices.use(devices.Machine(device="cpu", precision="float32", data_dir=tmp_path)):
         yield
 
 
@@ -329,28 +329,28 @@ def points() -> tuple[World, ImageSet]:
 
 
 @pytest.mark.parametrize("make", [tiny, points])
-def test_the_ruler_counts_copies_of_any_picture_of_the_whole_training_sets(make: Callable[[], tuple[World, ImageSet]]) -> None:
+def test_the_reference_counts_copies_of_any_picture_of_the_whole_training_sets(make: Callable[[], tuple[World, ImageSet]]) -> None:
     world, new = make()
     n = 50
     learned = new[100:400]
     drawn = concatenate([world.train[145:150], world.train[:3], learned[297:300], learned[:1], new[:38], learned[4:9]])
-    ruler = Judge(extractors=(Pixels(),), metrics=("memorisation",), n=n).resolved(world, len(drawn)).open(world)
-    entry = ruler(drawn, learned).scores.sources["pixels"]
+    reference = Judge(extractors=(Pixels(),), metrics=("memorisation",), n=n).resolved(world, len(drawn)).open(world)
+    entry = reference(drawn, learned).scores.sources["pixels"]
     assert tuple(entry) == tuple(MEMORY)
     assert entry["copies"].value == 8 / n, "five of them beyond the n that are compared"
     assert entry["own_copies"].value == 4 / n, "those beyond the n drawn are not looked at"
     assert entry["copies"].floor == entry["own_copies"].floor == 0
-    without = ruler(drawn).scores.sources["pixels"]
+    without = reference(drawn).scores.sources["pixels"]
     assert tuple(without) == KEYS
     assert {key: entry[key] for key in KEYS} == without
 
 
-def test_a_generation_that_repeats_its_own_training_set_is_found_by_the_ruler() -> None:
+def test_a_generation_that_repeats_its_own_training_set_is_found_by_the_reference() -> None:
     world, new = tiny()
     learned = new[:70]
     drawn = learned[torch.randint(0, 70, (60,), generator=torch.Generator().manual_seed(0))]
-    ruler = Judge(extractors=(Pixels(),), metrics=("memorisation",)).resolved(world, 60).open(world)
-    found = {name: one.value for name, one in ruler(drawn, learned).scores.sources["pixels"].items()}
+    reference = Judge(extractors=(Pixels(),), metrics=("memorisation",)).resolved(world, 60).open(world)
+    found = {name: one.value for name, one in reference(drawn, learned).scores.sources["pixels"].items()}
     assert (found["copies"], found["own_copies"]) == (0, 1)
     assert found["own_copy_ratio"] < 0.25, "60 of 70 are compared"
     assert found["own_authenticity"] < 0.2 and found["copy_ratio"] == pytest.approx(1, abs=0.1)
@@ -359,43 +359,43 @@ def test_a_generation_that_repeats_its_own_training_set_is_found_by_the_ruler() 
 # --- the numbers by which pictures are known
 
 
-def test_equal_pictures_have_equal_marks_and_others_others() -> None:
+def test_equal_pictures_have_equal_fingerprints_and_others_others() -> None:
     pixels = noise(500, 0).pixels
-    found = marks(pixels)
+    found = fingerprints(pixels)
     assert found.dtype == torch.int64 and len(found.unique()) == 500
     order = torch.randperm(500, generator=torch.Generator().manual_seed(0))
-    assert torch.equal(marks(pixels[order]), found[order])
+    assert torch.equal(fingerprints(pixels[order]), found[order])
     one_more = pixels[:1].repeat(16, 1, 1, 1)
     one_more.view(16, 16)[torch.arange(16), torch.arange(16)] += 1  # one value of each, another one each time
     swapped = pixels[:1].flip(3)
-    assert len(torch.cat([found[:1], marks(one_more), marks(swapped)]).unique()) == 18
+    assert len(torch.cat([found[:1], fingerprints(one_more), fingerprints(swapped)]).unique()) == 18
 
 
-def test_marks_of_points_know_the_last_bit() -> None:
+def test_fingerprints_of_points_know_the_last_bit() -> None:
     at = datasets.load(Grid25(size=300), 0).train.pixels
     beside = torch.nextafter(at, torch.tensor(9.0))
-    assert len(torch.cat([marks(at), marks(beside)]).unique()) == 600
-    assert torch.equal(marks(at.clone()), marks(at))
+    assert len(torch.cat([fingerprints(at), fingerprints(beside)]).unique()) == 600
+    assert torch.equal(fingerprints(at.clone()), fingerprints(at))
 
 
 @pytest.mark.parametrize("batch", [1, 7, 250])
-def test_marks_do_not_depend_on_the_batch(batch: int) -> None:
+def test_fingerprints_do_not_depend_on_the_batch(batch: int) -> None:
     for pixels in (noise(500, 0).pixels, datasets.load(Grid25(size=500), 0).train.pixels):
-        assert torch.equal(torch.cat([marks(part) for part in pixels.split(batch)]), marks(pixels))
-    assert marks(noise(3, 0).pixels[:0]).shape == (0,)
+        assert torch.equal(torch.cat([fingerprints(part) for part in pixels.split(batch)]), fingerprints(pixels))
+    assert fingerprints(noise(3, 0).pixels[:0]).shape == (0,)
 
 
-def test_marks_of_large_pictures_in_more_than_one_block() -> None:
+def test_fingerprints_of_large_pictures_in_more_than_one_block() -> None:
     side = 512  # 16 pictures are a block
     pixels = torch.randint(0, 256, (20, 1, side, side), generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
     pixels[19] = pixels[0]
     pixels[18] = pixels[1]
     pixels[18, 0, -1, -1] += 1
-    found = marks(pixels)
+    found = fingerprints(pixels)
     assert found[19] == found[0] and found[18] != found[1] and len(found.unique()) == 19
 
 
-def test_marks_draw_from_no_global_generator() -> None:
+def test_fingerprints_draw_from_no_global_generator() -> None:
     before = torch.random.get_rng_state()
-    marks(noise(3, 0).pixels)
+    fingerprints(noise(3, 0).pixels)
     assert torch.equal(torch.random.get_rng_state(), before)

@@ -12,7 +12,7 @@ from scipy import stats
 from scipy.spatial.distance import jensenshannon
 from torch import Tensor
 
-from imgcollapse.metrics import Evidence, Seen, modes
+from imgcollapse.metrics import Evidence, FeatureSet, modes
 from imgcollapse.metrics.classes import class_variety
 from imgcollapse.metrics.evidence import confusion_of
 from imgcollapse.metrics.modes import Bins, bins, different, different_bins, divergence, in_bins
@@ -28,7 +28,7 @@ def in_modes(n: int, seed: int, kept: int = MODES) -> Tensor:
 
 
 def measured(real: Tensor, made: Tensor) -> dict[str, float]:
-    return different_bins(Evidence(Seen(real), Seen(real), Seen(made)))
+    return different_bins(Evidence(FeatureSet(real), FeatureSet(real), FeatureSet(made)))
 
 
 # --- the divergence
@@ -51,7 +51,7 @@ def test_divergence_agrees_with_scipy(seed: int) -> None:
 
 
 @pytest.mark.parametrize(("n", "m"), [(2000, 1000), (1000, 1000)])
-def test_divergence_of_two_samples_of_one_law_is_biased_as_stated(n: int, m: int) -> None:
+def test_divergence_of_two_samples_of_one_distribution_is_biased_as_stated(n: int, m: int) -> None:
     share_K = np.linspace(1, 3, 20) / np.linspace(1, 3, 20).sum()
     generator = np.random.default_rng(0)
     draws = [(generator.multinomial(n, share_K) / n, generator.multinomial(m, share_K) / m) for _ in range(2000)]
@@ -109,14 +109,14 @@ def test_a_picture_is_in_the_bin_of_the_nearest_centre(n: int) -> None:
 
 @pytest.mark.parametrize(("n", "count"), [(2, 1), (3, 2), (39, 2), (60, 3), (599, 29), (2100, 100)])
 def test_there_is_a_bin_for_every_twenty_pictures_at_least_2_and_at_most_100(n: int, count: int) -> None:
-    found = bins(Seen(normal(n, 4, 0)))
+    found = bins(FeatureSet(normal(n, 4, 0)))
     assert found.centres_KD.shape == (count, 4) and found.centres_KD.dtype == torch.float64
     assert found.real_K.shape == (count,) and int(found.real_K.sum()) == n // 2
 
 
 def test_half_of_the_pictures_draw_the_bins_and_the_other_half_are_counted() -> None:
     real = in_modes(400, 0)
-    found = bins(Seen(real))
+    found = bins(FeatureSet(real))
     nearest_N = torch.cdist(real, found.centres_KD).argmin(1)
     counted_K = found.real_K.tolist()
     # of the pictures in a bin, those that are not counted have the centre as their mean: k-means at rest
@@ -132,7 +132,7 @@ def test_half_of_the_pictures_draw_the_bins_and_the_other_half_are_counted() -> 
 def test_bins_are_always_the_same_and_draw_from_no_global_generator() -> None:
     real = normal(600, 8, 0)
     before = torch.random.get_rng_state(), np.random.get_state(), random.getstate()
-    first, again = bins(Seen(real)), bins(Seen(real.clone()))
+    first, again = bins(FeatureSet(real)), bins(FeatureSet(real.clone()))
     assert torch.equal(first.centres_KD, again.centres_KD) and torch.equal(first.real_K, again.real_K)
     assert torch.equal(torch.random.get_rng_state(), before[0]) and random.getstate() == before[2]
     assert all(np.array_equal(now, then) for now, then in zip(np.random.get_state(), before[1], strict=True))
@@ -141,14 +141,14 @@ def test_bins_are_always_the_same_and_draw_from_no_global_generator() -> None:
 def test_bins_of_the_real_pictures_are_drawn_once(monkeypatch: pytest.MonkeyPatch) -> None:
     calls: list[int] = []
 
-    def counted(real: Seen) -> Bins:
+    def counted(real: FeatureSet) -> Bins:
         calls.append(len(real))
         return bins(real)
 
     monkeypatch.setattr(modes, "bins", counted)
-    real = Seen(normal(100, 3, 0))
+    real = FeatureSet(normal(100, 3, 0))
     for generation in range(3):
-        different_bins(Evidence(real, real, Seen(normal(90, 3, 1 + generation))))
+        different_bins(Evidence(real, real, FeatureSet(normal(90, 3, 1 + generation))))
     assert calls == [100]
 
 
@@ -164,7 +164,7 @@ FEW = {
 
 @pytest.mark.parametrize("real", FEW.values(), ids=FEW)
 def test_few_different_pictures_warn_of_nothing_and_equal_sets_are_0(real: Tensor) -> None:
-    there = bins(Seen(real))
+    there = bins(FeatureSet(real))
     assert len(there.centres_KD) <= len(real.unique(dim=0))
     found = measured(real, real.flip(0))
     assert found["ndb"] == 0 and 0 <= found["jsd"] < 0.1 + 0.5 * (len(real) < 3), found
@@ -179,17 +179,17 @@ def test_one_bin_only_sees_nothing() -> None:
 # --- what it finds
 
 
-LAWS = {
+DISTRIBUTIONS = {
     "two dimensions": lambda seed: normal(200, 2, seed),
     "modes": lambda seed: in_modes(200, seed),
     "many dimensions": lambda seed: normal(200, 1000, seed),
 }
 
 
-@pytest.mark.parametrize("law", LAWS.values(), ids=LAWS)
-def test_two_sets_of_one_law_are_at_the_floor(law: Any) -> None:
+@pytest.mark.parametrize("distribution", DISTRIBUTIONS.values(), ids=DISTRIBUTIONS)
+def test_two_sets_of_one_distribution_are_at_the_floor(distribution: Any) -> None:
     seeds = 60
-    found = [measured(law(2 * seed), law(2 * seed + 1)) for seed in range(seeds)]
+    found = [measured(distribution(2 * seed), distribution(2 * seed + 1)) for seed in range(seeds)]
     assert np.mean([one["ndb"] > 0 for one in found]) <= 0.05 + 3 * (0.05 * 0.95 / seeds) ** 0.5
     assert np.mean([one["ndb"] for one in found]) <= 0.01
     bias = 9 * (1 / 200 + 1 / 100) / (8 * np.log(2))
@@ -211,9 +211,9 @@ def test_lost_modes_raise_both() -> None:
 def test_modes_lost_within_a_class_are_found_though_the_classes_are_as_ever() -> None:
     # two classes of five modes each; of each class, one mode is left
     mode_N = torch.arange(2000) * MODES // 2000
-    real = Seen(in_modes(2000, 0), mode_N // 5)
+    real = FeatureSet(in_modes(2000, 0), mode_N // 5)
     left_N = torch.where(mode_N < 5, 0, 5)
-    made = Seen(20 * torch.eye(MODES, dtype=torch.float64)[left_N] + normal(2000, MODES, 1), mode_N // 5)
+    made = FeatureSet(20 * torch.eye(MODES, dtype=torch.float64)[left_N] + normal(2000, MODES, 1), mode_N // 5)
     confusion = confusion_of(mode_N // 5, mode_N // 5, 2)
     evidence = Evidence(real, real, made, torch.tensor([0.5, 0.5]).double(), confusion)
     assert class_variety(evidence)["total_variation"] == 0 and class_variety(evidence)["classes_alive"] == 2
@@ -229,7 +229,7 @@ def test_an_overfull_mode_is_found() -> None:
 
 def test_what_happens_inside_a_bin_is_not_seen() -> None:
     real, made = normal(600, 4, 0), normal(600, 4, 1)
-    centres_KD = bins(Seen(real)).centres_KD
+    centres_KD = bins(FeatureSet(real)).centres_KD
     own_ND = centres_KD[torch.cdist(made, centres_KD).argmin(1)]
     assert measured(real, own_ND + 0.1 * (made - own_ND)) == measured(real, made)
 

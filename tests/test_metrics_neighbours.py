@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 import imgcollapse.machine.torchvision_guard  # noqa: F401 (torch-fidelity imports torchvision)
-from imgcollapse.metrics import METRICS, Evidence, Seen, tiles
+from imgcollapse.metrics import METRICS, Evidence, FeatureSet, tiles
 from imgcollapse.metrics.distances import frechet_distance, frechet_infinity, kernel_distance
 from imgcollapse.metrics.neighbours import neighbourhood, probabilistic_precision_recall, symmetric_precision_recall
 from imgcollapse.seeds import derive
@@ -25,7 +25,7 @@ CLOSE = 1 + 1e-9
 
 
 def evidence(real: Tensor, made: Tensor, k: int = 5, k_precision: int = 3, k_probabilistic: int = 4) -> Evidence:
-    return Evidence(Seen(real), Seen(real), Seen(made), k=k, k_precision=k_precision, k_probabilistic=k_probabilistic)
+    return Evidence(FeatureSet(real), FeatureSet(real), FeatureSet(made), k=k, k_precision=k_precision, k_probabilistic=k_probabilistic)
 
 
 def all_of(seen: Evidence) -> dict[str, float]:
@@ -155,8 +155,8 @@ def test_probabilistic_values_by_hand_on_a_line() -> None:
 
 def test_a_copy_is_certain_and_what_lies_outside_all_balls_is_impossible() -> None:
     real = normal(50, 4, 0)
-    near = evidence(real, torch.cat([real[:25], real[:25] + 1000])).near
-    assert near.likely_M.tolist() == [1] * 25 + [0] * 25
+    pairs = evidence(real, torch.cat([real[:25], real[:25] + 1000])).pair_statistics
+    assert pairs.likely_M.tolist() == [1] * 25 + [0] * 25
 
 
 def test_thousands_of_balls_around_one_picture_do_not_underflow_into_nonsense() -> None:
@@ -200,9 +200,9 @@ def test_in_high_dimension_precision_and_recall_tell_inside_from_outside_and_the
 # --- planted failures
 
 
-def series(law: Callable[[float], Tensor], strengths: list[float], real: Tensor) -> dict[str, list[float]]:
-    seen = Seen(real)
-    steps = [Evidence(seen, seen, Seen(law(strength))) for strength in strengths]
+def series(distribution: Callable[[float], Tensor], strengths: list[float], real: Tensor) -> dict[str, list[float]]:
+    seen = FeatureSet(real)
+    steps = [Evidence(seen, seen, FeatureSet(distribution(strength))) for strength in strengths]
     rows = [all_of(step) | frechet_infinity(step) | frechet_distance(step) for step in steps]
     return {name: [row[name] for row in rows] for name in rows[0]}
 
@@ -263,20 +263,20 @@ def test_losing_modes_lowers_the_recalls_to_the_share_of_what_is_left() -> None:
 def test_the_pass_says_of_each_picture_what_the_values_are_means_of() -> None:
     real, made = normal(150, 6, 0), 0.7 * normal(130, 6, 1) + 0.3
     seen = evidence(real, made)
-    near, found, apart_NM = seen.near, all_of(seen), apart(real, made)
-    for picture, name in ((near.precise_M, "precision"), (near.recalled_N, "recall"), (near.covered_N, "coverage")):
+    pairs, found, apart_NM = seen.pair_statistics, all_of(seen), apart(real, made)
+    for picture, name in ((pairs.precise_M, "precision"), (pairs.recalled_N, "recall"), (pairs.covered_N, "coverage")):
         assert picture.dtype == torch.bool and picture.device.type == "cpu"
         assert float(picture.double().mean()) == found[name]
-    assert near.recalled_N.tolist() == (apart_NM <= radii(made, 3) * CLOSE).any(1).tolist()
-    assert near.covered_N.tolist() == (apart_NM <= radii(real, 5)[:, None] * CLOSE).any(1).tolist()
-    assert near.precise_M.tolist() == (apart_NM <= radii(real, 3)[:, None] * CLOSE).any(0).tolist()
-    np.testing.assert_allclose(near.nearest_real_M.numpy(), apart_NM.min(0), rtol=1e-10)
+    assert pairs.recalled_N.tolist() == (apart_NM <= radii(made, 3) * CLOSE).any(1).tolist()
+    assert pairs.covered_N.tolist() == (apart_NM <= radii(real, 5)[:, None] * CLOSE).any(1).tolist()
+    assert pairs.precise_M.tolist() == (apart_NM <= radii(real, 3)[:, None] * CLOSE).any(0).tolist()
+    np.testing.assert_allclose(pairs.nearest_real_M.numpy(), apart_NM.min(0), rtol=1e-10)
 
 
 def test_the_distance_of_a_copy_is_0_however_far_from_the_origin() -> None:
     real = normal(80, 300, 0) + 1e4
-    near = evidence(real, real.flip(0)).near
-    assert near.nearest_real_M.abs().max() == 0
+    pairs = evidence(real, real.flip(0)).pair_statistics
+    assert pairs.nearest_real_M.abs().max() == 0
 
 
 def test_clusters_that_are_far_apart_do_not_blur_each_others_distances() -> None:
@@ -295,7 +295,7 @@ def test_kid_and_neighbours_come_from_one_pass_and_do_not_disturb_each_other() -
 # --- FD without its bias
 
 
-def identity_laws(n: int, d: int, scale: float, seeds: range) -> list[Evidence]:
+def identity_distributions(n: int, d: int, scale: float, seeds: range) -> list[Evidence]:
     return [evidence(normal(n, d, derive(seed, "real")), scale * normal(n, d, derive(seed, "made"))) for seed in seeds]
 
 
@@ -304,8 +304,8 @@ def mean_and_error(values: list[float]) -> tuple[float, float]:
 
 
 @pytest.mark.parametrize(("n", "d"), [(300, 8), (300, 24)])
-def test_fd_infinity_is_0_on_average_for_equal_laws_where_fd_is_not(n: int, d: int) -> None:
-    seen = identity_laws(n, d, 1.0, range(40))
+def test_fd_infinity_is_0_on_average_for_equal_distributions_where_fd_is_not(n: int, d: int) -> None:
+    seen = identity_distributions(n, d, 1.0, range(40))
     mean, error = mean_and_error([frechet_infinity(one)["fd_infinity"] for one in seen])
     assert abs(mean) < 3 * error
     biased, error_of_fd = mean_and_error([frechet_distance(one)["fd"] for one in seen])
@@ -316,7 +316,7 @@ def test_fd_infinity_is_0_on_average_for_equal_laws_where_fd_is_not(n: int, d: i
 def test_fd_infinity_is_nearer_to_a_known_distance_than_fd() -> None:
     n, d, scale = 300, 16, 0.8
     truth = d * (1 - scale) ** 2
-    seen = identity_laws(n, d, scale, range(40))
+    seen = identity_distributions(n, d, scale, range(40))
     mean, error = mean_and_error([frechet_infinity(one)["fd_infinity"] for one in seen])
     biased, _ = mean_and_error([frechet_distance(one)["fd"] for one in seen])
     assert abs(mean - truth) < 3 * error

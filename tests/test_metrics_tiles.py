@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 import imgcollapse.machine.torchvision_guard  # noqa: F401 (clean-fid imports torchvision)
-from imgcollapse.metrics import Evidence, Seen, nearest, tiles
+from imgcollapse.metrics import Evidence, FeatureSet, nearest, tiles
 from imgcollapse.metrics.distances import between_gaussians, kernel_distance
-from imgcollapse.metrics.nearest import Within
+from imgcollapse.metrics.nearest import OwnPairStatistics
 from imgcollapse.metrics.neighbours import neighbourhood, probabilistic_precision_recall, symmetric_precision_recall
 from imgcollapse.metrics.tiles import Pairs, squared_distances
 
@@ -76,7 +76,7 @@ def test_every_share_is_that_of_float64(world: Callable[..., Tensor], d: int, ma
     monkeypatch.setattr(tiles, "TILE", 60)
     real, made = world(130, d, 1), world(110, d, 2)
     k, k_precision = 5, 3
-    seen = Evidence(Seen(real), Seen(real), Seen(made), k=k, k_precision=k_precision)
+    seen = Evidence(FeatureSet(real), FeatureSet(real), FeatureSet(made), k=k, k_precision=k_precision)
     apart_NM = apart(real, made)
 
     def radii(x_ND: Tensor, k: int) -> NDArray[np.float64]:
@@ -91,7 +91,7 @@ def test_every_share_is_that_of_float64(world: Callable[..., Tensor], d: int, ma
     assert found["recall"] == in_made_NM.any(1).mean()
     assert found["symmetric_precision"] == min(found["precision"], in_made_NM.any(0).mean())
     assert found["symmetric_recall"] == min(found["recall"], in_real_NM.any(1).mean())
-    np.testing.assert_allclose(seen.near.nearest_real_M.numpy(), apart_NM.min(0), rtol=1e-12 if world is plain else 1e-5)
+    np.testing.assert_allclose(seen.pair_statistics.nearest_real_M.numpy(), apart_NM.min(0), rtol=1e-12 if world is plain else 1e-5)
 
 
 @pytest.mark.parametrize("world", WORLDS)
@@ -103,7 +103,7 @@ def test_radii_are_those_of_float64_whatever_float32_took_for_nearest(
     monkeypatch.setattr(nearest, "SPARE", spare)
     monkeypatch.setattr(tiles, "TILE", 50)
     x_ND = world(120, d, 1)
-    found = Within(x_ND, 6)
+    found = OwnPairStatistics(x_ND, 6)
     expected = np.array([sorted(np.delete(row, i)) for i, row in enumerate(apart(x_ND, x_ND))])
     for k in (1, 2, 5, 6):
         np.testing.assert_allclose(found.radii(k).numpy(), expected[:, k - 1], rtol=1e-12 if world is plain else 1e-5)
@@ -112,7 +112,7 @@ def test_radii_are_those_of_float64_whatever_float32_took_for_nearest(
 def test_where_float32_sees_ties_that_are_none_it_is_asked_again() -> None:
     # the nearest of a picture at 1 is one of many at 2, which differ by less than float32 can see
     x_ND = torch.cat([torch.zeros(1, 50).double(), 0.2 + 1e-10 * normal(60, 50, 0)])
-    found = Within(x_ND, 1)
+    found = OwnPairStatistics(x_ND, 1)
     kept_K = found.neighbours.which_NK[0]
     among_kept = found.neighbours.pairs.exact(torch.zeros_like(kept_K), kept_K).min().sqrt()
     truth = apart(x_ND[:1], x_ND[1:]).min()
@@ -124,7 +124,7 @@ def test_the_order_of_what_float32_has_kept_is_that_of_float64() -> None:
     wrong = 0
     for seed in range(30):  # all three neighbours are kept, and float32 often sees them in another order
         x_ND = torch.cat([torch.zeros(1, 50).double(), normal(1, 50, seed) + 3e-8 * normal(3, 50, 100 + seed)])
-        found, expected = Within(x_ND, 1), apart(x_ND[:1], x_ND[1:])[0]
+        found, expected = OwnPairStatistics(x_ND, 1), apart(x_ND[:1], x_ND[1:])[0]
         seen = [float(expected[i - 1]) for i in found.neighbours.which_NK[0]]
         wrong += len(found.neighbours.apart_NK[0].unique()) > 1 and seen != sorted(seen)
         for k in (1, 2, 3):
@@ -140,7 +140,7 @@ def test_values_do_not_depend_on_the_tile(d: int, monkeypatch: pytest.MonkeyPatc
 
     def measured(side: int) -> dict[str, float]:
         monkeypatch.setattr(tiles, "TILE", side)
-        seen = Evidence(Seen(real), Seen(real), Seen(made))
+        seen = Evidence(FeatureSet(real), FeatureSet(real), FeatureSet(made))
         return neighbourhood(seen) | symmetric_precision_recall(seen) | probabilistic_precision_recall(seen) | kernel_distance(seen)
 
     expected = measured(1024)
@@ -171,7 +171,7 @@ def test_products_are_in_full_float32_whatever_is_set_outside(monkeypatch: pytes
     torch.set_float32_matmul_precision("medium")
     try:
         with torch.autocast("cpu", torch.bfloat16):
-            Within(normal(30, 4, 0), 3)
+            OwnPairStatistics(normal(30, 4, 0), 3)
         assert torch.get_float32_matmul_precision() == "medium", "and it is as it was afterwards"
     finally:
         torch.set_float32_matmul_precision("highest")
@@ -189,7 +189,7 @@ def test_kid_keeps_six_digits_also_where_it_is_near_0(d: int, shift: float, tile
     with contextlib.redirect_stdout(io.StringIO()):
         expected = other(real.numpy(), made.numpy(), num_subsets=1, max_subset_size=300)
     kernel = float(((real @ made.T) / d + 1).pow(3).mean())
-    found = kernel_distance(Evidence(Seen(real), Seen(real), Seen(made)))["kid"]
+    found = kernel_distance(Evidence(FeatureSet(real), FeatureSet(real), FeatureSet(made)))["kid"]
     assert found == pytest.approx(float(expected), rel=1e-6, abs=1e-11 * abs(kernel))
 
 

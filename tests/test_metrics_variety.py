@@ -11,7 +11,7 @@ from scipy.spatial.distance import pdist
 from torch import Tensor
 from vendi_score import vendi
 
-from imgcollapse.metrics import Evidence, Seen, variety
+from imgcollapse.metrics import Evidence, FeatureSet, variety
 from imgcollapse.metrics.evidence import NO_CLASS
 from imgcollapse.metrics.tiles import BLOCK
 from imgcollapse.metrics.variety import effective_pictures, mean_apart, vendi_score, within_class_distance
@@ -32,7 +32,7 @@ def in_modes(n: int, seed: int, kept: int = MODES) -> tuple[Tensor, Tensor]:
 @pytest.mark.parametrize(("n", "d"), [(80, 7), (7, 80), (40, 40), (41, 40), (40, 41), (300, 64)])
 def test_vendi_agrees_with_the_package_by_its_primal_and_its_dual_form(n: int, d: int) -> None:
     x_ND = normal(n, d, 0) @ normal(d, d, 1) + 0.3
-    found = effective_pictures(Seen(x_ND))
+    found = effective_pictures(FeatureSet(x_ND))
     assert found == pytest.approx(float(vendi.score_dual(x_ND.numpy())), rel=1e-10)
     # its primal form, from the matrix of similarities; score_X itself asks SciPy for a name that it is about to lose
     unit_ND = (x_ND / x_ND.norm(dim=1, keepdim=True)).numpy()
@@ -44,45 +44,45 @@ def test_vendi_agrees_with_the_package_by_its_primal_and_its_dual_form(n: int, d
 def test_m_orthogonal_pictures_equally_often_are_m_pictures(m: int, d: int) -> None:
     turn_DD = torch.linalg.qr(normal(d, d, 0)).Q
     lengths_N = torch.linspace(0.1, 9, 20 * m, dtype=torch.float64)[:, None]  # a cosine does not see them
-    assert effective_pictures(Seen(lengths_N * turn_DD[torch.arange(20 * m) % m])) == pytest.approx(m, rel=1e-9)
+    assert effective_pictures(FeatureSet(lengths_N * turn_DD[torch.arange(20 * m) % m])) == pytest.approx(m, rel=1e-9)
 
 
 def test_orthogonal_pictures_count_by_the_entropy_of_their_shares() -> None:
     rows = torch.tensor([0] * 50 + [1] * 25 + [2] * 25)  # H = 3/2 ln 2
-    assert effective_pictures(Seen(torch.eye(4, dtype=torch.float64)[rows])) == pytest.approx(2**1.5, rel=1e-9)
+    assert effective_pictures(FeatureSet(torch.eye(4, dtype=torch.float64)[rows])) == pytest.approx(2**1.5, rel=1e-9)
 
 
 def test_opposite_pictures_are_one_direction() -> None:
     # the eigenvalues are of the squares of cosines: a sign does not count
-    assert effective_pictures(Seen(torch.tensor([[1.0, 0], [-1, 0]]).double())) == pytest.approx(1, rel=1e-9)
+    assert effective_pictures(FeatureSet(torch.tensor([[1.0, 0], [-1, 0]]).double())) == pytest.approx(1, rel=1e-9)
 
 
 @pytest.mark.parametrize("d", [3, 50])
 def test_zero_vectors_count_as_one_picture_unlike_every_other(d: int) -> None:
     zero_ND, one_ND = torch.zeros(10, d, dtype=torch.float64), torch.eye(d, dtype=torch.float64)
-    assert effective_pictures(Seen(zero_ND)) == 1
-    assert effective_pictures(Seen(torch.cat([zero_ND, one_ND[:1].repeat(10, 1)]))) == pytest.approx(2, rel=1e-9)
+    assert effective_pictures(FeatureSet(zero_ND)) == 1
+    assert effective_pictures(FeatureSet(torch.cat([zero_ND, one_ND[:1].repeat(10, 1)]))) == pytest.approx(2, rel=1e-9)
     some = torch.cat([zero_ND[:5], one_ND[:2].repeat(5, 1)])  # shares 1/3, 1/3, 1/3
-    assert effective_pictures(Seen(some)) == pytest.approx(3, rel=1e-9)
+    assert effective_pictures(FeatureSet(some)) == pytest.approx(3, rel=1e-9)
 
 
 def test_vendi_is_unchanged_by_order_turns_and_lengths() -> None:
     x_ND = normal(60, 9, 0)
-    expected = effective_pictures(Seen(x_ND))
+    expected = effective_pictures(FeatureSet(x_ND))
     turn_DD = torch.linalg.qr(normal(9, 9, 1)).Q
     for other in (x_ND.flip(0), x_ND @ turn_DD, x_ND * normal(60, 1, 2).abs(), 1e6 * x_ND):
-        assert effective_pictures(Seen(other)) == pytest.approx(expected, rel=1e-10)
+        assert effective_pictures(FeatureSet(other)) == pytest.approx(expected, rel=1e-10)
 
 
 def vendi_of(real: Tensor, made: Tensor) -> float:
-    seen = Seen(real)
-    return vendi_score(Evidence(seen, seen, Seen(made)))["vendi"]
+    seen = FeatureSet(real)
+    return vendi_score(Evidence(seen, seen, FeatureSet(made)))["vendi"]
 
 
 def test_vendi_is_relative_to_the_held_out_pictures() -> None:
     train, held_out, made = normal(50, 4, 0), normal(50, 4, 1) + 1, normal(50, 4, 2)
-    found = vendi_score(Evidence(Seen(train), Seen(held_out), Seen(made)))
-    assert found == {"vendi": effective_pictures(Seen(made)) / effective_pictures(Seen(held_out))}
+    found = vendi_score(Evidence(FeatureSet(train), FeatureSet(held_out), FeatureSet(made)))
+    assert found == {"vendi": effective_pictures(FeatureSet(made)) / effective_pictures(FeatureSet(held_out))}
 
 
 def test_fresh_real_pictures_have_a_vendi_score_of_1() -> None:
@@ -101,15 +101,15 @@ def test_lost_modes_and_shrinking_to_prototypes_lower_vendi_and_noise_raises_it(
 
 def test_one_repeated_picture_is_one() -> None:
     real = normal(100, 6, 0)
-    assert vendi_of(real, real[:1].expand(100, 6)) == pytest.approx(1 / effective_pictures(Seen(real)), rel=1e-9)
+    assert vendi_of(real, real[:1].expand(100, 6)) == pytest.approx(1 / effective_pictures(FeatureSet(real)), rel=1e-9)
 
 
 # --- within a class
 
 
 def within(real: tuple[Tensor, Tensor], made: tuple[Tensor, Tensor]) -> dict[str, float]:
-    seen = Seen(*real)
-    return within_class_distance(Evidence(seen, seen, Seen(*made)))
+    seen = FeatureSet(*real)
+    return within_class_distance(Evidence(seen, seen, FeatureSet(*made)))
 
 
 @pytest.mark.parametrize(("n", "d"), [(2, 3), (BLOCK, 4), (2 * BLOCK + 3, 5), (20, 300)])
@@ -191,7 +191,7 @@ def test_classes_without_two_different_real_pictures_have_no_say() -> None:
 
 
 def test_where_there_are_no_classes_there_is_no_value() -> None:
-    real, made = Seen(normal(20, 3, 0)), Seen(normal(20, 3, 1))
+    real, made = FeatureSet(normal(20, 3, 0)), FeatureSet(normal(20, 3, 1))
     assert within_class_distance(Evidence(real, real, made)) == {}
     none_N = torch.full((20,), NO_CLASS)
     assert within((normal(20, 3, 0), none_N), (normal(20, 3, 1), torch.zeros(20, dtype=torch.int64))) == {}
@@ -203,7 +203,7 @@ def test_what_is_of_the_real_pictures_is_computed_once(monkeypatch: pytest.Monke
     def counted(name: str) -> None:
         function = getattr(variety, name)
 
-        def call(seen: Seen) -> Any:
+        def call(seen: FeatureSet) -> Any:
             calls.append(len(seen))
             return function(seen)
 
@@ -211,9 +211,9 @@ def test_what_is_of_the_real_pictures_is_computed_once(monkeypatch: pytest.Monke
 
     for name in ("effective_pictures", "spreads"):
         counted(name)
-    real = Seen(*in_modes(60, 0))
+    real = FeatureSet(*in_modes(60, 0))
     for generation in range(3):
-        evidence = Evidence(real, real, Seen(*in_modes(50, 1 + generation)))
+        evidence = Evidence(real, real, FeatureSet(*in_modes(50, 1 + generation)))
         vendi_score(evidence)
         within_class_distance(evidence)
     assert sorted(calls) == [50] * 6 + [60] * 2

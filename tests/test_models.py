@@ -148,7 +148,7 @@ def test_gaussian_log_likelihood_is_the_density() -> None:
 
 
 @pytest.mark.parametrize("observation", ["bernoulli", "gaussian"])
-def test_vae_means_and_draws_differ_as_their_law_says(observation: str) -> None:
+def test_vae_means_and_draws_differ_as_their_distribution_says(observation: str) -> None:
     fitted = build(VAE, {"steps": 150, "batch": 32, "observation": observation}).fit(pictures(), 0)
     mean = fitted.sample(400, 2).pixels.float() / 255
     drawn = (
@@ -190,7 +190,7 @@ def moments(drawn: ImageSet) -> torch.Tensor:
 
 @pytest.mark.slow  # five samplers
 def test_the_samplers_agree_on_one_network(diffusion: DDPM) -> None:
-    """Means and deviations of every pixel, drawn by each sampler, differ by no more than two draws of one sampler do (times 3)."""
+    """Means and standard deviations of every pixel, drawn by each sampler, differ by no more than two draws of one sampler do (times 3)."""
     many = {"ddpm": 0, "ddim": 50, "dpm++": 25}
     drawn = {sampler: drawing(diffusion, sampler, steps).sample(250, 11) for sampler, steps in many.items()}
     again = drawing(diffusion, "ddim", 50).sample(250, 12)

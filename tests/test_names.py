@@ -1,4 +1,4 @@
-"""Names from elsewhere: shown as they are on terminals, in pictures and in tables, and nothing in them is carried out."""
+"""Names from elsewhere: shown as they are on terminals, in pictures and in tables, and nothing in them is executed."""
 
 import csv
 import io

@@ -20,7 +20,7 @@ from standins import Ear
 from terminal import call
 
 from imgcollapse import grids, progress, report, store, track
-from imgcollapse.ablation import ablation, worker
+from imgcollapse.ablation import grid, worker
 from imgcollapse.ablation.engines import ENGINES, Engine
 from imgcollapse.errors import OtherStudyProblem
 from imgcollapse.exchange.card import write as write_card
@@ -28,7 +28,7 @@ from imgcollapse.extractors import weights
 from imgcollapse.files import ASIDE, ledger, places
 from imgcollapse.files.ledger import LEDGER, clear, put
 from imgcollapse.files.places import HERE, RECORD, made_once, placed
-from imgcollapse.machine import machine
+from imgcollapse.machine import devices
 from imgcollapse.report.style import figure, png
 
 TOY = ["--dataset", "grid25", "--model", "bootstrap", "--set", "dataset.size=200", "--gens", "2"]
@@ -204,7 +204,7 @@ def test_what_is_set_aside_at_the_same_time_replaces_nothing(tmp_path: Path, mon
 
 
 @pytest.mark.parametrize("make", [_file, _link, _dangling])
-def test_where_the_shelf_should_be_is_something_else(make: Callable[[Path], None], tmp_path: Path) -> None:
+def test_where_the_shared_store_should_be_is_something_else(make: Callable[[Path], None], tmp_path: Path) -> None:
     make(tmp_path / ASIDE)
     (tmp_path / "x").write_bytes(MINE)
     before = tree(tmp_path)
@@ -391,7 +391,9 @@ def test_at_the_end_of_a_run_nothing_of_the_users_is_replaced_and_nothing_is_ref
 
 
 def test_an_ablation_keeps_the_file_that_it_was_made_from_and_what_was_edited(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(ENGINES, "local", Engine(lambda runs, crew, watch: [worker.work(one) for one in runs]))  # in this process
+    monkeypatch.setitem(
+        ENGINES, "local", Engine(lambda runs, configuration, each_second: [worker.work(one) for one in runs])
+    )  # in this process
     folder = tmp_path / "study"
     folder.mkdir()
     base = {"dataset": {"kind": "grid25", "size": 200}, "model": "bootstrap", "gens": 2, "judge": {"metrics": ["frechet_distance"]}}
@@ -409,11 +411,11 @@ def test_an_ablation_keeps_the_file_that_it_was_made_from_and_what_was_edited(tm
     edited = (folder / "ablation.csv").read_bytes()
     result = call("ablate", folder / "ablation.yaml", "--out", folder, "--jobs", "1", "--seeds", "2")
     assert result.exit_code == 0 and result.stderr.count("so it is kept as") == 1
-    assert (folder / ASIDE / "ablation.csv-2").read_bytes() == edited and ablation.CSV in result.stdout
+    assert (folder / ASIDE / "ablation.csv-2").read_bytes() == edited and grid.CSV in result.stdout
 
 
 def test_an_ablation_that_was_killed_before_its_first_file_is_begun_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(ENGINES, "local", Engine(lambda runs, crew, watch: [worker.work(one) for one in runs]))
+    monkeypatch.setitem(ENGINES, "local", Engine(lambda runs, configuration, each_second: [worker.work(one) for one in runs]))
     (tmp_path / "out").mkdir()
     ledger.note(tmp_path / "out", "ablation.yaml", "0" * 64)
     few = ["--dataset", "grid25", "--model", "bootstrap", "--seeds", "1", "--gens", "1", "--set", "judge.extractors=[]", "--no-nulls"]
@@ -432,7 +434,7 @@ def test_a_record_of_a_tracker_that_cannot_be_read_is_kept(run: Path) -> None:
 def test_weights_that_are_not_the_published_ones_are_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "net.pt").write_bytes(b"published")
     wanted = weights.Published("x", "net.pt", (tmp_path / "net.pt").as_uri(), 9, hashlib.sha256(b"published").hexdigest())
-    with machine.use(machine.Machine(data_dir=tmp_path / "data")):
+    with devices.use(devices.Machine(data_dir=tmp_path / "data")):
         wanted.place().parent.mkdir(parents=True)
         wanted.place().write_bytes(MINE)
         assert weights.find(wanted).path.read_bytes() == b"published"

@@ -41,7 +41,7 @@ class Member:
     source:   of the member
     line:     what stands in the table
     own:      the member's own file and the line that imports from it; None: it stands in the table's file
-    commands: that are carried out, after `list NAME` and the help of the first of them
+    commands: that are executed, after `list NAME` and the help of the first of them
     shown:    what `list NAME` shows, apart from the name
     works:    looks at what the commands have said and left
     helped:   whether help texts name the members of the table
@@ -240,7 +240,7 @@ from pydantic import Field
 
 from imgcollapse.ablation import worker
 from imgcollapse.ablation.engines.common import read_options
-from imgcollapse.ablation.engines.crew import Crew
+from imgcollapse.ablation.engines.configuration import EngineConfiguration
 from imgcollapse.settings import Settings
 
 
@@ -250,14 +250,14 @@ class SerialOptions(Settings):
     note: str = Field("", description="written beside the runs")
 
 
-def serial(runs: Sequence[Path], crew: Crew, watch: Callable[[], None]) -> None:
+def serial(runs: Sequence[Path], configuration: EngineConfiguration, each_second: Callable[[], None]) -> None:
     """In this process, one run after the other."""
-    options = read_options(SerialOptions, crew)
+    options = read_options(SerialOptions, configuration)
     for run in runs:
         worker.work(run)
-        watch()
+        each_second()
     if runs:
-        Path("note.txt").write_text(f"{options.note}: {len(runs)} runs, {crew.jobs} at once")
+        Path("note.txt").write_text(f"{options.note}: {len(runs)} runs, {configuration.jobs} at once")
 '''
 
 TRACKER = '''
@@ -267,7 +267,7 @@ class Lines:
     needs: ClassVar[str | None] = None
     alone: ClassVar[bool] = False
 
-    def __init__(self, run: Path, settings: dict[str, Any], told: Told) -> None:
+    def __init__(self, run: Path, settings: dict[str, Any], logged: Logged) -> None:
         self.file = (run / FOLDER / "lines.txt").open("a")
 
     def write(self, generation: int, values: dict[str, float], grid: Path) -> None:

@@ -26,12 +26,12 @@ from imgcollapse import models, seeds
 from imgcollapse.cli import main as cli
 from imgcollapse.errors import DivergedProblem, SettingsProblem
 from imgcollapse.images import ImageSet, ImageStream
-from imgcollapse.machine import machine, processes
-from imgcollapse.machine.machine import Machine
+from imgcollapse.machine import devices, processes
+from imgcollapse.machine.devices import Machine
 from imgcollapse.models.vae import VAE
 from imgcollapse.settings import build
 from imgcollapse.store import run_folder
-from imgcollapse.training import Draws, FixedSet, Training, fit_network
+from imgcollapse.training import BatchRandomness, FixedSet, Training, fit_network
 
 SMALL = ["--gens=2", "--samples=300", "--device=cpu", "--precision=float32", "--set=judge.extractors=[]"]
 VAE_RUN = [*SMALL, "--model=vae", "--set=model.steps=30", "--set=model.batch=17", "--set=model.width=8"]
@@ -44,7 +44,7 @@ FRESH.set_forkserver_preload(["imgcollapse.cli.run", "imgcollapse.models.vae_net
 
 
 @dataclass
-class Crew:
+class Launched:
     """Processes launched together, as a launcher would launch them; the log of each is what it printed."""
 
     started: list[ForkServerProcess]
@@ -61,7 +61,7 @@ class Crew:
         return codes, [log.read_text() for log in self.logs]
 
 
-def launch(job: Callable[..., None], *arguments: Any, size: int = 2) -> Crew:
+def launch(job: Callable[..., None], *arguments: Any, size: int = 2) -> Launched:
     """Starts `job(*arguments)` in `size` processes that were launched together."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -73,7 +73,7 @@ def launch(job: Callable[..., None], *arguments: Any, size: int = 2) -> Crew:
     started = [FRESH.Process(target=_inside, args=(rank, size, port, data, logs[rank], job, arguments)) for rank in range(size)]
     for one in started:
         one.start()
-    return Crew(started, logs)
+    return Launched(started, logs)
 
 
 def _inside(rank: int, size: int, port: int, data: str, log: Path, job: Callable[..., None], arguments: tuple[Any, ...]) -> None:
@@ -131,7 +131,7 @@ def test_sampling_is_shared_and_equal_to_the_byte(runs: Path, name: str) -> None
     """1,100 pictures of a DDPM are three blocks; the weights that two processes fitted draw the same ones in one process alone."""
     run = runs / name
     drawn = samples(run, 0)
-    with machine.use(Machine(device="cpu", precision="float32")):
+    with devices.use(Machine(device="cpu", precision="float32")):
         alone = models.load(run / "gen_000/model").sample(len(drawn), seeds.derive(0, 0, "sample"))
     assert np.array_equal(alone.pixels.numpy(), drawn)
 
@@ -165,7 +165,7 @@ def learn_and_draw(out: Path, kind: str, size: int) -> None:
 
     processes.put_together = spy  # type: ignore[assignment]
     sys.modules[f"imgcollapse.models.{kind}"].BLOCK = 8  # type: ignore[attr-defined]
-    with machine.use(Machine(device="cpu", precision="float32")), processes.together() as first:
+    with devices.use(Machine(device="cpu", precision="float32")), processes.together() as first:
         if first:
             model: Any = build(models.MODELS[kind], {"steps": 12, "batch": 5, "kind": kind, **options})
             fitted = processes.fit(model, pictures(), 0)
@@ -213,7 +213,7 @@ def start_and_stream(out: Path, size: int) -> None:
 
     processes.put_together = spy  # type: ignore[assignment]
     sys.modules["imgcollapse.models.vae"].BLOCK = 25  # type: ignore[attr-defined]
-    with machine.use(Machine(device="cpu", precision="float32")), processes.together() as first:
+    with devices.use(Machine(device="cpu", precision="float32")), processes.together() as first:
         if first:
             model = build(VAE, {"steps": 10, "batch": 5, "width": 8})
             teacher = model.fit(pictures(), 3)  # alone: the others know it by what they are sent
@@ -242,9 +242,9 @@ class Fitter:
         self.options, self.net = Training(steps=30, batch=batch, learning_rate=0.05, decay="constant", warmup=0.0), Line(3)
 
     def fit(self, images: ImageSet | ImageStream, seed: int, start: "Fitter | None" = None) -> "Fitter":
-        def loss(net: nn.Module, rows: Sequence[Tensor], draws: Draws) -> Tensor:
+        def loss(net: nn.Module, rows: Sequence[Tensor], randomness: BatchRandomness) -> Tensor:
             seen.add(len(rows[0]))
-            noise = draws.randn(3) + draws.rand(3) + draws.randint(0, 9, 3) + draws.strata()[:, None]
+            noise = randomness.randn(3) + randomness.rand(3) + randomness.randint(0, 9, 3) + randomness.stratified()[:, None]
             value: Tensor = (net(rows[0]) - rows[0] * noise).square().mean()
             return value
 
@@ -258,7 +258,7 @@ class Fitter:
 
 
 def fit_lines(batch: int) -> None:
-    with machine.use(Machine(device="cpu", precision="float32")), processes.together() as first:
+    with devices.use(Machine(device="cpu", precision="float32")), processes.together() as first:
         if first:
             processes.fit(Fitter(batch), pictures(), 0)
             Fitter(batch).fit(pictures(), 0)
@@ -279,8 +279,8 @@ def test_the_gradient_is_that_of_the_whole_batch_also_where_shares_are_unequal_o
 
 def test_draws_are_rows_of_the_same_whole_whatever_the_share() -> None:
     def draw(share: slice) -> list[Tensor]:
-        draws = Draws(11, share, seeds.torch_generator(5))
-        return [draws.randn(2, 3), draws.rand(), draws.randint(-4, 7, 2), draws.strata(), draws.randn()]
+        randomness = BatchRandomness(11, share, seeds.torch_generator(5))
+        return [randomness.randn(2, 3), randomness.rand(), randomness.randint(-4, 7, 2), randomness.stratified(), randomness.randn()]
 
     whole = draw(slice(None))
     assert [part.shape for part in whole] == [(11, 2, 3), (11,), (11, 2), (11,), (11,)]
@@ -304,7 +304,7 @@ def test_a_network_that_diverges_ends_all_and_is_said_once() -> None:
 
 
 def diverge_then_fit() -> None:
-    with machine.use(Machine(device="cpu", precision="float32")), processes.together() as first:
+    with devices.use(Machine(device="cpu", precision="float32")), processes.together() as first:
         if first:
             with pytest.raises(DivergedProblem):
                 processes.fit(build(VAE, {"steps": 3, "learning_rate": 1e30, "width": 8}), pictures(), 0)
@@ -357,19 +357,19 @@ def run_and_mark(mark: Path, rank_in_trouble: int, *arguments: str) -> None:
     imgcollapse(*arguments)
 
 
-def in_the_middle(mark: Path, *arguments: str, trouble: int = -1) -> Crew:
-    crew = launch(run_and_mark, mark, trouble, *arguments)
+def in_the_middle(mark: Path, *arguments: str, trouble: int = -1) -> Launched:
+    launched = launch(run_and_mark, mark, trouble, *arguments)
     until = time.monotonic() + 60
-    for rank, one in enumerate(crew.started):  # where one is in trouble, the other may end before it has made its mark
+    for rank, one in enumerate(launched.started):  # where one is in trouble, the other may end before it has made its mark
         while not mark.with_suffix(f".{rank}").exists() and one.is_alive() and time.monotonic() < until:
             time.sleep(0.02)
-    return crew
+    return launched
 
 
-def send(crew: Crew, number: int, *ranks: int) -> tuple[list[int | None], list[str]]:
+def send(launched: Launched, number: int, *ranks: int) -> tuple[list[int | None], list[str]]:
     for rank in ranks:
-        os.kill(crew.started[rank].pid or 0, number)
-    return crew.end()
+        os.kill(launched.started[rank].pid or 0, number)
+    return launched.end()
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])

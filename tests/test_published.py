@@ -13,8 +13,8 @@ from imgcollapse import progress
 from imgcollapse.errors import DataProblem
 from imgcollapse.images import World
 from imgcollapse.judge import published
-from imgcollapse.machine import machine
-from imgcollapse.metrics import Evidence, Seen
+from imgcollapse.machine import devices
+from imgcollapse.metrics import Evidence, FeatureSet
 from imgcollapse.metrics.distances import frechet_distance
 
 N = 40
@@ -42,7 +42,7 @@ def small(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
     """A CIFAR-10 of 40 pictures, seen 7 at a time."""
     monkeypatch.setattr(published, "CIFAR10", N)
     monkeypatch.setattr(published, "BLOCK", 7)
-    with machine.use(machine.Machine(data_dir=tmp_path)):
+    with devices.use(devices.Machine(data_dir=tmp_path)):
         yield
 
 
@@ -71,7 +71,7 @@ def test_moments_of_blocks_are_those_of_the_whole(cifar10: World) -> None:
 def test_the_distance_is_the_metrics_own_whole_against_the_training_part(cifar10: World, n: int) -> None:
     made = standins.pictures(n, place="made") // 2
     found = published.as_published(Eye(), cifar10, made)
-    real, other = (Seen(Eye().features(pixels).double()) for pixels in (cifar10.train.pixels, made))
+    real, other = (FeatureSet(Eye().features(pixels).double()) for pixels in (cifar10.train.pixels, made))
     assert found == {"name": "FID", "value": found["value"], "samples": n, "reference": N}
     assert found["value"] == pytest.approx(frechet_distance(Evidence(real, real, other))["fd"], rel=1e-6)
     itself = published.as_published(Eye(), cifar10, cifar10.train.pixels)

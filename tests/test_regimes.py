@@ -75,8 +75,8 @@ def test_fixed_keeps_the_same_pictures_resample_draws_anew_fresh_takes_unseen_on
 def test_resample_draws_every_real_picture_equally_often() -> None:
     regime, rounds = Retain(real_fraction=0.25, pool="resample"), 2000
     hits = Counter(number for seed in range(rounds) for number in numbers(regime(REAL, SAMPLES[:1], N, seed)) if number < N)
-    deviation = (rounds * 0.25 * 0.75) ** 0.5
-    assert all(abs(hits[number] - rounds * 0.25) < 5 * deviation for number in range(N))
+    standard_deviation = (rounds * 0.25 * 0.75) ** 0.5
+    assert all(abs(hits[number] - rounds * 0.25) < 5 * standard_deviation for number in range(N))
 
 
 @pytest.mark.parametrize(

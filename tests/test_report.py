@@ -20,7 +20,7 @@ from pages import HOSTILE, JUDGE, ablation, run
 from PIL import Image
 
 from imgcollapse import report, store
-from imgcollapse.ablation import ablation as ablations
+from imgcollapse.ablation import grid as grids
 from imgcollapse.ablation import plan, worker
 from imgcollapse.ablation.summary import spanned
 from imgcollapse.cli import report as command
@@ -284,7 +284,7 @@ def test_half_finished_folders_are_shown_so_far(grid: Path, tmp_path: Path) -> N
     for one in runs:
         if one.arm == "everything kept" and one.null is None:
             shutil.rmtree(one.folder)  # as before it began
-            worker.lay_out(one.folder, one.study, worker.Bench(1, "cpu", "auto", "data", "shared"))
+            worker.lay_out(one.folder, one.study, worker.Resources(1, "cpu", "auto", "data", "shared"))
         elif one.seed == 1:
             for path in one.folder.glob("gen_002/MANIFEST.json"):
                 path.unlink()  # as while it is being written
@@ -310,10 +310,10 @@ def test_an_ablation_of_which_only_the_gaussian_null_model_is_judged_yet_has_a_p
 def test_an_ablation_that_has_not_begun_has_a_page(tmp_path: Path, grid: Path) -> None:
     empty = tmp_path / "empty"
     empty.mkdir()
-    for name in (ablations.ABLATION, ablations.PLAN):
+    for name in (grids.ABLATION, grids.PLAN):
         shutil.copy(grid / name, empty / name)
     for one in plan.read(grid):
-        worker.lay_out(empty / "runs" / one.folder.name, one.study, worker.Bench(1, "cpu", "auto", "data", "shared"))
+        worker.lay_out(empty / "runs" / one.folder.name, one.study, worker.Resources(1, "cpu", "auto", "data", "shared"))
     found = Reader(page_of(empty))
     assert "How it was made" in found.texts["h2"] and "What is lost" not in found.texts["h2"] and not found.named("img")
 
@@ -401,12 +401,12 @@ def test_arms_of_several_ablations_are_named_by_their_folder(grid: Path, tmp_pat
     assert len({(run.arm, run.null, run.seed) for run in runs}) == len(runs), "folders of one name, with runs of one name in them"
 
 
-def test_runs_with_different_rulers_are_said_not_to_be_comparable(grid: Path, tmp_path: Path) -> None:
+def test_runs_with_different_references_are_said_not_to_be_comparable(grid: Path, tmp_path: Path) -> None:
     judge = f"judge.extractors={JUDGE['extractors']}"
     other = run(tmp_path / "n", "--model", "bootstrap", "--gens", "1", "--set", "judge.n=100", "--set", judge)
     assert report.read([grid]).comparable
     findings = report.read([grid, other])
-    assert not findings.comparable and "not judged by one ruler" in page_of(grid, other)
+    assert not findings.comparable and "not judged by one reference" in page_of(grid, other)
 
 
 def test_the_first_pictures_are_read_without_the_others(tmp_path: Path, grid: Path) -> None:

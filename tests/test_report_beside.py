@@ -24,11 +24,11 @@ from PIL import Image
 
 from imgcollapse import grids, progress, store
 from imgcollapse.ablation import plan, worker
-from imgcollapse.ablation.ablation import Ablation
-from imgcollapse.ablation.standing import Standing, standings
+from imgcollapse.ablation.grid import Ablation
 from imgcollapse.ablation.statistics import interval
+from imgcollapse.ablation.status import RunStatus, run_statuses
 from imgcollapse.ablation.summary import Record, Run
-from imgcollapse.ablation.worker import Bench
+from imgcollapse.ablation.worker import Resources
 from imgcollapse.cli import main as cli
 from imgcollapse.cli.run import study_from
 from imgcollapse.errors import DataProblem
@@ -37,12 +37,12 @@ from imgcollapse.files import write_text
 from imgcollapse.files.ledger import LEDGER
 from imgcollapse.grids.lettering import one_line, shortened
 from imgcollapse.images import ImageSet
-from imgcollapse.machine import machine
+from imgcollapse.machine import devices
 from imgcollapse.metrics.scores import SCORES
 from imgcollapse.report import Findings, movie, paper, read
+from imgcollapse.report.answer import answer, reproduce
 from imgcollapse.report.markdown import escaped, markdown
 from imgcollapse.report.style import GREY, arm_style
-from imgcollapse.report.words import answer, reproduce
 from imgcollapse.settings import build, to_yaml
 from imgcollapse.store import npz
 from imgcollapse.store.manifest import MANIFEST, write_manifest
@@ -54,19 +54,19 @@ DIGITS = {"dataset": {"kind": "digits", "subset": 200}, "model": {"kind": "gmm",
 TOY = {"dataset": {"kind": "grid25", "size": 300}, "model": {"kind": "gmm", "components": 5}, "gens": 2}
 
 
-def carried_out(folder: Path, **more: Any) -> Path:
-    """A small ablation, its runs carried out one after the other in this process."""
+def executed(folder: Path, **more: Any) -> Path:
+    """A small ablation, its runs executed one after the other in this process."""
     arms = {"none": {}, HOSTILE: {"regime": "retain"}, "everything kept": {"regime": "accumulate"}}
     chosen = build(Ablation, {"question": f"What is lost? {HOSTILE}", "base": DIGITS, "arms": arms, "seeds": 2, **more})
-    bench = Bench(1, "cpu", "float32", str(machine.current().data_dir), str(folder / "shared"))
-    for place in plan.in_order(plan.make(chosen, plan.resolve(chosen, folder), folder, bench)):
+    resources = Resources(1, "cpu", "float32", str(devices.current().data_dir), str(folder / "shared"))
+    for place in plan.in_order(plan.make(chosen, plan.resolve(chosen, folder), folder, resources)):
         assert worker.work(place) == 0
     return folder
 
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return carried_out(tmp_path_factory.mktemp("whole") / "out")
+    return executed(tmp_path_factory.mktemp("whole") / "out")
 
 
 @pytest.fixture(scope="module")
@@ -80,7 +80,7 @@ def toy(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def broken(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The arm `everything kept` stopped before generation 2 with its first seed, and failed in generation 1 with its second."""
     base = {**DIGITS, "judge": {"extractors": ["pixels"]}}
-    folder = carried_out(
+    folder = executed(
         tmp_path_factory.mktemp("broken") / "out", base=base, nulls=False, arms={"none": {}, "everything kept": {"regime": "accumulate"}}
     )
     stopped, failed = [one.folder for one in plan.read(folder) if one.arm == "everything kept"]
@@ -92,7 +92,7 @@ def broken(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def drawn(folder: Path, arms: int, gens: int, pixels: Callable[[int, int], torch.Tensor], names: str = "arm {}") -> Findings:
-    """Findings of runs that were never carried out: only the pictures from the same noise lie in their folders."""
+    """Findings of runs that were never executed: only the pictures from the same noise lie in their folders."""
     runs = []
     for arm in range(arms):
         own = build(Study, {"gens": gens})
@@ -105,7 +105,7 @@ def drawn(folder: Path, arms: int, gens: int, pixels: Callable[[int, int], torch
             npz.write_images(place / store.LATENTS, ImageSet.of(pixels(arm, generation)))
             write_manifest(place)
         runs.append(one)
-    return Findings((folder,), "", tuple(runs), tuple(standings(runs)), {"arms": [], "reference": None, "differences": []}, (), {})
+    return Findings((folder,), "", tuple(runs), tuple(run_statuses(runs)), {"arms": [], "reference": None, "differences": []}, (), {})
 
 
 def frames_of(path: Path) -> tuple[list[NDArray[np.uint8]], list[int], int | None]:
@@ -254,7 +254,7 @@ def test_points_are_shown_as_dots(toy: Path, tmp_path: Path) -> None:
 
 def test_what_has_not_begun_has_no_movie_figures_or_table(tmp_path: Path) -> None:
     chosen = build(Ablation, {"base": DIGITS, "arms": {"a": {}, "b": {"regime": "accumulate"}}, "seeds": 1, "nulls": False})
-    plan.make(chosen, plan.resolve(chosen, tmp_path / "out"), tmp_path / "out", Bench(1, "cpu", "float32", "", ""))
+    plan.make(chosen, plan.resolve(chosen, tmp_path / "out"), tmp_path / "out", Resources(1, "cpu", "float32", "", ""))
     findings = read([tmp_path / "out"])
     assert movie.movie(findings, tmp_path / "new") == [] == paper.figures(findings, tmp_path / "new")
     assert not (tmp_path / "new").exists()
@@ -435,10 +435,10 @@ def by_hand(arms: dict[tuple[str, str | None], dict[str, list[list[float]]]], st
             differences.append({**ends, "extractors": {"pixels": apart}})
     own = build(Study, {"model": "gmm", "gens": 2})
     runs = tuple(Run(arm, null, 0, own, Path(f"{number}")) for number, (arm, null) in enumerate(arms))
-    left = tuple(Standing(one, state, 1, (), 0, None) for one in runs)  # type: ignore[arg-type]
+    left = tuple(RunStatus(one, state, 1, (), 0, None) for one in runs)  # type: ignore[arg-type]
     summary = {"method": "", "reference": records[0]["arm"], "arms": records, "differences": differences}
-    ruler = {"data": {"name": "x", "classes": [""] * classes}, "judge": {"n": 9, "k": 5, "extractors": {}}}
-    return Findings((), "", runs, left, summary, (), {runs[0].folder: ruler})
+    reference = {"data": {"name": "x", "classes": [""] * classes}, "judge": {"n": 9, "k": 5, "extractors": {}}}
+    return Findings((), "", runs, left, summary, (), {runs[0].folder: reference})
 
 
 def test_the_answer_about_one_run_tells_how_far_it_fell() -> None:
@@ -683,10 +683,10 @@ def test_the_text_for_a_pull_request_has_all_that_was_found(whole: Path, tmp_pat
         assert (cell in shown.texts) or arm["null"] == "gaussian", arm["arm"]
     assert "none, null model bootstrap" in rows and "null model gaussian" not in rows
     assert rows.index("floor (real)") < rows.index("none, null model")
-    ruler = next(iter(findings.rulers.values()))
+    reference = next(iter(findings.references.values()))
     for wanted in (
-        ruler["data"]["train"]["sha256"][:12],
-        f"N = {ruler['judge']['n']}",
+        reference["data"]["train"]["sha256"][:12],
+        f"N = {reference['judge']['n']}",
         "seeds: 0, 1",
         "imgcollapse 0.",
         reproduce(findings),

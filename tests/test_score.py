@@ -33,7 +33,7 @@ from imgcollapse.extractors.inception import Inception
 from imgcollapse.extractors.pixels import Pixels
 from imgcollapse.images import ImageSet, World
 from imgcollapse.judge.judge import Judge
-from imgcollapse.judge.titles import title
+from imgcollapse.judge.titles import metric_title
 from imgcollapse.metrics import METRICS
 from imgcollapse.metrics.scores import SCORES
 from imgcollapse.settings import build
@@ -93,13 +93,13 @@ def test_all_layouts_of_a_generation_have_the_same_numbers(chain: Path) -> None:
     assert before["sha256"] != first["sha256"] and before["sources"] != first["sources"]
 
 
-def test_the_numbers_are_those_of_the_ruler(chain: Path, world: World) -> None:
+def test_the_numbers_are_those_of_the_reference(chain: Path, world: World) -> None:
     record = scored(chain, *FEW)["samples"]["run"]
-    ruler = PIXELS.resolved(world, 150).open(world)
+    reference = PIXELS.resolved(world, 150).open(world)
     images = Samples.of(chain, world).images
-    assert record["sources"] == ruler(images).scores.record()["sources"]
+    assert record["sources"] == reference(images).scores.record()["sources"]
     drawn = store.read_images(chain / "gen_001" / store.SAMPLES)
-    plain = ruler(drawn).scores.sources["pixels"]  # all 150 in another order: the same but for rounding
+    plain = reference(drawn).scores.sources["pixels"]  # all 150 in another order: the same but for rounding
     found = {name: one["value"] for name, one in record["sources"]["pixels"].items()}
     assert found == pytest.approx({name: one.value for name, one in plain.items()}, rel=1e-9)
 
@@ -404,7 +404,7 @@ def test_the_table_has_every_score_with_its_floor_first(chain: Path) -> None:
             shown[head] = cells
     for name, one in SCORES.items():
         if name in judged["gen_000"]:
-            row = shown.pop(title(name, "classifier"))
+            row = shown.pop(metric_title(name, "classifier"))
             assert row[0] == one.better
             for cell, value in zip(row[1:], (floor[name], judged["gen_000"][name], judged["gen_001"][name]), strict=True):
                 digits = max(one.decimals, len(cell.partition(".")[2]))
@@ -511,7 +511,7 @@ def test_nothing_but_this_very_scoring_is_overwritten(chain: Path, monkeypatch: 
             )
 
 
-def test_another_ruler_with_the_same_options_is_another_scoring(chain: Path) -> None:
+def test_another_reference_with_the_same_options_is_another_scoring(chain: Path) -> None:
     arguments = ["score", chain, "--against", "digits", *FEW, "--out", "mine.json"]
     assert call(*arguments).exit_code == 0
     record = json.loads(Path("mine.json").read_text())

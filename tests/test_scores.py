@@ -17,7 +17,7 @@ from imgcollapse.cli import console
 from imgcollapse.cli import main as cli
 from imgcollapse.errors import DataProblem
 from imgcollapse.exchange.card import write as write_cards
-from imgcollapse.judge.titles import counted, title
+from imgcollapse.judge.titles import counted, metric_title
 from imgcollapse.metrics import METRICS, Evidence, Metric
 from imgcollapse.metrics.record import Scores, Value
 from imgcollapse.metrics.score import Score
@@ -104,11 +104,13 @@ def test_the_ranks_say_what_is_shown_where_there_is_room_for_some() -> None:
 
 
 def test_only_with_published_features_has_the_frechet_distance_another_name() -> None:
-    assert [title("fd", name, short=True) for name in ("inception", "inception-legacy", "inception-other", "dinov2", "pixels", None)] == [
+    assert [
+        metric_title("fd", name, short=True) for name in ("inception", "inception-legacy", "inception-other", "dinov2", "pixels", None)
+    ] == [
         *("FID", "FID", "FD", "FD-DINOv2", "FD", "FD"),
     ]
-    assert title("fd", "inception") == "Fréchet distance (FID)" and title("fd_infinity", "inception", short=True) == "FID∞"
-    assert title("recall", "inception", short=True) == "recall"
+    assert metric_title("fd", "inception") == "Fréchet distance (FID)" and metric_title("fd_infinity", "inception", short=True) == "FID∞"
+    assert metric_title("recall", "inception", short=True) == "recall"
 
 
 def test_the_number_of_pictures_is_said_for_each_value() -> None:

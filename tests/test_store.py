@@ -26,7 +26,7 @@ from imgcollapse.study import Study, run
 CHAIN: dict[str, Any] = {"dataset": {"kind": "grid25", "size": 400}, "model": {"kind": "gmm", "components": 5}, "gens": 4}
 
 
-def carry_out(folder: Path, **values: Any) -> list[str]:
+def execute(folder: Path, **values: Any) -> list[str]:
     """Runs the chain; returns what it said."""
     with progress.watched_by(heard := Ear()):
         run(build(Study, CHAIN | values), folder)
@@ -45,7 +45,7 @@ def outcome(folder: Path) -> dict[str, bytes]:
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("whole") / "run"
-    carry_out(folder)
+    execute(folder)
     return folder
 
 
@@ -89,7 +89,7 @@ def test_a_run_folder_holds_what_the_design_says(whole: Path) -> None:
 
 def test_running_it_again_does_nothing_and_says_nothing(copy: Path, whole: Path) -> None:
     before = {path: path.stat().st_mtime_ns for path in copy.rglob("*") if path.is_file() and path.name != ".lock"}
-    assert carry_out(copy) == []
+    assert execute(copy) == []
     assert {path: path.stat().st_mtime_ns for path in before} == before
 
 
@@ -119,10 +119,10 @@ def test_a_run_that_dies_at_any_stage_goes_on_exactly(
     with monkeypatch.context() as patch:
         patch.setattr(owner, name, dies)
         with pytest.raises(Killed):
-            carry_out(tmp_path / "run")
+            execute(tmp_path / "run")
     assert store.finished(tmp_path / "run") == list(range(generation))
     (tmp_path / "run" / f"gen_{generation:03d}.draft").mkdir()  # what SIGKILL would have left
-    carry_out(tmp_path / "run")
+    execute(tmp_path / "run")
     assert outcome(tmp_path / "run") == outcome(whole)
 
 
@@ -150,7 +150,7 @@ def cut(path: Path) -> None:
 )
 def test_damage_is_said_and_the_generation_made_again(copy: Path, whole: Path, file: str, hurt: Any, said: str) -> None:
     hurt(copy / "gen_001" / file)
-    lines = carry_out(copy)
+    lines = execute(copy)
     assert len(lines) == 1 and lines[0].startswith("gen_001: ") and said in lines[0]
     assert lines[0].endswith("; made again (the old folder is kept as set_aside/gen_001-1)")
     assert outcome(copy) == outcome(whole)
@@ -161,9 +161,9 @@ def test_what_learned_from_other_samples_is_made_again(copy: Path, whole: Path) 
     """A whole generation of another run; what follows it is made again as far as it learned from other samples."""
     shutil.rmtree(copy / "gen_001")
     other = copy.parent / "other"
-    carry_out(other, seed=1)
+    execute(other, seed=1)
     shutil.copytree(other / "gen_001", copy / "gen_001")
-    lines = carry_out(copy)
+    lines = execute(copy)
     assert [line.partition(";")[0] for line in lines] == ["gen_001: was made by other settings (seed 1, now 0)"]
     assert outcome(copy) == outcome(whole)
 
@@ -175,7 +175,7 @@ def test_another_study_is_refused_and_nothing_is_touched(copy: Path, whole: Path
         ({"model": "bootstrap"}, "model.kind 'gmm', now 'bootstrap'"),
     ]:
         with pytest.raises(OtherStudyProblem) as caught:
-            carry_out(copy, **values)
+            execute(copy, **values)
         assert str(caught.value) == f"{copy}: holds another study ({difference}); choose another --out"
     assert outcome(copy) == outcome(whole)
 
@@ -184,7 +184,7 @@ def test_a_folder_of_other_files_is_refused(tmp_path: Path) -> None:
     (tmp_path / "thesis").mkdir()
     (tmp_path / "thesis" / "chapter1.tex").write_text("x")
     with pytest.raises(OtherStudyProblem, match=r"this folder holds other files, and nothing is ever overwritten; choose another --out$"):
-        carry_out(tmp_path / "thesis")
+        execute(tmp_path / "thesis")
     assert [path.name for path in (tmp_path / "thesis").iterdir()] == ["chapter1.tex"]
 
 
@@ -195,7 +195,7 @@ STILL_JSON = [b"{}", b"[]", b"null", b'{"sessions": 5}', b'{"sessions": [1]}', b
 @pytest.mark.parametrize("content", DAMAGE)
 def test_a_damaged_study_file_is_set_aside_where_all_else_fits(copy: Path, whole: Path, content: bytes) -> None:
     (copy / "study.yaml").write_bytes(content)
-    lines = carry_out(copy)
+    lines = execute(copy)
     assert (
         lines[-1] == f"{copy}/study.yaml: is {'damaged' if content else 'empty'}; made anew (the old one is kept as set_aside/study.yaml-1)"
     )
@@ -205,17 +205,17 @@ def test_a_damaged_study_file_is_set_aside_where_all_else_fits(copy: Path, whole
 def test_a_damaged_study_file_does_not_let_another_study_in(copy: Path, whole: Path) -> None:
     (copy / "study.yaml").write_bytes(b"")
     with pytest.raises(OtherStudyProblem, match=r"holds generations of another study \(seed 0, now 3\); choose another --out$"):
-        carry_out(copy, seed=3)
+        execute(copy, seed=3)
     assert (copy / "study.yaml").read_bytes() == b"" and not (copy / "set_aside").exists()
     with pytest.raises(OtherStudyProblem, match=r"copy: was begun with another study; choose another --out$"):
-        carry_out(copy, regime="accumulate")
+        execute(copy, regime="accumulate")
 
 
 @pytest.mark.parametrize("content", [*DAMAGE, *STILL_JSON])
 @pytest.mark.parametrize("record", ["environment.json", "data.json"])
 def test_a_damaged_record_is_set_aside_and_made_anew(copy: Path, whole: Path, record: str, content: bytes) -> None:
     (copy / record).write_bytes(content)
-    lines = carry_out(copy)
+    lines = execute(copy)
     assert lines[-1] == f"{copy}/{record}: is {'damaged' if content else 'empty'}; made anew (the old one is kept as set_aside/{record}-1)"
     assert (copy / "set_aside" / f"{record}-1").read_bytes() == content and outcome(copy) == outcome(whole)
     assert json.loads((copy / record).read_text()).keys() == json.loads((whole / record).read_text()).keys()
@@ -248,7 +248,7 @@ def test_no_flipped_bit_of_a_record_ends_a_run(copy: Path, whole: Path, record: 
         (copy / record).write_bytes(content[: place // 8] + bytes([content[place // 8] ^ 1 << place % 8]) + content[place // 8 + 1 :])
         with progress.watched_by(heard := Ear()):
             assert store.readable(copy / record, quiet=True) is None and len(heard.lines) == 1
-    carry_out(copy)
+    execute(copy)
     assert outcome(copy) == outcome(whole)
 
 
@@ -269,7 +269,7 @@ def test_what_is_no_file_is_never_opened(copy: Path, whole: Path, name: str, kin
             store.sound(copy)
         assert store.sessions(copy) == [] or name != "environment.json"
     if name != "history.jsonl":
-        carry_out(copy)
+        execute(copy)
         assert outcome(copy) == outcome(whole)
 
 
@@ -287,36 +287,36 @@ def test_what_the_system_refuses_to_read_is_not_taken_for_damage(
     with monkeypatch.context() as patch:
         patch.setattr(os, "open", refusing)
         with pytest.raises(OSError, match="Input/output error"):
-            carry_out(copy)
-    assert not (copy / "set_aside").exists() and carry_out(copy) == [] and outcome(copy) == outcome(whole)
+            execute(copy)
+    assert not (copy / "set_aside").exists() and execute(copy) == [] and outcome(copy) == outcome(whole)
 
 
 def test_generations_of_another_arm_are_found_by_readers(tmp_path: Path, copy: Path, whole: Path) -> None:
     """They have the same model, samples, seed and reference, and among themselves they fit."""
     other = tmp_path / "other"
-    carry_out(other, regime="accumulate")
+    execute(other, regime="accumulate")
     for name in ("gen_001", "gen_002", "gen_003"):
         shutil.rmtree(copy / name)
         shutil.copytree(other / name, copy / name)
     with progress.watched_by(heard := Ear()):
         assert store.sound(copy) == [0]
     assert all("is not the one that this run has made; left out" in line for line in heard.lines) and len(heard.lines) == 3
-    carry_out(copy)
+    execute(copy)
     assert outcome(copy) == outcome(whole)
 
 
 def test_a_study_file_that_is_gone_is_written_anew_where_the_records_know_it(copy: Path, whole: Path) -> None:
     (copy / "study.yaml").unlink()
-    assert carry_out(copy) == [] and outcome(copy) == outcome(whole)
+    assert execute(copy) == [] and outcome(copy) == outcome(whole)
     (copy / "study.yaml").write_text((copy / "study.yaml").read_text().replace("size: 400", "size: 401"))
     with progress.watched_by(Ear()):
         assert store.sound(copy) == [], "edited since, so nobody knows of what these are"
-    assert "study.yaml: is damaged; made anew" in carry_out(copy)[-1] and outcome(copy) == outcome(whole)
+    assert "study.yaml: is damaged; made anew" in execute(copy)[-1] and outcome(copy) == outcome(whole)
 
 
 def test_exchanged_generations_are_found_and_made_again(copy: Path, whole: Path) -> None:
     exchange(copy)
-    lines = carry_out(copy)
+    lines = execute(copy)
     assert [line.partition(" (")[0] for line in lines] == ["gen_001: was made by other settings", "gen_002: was made by other settings"]
     assert outcome(copy) == outcome(whole)
 
@@ -348,7 +348,7 @@ def test_readers_leave_out_what_does_not_fit_and_say_it_once(copy: Path, whole: 
     exchange(copy)
     assert read() == ([0, 1, 2, 3], [])
     other = copy.parent / "other"
-    carry_out(other, seed=1)
+    execute(other, seed=1)
     for name, said in (("data.json", "was made from other real pictures"), ("study.yaml", "study.yaml has been changed since the run ")):
         kept = (copy / name).read_bytes()
         (copy / name).write_bytes((other / name).read_bytes())
@@ -373,14 +373,14 @@ def test_generations_of_an_older_version_are_shown_but_not_continued(copy: Path)
         manifest.write_text(json.dumps({name: record[name] for name in ("written", "files")}))
     assert store.sound(copy) == [0, 1, 2, 3]
     with pytest.raises(OtherStudyProblem, match=r"holds generations of an older version of imgcollapse, .*; choose another --out$"):
-        carry_out(copy)
+        execute(copy)
 
 
 @pytest.mark.parametrize("name", ["study.yaml.part", "reference.json.part", ".lock", ".imgcollapse-0123456789abcdef.part"])
 def test_what_a_killed_process_left_before_it_began_is_no_other_file(tmp_path: Path, whole: Path, name: str) -> None:
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / name).write_text("" if name == ".lock" else "half")  # locks are empty
-    carry_out(tmp_path / "run")
+    execute(tmp_path / "run")
     assert outcome(tmp_path / "run") == outcome(whole)
     assert name == ".lock" or not (tmp_path / "run" / name).exists()
 
@@ -414,7 +414,7 @@ def test_other_real_pictures_are_refused(copy: Path) -> None:
     record["train"]["sha256"] = "0" * 64
     write_sealed(copy / "data.json", record)
     with pytest.raises(OtherStudyProblem, match=r"the run was begun with another \(train\.sha256 '000.*put the data back"):
-        carry_out(copy)
+        execute(copy)
 
 
 def test_two_writers_never_write_one_run(copy: Path) -> None:
@@ -431,14 +431,14 @@ except InUseProblem as error:
 """
         done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
     assert done.stdout.strip() == f"{copy}: another process is writing this run; wait for its end, or choose another --out 4"
-    assert carry_out(copy) == []
+    assert execute(copy) == []
 
 
 def test_a_session_on_other_hardware_is_recorded_and_said(copy: Path) -> None:
     record = read_sealed(copy / "environment.json")
     record["sessions"][0]["threads"] = 99
     write_sealed(copy / "environment.json", record)
-    (line,) = carry_out(copy)
+    (line,) = execute(copy)
     assert "environment.json: threads 99, now " in line and line.endswith("last digits may differ from an uninterrupted run")
     assert [one["threads"] == 99 for one in json.loads((copy / "environment.json").read_text())["sessions"]] == [True, False]
 

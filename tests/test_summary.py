@@ -17,7 +17,7 @@ from imgcollapse.ablation.statistics import interval, paired
 from imgcollapse.ablation.summary import COLUMNS, Record, Run
 from imgcollapse.errors import SettingsProblem
 from imgcollapse.files import to_json, write_text
-from imgcollapse.metrics import METRICS, Evidence, Seen
+from imgcollapse.metrics import METRICS, Evidence, FeatureSet
 from imgcollapse.metrics.scores import SCORES
 from imgcollapse.settings import build, to_yaml
 from imgcollapse.store.manifest import write_manifest
@@ -376,7 +376,7 @@ def test_pairing_is_what_the_summary_does(runs: list[Run]) -> None:
 
 def test_every_score_has_an_entry_that_says_how_it_is_read() -> None:
     features = torch.randn(60, 3, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
-    seen = Seen(features, torch.arange(60) % 2, torch.arange(60) % 2)
+    seen = FeatureSet(features, torch.arange(60) % 2, torch.arange(60) % 2)
     shares, confusion = torch.tensor([0.4, 0.6], dtype=torch.float64), torch.tensor([[30, 0, 0], [0, 30, 0]])
     copies = torch.zeros(60, dtype=torch.bool)
     evidence = Evidence(seen, seen, seen, shares, confusion, learned=seen, copies=copies, learned_copies=copies)

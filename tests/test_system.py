@@ -22,16 +22,16 @@ from terminal import call
 
 from imgcollapse import files, progress, store, study
 from imgcollapse.ablation import plan, worker
-from imgcollapse.ablation.engines import Crew
+from imgcollapse.ablation.engines import EngineConfiguration
 from imgcollapse.ablation.engines import local as run_locally
 from imgcollapse.ablation.engines.local import _context
 from imgcollapse.cli import trials
 from imgcollapse.errors import DivergedProblem, InUseProblem, SystemProblem, explained
 from imgcollapse.files import atomic, locks, places, write_bytes, write_text
-from imgcollapse.machine import cache, machine
+from imgcollapse.machine import cache, devices
 from imgcollapse.settings import build
 from imgcollapse.store import run_folder
-from imgcollapse.store.shelf import Shelf
+from imgcollapse.store.shared import SharedStore
 
 FAST = ["--model", "bootstrap", "--gens", "2", "--extractor", "pixels", "--set", "judge.metrics=[frechet_distance]"]
 TOY = [*FAST, "--dataset", "grid25", "--set", "dataset.size=200"]
@@ -227,7 +227,7 @@ def test_the_permissions_of_new_files_are_the_users(tmp_path: Path) -> None:
     try:
         few = ["--set", "model.steps=1", "--samples", "20", "--set", "judge.extractors=[]"]
         assert call("run", "--model", "ddpm", "--gens", "1", *few, "--set", "model.widths=[8]", "--out", "here").exit_code == 0
-        with machine.use(machine.Machine(data_dir=tmp_path / "data")):
+        with devices.use(devices.Machine(data_dir=tmp_path / "data")):
             cache.remembered("things", "digits", "key", lambda: ({}, {}))
     finally:
         os.umask(before)
@@ -405,16 +405,16 @@ def test_a_line_is_never_written_through_a_link_or_into_a_pipe(tmp_path: Path, m
 def test_what_is_at_the_place_of_a_shared_draft_is_set_aside(make: Callable[[Path], None], tmp_path: Path) -> None:
     (tmp_path / "made").mkdir()
     (tmp_path / "made" / "samples.npz").write_text("x")
-    shelf = Shelf(tmp_path / "shared")
-    shelf.folder.mkdir()
-    make(shelf.folder / "key.draft")
+    shared_store = SharedStore(tmp_path / "shared")
+    shared_store.folder.mkdir()
+    make(shared_store.folder / "key.draft")
     with progress.watched_by(heard := Ear()):
-        shelf.put("key", tmp_path / "made")
+        shared_store.add("key", tmp_path / "made")
     assert [path.name for path in (tmp_path / "shared/key").iterdir()] == ["samples.npz"]
     assert os.path.lexists(tmp_path / "shared/set_aside/key.draft-1") and len(heard.lines) == 1
-    shutil.copytree(tmp_path / "made", shelf.folder / "other.draft")  # of a process that was killed
-    shelf.put("other", tmp_path / "made")
-    assert sorted(path.name for path in shelf.folder.iterdir()) == ["key", "other", "set_aside"]
+    shutil.copytree(tmp_path / "made", shared_store.folder / "other.draft")  # of a process that was killed
+    shared_store.add("other", tmp_path / "made")
+    assert sorted(path.name for path in shared_store.folder.iterdir()) == ["key", "other", "set_aside"]
 
 
 # --- locks
@@ -492,19 +492,19 @@ def test_what_cannot_be_kept_in_the_data_folder_is_said_once_and_the_work_goes_o
     assert result.exit_code == 0, result.output
     (line,) = [line for line in result.stderr.splitlines() if "is not kept" in line]
     assert line.endswith(f"; what is made for the data folder {tmp_path / 'data'} is not kept (--data-dir names another)")
-    with machine.use(machine.Machine(data_dir=tmp_path / "data")):
+    with devices.use(devices.Machine(data_dir=tmp_path / "data")):
         assert cache.remembered("things", "digits", "key", lambda: ({}, {"a": 1})) == ({}, {"a": 1})
 
 
 def test_what_is_there_is_read_without_a_lock_or_a_right_to_write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with machine.use(machine.Machine(data_dir=tmp_path)):
+    with devices.use(devices.Machine(data_dir=tmp_path)):
         cache.remembered("things", "digits", "key", lambda: ({}, {"a": 1}))
         monkeypatch.setattr(fcntl, "flock", failing(errno.ENOLCK))
         assert cache.remembered("things", "digits", "key", lambda: ({}, {"a": 2})) == ({}, {"a": 1})
 
 
 def test_a_file_that_was_made_for_something_else_is_not_taken_for_this(tmp_path: Path) -> None:
-    with machine.use(machine.Machine(data_dir=tmp_path)), progress.watched_by(heard := Ear()):
+    with devices.use(devices.Machine(data_dir=tmp_path)), progress.watched_by(heard := Ear()):
         cache.remembered("things", "digits", "one", lambda: ({}, {"a": 1}))
         (one,) = (tmp_path / "things").glob("*.safetensors")
         cache.remembered("things", "digits", "two", lambda: ({}, {"a": 2}))
@@ -528,7 +528,7 @@ def test_a_long_folder_for_temporary_files_is_no_place_for_a_socket(monkeypatch:
 def test_a_process_that_cannot_start_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("multiprocessing.process.BaseProcess.start", failing(errno.EAGAIN))
     with pytest.raises(OSError, match=os.strerror(errno.EAGAIN)):
-        run_locally([Path("run")], Crew(1, 1, {}), lambda: None)
+        run_locally([Path("run")], EngineConfiguration(1, 1, {}), lambda: None)
 
 
 def test_the_doctor_tries_what_a_run_needs(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

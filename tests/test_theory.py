@@ -45,7 +45,7 @@ def test_repeated_estimation_loses_variance_and_drifts_as_theory_says(tmp_path: 
     )
     for generation in range(gens):
         model, fits = fitted(folder, generation), generation + 1
-        variance, mean = model._deviation.square().flatten().numpy(), model._mean.flatten().numpy()
+        variance, mean = model._standard_deviation.square().flatten().numpy(), model._mean.flatten().numpy()
         error = variance.std() / math.sqrt(replicates)
         assert abs(variance.mean() - theory.gaussian_variance(n, fits, ddof)) < ERRORS * error, generation
         squares = mean**2
@@ -61,7 +61,7 @@ def test_the_samples_themselves_follow_the_model(tmp_path: Path) -> None:
     folder = chain(tmp_path / "run", 3, dataset={"kind": "gaussian", "size": 20, "dim": 5000}, model="gaussian")
     for generation in range(3):
         model, drawn = fitted(folder, generation), samples(folder, generation)
-        standard = (drawn - model._mean.flatten()) / model._deviation.flatten()
+        standard = (drawn - model._mean.flatten()) / model._standard_deviation.flatten()
         assert abs(standard.mean()) < ERRORS / math.sqrt(standard.numel())
         assert abs(standard.square().mean() - 1) < ERRORS * math.sqrt(2 / standard.numel())
 
@@ -85,8 +85,8 @@ def test_the_frechet_distance_of_the_gaussian_chain_follows_its_closed_form(tmp_
     folder = chain(tmp_path / "run", gens, dataset={"kind": "gaussian", "size": n, "dim": dim}, model="gaussian", seed=4)
     for generation in range(gens):
         model = fitted(folder, generation)
-        mean, deviation = model._mean.flatten().numpy(), model._deviation.flatten().numpy()
-        each = mean**2 + (1 - deviation) ** 2
+        mean, standard_deviation = model._mean.flatten().numpy(), model._standard_deviation.flatten().numpy()
+        each = mean**2 + (1 - standard_deviation) ** 2
         error = each.std() / math.sqrt(dim)
         assert abs(each.mean() - theory.expected_frechet(n, generation + 1, 1)) < ERRORS * error
 
@@ -100,8 +100,10 @@ def test_the_judge_measures_the_frechet_distance_of_the_loop(tmp_path: Path) -> 
         fd = scores.sources["pixels"]["fd"]
         model, found = fitted(tmp_path / "run", generation), fd.value
         assert fd.n == n
-        exact = theory.diagonal_frechet([0, 0], [1, 1], model._mean.flatten().tolist(), model._deviation.square().flatten().tolist())
-        # both sides are samples of n: the expected distance of two such samples of one law is at most
+        exact = theory.diagonal_frechet(
+            [0, 0], [1, 1], model._mean.flatten().tolist(), model._standard_deviation.square().flatten().tolist()
+        )
+        # both sides are samples of n: the expected distance of two such samples of one distribution is at most
         # dim (2/n) from the means and (dim + dim^2)/2 (1/n) from the covariances; three times that bounds their sum with the cross terms
         noise = (2 * 2 / n) + (2 + 4) / 2 / n
         assert abs(math.sqrt(found) - math.sqrt(exact)) < 3 * math.sqrt(noise)

@@ -82,7 +82,7 @@ def bootstrapping(n: int, replicates: int, rng: np.random.Generator) -> tuple[Ca
 def test_heterozygosity_and_the_loss_of_classes_agree_with_a_simulation(regime: str) -> None:
     n, k, gens, replicates, c = 10, 4, 4, 50_000, 3
     rng = np.random.default_rng(0)
-    lost = theory.absence(theory.class_laws(regime, n, k, gens, c), n)
+    lost = theory.absence(theory.class_distributions(regime, n, k, gens, c), n)
     real, draw = bootstrapping(n, replicates, rng)
     chain = theory.simulated(regime, n, k, gens, rng, real, draw)
     few = rng.permuted(np.tile(np.arange(n), (replicates, 1)), axis=1)[:, :c]  # c of those seen, which need not be the first
@@ -122,15 +122,15 @@ def test_moments_given_the_rows_average_to_the_moments_of_the_pool(ddof: int) ->
 
 
 @pytest.mark.parametrize("regime", REGIMES)
-def test_the_laws_of_class_counts_have_the_moments_that_heterozygosity_follows(regime: str) -> None:
-    """Two derivations that share nothing: E[p (1 - p)] from the exact laws, and the linear recursion."""
+def test_the_distributions_of_class_counts_have_the_moments_that_heterozygosity_follows(regime: str) -> None:
+    """Two derivations that share nothing: E[p (1 - p)] from the exact distributions, and the linear recursion."""
     n, k, gens, share = 12, 5, 5, 0.2
     kept = np.array(theory.heterozygosity(regime, n, k, gens))
 
     def uneven(c: int) -> Values:
-        laws = theory.class_laws(regime, n, k, gens, c, share)
-        shares = [np.linspace(0, 1, len(law)) for law in laws]
-        return np.array([law @ (p * (1 - p)) for law, p in zip(laws, shares, strict=True)])
+        distributions = theory.class_distributions(regime, n, k, gens, c, share)
+        shares = [np.linspace(0, 1, len(distribution)) for distribution in distributions]
+        return np.array([distribution @ (p * (1 - p)) for distribution, p in zip(distributions, shares, strict=True)])
 
     if regime != "fresh":
         assert np.allclose(uneven(3), 3 / n * (1 - 3 / n) * kept / kept[0], rtol=1e-9)
@@ -139,14 +139,14 @@ def test_the_laws_of_class_counts_have_the_moments_that_heterozygosity_follows(r
     assert np.allclose(average, share * (1 - share) * kept, rtol=1e-9)
 
 
-def test_a_class_is_lost_by_the_binomial_law_at_first_and_for_good_under_replace_alone() -> None:
+def test_a_class_is_lost_by_the_binomial_distribution_at_first_and_for_good_under_replace_alone() -> None:
     n, c = 40, 2
     for regime in REGIMES:
-        assert math.isclose(theory.absence(theory.class_laws(regime, n, 8, 1, c, 0.05), n)[0], (1 - c / n) ** n)
-    lost = theory.absence(theory.class_laws("replace", n, 0, 400, c), n)
+        assert math.isclose(theory.absence(theory.class_distributions(regime, n, 8, 1, c, 0.05), n)[0], (1 - c / n) ** n)
+    lost = theory.absence(theory.class_distributions("replace", n, 0, 400, c), n)
     assert (np.diff(lost) > 0).all() and math.isclose(lost[-1], 1 - c / n, rel_tol=1e-3), "in the end one picture is left"
     for pool in POOLS:
-        assert theory.absence(theory.class_laws(pool, n, 8, 400, c, c / n), n)[-1] < 0.9 * lost[-1]
+        assert theory.absence(theory.class_distributions(pool, n, 8, 400, c, c / n), n)[-1] < 0.9 * lost[-1]
 
 
 # the command against the theory
@@ -219,7 +219,7 @@ def test_the_gaussian_chain_keeps_variance_and_drifts_as_theory_says(gaussians: 
     for generation in range(GENS):
         model = learned_by(folder, generation)
         assert isinstance(model, Gaussian)
-        var, mean = model._deviation.square().flatten().numpy(), model._mean.flatten().numpy()
+        var, mean = model._standard_deviation.square().flatten().numpy(), model._mean.flatten().numpy()
         agrees(mean, 0, "drift", generation)
         for i, (what, values) in enumerate({"variance": var, "mean": mean**2}.items()):
             agrees(values, given[generation, i], what, generation)
@@ -282,7 +282,7 @@ def test_a_class_of_few_pictures_is_lost_as_often_as_theory_says(bootstraps: Run
     def lost(pictures: int, joined: int = 1) -> Values:
         """That all of one class, or of two `joined`, are absent, by generation."""
         share = 0 if c else joined / CLASSES  # of the classes that are made here, fresh pictures are none
-        return np.array(theory.absence(theory.class_laws(regime, N, K, DRIFT_GENS, pictures, share), N))
+        return np.array(theory.absence(theory.class_distributions(regime, N, K, DRIFT_GENS, pictures, share), N))
 
     excess, variance = np.zeros((2, DRIFT_GENS))
     for seed, folder in enumerate(bootstraps[regime]):

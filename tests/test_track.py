@@ -26,7 +26,7 @@ from imgcollapse.cli import console
 from imgcollapse.metrics.record import Scores, Value
 from imgcollapse.store import history
 from imgcollapse.track import tracker
-from imgcollapse.track.kinds import Told
+from imgcollapse.track.kinds import Logged
 
 pytest.importorskip("tensorboard", reason="the extra `tensorboard` is not installed")
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
@@ -68,7 +68,7 @@ def steps(folder: Path, purge: bool = True) -> list[int]:
     return [event.step for event in events(folder, purge).Scalars("pixels/fd")]
 
 
-def told(kind: str = "tensorboard") -> dict[str, Any]:
+def logged_so_far(kind: str = "tensorboard") -> dict[str, Any]:
     return dict(json.loads((RUN / track.FOLDER / f"{kind}.json").read_text()))
 
 
@@ -119,9 +119,9 @@ def test_resuming_logs_only_what_is_new(monkeypatch: pytest.MonkeyPatch) -> None
     with monkeypatch.context() as stopping:
         stop_after(1, stopping)
         assert tracked().exit_code == 130
-    assert steps(RUN) == [0, 1] and told()["generations"] == 2  # also the one that landed as it was stopped
+    assert steps(RUN) == [0, 1] and logged_so_far()["generations"] == 2  # also the one that landed as it was stopped
     assert tracked().exit_code == 0
-    assert steps(RUN, purge=False) == [0, 1, 2] and told()["generations"] == 3
+    assert steps(RUN, purge=False) == [0, 1, 2] and logged_so_far()["generations"] == 3
 
 
 @pytest.mark.parametrize(("record", "written"), [('{"generations": 2, "id": "a"}', 4), ("{", 6), ('{"generations": null}', 6)])
@@ -129,7 +129,7 @@ def test_what_was_written_and_not_noted_is_shown_once(record: str, written: int)
     assert tracked().exit_code == 0
     (RUN / track.FOLDER / "tensorboard.json").write_text(record)
     result = tracked()
-    assert result.exit_code == 0 and steps(RUN) == [0, 1, 2] and told()["generations"] == 3
+    assert result.exit_code == 0 and steps(RUN) == [0, 1, 2] and logged_so_far()["generations"] == 3
     assert len(steps(RUN, purge=False)) == written
     assert ("here/track/tensorboard.json: is damaged; the run is logged again from generation 0" in result.stderr) == (written == 6)
 
@@ -195,9 +195,9 @@ class Book:
     happened: list[Any]
     write_one: Callable[[int], None]
 
-    def __init__(self, run: Path, settings: dict[str, Any], told: Told) -> None:
+    def __init__(self, run: Path, settings: dict[str, Any], logged_so_far: Logged) -> None:
         self.name = run.name
-        self.happened.append((self.name, "opened", told.generations))
+        self.happened.append((self.name, "opened", logged_so_far.generations))
 
     def write(self, generation: int, values: dict[str, float], grid: Path) -> None:
         type(self).write_one(generation)

@@ -10,12 +10,12 @@ from torch import Tensor, nn
 
 from imgcollapse import progress, seeds
 from imgcollapse.errors import DivergedProblem, SettingsProblem
-from imgcollapse.machine import machine
-from imgcollapse.machine.machine import Machine
-from imgcollapse.training import Draws, FixedSet, Training, fit_network, rate
+from imgcollapse.machine import devices
+from imgcollapse.machine.devices import Machine
+from imgcollapse.training import BatchRandomness, FixedSet, Training, fit_network, rate
 
 
-def squared_error(net: nn.Module, rows: Sequence[Tensor], draws: Draws) -> Tensor:
+def squared_error(net: nn.Module, rows: Sequence[Tensor], randomness: BatchRandomness) -> Tensor:
     return (net(rows[0]) - 3 * rows[0]).square().mean()  # type: ignore[no-any-return]
 
 
@@ -31,9 +31,9 @@ def test_it_finds_the_minimum_and_returns_the_net_in_evaluation_mode() -> None:
 def test_every_row_comes_once_per_pass_and_the_number_of_steps_does_not_hang_on_the_data() -> None:
     seen: list[list[int]] = []
 
-    def spy(net: nn.Module, rows: Sequence[Tensor], draws: Draws) -> Tensor:
+    def spy(net: nn.Module, rows: Sequence[Tensor], randomness: BatchRandomness) -> Tensor:
         seen.append(rows[1].tolist())
-        return squared_error(net, rows, draws)
+        return squared_error(net, rows, randomness)
 
     for n in (50, 100):
         seen.clear()
@@ -45,8 +45,8 @@ def test_every_row_comes_once_per_pass_and_the_number_of_steps_does_not_hang_on_
 
 
 def test_the_same_seed_trains_the_same_net_and_the_global_generator_is_left_alone() -> None:
-    def noisy(net: nn.Module, rows: Sequence[Tensor], draws: Draws) -> Tensor:
-        return squared_error(net, [rows[0] + draws.randn(1)], draws)
+    def noisy(net: nn.Module, rows: Sequence[Tensor], randomness: BatchRandomness) -> Tensor:
+        return squared_error(net, [rows[0] + randomness.randn(1)], randomness)
 
     before = torch.random.get_rng_state()
     slopes = [
@@ -66,9 +66,9 @@ def test_the_average_lags_behind_the_weights() -> None:
 def test_the_average_is_the_documented_one() -> None:
     path: list[float] = []
 
-    def spy(net: nn.Module, rows: Sequence[Tensor], draws: Draws) -> Tensor:
+    def spy(net: nn.Module, rows: Sequence[Tensor], randomness: BatchRandomness) -> Tensor:
         path.append(float(net.slope.detach()))  # type: ignore[arg-type]
-        return squared_error(net, rows, draws)
+        return squared_error(net, rows, randomness)
 
     options = Training(steps=30, learning_rate=0.05, decay="constant", warmup=0, ema=0.9)
     averaged = fit_network(Line(), spy, DATA, options, 0).slope.item()
@@ -92,8 +92,8 @@ def test_the_rate_rises_then_falls() -> None:
 
 @pytest.mark.parametrize("bad", [float("nan"), float("inf")])
 def test_a_loss_that_is_no_number_stops_the_run_and_says_what_to_do(bad: float) -> None:
-    def spoiled(net: nn.Module, rows: Sequence[Tensor], draws: Draws) -> Tensor:
-        return squared_error(net, rows, draws) * bad
+    def spoiled(net: nn.Module, rows: Sequence[Tensor], randomness: BatchRandomness) -> Tensor:
+        return squared_error(net, rows, randomness) * bad
 
     with pytest.raises(DivergedProblem) as caught:
         fit_network(Line(), spoiled, DATA, Training(steps=40, learning_rate=0.5), 0, what="vae")
@@ -127,7 +127,7 @@ def test_progress_is_told_of_every_step() -> None:
     ],
 )
 def test_a_device_or_precision_that_is_not_there_is_said(named: Machine, text: str) -> None:
-    with machine.use(named), pytest.raises(SettingsProblem) as caught:
+    with devices.use(named), pytest.raises(SettingsProblem) as caught:
         fit_network(Line(), squared_error, DATA, Training(steps=1), 0)
     assert str(caught.value) == text
 
@@ -138,13 +138,13 @@ def test_each_network_is_trained_in_its_own_precision_also_in_one_process() -> N
     for precision, dtype in (("bfloat16", torch.bfloat16), ("float32", torch.float32), ("bfloat16", torch.bfloat16)):
         seen: list[torch.dtype] = []
 
-        def loss(net: nn.Module, rows: Sequence[Tensor], draws: Draws, seen: list[torch.dtype] = seen) -> Tensor:
+        def loss(net: nn.Module, rows: Sequence[Tensor], randomness: BatchRandomness, seen: list[torch.dtype] = seen) -> Tensor:
             out = net(rows[0])
             seen.append(out.dtype)
             return (out.float() - rows[1]).square().mean()
 
         net = nn.Linear(4, 1)
-        with machine.use(Machine(device="cpu", precision=precision)):
+        with devices.use(Machine(device="cpu", precision=precision)):
             fit_network(net, loss, FixedSet((x, x.sum(1, keepdim=True))), Training(steps=60, batch=32, learning_rate=0.05), 0)
         assert set(seen) == {dtype}
         assert net.weight.flatten().tolist() == pytest.approx([1] * 4, abs=0.1)

@@ -17,7 +17,7 @@ from imgcollapse import progress
 from imgcollapse.errors import SettingsProblem, WeightsProblem
 from imgcollapse.extractors import weights
 from imgcollapse.extractors.weights import Published, find
-from imgcollapse.machine import machine
+from imgcollapse.machine import devices
 
 CONTENT = bytes(range(256)) * 9000  # 2.3 MB: more than one block
 
@@ -66,7 +66,7 @@ def server() -> Iterator[Server]:
 def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
         monkeypatch.delenv(name, raising=False)
-    with machine.use(machine.Machine(data_dir=tmp_path / "data")):
+    with devices.use(devices.Machine(data_dir=tmp_path / "data")):
         yield tmp_path / "data" / "weights"
 
 
@@ -74,7 +74,7 @@ def using(file: Path, function: Callable[[Published], Any]) -> Callable[[Publish
     """The function on a machine whose user has named this file."""
 
     def call(published: Published) -> Any:
-        with machine.use(replace(machine.current(), weights={published.kind: file})):
+        with devices.use(replace(devices.current(), weights={published.kind: file})):
             return function(published)
 
     return call
@@ -105,7 +105,7 @@ def test_several_at_once_fetch_it_once(server: Server, data: Path) -> None:
     server.pause = 0.2
 
     def one(_: int) -> bytes:
-        with machine.use(machine.Machine(data_dir=data.parent)):
+        with devices.use(devices.Machine(data_dir=data.parent)):
             return find(server.published).path.read_bytes()
 
     with ThreadPoolExecutor(4) as pool:

@@ -1,6 +1,6 @@
 """Finite-sample theory of chains of generations, with its derivations. n: pictures that generation 0 sees and that every model draws.
 
-First `replace` in closed form, then the moments under every regime, the law of a class's count, and chains by doing it.
+First `replace` in closed form, then the moments under every regime, the distribution of a class's count, and chains by doing it.
 """
 
 import math
@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 
 Values = NDArray[np.float64]
 Moments = list[tuple[float, float]]  # E[var] and E[mean^2] of the models of generations 0, 1, 2 ...
-Law = Values  # probabilities of the counts 0, 1, 2 ...
+Distribution = Values  # probabilities of the counts 0, 1, 2 ...
 
 
 def gaussian_variance(n: int, fits: int, ddof: int = 0) -> float:
-    """E[var_t], the expected variance of the model after t fits, the real law being N(0, 1).
+    """E[var_t], the expected variance of the model after t fits, the real distribution being N(0, 1).
 
     Given the model N(m, v), the maximum-likelihood variance of n draws has expectation v (1 - 1/n), the unbiased one (ddof 1) v. By the
     tower rule, t fits give (1 - 1/n)^t, or 1. (Shumailov et al. 2024, section on the 1-D Gaussian; Alemohammad et al. 2024.)
@@ -73,7 +73,7 @@ def expected_frechet(n: int, fits: int, dim: int) -> float:
 
 
 def moments(regime: str, n: int, k: int, gens: int, ddof: int = 0) -> Moments:
-    """E[var] and E[mean^2] of the Gaussian models of `gens` generations, the real law being N(0, 1).
+    """E[var] and E[mean^2] of the Gaussian models of `gens` generations, the real distribution being N(0, 1).
 
     regime: replace, accumulate, or a pool of `retain` with k real pictures in every training set: fixed, resample, fresh.
     """
@@ -174,8 +174,8 @@ def heterozygosity(regime: str, n: int, k: int, gens: int) -> list[float]:
     return [var for var, _ in moments(regime, n, k, gens)]
 
 
-def class_laws(regime: str, n: int, k: int, gens: int, c: int, share: float = 0.0) -> list[Law]:
-    """The law of a class's count in the training sets of a `bootstrap` chain by generation; generation 0 saw c pictures of it among n.
+def class_distributions(regime: str, n: int, k: int, gens: int, c: int, share: float = 0.0) -> list[Distribution]:
+    """The distribution of a class's count in the training sets of a `bootstrap` chain by generation; generation 0 saw c of it among n.
 
     Each draw is of the class with probability z/N, z of N being its count in the training set, so (Wright 1931, Fisher 1930) the rows taken
     from the samples hold Binomial(n - k, z/n) of it; `replace`: k = 0. The real rows add J, independent of the samples given the past:
@@ -187,13 +187,13 @@ def class_laws(regime: str, n: int, k: int, gens: int, c: int, share: float = 0.
     real = np.arange(k + 1)
     match regime:
         case "accumulate":
-            law, laws = np.eye(n + 1)[c], []
+            distribution, distributions = np.eye(n + 1)[c], []
             for _ in range(gens):
-                laws.append(law)
-                counts = np.arange(len(law))
-                joined = law[:, None] * binom.pmf(np.arange(n + 1), n, counts[:, None] / counts[-1])
-                law = np.bincount((counts[:, None] + np.arange(n + 1)).flatten(), joined.flatten())
-            return laws
+                distributions.append(distribution)
+                counts = np.arange(len(distribution))
+                joined = distribution[:, None] * binom.pmf(np.arange(n + 1), n, counts[:, None] / counts[-1])
+                distribution = np.bincount((counts[:, None] + np.arange(n + 1)).flatten(), joined.flatten())
+            return distributions
         case "replace":
             return _drift(n, gens, c, np.ones(1))
         case "fresh":
@@ -205,24 +205,24 @@ def class_laws(regime: str, n: int, k: int, gens: int, c: int, share: float = 0.
     return list(np.einsum("j,jgz->gz", hypergeom.pmf(among, n, c, k), np.array(chains)))
 
 
-def absence(laws: Sequence[Law], n: int) -> list[float]:
+def absence(distributions: Sequence[Distribution], n: int) -> list[float]:
     """The probability that a class has no picture among the n samples of each generation: E[(1 - z/N)^n].
 
     Of generation 0: (1 - c/n)^n. Under `replace` a class once absent is lost for ever; else real pictures or older samples bring it back.
     """
-    return [float(law @ (1 - np.arange(len(law)) / (len(law) - 1)) ** n) for law in laws]
+    return [float(distribution @ (1 - np.arange(len(distribution)) / (len(distribution) - 1)) ** n) for distribution in distributions]
 
 
-def _drift(n: int, gens: int, c: int, real: Law) -> list[Law]:
-    """Count laws of a Wright-Fisher chain in which len(real) - 1 of n rows are real, their count of the class being drawn from `real`."""
+def _drift(n: int, gens: int, c: int, real: Distribution) -> list[Distribution]:
+    """Count distributions of a Wright-Fisher chain in which len(real) - 1 of n rows are real, their count drawn from `real`."""
     from scipy.stats import binom
 
     sampled = n + 1 - len(real)
     drawn = binom.pmf(np.arange(sampled + 1), sampled, np.arange(n + 1)[:, None] / n)  # [n + 1, sampled + 1]
-    laws = [np.eye(n + 1)[c]]
+    distributions = [np.eye(n + 1)[c]]
     for _ in range(gens - 1):
-        laws.append(np.convolve(real, laws[-1] @ drawn))
-    return laws
+        distributions.append(np.convolve(real, distributions[-1] @ drawn))
+    return distributions
 
 
 def simulated(

@@ -7,9 +7,9 @@ from typing import Any
 
 from imgcollapse import datasets, files, store, study
 from imgcollapse.ablation import worker
-from imgcollapse.ablation.ablation import ABLATION, PLAN, RUNS, Ablation, without_gens
+from imgcollapse.ablation.grid import ABLATION, PLAN, RUNS, Ablation, without_gens
 from imgcollapse.ablation.summary import Run
-from imgcollapse.ablation.worker import Bench
+from imgcollapse.ablation.worker import Resources
 from imgcollapse.errors import DataProblem, OtherStudyProblem, SettingsProblem, brief
 from imgcollapse.files import digest_of, ledger, locks, same_or_refuse, to_json
 from imgcollapse.images import World
@@ -40,7 +40,7 @@ def resolve(ablation: Ablation, folder: Path) -> Resolved:
     return resolved
 
 
-def make(ablation: Ablation, resolved: Resolved, folder: Path, bench: Bench) -> list[Run]:
+def make(ablation: Ablation, resolved: Resolved, folder: Path, resources: Resources) -> list[Run]:
     """All runs of the ablation, each with its folder laid out, arms in their order within each seed.
 
     Two arms with the same settings share a folder. Raises OtherStudyProblem for a folder that holds another ablation.
@@ -51,7 +51,7 @@ def make(ablation: Ablation, resolved: Resolved, folder: Path, bench: Bench) -> 
         for arm, null, chosen in resolved:
             own = chosen.model_copy(update={"seed": seed})
             run = Run(arm, null, seed, own, folder / RUNS / own.name())
-            worker.lay_out(run.folder, own, bench)
+            worker.lay_out(run.folder, own, resources)
             runs.append(run)
     index = [{"arm": run.arm, "null": run.null, "seed": run.seed, "run": run.folder.name, "study": _digest(run.study)} for run in runs]
     ledger.put(folder, {PLAN: to_json({"runs": index})})
@@ -92,7 +92,7 @@ def _run(folder: Path, one: dict[str, Any]) -> Run:
 
 @contextmanager
 def alone(folder: Path) -> Iterator[None]:
-    """Nobody else plans, carries out or sums up this ablation inside the block. Raises InUseProblem where somebody does."""
+    """Nobody else plans, executes or sums up this ablation inside the block. Raises InUseProblem where somebody does."""
     folder.mkdir(parents=True, exist_ok=True)
     taken = f"{folder}: another process works on this ablation; wait for its end, or choose another --out"
     with locks.alone(folder / store.LOCK, taken):
@@ -107,9 +107,9 @@ def run_at(folder: Path) -> Run:
 
 
 def in_order(runs: Sequence[Run]) -> list[Path]:
-    """The folders of these runs, each once, in the order to carry them out: the first arm with every seed, then the others seed by seed.
+    """The folders of these runs, each once, in the order to execute them: the first arm with every seed, then the others seed by seed.
 
-    So runs that are carried out side by side do not wait for each other's generation 0, and complete comparisons come early.
+    So runs that are executed side by side do not wait for each other's generation 0, and complete comparisons come early.
     """
     return list(dict.fromkeys(run.folder for run in sorted(runs, key=lambda run: run.arm != runs[0].arm)))
 

@@ -39,10 +39,10 @@ def interval(values: Sequence[float], method: str = "t", level: float = 0.95, se
                    Phi(z0 + (z0 + z) / (1 - a (z0 + z))), z0 = Phi^-1(share of them below the mean),
                    a = sum (x - mean)^3 / (6 (sum (x - mean)^2)^(3/2))                            Efron 1987
 
-    t is exact for values from a normal law, and wide with few seeds because it has to be: at n = 2, 12.7 standard errors. The bootstrap
-    assumes no law, but never looks beyond the smallest and largest value: of normal values its 95 % interval holds the expectation in only
-    48 % of cases at n = 2, 74 % at n = 3, 84 % at n = 5, 90 % at n = 10. Neither is cut at the range of a metric. Values that are all
-    equal give a width of 0. `seed` decides the resamples. Raises DataProblem for a value that is no finite number.
+    t is exact for values from a normal distribution, and wide with few seeds because it has to be: at n = 2, 12.7 standard errors. The
+    bootstrap assumes no distribution, but never looks beyond the smallest and largest value: of normal values its 95 % interval holds the
+    expectation in only 48 % of cases at n = 2, 74 % at n = 3, 84 % at n = 5, 90 % at n = 10. Neither is cut at the range of a metric.
+    Values that are all equal give a width of 0. `seed` decides the resamples. Raises DataProblem for a value that is no finite number.
     """
     x_N = _finite(values)
     n = len(x_N)

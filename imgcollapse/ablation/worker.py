@@ -1,4 +1,4 @@
-"""The unit of work of an ablation: a run folder that says all that is needed to carry it out, from wherever it is."""
+"""The unit of work of an ablation: a run folder that says all that is needed to execute it, from wherever it is."""
 
 import logging
 import traceback
@@ -12,8 +12,8 @@ import torch
 from imgcollapse import files, progress, store, study
 from imgcollapse.errors import DataProblem, InUseProblem, OtherStudyProblem, Problem, explained
 from imgcollapse.files import same_or_refuse, to_json, write_text
-from imgcollapse.machine import machine
-from imgcollapse.machine.machine import Machine
+from imgcollapse.machine import devices
+from imgcollapse.machine.devices import Machine
 from imgcollapse.settings import build, read_file, to_yaml
 from imgcollapse.store.records import read_json, read_sealed, write_sealed
 from imgcollapse.study import Study
@@ -22,8 +22,8 @@ WORKER, FAILED = "worker.json", "failed.json"
 
 
 @dataclass(frozen=True)
-class Bench:
-    """On what a run is carried out.
+class Resources:
+    """What a run may use, and where things lie for it.
 
     threads:   of the processor, for every matrix product; they decide the last digits
     device:    `auto`, `cpu`, `cuda`, ...
@@ -41,28 +41,28 @@ class Bench:
     weights: dict[str, str] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, here: Machine, threads: int, shared: Path) -> "Bench":
-        """The same as this machine, whatever folder the worker is started in."""
+    def of(cls, here: Machine, threads: int, shared: Path) -> "Resources":
+        """Those of this machine, whatever folder the worker is started in."""
         weights = {kind: str(path.absolute()) for kind, path in here.weights.items()}
         return cls(threads, here.device, here.precision, str(here.data_dir.absolute()), str(shared.absolute()), weights)
 
     def here(self) -> Machine:
-        """The machine that the worker is to take itself for."""
+        """The machine as the worker is to see it."""
         return Machine(self.device, self.precision, Path(self.data_dir), {kind: Path(path) for kind, path in self.weights.items()})
 
 
-def lay_out(run: Path, chosen: Study, bench: Bench) -> None:
-    """Makes the run folder with its orders, or checks that the one that is there has the same ones. `chosen` has every choice made."""
-    text, orders = to_yaml(chosen), asdict(bench)
+def lay_out(run: Path, chosen: Study, resources: Resources) -> None:
+    """Makes the run folder with its study and its resources, or checks those that are there. `chosen` has every choice made."""
+    text, wanted_resources = to_yaml(chosen), asdict(resources)
     run.mkdir(parents=True, exist_ok=True)
     if not (run / WORKER).exists() and (run / store.STUDY).exists() and store.numbers(run):
         raise OtherStudyProblem(f"{run}: is a run that no ablation made; choose another --out")
     files.sweep(run)
     if (before := store.readable(run / WORKER)) is not None:
         for name in ("threads", "device", "precision"):  # what may decide the numbers
-            if store.numbers(run) and before.get(name) != orders[name]:
+            if store.numbers(run) and before.get(name) != wanted_resources[name]:
                 raise OtherStudyProblem(
-                    f"{run}: was begun with --{name} {before.get(name)}, now {orders[name]}; "
+                    f"{run}: was begun with --{name} {before.get(name)}, now {wanted_resources[name]}; "
                     f"add --{name} {before.get(name)}, or choose another --out"
                 )
     there, wanted = store.readable(run / store.STUDY), store.parsed(text)
@@ -71,11 +71,11 @@ def lay_out(run: Path, chosen: Study, bench: Bench) -> None:
         same_or_refuse(run / store.STUDY, there, same, "was changed after it was written", "change it back, or choose another --out")
     if there is None or wanted["gens"] > there["gens"]:
         write_text(run / store.STUDY, text)
-    write_sealed(run / WORKER, orders)
+    write_sealed(run / WORKER, wanted_resources)
 
 
 class _Log(progress.Silent):
-    """Says what a user should hear to the run's log."""
+    """Prints messages for the user into the run's log."""
 
     def say(self, line: str) -> None:
         """Prints the line."""
@@ -83,22 +83,22 @@ class _Log(progress.Silent):
 
 
 def work(run: Path) -> int:
-    """Carries the run out, or what is left of it. Returns 0, or the exit code of the failure that it has recorded in the folder.
+    """Executes the run, or what is left of it. Returns 0, or the exit code of the failure that it has recorded in the folder.
 
     Raises KeyboardInterrupt where it is stopped; InUseProblem where another process is at it (which is no failure of the run).
     """
     try:
-        bench = Bench(**read_sealed(run / WORKER))
+        resources = Resources(**read_sealed(run / WORKER))
     except (DataProblem, TypeError):
         wrong = f"{WORKER} is {'damaged' if (run / WORKER).exists() else 'missing'}"
         cure = "name a folder in DIR/runs, or run the ablation again, which makes it anew"
         raise DataProblem(f"{run}: is no run of an ablation ({wrong}); {cure}") from None
-    torch.set_num_threads(bench.threads)
+    torch.set_num_threads(resources.threads)
     logging.getLogger("filelock").setLevel(logging.WARNING)
     before = read_failure(run)
     try:
-        with machine.use(bench.here()), progress.watched_by(_Log()):
-            study.run(build(Study, read_file(run / store.STUDY)), run, shared=Path(bench.shared))
+        with devices.use(resources.here()), progress.watched_by(_Log()):
+            study.run(build(Study, read_file(run / store.STUDY)), run, shared=Path(resources.shared))
     except InUseProblem:
         raise
     except Exception as error:
@@ -113,7 +113,7 @@ def work(run: Path) -> int:
 
 
 def record_failure(run: Path, kind: str, message: str, exit_code: int) -> None:
-    """Leaves word of a failure in the run's folder, for `imgcollapse status` and the summary; where it cannot be written, says it."""
+    """Records a failure in the run's folder, for `imgcollapse status` and the summary; where it cannot be written, prints it."""
     when = datetime.now(UTC).isoformat(timespec="seconds")
     try:
         record = {"kind": kind, "message": message, "exit_code": exit_code, "generation": len(store.finished(run)), "when": when}
@@ -134,5 +134,5 @@ def read_failure(run: Path) -> dict[str, Any] | None:
         }
     except (DataProblem, KeyError, TypeError, ValueError):
         done = len(store.finished(run)) if (run / store.STUDY).is_file() else 0
-        said = f"{FAILED} is damaged, so it cannot be told what failed; run the ablation again, which tries this run again"
-        return {"kind": "unknown", "message": said, "exit_code": 1, "generation": done, "when": ""}
+        message = f"{FAILED} is damaged, so it cannot be told what failed; run the ablation again, which tries this run again"
+        return {"kind": "unknown", "message": message, "exit_code": 1, "generation": done, "when": ""}

@@ -8,20 +8,20 @@ from typing import Any
 from rich.table import Table
 
 from imgcollapse import progress, report, store, track
-from imgcollapse.ablation import ablation, plan, standing, summary, worker
-from imgcollapse.ablation.ablation import Ablation
-from imgcollapse.ablation.engines import ENGINES, Crew, Engine
-from imgcollapse.ablation.standing import Standing
+from imgcollapse.ablation import grid, plan, summary, worker
+from imgcollapse.ablation.engines import ENGINES, Engine, EngineConfiguration
+from imgcollapse.ablation.grid import Ablation
+from imgcollapse.ablation.status import RunStatus, account, as_record, run_statuses, seconds_left
 from imgcollapse.ablation.summary import Record, Run, named
-from imgcollapse.ablation.worker import Bench
+from imgcollapse.ablation.worker import Resources
 from imgcollapse.cli import console
 from imgcollapse.cli.common import checked, fetch_weights_of, machine_from, stoppable
+from imgcollapse.cli.progress_printer import AblationProgress, ProgressPrinter, account_line
 from imgcollapse.cli.several import read_several
-from imgcollapse.cli.watch import Aloud, Watch, account_line
 from imgcollapse.errors import DivergedProblem, SettingsProblem, brief
 from imgcollapse.files import ledger, to_json
 from imgcollapse.files.places import tried
-from imgcollapse.machine import machine, streams
+from imgcollapse.machine import devices, streams
 from imgcollapse.settings import assignment, build, merge, nested, read_file, read_list
 
 SOME_FAILED = 7
@@ -39,49 +39,49 @@ def ablate(given: dict[str, Any], assignments: tuple[str, ...], axes: tuple[str,
     here = checked(machine_from(given), elsewhere=dry_run or not engine.here)
     options = _options(given["engine_options"])
     track.known(given["track"])
-    with machine.use(here), progress.watched_by(Aloud()):
-        bench = Bench.of(here, threads, folder / ablation.SHARED)
+    with devices.use(here), progress.watched_by(ProgressPrinter()):
+        resources = Resources.of(here, threads, folder / grid.SHARED)
         if dry_run:
             _show_plan(chosen, folder, as_json)
             return
-        crew = Crew(jobs=given["jobs"] or _jobs(chosen, engine, here, threads), threads=threads, options=options)
-        engine.carry_out([], crew, lambda: None)  # before anything is written: can it be used, and does it know its options?
-        tried(folder / ablation.ABLATION)
+        configuration = EngineConfiguration(jobs=given["jobs"] or _jobs(chosen, engine, here, threads), threads=threads, options=options)
+        engine.execute([], configuration, lambda: None)  # before anything is written: can it be used, and does it know its options?
+        tried(folder / grid.ABLATION)
         for line in fetch_weights_of([own for _, _, own in chosen.studies()]):  # before any worker starts, as nodes often have no network
             streams.err(f"{line}; going on without it")
         resolved = plan.resolve(chosen, folder)
         with plan.alone(folder):
-            runs = plan.make(chosen, resolved, folder, bench)
-            after, made, record, stopped = _carried_out(chosen, runs, folder, crew, given)
+            runs = plan.make(chosen, resolved, folder, resources)
+            after, made, record, stopped = _executed(chosen, runs, folder, configuration, given)
     if stopped:
         streams.err(f"stopped; what is finished is kept in {folder}. To go on, run the same command again.")
         sys.exit(stopped[0])
     if as_json:
-        streams.out_json({"ablation": str(folder), "files": [str(path) for path in made], "account": standing.account(after)})
+        streams.out_json({"ablation": str(folder), "files": [str(path) for path in made], "account": account(after)})
     else:
         _print_end(after, made, record)
     if any(one.state != "done" for one in after):
         sys.exit(SOME_FAILED)
 
 
-def _carried_out(
-    chosen: Ablation, runs: Sequence[Run], folder: Path, crew: Crew, given: dict[str, Any]
-) -> tuple[list[Standing], list[Path], Record, list[int]]:
-    """Carries out what is not done, and sums up what is there: standings, files, summary, and the exit code where it was stopped."""
-    before = standing.standings(runs, checked=True)
+def _executed(
+    chosen: Ablation, runs: Sequence[Run], folder: Path, configuration: EngineConfiguration, given: dict[str, Any]
+) -> tuple[list[RunStatus], list[Path], Record, list[int]]:
+    """Executes what is not done, and sums up what is there: statuses, files, summary, and the exit code where it was stopped."""
+    before = run_statuses(runs, checked=True)
     todo = [one.run for one in before if one.state != "done" and not (_diverged(one) and not given["retry"])]
     asked, there = sum(one.run.study.gens for one in before), sum(one.done for one in before)
     streams.err(f"{folder}: {len(before)} runs of {asked} generations; {there} generations are there")
-    watch = Watch(before, crew.jobs)
+    lines = AblationProgress(before, configuration.jobs)
     with stoppable() as stopped, track.tracking(given["track"], plan.in_order(runs)) as look:
 
         def news() -> None:
-            watch()
+            lines()
             look()
 
-        ENGINES[given["engine"]].carry_out(plan.in_order(todo), crew, news)
-    watch.end()
-    after = standing.standings(runs, checked=True)
+        ENGINES[given["engine"]].execute(plan.in_order(todo), configuration, news)
+    lines.end()
+    after = run_statuses(runs, checked=True)
     return after, *finish(folder, chosen, runs, after, given["interval"]), stopped
 
 
@@ -132,22 +132,22 @@ def _axes(texts: Sequence[str], flags: Mapping[str, list[Any]]) -> dict[str, lis
     return crossed
 
 
-def finish(folder: Path, chosen: Ablation, runs: Sequence[Run], after: Sequence[Standing], method: str) -> tuple[list[Path], Record]:
+def finish(folder: Path, chosen: Ablation, runs: Sequence[Run], after: Sequence[RunStatus], method: str) -> tuple[list[Path], Record]:
     """Writes page, tidy table, summary and figures of what is there; returns the files, and the summary (empty before any scores)."""
     if not any(one.done for one in after):
         return [], {}
     findings = report.read([folder], method)
     made, record = list[Path](), Record()
     if findings.rows:
-        summary.write_csv(findings.rows, folder / ablation.CSV)
+        summary.write_csv(findings.rows, folder / grid.CSV)
         record = {
             "question": chosen.question,
             **findings.summary,
-            "account": standing.account(after),
-            "runs": [standing.as_record(one, folder) for one in after],
+            "account": account(after),
+            "runs": [as_record(one, folder) for one in after],
         }
-        ledger.put(folder, {ablation.SUMMARY: to_json(record)})
-        made = [folder / ablation.CSV, folder / ablation.SUMMARY, *report.draw_ablation(folder, runs, record)]
+        ledger.put(folder, {grid.SUMMARY: to_json(record)})
+        made = [folder / grid.CSV, folder / grid.SUMMARY, *report.draw_ablation(folder, runs, record)]
     page = report.write(findings, folder / report.PAGE, aside=True)
     streams.err(f"report: {page.page} ({page.size / 1e6:.2f} MB)")
     return [page.page, *made], record
@@ -168,26 +168,26 @@ def status(folder: Path, as_json: bool) -> None:
         runs, root = [plan.run_at(folder)], folder.parent
     else:
         runs, root = plan.read(folder), folder
-    with progress.watched_by(Aloud()):
-        all_of_them = standing.standings(runs, checked=True)
+    with progress.watched_by(ProgressPrinter()):
+        all_of_them = run_statuses(runs, checked=True)
     busy = sum(one.state == "running" for one in all_of_them)
-    left = standing.seconds_left(all_of_them, max(1, busy))
+    left = seconds_left(all_of_them, max(1, busy))
     if as_json:
-        records = [standing.as_record(one, root) for one in all_of_them]
-        streams.out_json({"folder": str(folder), "runs": records, "account": standing.account(all_of_them), "seconds_left": left})
+        records = [as_record(one, root) for one in all_of_them]
+        streams.out_json({"folder": str(folder), "runs": records, "account": account(all_of_them), "seconds_left": left})
         return
     out = console.out(140)
     table = Table(title=str(folder), title_justify="left")
     for heading in ("arm", "seed", "state", "generations", ""):
         table.add_column(heading, overflow="fold")
     for one in all_of_them:
-        said = f"{one.failure['kind']} in generation {one.failure['generation']}: {one.failure['message']}" if one.failure else ""
-        table.add_row(named(one.run.arm, one.run.null), str(one.run.seed), one.state, f"{one.done} of {one.run.study.gens}", said)
+        message = f"{one.failure['kind']} in generation {one.failure['generation']}: {one.failure['message']}" if one.failure else ""
+        table.add_row(named(one.run.arm, one.run.null), str(one.run.seed), one.state, f"{one.done} of {one.run.study.gens}", message)
     out.print(table)
     streams.out(account_line(all_of_them, left if busy else None))
 
 
-def _print_end(after: Sequence[Standing], made: Sequence[Path], record: Record) -> None:
+def _print_end(after: Sequence[RunStatus], made: Sequence[Path], record: Record) -> None:
     out = console.out(140)
     if record:
         for extractor, (headings, *lines) in summary.table_lines(record).items():
@@ -197,8 +197,8 @@ def _print_end(after: Sequence[Standing], made: Sequence[Path], record: Record) 
             for line in lines:
                 table.add_row(*line)
             out.print(table)
-        for said in summary.headline(record):
-            out.print(said)
+        for message in summary.headline(record):
+            out.print(message)
     streams.out(account_line(after))
     for one in after:
         if one.failure is not None:
@@ -223,14 +223,14 @@ def _show_plan(chosen: Ablation, folder: Path, as_json: bool) -> None:
     streams.out(f"{len(arms) * len(chosen.seeds)} runs")
 
 
-def _jobs(chosen: Ablation, engine: Engine, here: machine.Machine, threads: int) -> int:
+def _jobs(chosen: Ablation, engine: Engine, here: devices.Machine, threads: int) -> int:
     """How many runs at once where nobody says it: not this machine's cores, but a cluster's places limit the other engines."""
     if not engine.here:
         return len(list(chosen.studies())) * len(chosen.seeds)
-    return max(1, machine.cores() // threads) if here.torch_device().type == "cpu" else 1
+    return max(1, devices.cores() // threads) if here.torch_device().type == "cpu" else 1
 
 
-def _diverged(one: Standing) -> bool:
+def _diverged(one: RunStatus) -> bool:
     return one.failure is not None and one.failure["exit_code"] == DivergedProblem.exit_code
 
 

@@ -16,7 +16,7 @@ from imgcollapse.errors import SettingsProblem
 from imgcollapse.extractors import EXTRACTORS, weights, with_weights
 from imgcollapse.gates import GATES
 from imgcollapse.judge import published
-from imgcollapse.machine import environment, machine, streams
+from imgcollapse.machine import devices, environment, streams
 from imgcollapse.metrics import METRICS
 from imgcollapse.models import MODELS
 from imgcollapse.regimes import REGIMES
@@ -29,7 +29,7 @@ TABLES: dict[str, Mapping[str, Any]] = {
     "gates": GATES,
     "extractors": EXTRACTORS,
     "metrics": {name: metric.measure for name, metric in METRICS.items()},
-    "engines": {name: engine.carry_out for name, engine in ENGINES.items()},
+    "engines": {name: engine.execute for name, engine in ENGINES.items()},
     "trackers": TRACKERS,
 }
 
@@ -71,7 +71,7 @@ def doctor(given: dict[str, Any]) -> int:
     from imgcollapse.machine import torchvision_guard
 
     here = machine_from(given)
-    with machine.use(here):
+    with devices.use(here):
         about, of_weights = environment.describe(), _weights()
     tried = trials(here.data_dir)
     wrong = [f"{name} is not installed; run: pip install imgcollapse" for name, version in about["packages"].items() if version is None]

@@ -9,7 +9,7 @@ from typing import Any
 from imgcollapse.cli.options import WEIGHTS
 from imgcollapse.errors import SettingsProblem
 from imgcollapse.extractors import fetch_weights
-from imgcollapse.machine import machine, streams
+from imgcollapse.machine import devices, streams
 from imgcollapse.study import Study
 
 
@@ -36,17 +36,17 @@ def stoppable() -> Iterator[list[int]]:
         signal.signal(signal.SIGTERM, before)
 
 
-def machine_from(given: dict[str, Any]) -> machine.Machine:
+def machine_from(given: dict[str, Any]) -> devices.Machine:
     """The machine that the flags name."""
     fields = {name: given[name] for name in ("device", "precision", "data_dir") if given.get(name) is not None}
     weights = {kind: file for kind in WEIGHTS if (file := given.get(f"{kind}_weights")) is not None}
-    named = machine.Machine(**fields, weights=weights)
-    if "data_dir" not in fields and machine.is_homeless():
+    named = devices.Machine(**fields, weights=weights)
+    if "data_dir" not in fields and devices.is_homeless():
         streams.err(f"this user has no home folder: data and classifiers are kept in {named.data_dir}; --data-dir names another place")
     return named
 
 
-def checked(named: machine.Machine, elsewhere: bool = False) -> machine.Machine:
+def checked(named: devices.Machine, elsewhere: bool = False) -> devices.Machine:
     """The same, found fit for use. `elsewhere`: it is another than this one, so only the words can be checked.
 
     Raises SettingsProblem for a device or precision that cannot be used.
@@ -65,11 +65,11 @@ def fetch_weights_of(studies: Iterable[Study]) -> list[str]:
 
     Raises WeightsProblem where a study would have no extractor left.
     """
-    said = set()
+    messages = set()
     for one in studies:
         asked = one.judge.extractors or ()
         missing = fetch_weights(asked)
         if missing and len(missing) == len(asked):
             raise missing[0]
-        said |= {str(problem) for problem in missing}
-    return sorted(said)
+        messages |= {str(problem) for problem in missing}
+    return sorted(messages)

@@ -10,7 +10,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 from rich.table import Table
 from rich.text import Text
 
-from imgcollapse.judge.titles import counted, judge_of, title
+from imgcollapse.judge.titles import counted, judge_of, metric_title
 from imgcollapse.machine import streams
 from imgcollapse.metrics.record import Scores, Value
 from imgcollapse.metrics.scores import SCORES, worth_showing
@@ -125,7 +125,7 @@ def watcher(gens: int) -> Plain:
 
 
 def tables(scores: Sequence[Scores], judge: Mapping[str, Any]) -> dict[str, Table | str]:
-    """By extractor a table, generations by metrics, with the floor as the first row. `judge` is the ruler's record.
+    """By extractor a table, generations by metrics, with the floor as the first row. `judge` is the reference's record.
 
     A line instead, where the extractor measured nothing.
     """
@@ -138,10 +138,10 @@ def tables(scores: Sequence[Scores], judge: Mapping[str, Any]) -> dict[str, Tabl
         if not shown:
             found[extractor] = f"features: {extractor}: nothing was measured"
             continue
-        said = f"k = {own['k_precision']} for precision and recall, {own['k']} for coverage"
+        neighbours = f"k = {own['k_precision']} for precision and recall, {own['k']} for coverage"
         size = counted(own, (first[name] for name in shown), " against held-out real pictures")
-        table = Table(title=f"features: {extractor}, {size}, {said}", title_justify="left")
-        for column in ("generation", *(title(name, extractor, short=True) for name in shown)):
+        table = Table(title=f"features: {extractor}, {size}, {neighbours}", title_justify="left")
+        for column in ("generation", *(metric_title(name, extractor, short=True) for name in shown)):
             table.add_column(column, justify="right")
         if any(first[name].floor is not None for name in shown):
             table.add_row("floor (real)", *(_cell(name, first[name].floor) for name in shown), end_section=True)
@@ -157,8 +157,8 @@ def lost(losses: Mapping[int, int], names: Sequence[str]) -> str:
     by_generation: dict[int, list[str]] = {}
     for number, generation in losses.items():
         by_generation.setdefault(generation, []).append(names[number])
-    told = "; ".join(f"{', '.join(gone)} at generation {generation}" for generation, gone in by_generation.items())
-    return f"lost: {told}" if told else ""
+    text = "; ".join(f"{', '.join(gone)} at generation {generation}" for generation, gone in by_generation.items())
+    return f"lost: {text}" if text else ""
 
 
 def _cells(values: Mapping[str, Value], shown: Sequence[str]) -> list[str]:
@@ -173,6 +173,6 @@ def in_short(scores: Scores) -> str:
     """The scores of a generation on one line: those of the first extractor that measured any."""
     for extractor, values in scores.sources.items():
         if shown := worth_showing(MOST, values):
-            names = (title(name, extractor, short=True) for name in shown)
+            names = (metric_title(name, extractor, short=True) for name in shown)
             return "  ".join(f"{name} {cell}" for name, cell in zip(names, _cells(values, shown), strict=True))
     return "nothing was measured" if scores.sources else "not judged"

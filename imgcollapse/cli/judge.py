@@ -6,17 +6,17 @@ from pathlib import Path
 from typing import Any
 
 from imgcollapse import progress, report, store, study
-from imgcollapse.ablation import plan, standing
-from imgcollapse.ablation.ablation import ABLATION, PLAN, SHARED, Ablation
+from imgcollapse.ablation import plan, status
+from imgcollapse.ablation.grid import ABLATION, PLAN, SHARED, Ablation
 from imgcollapse.ablation.summary import Run, named
 from imgcollapse.cli import ablate, console
 from imgcollapse.cli.common import checked, machine_from, stoppable
+from imgcollapse.cli.progress_printer import ProgressPrinter
 from imgcollapse.cli.run import draw
-from imgcollapse.cli.watch import Aloud
 from imgcollapse.errors import SettingsProblem
 from imgcollapse.extractors import fetch_weights
 from imgcollapse.judge.judge import Judge
-from imgcollapse.machine import machine, streams
+from imgcollapse.machine import devices, streams
 from imgcollapse.settings import assignment, build, merge, read_file
 
 
@@ -25,7 +25,7 @@ def judge(places: Sequence[Path], given: dict[str, Any], assignments: tuple[str,
     changes = changes_from(given, assignments)
     found = [(place, _runs(place)) for place in places]
     judged: dict[str, str] = {}
-    with machine.use(checked(machine_from(given))), progress.watched_by(Aloud()):
+    with devices.use(checked(machine_from(given))), progress.watched_by(ProgressPrinter()):
         with stoppable() as stopped:
             for place, runs in found:
                 for run in runs:
@@ -88,5 +88,5 @@ def _page(place: Path, runs: Sequence[Run]) -> Path:
         return draw(place)[1].page
     chosen = build(Ablation, read_file(place / ABLATION))
     with plan.alone(place):
-        ablate.finish(place, chosen, plan.read(place), standing.standings(runs, checked=True), "t")
+        ablate.finish(place, chosen, plan.read(place), status.run_statuses(runs, checked=True), "t")
     return place / report.PAGE

@@ -100,7 +100,7 @@ def run(assignments: tuple[str, ...], dry_run: bool, as_json: bool, **given: Any
 @click.option("--set", "assignments", multiple=True, metavar="PATH=VALUE", help="Any setting of all arms; may be repeated.")
 @click.option("--nulls/--no-nulls", default=None, help="Also run the null models under every regime. [--nulls]")
 @setting("--out", "The ablation's folder. [runs/NAME, the name made from file and base]", type=Place())
-@setting("--jobs", "Runs carried out at once; changes no result. [cores / threads; on a GPU 1]", type=Number(least=1))
+@setting("--jobs", "Runs executed at once; changes no result. [cores / threads; on a GPU 1]", type=Number(least=1))
 @setting("--threads", "Of the processor, for each run; decides the last digits.", type=Number(least=1), default=1, show_default=True)
 @ENGINE
 @click.option("--engine-option", "engine_options", multiple=True, metavar="KEY=VALUE", help="For the engine; may be repeated.")
@@ -111,7 +111,7 @@ def run(assignments: tuple[str, ...], dry_run: bool, as_json: bool, **given: Any
 @click.option("--dry-run", is_flag=True, help="Show the studies, and stop.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 def ablate(assignments: tuple[str, ...], axes: tuple[str, ...], dry_run: bool, as_json: bool, **given: Any) -> None:
-    """Carry out a grid of studies, arms by seeds, and compare them.
+    """Run a grid of studies, arms by seeds, and compare them.
 
     FILE is an ablation in YAML: question, base, arms or axes, seeds. To go on, or after adding arms or seeds, run the same command again:
     only what is missing is done.
@@ -124,7 +124,7 @@ def ablate(assignments: tuple[str, ...], axes: tuple[str, ...], dry_run: bool, a
 @main.command()
 @click.argument("run", type=Place())
 def worker(run: Path) -> None:
-    """Carry out one run of an ablation, from wherever it is: the unit of work of every engine."""
+    """Execute one run of an ablation, from wherever it is: the unit of work of every engine."""
     from imgcollapse.machine import busy
 
     busy.wait_asleep_if_busy()

@@ -75,7 +75,7 @@ PRECISION = setting("--precision", "auto (bfloat16 where it is done in hardware)
 ENGINES = names("ablation/engines/__init__.py", "ENGINES")
 EXTRACTORS = names("extractors/__init__.py", "EXTRACTORS")
 TRACKERS = names("track/kinds.py", "TRACKERS")
-ENGINE = click.option("--engine", default="local", show_default=True, help=f"What carries the runs out: {ENGINES}.")
+ENGINE = click.option("--engine", default="local", show_default=True, help=f"What executes the runs: {ENGINES}.")
 TRACK = setting("--track", f"Log to a tracker as well: {TRACKERS}; may be repeated.", multiple=True, metavar="KIND")
 EXTRACTOR = setting(
     "--extractor",
@@ -109,8 +109,8 @@ WEIGHTS = tuple(_with_weights())
 def weights(command: Any) -> Any:
     """Files to use instead of published weights: decorates a command with an option for each."""
     for kind in WEIGHTS:
-        said = f"A file of weights for {kind}. [the published one, fetched into DATA_DIR/weights at its first use]"
-        command = setting(f"--{kind}-weights", said, type=Place())(command)
+        help_text = f"A file of weights for {kind}. [the published one, fetched into DATA_DIR/weights at its first use]"
+        command = setting(f"--{kind}-weights", help_text, type=Place())(command)
     return command
 
 

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from imgcollapse import progress, report, store
-from imgcollapse.ablation import ablation
+from imgcollapse.ablation import grid
 from imgcollapse.cli.common import stoppable
-from imgcollapse.cli.watch import Aloud
+from imgcollapse.cli.progress_printer import ProgressPrinter
 from imgcollapse.errors import OtherStudyProblem, SettingsProblem
 from imgcollapse.files import expanded
 from imgcollapse.files.places import tried
@@ -25,12 +25,12 @@ def make(places: tuple[Path, ...], given: dict[str, Any], *, watch: bool, show: 
     page = page_of(places, given["page"])
     options: dict[str, Any] = {"budget": given["budget"] * 1e6, "aside": given["page"] is None and len(places) == 1}
     tried(page, "choose another -o")
-    with progress.watched_by(Aloud()), stoppable() as stopped:
+    with progress.watched_by(ProgressPrinter()), stoppable() as stopped:
         if not options["aside"]:
             report.claim(page)  # before the work
         if watch:
             _watch(places, page, given["interval"], options, show)
-    with progress.watched_by(Aloud()):
+    with progress.watched_by(ProgressPrinter()):
         found = report.read(places, given["interval"])
         written = report.write(found, page, **options)
         made = [written.page, *report.beside(found, page)]
@@ -54,7 +54,7 @@ def page_of(places: Sequence[Path], named: str | None) -> Path:
     page = (places[0] if len(places) == 1 else Path()) / report.PAGE if named is None else expanded(named)
     if named is not None and (page.suffix != ".html" or not named.endswith(".html")):
         raise SettingsProblem(f"-o: '{named}' names no page; end it in .html, for example -o both.html")
-    of_one = any((page.parent / file).is_file() for file in (store.STUDY, ablation.PLAN))
+    of_one = any((page.parent / file).is_file() for file in (store.STUDY, grid.PLAN))
     if page.name == report.PAGE and of_one and [place.resolve() for place in places] != [page.parent.resolve()]:
         raise OtherStudyProblem(f"{page}: is the place for the page of {page.parent} alone; choose another -o")
     return page
@@ -65,9 +65,9 @@ def _watch(places: Sequence[Path], page: Path, interval: str, options: dict[str,
     seen: object = None
     while True:
         found = report.read(places, interval)
-        now = [(one.state, one.done, one.failure) for one in found.standings]
+        now = [(one.state, one.done, one.failure) for one in found.statuses]
         if now != seen:
-            over = all(one.state in ("done", "failed") for one in found.standings)
+            over = all(one.state in ("done", "failed") for one in found.statuses)
             if over:
                 return
             written = report.write(found, page, live=True, **options)
@@ -75,10 +75,10 @@ def _watch(places: Sequence[Path], page: Path, interval: str, options: dict[str,
             if show and seen is None:
                 webbrowser.open(written.page.absolute().as_uri())
             seen = now
-        if all(one.state != "running" for one in found.standings):
-            progress.say_once("no process carries these runs out at the moment; the watch waits for one, Ctrl-C ends it")
+        if all(one.state != "running" for one in found.statuses):
+            progress.say_once("no process executes these runs at the moment; the watch waits for one, Ctrl-C ends it")
         time.sleep(LOOK)
 
 
 def _progress(found: Findings) -> str:
-    return f"{sum(one.done for one in found.standings)} of {sum(one.run.study.gens for one in found.standings)} generations"
+    return f"{sum(one.done for one in found.statuses)} of {sum(one.run.study.gens for one in found.statuses)} generations"

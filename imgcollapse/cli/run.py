@@ -8,10 +8,10 @@ from imgcollapse import progress, report, store, study, track
 from imgcollapse.ablation.summary import losses
 from imgcollapse.cli import console
 from imgcollapse.cli.common import checked, fetch_weights_of, machine_from, stoppable
-from imgcollapse.cli.watch import Aloud
+from imgcollapse.cli.progress_printer import ProgressPrinter
 from imgcollapse.errors import Problem, SettingsProblem
 from imgcollapse.files.places import tried
-from imgcollapse.machine import machine, processes, streams
+from imgcollapse.machine import devices, processes, streams
 from imgcollapse.metrics.record import Scores
 from imgcollapse.settings import assignment, build, expand, merge, read_file, to_yaml
 from imgcollapse.study import DEFAULT_KINDS, Study
@@ -22,13 +22,13 @@ def run(given: dict[str, Any], assignments: tuple[str, ...], *, dry_run: bool, a
 
     Where several processes were launched (`accelerate launch`), the first does it, and the others help it.
     """
-    with machine.use(machine_from(given)), processes.together() as first, progress.watched_by(Aloud()):
+    with devices.use(machine_from(given)), processes.together() as first, progress.watched_by(ProgressPrinter()):
         if first:
             _run(given, assignments, dry_run=dry_run, as_json=as_json)
 
 
 def _run(given: dict[str, Any], assignments: tuple[str, ...], *, dry_run: bool, as_json: bool) -> None:
-    checked(machine.current(), elsewhere=dry_run)
+    checked(devices.current(), elsewhere=dry_run)
     beside = not dry_run and _judged_beside(given.get("judge_beside"))
     chosen = study_from(given, assignments)
     track.known(given["track"])
@@ -60,9 +60,9 @@ def _run(given: dict[str, Any], assignments: tuple[str, ...], *, dry_run: bool, 
 
 def _judged_beside(asked: bool | None) -> bool:
     """Whether generations are judged in a process beside the run. Raises SettingsProblem where that is asked for and cannot be."""
-    if asked and machine.launched() > 1:
+    if asked and devices.launched() > 1:
         raise SettingsProblem("--judge-beside: several processes have shared out this machine; leave it out, or launch one")
-    return machine.current().has_room_beside() if asked is None else asked
+    return devices.current().has_room_beside() if asked is None else asked
 
 
 def _end_early(chosen: Study, folder: Path) -> None:
@@ -98,7 +98,7 @@ def _end(folder: Path, as_json: bool) -> None:
 
 def draw(folder: Path) -> tuple[list[Path], report.Written]:
     """The run's pictures, and its page."""
-    with progress.watched_by(Aloud()):
+    with progress.watched_by(ProgressPrinter()):
         return report.draw(folder), report.write(report.read([folder]), folder / report.PAGE, aside=True)
 
 
@@ -109,8 +109,8 @@ def _there(folder: Path, gens: int) -> str:
     except Problem:
         return ""
     beyond = sum(generation >= gens for generation in there)
-    said = f"{len(there) - beyond} of {gens} generations are there; going on from here"
-    return said + f" ({beyond} beyond them left as they are)" * bool(beyond) if there else ""
+    message = f"{len(there) - beyond} of {gens} generations are there; going on from here"
+    return message + f" ({beyond} beyond them left as they are)" * bool(beyond) if there else ""
 
 
 def _show(chosen: Study, folder: Path, as_json: bool) -> None:

@@ -23,9 +23,9 @@ from imgcollapse.files import bytes_of, same_or_refuse, to_json, write_text
 from imgcollapse.files.places import CURE, tried, unwritable
 from imgcollapse.images import World
 from imgcollapse.judge import published
-from imgcollapse.judge.judge import Judge, Ruler
+from imgcollapse.judge.judge import Judge, Reference
 from imgcollapse.judge.titles import NEIGHBOURS
-from imgcollapse.machine import machine, streams
+from imgcollapse.machine import devices, streams
 from imgcollapse.settings import Settings, assignment, build, merge
 from imgcollapse.store.records import plain
 
@@ -47,7 +47,7 @@ def score(paths: tuple[Path, ...], given: dict[str, Any], assignments: tuple[str
     chosen = scoring_from(given, assignments)
     tried(given["out"] or Path("scores") / "name.json")
     watching = _Bars(len(paths)) if sys.stderr.isatty() else console.Plain(len(paths))
-    with machine.use(checked(machine_from(given))), watching, progress.watched_by(watching), stoppable() as stopped:
+    with devices.use(checked(machine_from(given))), watching, progress.watched_by(watching), stoppable() as stopped:
         place, record = scored(chosen, paths, given.get("learned_from"), given.get("out"))
         failed = _write(place, record)
     if stopped:
@@ -82,9 +82,9 @@ def _print(record: Record) -> None:
     for table in tables(record):
         out.print(table)
     for name, one in record["samples"].items():
-        for extractor, said in one.get("as_published", {}).items():
-            which = f"all {said['samples']:,} samples against all {said['reference']:,} training pictures"
-            streams.out(f"{name}: {said['name']} as papers report it ({extractor}; {which}): {said['value']:.3f}")
+        for extractor, entry in one.get("as_published", {}).items():
+            which = f"all {entry['samples']:,} samples against all {entry['reference']:,} training pictures"
+            streams.out(f"{name}: {entry['name']} as papers report it ({extractor}; {which}): {entry['value']:.3f}")
 
 
 def scoring_from(given: Mapping[str, Any], assignments: Sequence[str]) -> Scoring:
@@ -121,16 +121,16 @@ def scored(chosen: Scoring, paths: Sequence[Path], learned_from: Path | None, ou
     digest = sha256(bytes_of(to_json(about))).hexdigest()[:6]
     place = out or Path("scores") / f"{world.name}-{digest}.json"
     _refuse_other(place, about)
-    ruler = judge.open(world, max(one.pictures for one in sets.values()))
-    about["judge"] = ruler.record()
+    reference = judge.open(world, max(one.pictures for one in sets.values()))
+    about["judge"] = reference.record()
     _refuse_other(place, about)  # weights of the user's own are known only now
     found = {}
     for name, one in sets.items():
         progress.say(f"{name}: {one.pictures:,} pictures, {judge.n:,} of them compared")
-        judged = ruler(one.images, None if learned is None else learned.images).scores
+        judged = reference(one.images, None if learned is None else learned.images).scores
         found[name] = {**one.record(), "sources": judged.record()["sources"]}
         if fid and one.pictures >= MANY:
-            found[name] |= {"as_published": _as_published(ruler, world, one)}
+            found[name] |= {"as_published": _as_published(reference, world, one)}
     passed = {world.name: world.passed_over, **{name: one.passed_over for name, one in sets.items()}}
     unread = {name: dict(files) for name, files in passed.items() if files}
     return place, {**about, "samples": found, **({"passed_over": unread} if unread else {})}
@@ -151,16 +151,16 @@ def _resolved(judge: Judge, world: World, sets: Mapping[str, Samples]) -> Judge:
         len(world.held_out): f"as many as {world.name} holds out",
         least.pictures: f"as many as there are of {name}",
     }
-    said = "as asked for" if judge.n else why.get(resolved.n, "the most unless --n says otherwise")
+    reason = "as asked for" if judge.n else why.get(resolved.n, "the most unless --n says otherwise")
     if any(one.pictures > resolved.n for one in sets.values()):
-        progress.say(f"{resolved.n:,} of each set are compared, {said}; which ones is a random choice that is the same for ever")
+        progress.say(f"{resolved.n:,} of each set are compared, {reason}; which ones is a random choice that is the same for ever")
     return resolved
 
 
-def _as_published(ruler: Ruler, world: World, one: Samples) -> Record:
+def _as_published(reference: Reference, world: World, one: Samples) -> Record:
     """By extractor, the Fréchet distance as papers report it; only of those whose weights were there."""
     found = {}
-    for extractor in ruler.extractors:
+    for extractor in reference.extractors:
         if extractor.name in published.STATISTICS:
             progress.say(
                 f"{one.path}: FID as papers report it, of all {one.pictures:,} pictures against all {len(world.train):,} for training"

@@ -7,7 +7,7 @@ from typing import Any
 from rich.console import Group
 from rich.table import Table
 
-from imgcollapse.judge.titles import counted, neighbours, title
+from imgcollapse.judge.titles import counted, metric_title, neighbours
 from imgcollapse.metrics import Score
 from imgcollapse.metrics.classes import ALIVE, SHARE
 from imgcollapse.metrics.record import Scores, Value
@@ -44,7 +44,7 @@ def _scores(record: Record, extractor: str, sets: Mapping[str, Mapping[str, Valu
         floors = [value.floor for value in there if value is not None and value.floor is not None]
         places = decimals(score, floors[0] if floors else 0.0)
         cells = ["" if value is None else f"{value.value:z.{places}f}" for value in there]
-        table.add_row(title(name, extractor), score.better, _floor(f"{floor:z.{places}f}" for floor in floors), *cells)
+        table.add_row(metric_title(name, extractor), score.better, _floor(f"{floor:z.{places}f}" for floor in floors), *cells)
     return Group(f"features: {extractor}; {size}", neighbours(judge), table if table.row_count else "nothing was measured")
 
 
@@ -79,7 +79,7 @@ def _table(left: Sequence[str], right: Sequence[str]) -> Table:
 
 
 def decimals(score: Score, floor: float) -> int:
-    """As many as the score deserves; distances have no common size, and are told to three digits of their floor."""
+    """As many as the score deserves; distances have no common size, and are shown to three digits of their floor."""
     if score.better == "higher" or floor == 0:
         return score.decimals
     return min(8, max(score.decimals, 2 - math.floor(math.log10(abs(floor)))))

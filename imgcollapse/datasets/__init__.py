@@ -24,8 +24,9 @@ def load(dataset: Dataset, seed: int, extra: int = 0) -> World:
     """The data set, checked, with `subset` and `imbalance` applied; in random order: its first n are a sample.
 
     Only toy worlds depend on `seed`, and only they have `extra` more training points (which a `subset` cuts off again).
-    Smaller subsets lie within larger ones. Both parts get the long tail, so that they keep one law. What is odd in it is said. Raises
-    DataProblem.
+    Smaller subsets lie within larger ones. Both parts get the long tail, so that they keep one distribution. What is odd in it is reported.
+
+    Raises DataProblem.
     """
     world = dataset.read(seed, extra)
     name, classes, train, held_out = world.name, world.classes, world.train, world.held_out
@@ -36,7 +37,7 @@ def load(dataset: Dataset, seed: int, extra: int = 0) -> World:
     if dataset.imbalance > 1:
         train, held_out = (_with_tail(part, len(classes), dataset.imbalance) for part in (train, held_out))
     world = replace(world, train=train, held_out=held_out)
-    look.at_world(world)
+    look.check_world(world)
     return world
 
 

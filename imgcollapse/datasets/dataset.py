@@ -11,7 +11,7 @@ from pydantic import Field, PositiveInt
 from torch import Tensor
 
 from imgcollapse.errors import DataProblem
-from imgcollapse.images import ImageSet, World, marks
+from imgcollapse.images import ImageSet, World, fingerprints
 from imgcollapse.seeds import derive, torch_generator
 from imgcollapse.settings import Settings
 
@@ -52,7 +52,7 @@ def stratified(images: ImageSet, share: float, name: str) -> tuple[ImageSet, Ima
     Classes of fewer than LEAST pictures are kept whole for training. The pictures and their classes alone decide which ones are held out,
     not their order and names. Raises DataProblem where no class has enough.
     """
-    images = images[marks(images.pixels).argsort(stable=True)]  # equal pictures have equal marks
+    images = images[fingerprints(images.pixels).argsort(stable=True)]  # equal pictures have equal fingerprints
     kept, out = [], []
     for label in images.labels.unique().tolist():
         members = (images.labels == label).nonzero()[:, 0]

@@ -66,11 +66,11 @@ def pixels(content: bytes, alpha: Alpha = "refuse", option: str = "dataset.alpha
 @contextmanager
 def _in_silence(kind: str) -> Iterator[None]:
     """What Pillow only warns of is an error: it is not exact. And libtiff, which writes to stderr itself, is not heard."""
-    heard = None
+    stderr = None
     with suppress(OSError):  # a process without stderr
-        heard = os.dup(2) if kind == "TIFF" else None
+        stderr = os.dup(2) if kind == "TIFF" else None
     try:
-        if heard is not None:
+        if stderr is not None:
             with open(os.devnull, "wb") as nothing:
                 os.dup2(nothing.fileno(), 2)
         with warnings.catch_warnings():
@@ -78,9 +78,9 @@ def _in_silence(kind: str) -> Iterator[None]:
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             yield
     finally:
-        if heard is not None:
-            os.dup2(heard, 2)
-            os.close(heard)
+        if stderr is not None:
+            os.dup2(stderr, 2)
+            os.close(stderr)
 
 
 def _checked(picture: Image.Image, header: Header) -> Image.Image:

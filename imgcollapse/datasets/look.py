@@ -1,4 +1,4 @@
-"""A look at the pictures that came out of the files, whatever the files were: what would make every number a lie is refused or said."""
+"""A look at the pictures that came out of the files, whatever the files were: what would falsify every number is refused or reported."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,30 +12,30 @@ from imgcollapse.errors import DataProblem
 from imgcollapse.images import ImageSet, World, concatenate
 
 CURE = "look at the files, and at how they were made"
-MANY = 0.1  # of the training part: so many copies are said
+MANY = 0.1  # of the training part: a larger share of copies is reported
 
 
-def at_world(world: World) -> None:
-    """Says, a line each, which classes hold one picture again and again, which pictures stand in several classes or in both parts ...
+def check_world(world: World) -> None:
+    """Reports, a line each, which classes hold one picture again and again, which pictures stand in several classes or in both parts ...
 
     Raises DataProblem where all pictures of a part are the same, or every picture is of one value only.
     """
     for part, images in (("training", world.train), ("held-out", world.held_out)):
         if _are_equal(images.pixels):
             raise DataProblem(f"{world.name}: all {len(images):,} pictures of the {part} part are the same; {CURE}")
-    for line in _doubts(world):
+    for line in _warnings(world):
         progress.say(f"{world.name}: {line}")
 
 
-def at_samples(path: Path, images: ImageSet) -> None:
-    """Says it where all pictures of a set are the same or of one value only: a model may end so, and is scored all the same."""
+def check_samples(path: Path, images: ImageSet) -> None:
+    """Reports where all pictures of a set are the same or of one value only: a model may end so, and is scored all the same."""
     if _are_equal(images.pixels):
         progress.say(f"{path}: all its {len(images):,} pictures are the same")
     elif len(images) > 1 and _are_blank(images.pixels).all():
         progress.say(f"{path}: each of its {len(images):,} pictures is of one value only")
 
 
-def _doubts(world: World) -> Iterator[str]:
+def _warnings(world: World) -> Iterator[str]:
     whole, n = concatenate((world.train, world.held_out)), len(world.train)
     names = [shown(name) for name in world.classes]
     blank = _are_blank(whole.pixels)
@@ -79,7 +79,7 @@ def _are_blank(pixels: Tensor) -> Tensor:
 
 
 def _hashes(pixels: Tensor) -> Tensor:
-    """int64 [N], equal for equal pictures: of this process alone, where `images.marks` are the same everywhere."""
+    """int64 [N], equal for equal pictures: of this process alone, where `images.fingerprints` are the same everywhere."""
     return torch.tensor([hash(one.tobytes()) for one in pixels.flatten(1).numpy()], dtype=torch.int64)
 
 

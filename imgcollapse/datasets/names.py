@@ -63,9 +63,9 @@ def same(name: str) -> str:
 def in_words(passed: Mapping[str, int]) -> str:
     """`300 .txt, 12 in @eaDir`; the most frequent first."""
     ordered = sorted(passed.items(), key=lambda one: (-one[1], one[0]))
-    told = [f"{count:,} {reason}" for reason, count in ordered[:SHOWN]]
+    parts = [f"{count:,} {reason}" for reason, count in ordered[:SHOWN]]
     rest = sum(count for _, count in ordered[SHOWN:])
-    return ", ".join([*told, *([f"{rest:,} others"] if rest else [])])
+    return ", ".join([*parts, *([f"{rest:,} others"] if rest else [])])
 
 
 def shortened(every: Iterable[str]) -> str:

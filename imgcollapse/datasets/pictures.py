@@ -17,7 +17,7 @@ from imgcollapse.datasets.names import in_words, shortened, shown, text
 from imgcollapse.datasets.refused import WHOLE
 from imgcollapse.errors import DataProblem
 from imgcollapse.images import ImageSet, World
-from imgcollapse.machine import machine
+from imgcollapse.machine import devices
 
 
 class Listed(NamedTuple):
@@ -85,7 +85,7 @@ def decode(files: Sequence[Listed], alpha: decoder.Alpha = "refuse", option: str
 
 def _room(files: Sequence[Listed], shape: tuple[int, ...]) -> NDArray[np.uint8]:
     """uint8 [N, *shape], not filled. Raises DataProblem where that, and its parts in their order beside it, are too much."""
-    needed, there = 2 * len(files) * math.prod(shape), machine.memory()
+    needed, there = 2 * len(files) * math.prod(shape), devices.memory()
     if needed > there:
         (_, height, width), most = shape, there // (2 * math.prod(shape))
         wrong = f"{len(files):,} pictures of {width}x{height} pixels need {needed / 1e9:,.1f} GB of memory, {there / 1e9:,.1f} GB are there"

@@ -15,7 +15,7 @@ from imgcollapse.datasets.dataset import Dataset, order, problems_at
 from imgcollapse.errors import DataProblem
 from imgcollapse.files import draft_folder, locks, sync_all
 from imgcollapse.images import ImageSet, World
-from imgcollapse.machine import machine
+from imgcollapse.machine import devices
 
 CLOTHES = ("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot")
 SOURCES = {"MNIST": "MNIST", "FashionMNIST": "FashionMNIST", cifar.FOLDER: "CIFAR10"}  # folder in the data folder: torchvision's class
@@ -82,7 +82,7 @@ def _images(pixels: Tensor, labels: Tensor, kind: str, part: str) -> ImageSet:
 
 def _found(files: str, kind: str) -> dict[str, Path]:
     """The set's files in the data folder, downloaded where none is there. Raises DataProblem where some are."""
-    root = machine.current().data_dir
+    root = devices.current().data_dir
     there, inside = _look(files, root), _inside(files, root)
     elsewhere = "name another folder with --data-dir or IMGCOLLAPSE_DATA, or use --dataset digits"
     if not there:

@@ -1,4 +1,4 @@
-"""Toy worlds: points from a known law, drawn anew for each study seed."""
+"""Toy worlds: points from a known distribution, drawn anew for each study seed."""
 
 from typing import Literal
 
@@ -16,7 +16,7 @@ SPREAD = 0.05  # standard deviation of each mode
 
 
 class Gaussian(Dataset):
-    """Points from the standard normal law N(0, I): the world in which collapse can be calculated by hand."""
+    """Points from the standard normal distribution N(0, I): the world in which collapse can be calculated by hand."""
 
     kind: Literal["gaussian"] = "gaussian"
     size: PositiveInt = Field(1000, description="training points, and as many held out")

@@ -23,7 +23,7 @@ from imgcollapse.datasets.names import SUFFIXES, in_words
 from imgcollapse.datasets.pictures import Listed, decode
 from imgcollapse.errors import DataProblem, SettingsProblem
 from imgcollapse.files import expanded, open_regular
-from imgcollapse.images import ImageSet, World, marks
+from imgcollapse.images import ImageSet, World, fingerprints
 from imgcollapse.store import manifest
 from imgcollapse.store.manifest import MANIFEST
 
@@ -57,9 +57,10 @@ class Samples:
         """Reads the set, and keeps `most` pictures of it. Raises DataProblem for what cannot be read or is not of the world's shape."""
         found, passed = _read(path, alpha)
         images = like(world, found, path)
-        look.at_samples(path, images)
+        look.check_samples(path, images)
         pixels = images.pixels
-        whole = ImageSet.of(pixels[marks(pixels).argsort()])  # equal pictures have equal marks, so this does not depend on their order
+        # equal pictures have equal fingerprints, so this does not depend on their order
+        whole = ImageSet.of(pixels[fingerprints(pixels).argsort()])
         return cls(path, whole.digest(), len(whole), whole[order(len(whole), "samples")[:most]], passed)
 
     def record(self) -> dict[str, Any]:
@@ -83,7 +84,7 @@ def _read(path: Path, alpha: Alpha) -> Whole:
     if path.is_dir():
         if (path / store.STUDY).is_file():
             return generation(path)[1], {}
-        return (_kept(path), {}) if (path / store.SAMPLES).is_file() or (path / MANIFEST).is_file() else _folder(path, alpha)
+        return (_own_generation(path), {}) if (path / store.SAMPLES).is_file() or (path / MANIFEST).is_file() else _folder(path, alpha)
     readers: dict[str, Callable[[Path], Whole]] = {".npz": lambda file: (_arrays(file), {}), ".zip": partial(_archive, alpha=alpha)}
     if path.suffix.lower() not in readers:
         wrong = "is no folder, .zip or .npz" if path.exists() else "there is no such file or folder"
@@ -98,7 +99,7 @@ def generation(run: Path, number: int | None = None) -> tuple[int, ImageSet]:
     thrown away.
     """
     number = store.chosen(run, number)
-    return number, _kept(store.generation_folder(run, number))
+    return number, _own_generation(store.generation_folder(run, number))
 
 
 def like(world: World, images: ImageSet, path: Path) -> ImageSet:
@@ -149,7 +150,7 @@ def refuse_thrown_away(folder: Path, part: str) -> None:
     raise DataProblem(f"{folder}: its {what} were thrown away, as the study says ({rule}); {cure}")
 
 
-def _kept(folder: Path) -> ImageSet:
+def _own_generation(folder: Path) -> ImageSet:
     store.check(folder)
     refuse_thrown_away(folder, store.SAMPLES)
     return _arrays(folder / store.SAMPLES)

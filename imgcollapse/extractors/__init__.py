@@ -29,7 +29,7 @@ class FittedExtractor(Protocol):
         """float32 [N, D] -> float32 [N, classes], or None where it knows no classes."""
 
     def record(self) -> dict[str, object]:
-        """What names this ruler: `digest` of its weights, `dim`, and what else a reader should know."""
+        """What identifies this extractor: `digest` of its weights, `dim`, and what else a reader should know."""
 
 
 class Extractor(Protocol):

@@ -12,11 +12,11 @@ from torch.nn import functional
 from imgcollapse import seeds
 from imgcollapse.errors import DataProblem
 from imgcollapse.images import ImageSet, World, pad, to_signed
-from imgcollapse.machine import cache, machine
-from imgcollapse.training import Draws, FixedSet, Training, fit_network
+from imgcollapse.machine import cache, devices
+from imgcollapse.training import BatchRandomness, FixedSet, Training, fit_network
 
 BLOCK = 1024  # pictures that go through the network at once
-SEED = seeds.derive(0, "classifier")  # the ruler is the same in every study
+SEED = seeds.derive(0, "classifier")  # one classifier judges every study
 LAYOUT = 1  # part of the cache key: raise it when the network or its training changes
 
 
@@ -52,9 +52,9 @@ class Classifier(Training):
     def _train(self, world: World) -> "_Network":
         reach = max(1, world.train.shape[1] // 10)
 
-        def loss(network: nn.Module, rows: Sequence[Tensor], draws: Draws) -> Tensor:
+        def loss(network: nn.Module, rows: Sequence[Tensor], randomness: BatchRandomness) -> Tensor:
             pixels, labels = rows
-            logits: Tensor = network(_shift(to_signed(pixels), reach, draws))
+            logits: Tensor = network(_shift(to_signed(pixels), reach, randomness))
             return functional.cross_entropy(logits.float(), labels)
 
         source = FixedSet((world.train.pixels, world.train.labels))
@@ -71,7 +71,7 @@ class FittedClassifier:
 
     def features(self, pixels: Tensor) -> Tensor:
         """uint8 [N, C, H, W] -> float32 [N, D] on the CPU."""
-        net = self.net.to(machine.current().torch_device())
+        net = self.net.to(devices.current().torch_device())
         device = next(net.parameters()).device
         with torch.inference_mode():
             return torch.cat([net.features(to_signed(block.to(device))).float().cpu() for block in pixels.split(BLOCK)])
@@ -83,7 +83,7 @@ class FittedClassifier:
             return functional.linear(features_ND, head.weight.cpu(), head.bias.cpu()).softmax(1)
 
     def record(self) -> dict[str, object]:
-        """What names this ruler: digest of the weights, number of features, held-out accuracy."""
+        """What identifies this extractor: digest of the weights, number of features, held-out accuracy."""
         return {"digest": cache.digest(self.net.state_dict()), "dim": self.net.head.in_features, "held_out_accuracy": self.accuracy}
 
 
@@ -113,12 +113,12 @@ class _Network(nn.Module):
         return self.head(self.features(signed))
 
 
-def _shift(signed: Tensor, reach: int, draws: Draws) -> Tensor:
+def _shift(signed: Tensor, reach: int, randomness: BatchRandomness) -> Tensor:
     """Moves each picture by its own offset of up to `reach` pixels both ways, filling with the darkest value."""
     n, _, height, width = signed.shape
     padded = functional.pad(signed, (reach,) * 4, value=-1.0)
-    rows = draws.randint(0, 2 * reach + 1)[:, None] + torch.arange(height, device=signed.device)
-    columns = draws.randint(0, 2 * reach + 1)[:, None] + torch.arange(width, device=signed.device)
+    rows = randomness.randint(0, 2 * reach + 1)[:, None] + torch.arange(height, device=signed.device)
+    columns = randomness.randint(0, 2 * reach + 1)[:, None] + torch.arange(width, device=signed.device)
     every = torch.arange(n, device=signed.device)[:, None, None]
     return padded[every, :, rows[:, :, None], columns[:, None, :]].permute(0, 3, 1, 2)
 

@@ -16,7 +16,7 @@ from imgcollapse.extractors.forward import forward
 from imgcollapse.extractors.resize import bicubic
 from imgcollapse.extractors.weights import Published, Weights, find, tried
 from imgcollapse.images import World
-from imgcollapse.machine import machine
+from imgcollapse.machine import devices
 from imgcollapse.settings import Settings
 
 PUBLISHED = Published(
@@ -48,7 +48,7 @@ class DinoV2(Settings):
             raise DataProblem(f"{world.name}: the extractor 'dinov2' needs pictures; use 'pixels'")
 
     def fit(self, world: World) -> "FittedDinoV2":
-        """Nothing is learned: the weights are the ruler. Raises DataProblem for points, WeightsProblem, and SettingsProblem for a file of
+        """Nothing is learned: the weights are all of it. Raises DataProblem for points, WeightsProblem, and SettingsProblem for a file of
         other weights that cannot be used.
 
         The file is the published one or of that layout (any size of model), read by torch.load without running code, or a network
@@ -74,14 +74,14 @@ class FittedDinoV2:
 
     def features(self, pixels: Tensor) -> Tensor:
         """uint8 [N, C, H, W] -> float32 [N, D] on the CPU. Grey pictures have three equal channels."""
-        net = self.net.to(machine.current().torch_device())
+        net = self.net.to(devices.current().torch_device())
         return forward(lambda block: _see(net, block), pixels, self.batch, "dinov2")
 
     def probabilities(self, features_ND: Tensor) -> None:
         """None: it knows no classes."""
 
     def record(self) -> dict[str, object]:
-        """What names this ruler: SHA-256 of the file of weights, whether it is the published one, number of features."""
+        """What identifies this extractor: SHA-256 of the file of weights, whether it is the published one, number of features."""
         return {"digest": self.weights.digest, "published": self.weights.published, "dim": self.dim}
 
 

@@ -57,8 +57,8 @@ class _Block(nn.Module):
     def forward(self, tokens: Tensor) -> Tensor:
         n, length, dim = tokens.shape
         query, key, value = self.attn["qkv"](self.norm1(tokens)).reshape(n, length, 3, dim // HEAD, HEAD).permute(2, 0, 3, 1, 4)
-        seen = functional.scaled_dot_product_attention(query, key, value).transpose(1, 2).reshape(n, length, dim)
-        tokens = tokens + self.ls1["gamma"] * self.attn["proj"](seen)
+        attended = functional.scaled_dot_product_attention(query, key, value).transpose(1, 2).reshape(n, length, dim)
+        tokens = tokens + self.ls1["gamma"] * self.attn["proj"](attended)
         return tokens + self.ls2["gamma"] * self.mlp["fc2"](functional.gelu(self.mlp["fc1"](self.norm2(tokens))))
 
 
@@ -69,5 +69,5 @@ def _resized(positions: Tensor) -> Tensor:
         return positions
     square = positions[:, 1:].reshape(1, m, m, dim).permute(0, 3, 1, 2)
     scale = (GRID + OFFSET) / m
-    fitting = functional.interpolate(square, scale_factor=(scale, scale), mode="bicubic")
-    return torch.cat([positions[:, :1], fitting.flatten(2).transpose(1, 2)], 1)
+    resized = functional.interpolate(square, scale_factor=(scale, scale), mode="bicubic")
+    return torch.cat([positions[:, :1], resized.flatten(2).transpose(1, 2)], 1)

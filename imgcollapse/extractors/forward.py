@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from imgcollapse import progress
-from imgcollapse.machine import machine
+from imgcollapse.machine import devices
 
 
 def forward(see: Callable[[Tensor], Tensor], pixels: Tensor, batch: int, what: str) -> Tensor:
@@ -16,7 +16,7 @@ def forward(see: Callable[[Tensor], Tensor], pixels: Tensor, batch: int, what: s
     TorchScript's optimiser is off: it rewrites a network after its first calls, and again when a batch has another size, so that the last
     digits would depend on what was seen before.
     """
-    device = machine.current().torch_device()
+    device = devices.current().torch_device()
     blocks = pixels.split(batch)
     unoptimised = torch.jit.optimized_execution(False)  # type: ignore[attr-defined]
     with torch.inference_mode(), unoptimised, _full_precision():

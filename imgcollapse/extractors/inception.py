@@ -15,7 +15,7 @@ from imgcollapse.extractors.forward import forward
 from imgcollapse.extractors.resize import bicubic
 from imgcollapse.extractors.weights import Published, Weights, find, tried
 from imgcollapse.images import World
-from imgcollapse.machine import machine
+from imgcollapse.machine import devices
 from imgcollapse.settings import Settings
 
 PUBLISHED = Published(
@@ -49,7 +49,7 @@ class Inception(Settings):
             raise DataProblem(f"{world.name}: the extractor 'inception' needs pictures; use 'pixels'")
 
     def fit(self, world: World) -> "FittedInception":
-        """Nothing is learned: the weights are the ruler. Raises DataProblem for points, WeightsProblem, and SettingsProblem for a file of
+        """Nothing is learned: the weights are all of it. Raises DataProblem for points, WeightsProblem, and SettingsProblem for a file of
         other weights that cannot be used."""
         self.check(world)
         weights = find(PUBLISHED)
@@ -74,7 +74,7 @@ class FittedInception:
 
     def features(self, pixels: Tensor) -> Tensor:
         """uint8 [N, C, H, W] -> float32 [N, 2048] on the CPU. Grey pictures have three equal channels."""
-        net = self.net.to(machine.current().torch_device())
+        net = self.net.to(devices.current().torch_device())
 
         def see(block: Tensor) -> Tensor:
             sized = bicubic(block, SIDE) if self.mode == "clean" else block.float()
@@ -86,7 +86,7 @@ class FittedInception:
         """None: its thousand classes are not those of the world."""
 
     def record(self) -> dict[str, object]:
-        """What names this ruler: SHA-256 of the file of weights, whether it is the published one, mode, number of features."""
+        """What identifies this extractor: SHA-256 of the file of weights, whether it is the published one, mode, number of features."""
         return {"digest": self.weights.digest, "published": self.weights.published, "mode": self.mode, "dim": DIM}
 
 

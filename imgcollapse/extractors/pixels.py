@@ -50,5 +50,5 @@ class FittedPixels:
         return nearest * (apart <= self.reach).float()
 
     def record(self) -> dict[str, object]:
-        """What names this ruler."""
+        """What identifies this extractor."""
         return {"digest": "identity", "dim": self.shape[0] * self.shape[1] * self.shape[2]}

@@ -15,7 +15,7 @@ from imgcollapse import progress
 from imgcollapse.errors import SettingsProblem, WeightsProblem, explained
 from imgcollapse.files import digest_of as digest_of
 from imgcollapse.files import ledger, locks, sweep, written
-from imgcollapse.machine import machine
+from imgcollapse.machine import devices
 
 TIMEOUT = 20  # seconds without an answer, or without a further byte, after which the server counts as absent
 BLOCK = 1 << 20
@@ -59,7 +59,7 @@ class Weights:
 
 def folder() -> Path:
     """The folder of weights in the data folder."""
-    return machine.current().data_dir / "weights"
+    return devices.current().data_dir / "weights"
 
 
 def find(wanted: Published) -> Weights:
@@ -68,7 +68,7 @@ def find(wanted: Published) -> Weights:
     Raises SettingsProblem for a named file that is not there, and WeightsProblem where the published one is not there (or is damaged) and
     cannot be fetched. Several processes fetch it once.
     """
-    given = machine.current().weights.get(wanted.kind)
+    given = devices.current().weights.get(wanted.kind)
     if given is not None:
         if not given.is_file():
             cure = f"name a file, or leave the option out: {wanted.file} is looked for in {folder()}"
@@ -83,14 +83,14 @@ def find(wanted: Published) -> Weights:
                 if not _whole(wanted, path):  # else another process was faster
                     _fetch(wanted, path)
         except OSError as error:
-            said = str(explained(error)).partition("; ")[0]
-            raise WeightsProblem(f"{wanted.kind}: the weights cannot be put there ({said}); {_cure(wanted, path)}") from None
+            reason = str(explained(error)).partition("; ")[0]
+            raise WeightsProblem(f"{wanted.kind}: the weights cannot be put there ({reason}); {_cure(wanted, path)}") from None
     return Weights(path, wanted.sha256, True)
 
 
 def state(wanted: Published) -> str:
     """What `find` would find, in words. Nothing is fetched."""
-    given = machine.current().weights.get(wanted.kind)
+    given = devices.current().weights.get(wanted.kind)
     path = given or wanted.place()
     if not path.is_file():
         if given:
@@ -110,10 +110,10 @@ def tried(wanted: Published, weights: Weights, distance: str, cure: str) -> Iter
     except Exception as error:  # unpickling raises what it likes
         if weights.published:
             raise
-        said = (str(error).strip().splitlines() or [type(error).__name__])[-1]
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[-1]
         if isinstance(error, pickle.UnpicklingError):
-            said = "it holds other things than weights, or is damaged"
-        reason = textwrap.shorten(said, 120, placeholder=" ...")
+            reason = "it holds other things than weights, or is damaged"
+        reason = textwrap.shorten(reason, 120, placeholder=" ...")
         raise SettingsProblem(f"--{wanted.kind}-weights: {weights.path}: cannot be used ({reason}); {cure}") from error
     if not weights.published:
         other = f"{weights.path} holds other weights than the published ones"

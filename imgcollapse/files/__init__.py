@@ -47,11 +47,11 @@ def set_aside(path: Path, folder: Path | None = None) -> Path:
     Nothing is replaced, whoever else sets something aside at the same time.
     """
     folder = folder or path.parent
-    shelf = next(one for n in count() if is_folder(one := folder / (ASIDE + n * "_")) or not os.path.lexists(one))
-    with placed_at(shelf):
-        shelf.mkdir(parents=True, exist_ok=True)
+    aside = next(one for n in count() if is_folder(one := folder / (ASIDE + n * "_")) or not os.path.lexists(one))
+    with placed_at(aside):
+        aside.mkdir(parents=True, exist_ok=True)
         for number in count(1):
-            place = shelf / f"{path.name}-{number}"
+            place = aside / f"{path.name}-{number}"
             try:  # takes the name, which only one process can; the rename then replaces nothing but this
                 place.mkdir() if is_folder(path) else place.touch(exist_ok=False)
             except FileExistsError:

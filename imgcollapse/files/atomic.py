@@ -127,7 +127,7 @@ def bytes_of(text: str) -> bytes:
 def as_usual(folder: Path) -> None:
     """Gives every file in the folder the permissions of any new file there: some libraries write theirs for the owner alone.
 
-    Where the file system keeps none, that is said once, and all stays as it is.
+    Where the file system keeps none, that is reported once, and all stays as it is.
     """
     probe = folder / f".imgcollapse-{token_hex(8)}.part"
     with placed_at(folder):

@@ -1,4 +1,4 @@
-"""Files of ours in folders where others may write too: known again by a ledger, and never put in the place of something else."""
+"""Our own files in folders where others may write too: recognised by a ledger, and never written over anything else."""
 
 import json
 import os
@@ -20,7 +20,7 @@ def put(folder: Path, wanted: Mapping[str, bytes | str]) -> list[Path]:
     """Writes files, `NAME` or `FOLDER/NAME`, into the folder, each whole or not at all, and returns their paths. Text as `bytes_of` says.
 
     What was written there before is replaced as long as nobody has changed it since, made it read-only or put a link in its place;
-    whatever else stands in the way is kept in `set_aside/`, and said.
+    whatever else stands in the way is kept in `set_aside/`, and reported.
     """
     ours = known(folder)
     for place in {(folder / name).parent for name in wanted}:
@@ -28,8 +28,8 @@ def put(folder: Path, wanted: Mapping[str, bytes | str]) -> list[Path]:
     for name, content in wanted.items():
         data = bytes_of(content) if isinstance(content, str) else content
         path, digest = folder / name, sha256(data).hexdigest()
-        if way := _in_the_way(folder, name, ours[name] | {digest}):
-            clear(way, folder)
+        if obstacle := _in_the_way(folder, name, ours[name] | {digest}):
+            clear(obstacle, folder)
         if digest not in ours[name]:  # noted first, so that a killed process leaves no file of ours that nobody knows
             note(folder, name, digest)
         if not path.exists() or digest_of(path) != digest:
@@ -47,7 +47,7 @@ def note(folder: Path, name: str, digest: str) -> None:
 
 
 def known(folder: Path) -> defaultdict[str, set[str]]:
-    """Name -> the SHA-256 of all that was ever noted under it. A line that cannot be read tells of nothing."""
+    """Name -> the SHA-256 of all that was ever noted under it. A line that cannot be read is passed over."""
     found = defaultdict[str, set[str]](set)
     if is_file(folder / LEDGER):
         for line in (folder / LEDGER).read_text(encoding="utf-8", errors="replace").splitlines():
@@ -89,7 +89,7 @@ def clear(path: Path, folder: Path) -> Path:
 
 
 def discard(draft: Path, names: Collection[str]) -> None:
-    """Removes the draft folder that a killed process left: one with nothing but these names in it, and files on their way.
+    """Removes the draft folder that a killed process left: one with nothing but these names in it, and half-written files.
 
     Whatever else is there is somebody else's, and set aside.
     """

@@ -71,8 +71,8 @@ def _named(place: Path, draft: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        said = Path(os.fsdecode(error.filename)) if isinstance(error.filename, (str, bytes)) else draft
-        if error.filename2 is not None or said in (draft, *draft.parents) or draft in said.parents:
+        named = Path(os.fsdecode(error.filename)) if isinstance(error.filename, (str, bytes)) else draft
+        if error.filename2 is not None or named in (draft, *draft.parents) or draft in named.parents:
             error.filename, error.filename2 = str(place), None
         raise
 

@@ -63,7 +63,7 @@ def sheet(title: str, rows: Sequence[tuple[str, Tensor]], note: str = "") -> Ima
 
 
 def table(title: str, rows: Sequence[str], columns: Sequence[str], cells: Mapping[tuple[str, str], Tensor]) -> Image.Image:
-    """A table of pictures with a heading a row and a column; a cell that is missing stays empty. Of very many rows the first, as is said.
+    """A table of pictures with a heading a row and a column; a cell that is missing stays empty. Of very many rows the first, as it says.
 
     cells: (row, column) -> uint8 [C, H, W], all of one size, enlarged by a whole factor where they are small, and made smaller beyond
     IN_TABLE pixels

@@ -17,7 +17,7 @@ import torch
 
 from imgcollapse import progress
 from imgcollapse.errors import AGAIN, Problem, SystemProblem
-from imgcollapse.machine import machine
+from imgcollapse.machine import devices
 from imgcollapse.metrics.record import Scores
 
 WAITING = 4  # generations that may wait for the judge while more are made: samples that nothing else needs stay on the disk till then
@@ -97,7 +97,7 @@ class _Child:
     def __init__(self, again: Callable[[], Scoring]) -> None:
         context = multiprocessing.get_context("spawn")  # a process that has used a GPU cannot be forked
         self._pipe, its_end = context.Pipe()
-        here = (machine.current(), torch.get_num_threads(), progress.said())
+        here = (devices.current(), torch.get_num_threads(), progress.messages())
         self._process = context.Process(target=_work, args=(its_end, again, *here), name="judge", daemon=True)
         with _deaf():
             self._process.start()
@@ -170,13 +170,13 @@ class _Teller(progress.Silent):
         self._pipe.send(line)
 
 
-def _work(pipe: connection.Connection, again: Callable[[], Scoring], here: machine.Machine, threads: int, said: frozenset[str]) -> None:
+def _work(pipe: connection.Connection, again: Callable[[], Scoring], here: devices.Machine, threads: int, messages: frozenset[str]) -> None:
     """The process that judges: opens the judge, and sends the scores of every generation that it is told, or what went wrong."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
     threading.Thread(target=_end_with_parent, daemon=True).start()
     torch.set_num_threads(threads)  # they decide the last digits
-    with machine.use(here), progress.remembering(said), suppress(EOFError, ConnectionError):
+    with devices.use(here), progress.remembering(messages), suppress(EOFError, ConnectionError):
         try:
             judge = _opened(again)  # in silence: whoever opened it first has said what there is to say
             with progress.watched_by(_Teller(pipe)):

@@ -1,4 +1,4 @@
-"""The ruler: reference pictures, extractors and floors, fixed before generation 0; the only place that knows extractors and metrics."""
+"""The reference of a study: real pictures, extractors and floors, fixed before generation 0; only here extractors and metrics meet."""
 
 import functools
 import json
@@ -16,11 +16,11 @@ from imgcollapse.errors import SettingsProblem, WeightsProblem
 from imgcollapse.extractors import AnyExtractor, FittedExtractor
 from imgcollapse.extractors.classifier import Classifier
 from imgcollapse.extractors.pixels import Pixels
-from imgcollapse.images import ImageSet, World, marks
-from imgcollapse.judge.sight import Sight, first_look, placed, seen
+from imgcollapse.images import ImageSet, World, fingerprints
 from imgcollapse.judge.titles import NEIGHBOURS
+from imgcollapse.judge.view import View, feature_set, placed, real_view
 from imgcollapse.machine import cache
-from imgcollapse.metrics import METRICS, Evidence, Metric, Seen
+from imgcollapse.metrics import METRICS, Evidence, FeatureSet, Metric
 from imgcollapse.metrics.record import Scores, Value
 from imgcollapse.settings import Settings
 
@@ -70,10 +70,10 @@ class Judge(Settings):
         metrics = tuple(name for name, metric in METRICS.items() if metric.default) if self.metrics is None else self.metrics
         return self.model_copy(update={"extractors": chosen, "metrics": metrics, "n": n})
 
-    def open(self, world: World, drawn: int | None = None) -> "Ruler":
-        """The fixed ruler of a study whose generations draw so many pictures (None: the N that are compared); call it on resolved options.
+    def open(self, world: World, drawn: int | None = None) -> "Reference":
+        """The fixed reference of a study whose generations draw so many pictures (None: the N compared); call it on resolved options.
 
-        An extractor whose weights are not there is said and left out, as long as another one is left. Raises WeightsProblem where none is.
+        An extractor whose weights are missing is reported and left out, as long as another is left. Raises WeightsProblem where none is.
         """
         assert self.extractors is not None and self.n is not None, "resolve the options first"
         fitted: list[FittedExtractor] = []
@@ -87,11 +87,11 @@ class Judge(Settings):
             raise missing[0]
         for absent in missing:
             progress.say(f"{absent}; going on without it")
-        return Ruler(self, world, fitted, drawn)
+        return Reference(self, world, fitted, drawn)
 
 
 class Judged(NamedTuple):
-    """What the ruler found.
+    """What the reference found.
 
     scores:  every metric by every extractor, each with its floor and the number of pictures that both are of
     classes: int64 [all drawn], the class found in each picture, or NO_CLASS; None where no extractor knows classes
@@ -101,8 +101,8 @@ class Judged(NamedTuple):
     classes: Tensor | None
 
 
-class Ruler:
-    """Judges generations, all by the same reference, and never changes."""
+class Reference:
+    """What generations are judged against, and how: all of a study by the same one, which never changes."""
 
     def __init__(self, judge: Judge, world: World, extractors: list[FittedExtractor], drawn: int | None = None) -> None:
         assert judge.n is not None and judge.metrics is not None
@@ -111,10 +111,10 @@ class Ruler:
         self.neighbours = {name: int(getattr(judge, name)) for name in NEIGHBOURS}
         self.shares = world.shares()
         self.memory = any(metric.floor == "held_out" for metric in self.metrics.values())
-        self._real = marks(world.train.pixels) if self.memory else None
+        self._real = fingerprints(world.train.pixels) if self.memory else None
         self._compared: dict[str, dict[str, float]] = {}  # by extractor, the floors of what is of the N pictures compared
         self._of_all: dict[tuple[str, int], dict[str, float]] = {}  # and by pictures drawn, of what is of all of them
-        self._sights = [self._look(extractor, world) for extractor in extractors]
+        self._views = [self._view(extractor, world) for extractor in extractors]
 
     def __call__(self, drawn: ImageSet, learned_from: ImageSet | None = None) -> Judged:
         """Judges what a model drew: by the first N of it, and its class shares by all of it. `learned_from` is the model's own training
@@ -122,30 +122,30 @@ class Ruler:
         sources, classes = dict[str, dict[str, Value]](), None
         known = learned_from if self.memory else None
         learned = None if known is None else _spread(known, self.n)
-        copies, learned_copies = self._copies(drawn[: self.n], self._real, None if known is None else marks(known.pixels))
-        for sight in self._sights:
-            view = seen(sight.extractor, drawn[: self.n] if sight.confusion is None else drawn)
-            classes = view.classes if classes is None else classes
+        copies, learned_copies = self._copies(drawn[: self.n], self._real, None if known is None else fingerprints(known.pixels))
+        for view in self._views:
+            made = feature_set(view.extractor, drawn[: self.n] if view.confusion is None else drawn)
+            classes = made.classes if classes is None else classes
             evidence = self._evidence(
-                sight,
-                view.first(self.n),
-                drawn=view.classes,
-                learned=None if learned is None else seen(sight.extractor, learned),
+                view,
+                made.first(self.n),
+                drawn=made.classes,
+                learned=None if learned is None else feature_set(view.extractor, learned),
                 copies=copies,
                 learned_copies=learned_copies,
             )
-            sources[sight.extractor.name] = self._values(evidence, self._floors(sight, len(view)))
+            sources[view.extractor.name] = self._values(evidence, self._floors(view, len(made)))
         return Judged(Scores(None, sources), classes)
 
     @property
     def extractors(self) -> list[FittedExtractor]:
         """Those that judge, in order."""
-        return [sight.extractor for sight in self._sights]
+        return [view.extractor for view in self._views]
 
     def record(self) -> dict[str, Any]:
-        """What names this ruler: N, how many are drawn, k, metrics with the versions of their definitions, and each extractor with the
-        digest of its weights and its floor."""
-        extractors = {s.extractor.name: {**s.extractor.record(), "floor": self._floors(s, self.drawn)} for s in self._sights}
+        """What identifies this reference: N, how many are drawn, k, metrics with the versions of their definitions, and each extractor with
+        the digest of its weights and its floor."""
+        extractors = {s.extractor.name: {**s.extractor.record(), "floor": self._floors(s, self.drawn)} for s in self._views}
         return {"n": self.n, "drawn": self.drawn, **self.neighbours, "metrics": self._versions(), "extractors": extractors}
 
     def _versions(self) -> dict[str, int]:
@@ -159,56 +159,56 @@ class Ruler:
                 found[name] = Value(value, None if metric.floor is None else floors[name], n)
         return found
 
-    def _look(self, extractor: FittedExtractor, world: World) -> Sight:
-        """The real pictures' features and their floor; of pictures they are kept in the data folder, for all runs with the same ruler."""
+    def _view(self, extractor: FittedExtractor, world: World) -> View:
+        """The real pictures' features and their floor; of pictures they are kept in the data folder, for all runs with this reference."""
         if world.train.are_points:
-            sight = first_look(extractor, world, self.n)
-            self._compared[extractor.name] = self._floor(sight, world)
-            return sight
+            view = real_view(extractor, world, self.n)
+            self._compared[extractor.name] = self._floor(view, world)
+            return view
 
         def make() -> cache.Made:
-            sight = first_look(extractor, world, self.n)
-            tensors = {"train": sight.train.features.float(), "held_out": sight.held_out.features.float()}
+            view = real_view(extractor, world, self.n)
+            tensors = {"train": view.train.features.float(), "held_out": view.held_out.features.float()}
             for name, value in (
-                ("found", sight.found),
-                ("held_out_found", sight.held_out.classes),
-                ("confusion", sight.confusion),
+                ("found", view.found),
+                ("held_out_found", view.held_out.classes),
+                ("confusion", view.confusion),
             ):
                 tensors |= {name: value} if value is not None else {}
-            return tensors, self._floor(sight, world)
+            return tensors, self._floor(view, world)
 
-        ruler = [self.n, self.neighbours, self._versions(), _source()]
-        key = json.dumps([world.record(), extractor.record(), ruler], sort_keys=True)
+        how = [self.n, self.neighbours, self._versions(), _source()]
+        key = json.dumps([world.record(), extractor.record(), how], sort_keys=True)
         real, self._compared[extractor.name] = cache.remembered("references", f"{world.name}-{extractor.name}", key, make)
         found = real.get("found")
-        train = Seen(placed(real["train"]), None if found is None else found[: self.n], world.train.labels[: self.n])
-        held_out = Seen(placed(real["held_out"]), real.get("held_out_found"), world.held_out.labels[: self.n])
-        return Sight(extractor, train, held_out, found, real.get("confusion"))
+        train = FeatureSet(placed(real["train"]), None if found is None else found[: self.n], world.train.labels[: self.n])
+        held_out = FeatureSet(placed(real["held_out"]), real.get("held_out_found"), world.held_out.labels[: self.n])
+        return View(extractor, train, held_out, found, real.get("confusion"))
 
-    def _floor(self, sight: Sight, world: World) -> dict[str, float]:
+    def _floor(self, view: View, world: World) -> dict[str, float]:
         """The floors of the metrics that are of the N pictures compared."""
         (copies,) = self._copies(world.held_out[: self.n], self._real)
-        remembering = self._evidence(sight, sight.held_out, learned=sight.train, copies=copies, learned_copies=copies)
-        usual = self._evidence(sight, sight.train)
+        remembering = self._evidence(view, view.held_out, learned=view.train, copies=copies, learned_copies=copies)
+        usual = self._evidence(view, view.train)
         compared = [metric for metric in self.metrics.values() if metric.floor is not None and not metric.of_all]
         return _measured((metric, remembering if metric.floor == "held_out" else usual) for metric in compared)
 
-    def _floors(self, sight: Sight, drawn: int) -> dict[str, float]:
+    def _floors(self, view: View, drawn: int) -> dict[str, float]:
         """All floors: of what is of all that was drawn, those of as many real training pictures, or of all there are."""
-        name = sight.extractor.name
+        name = view.extractor.name
         if (name, drawn) not in self._of_all:
-            evidence = self._evidence(sight, sight.train, drawn=None if sight.found is None else sight.found[:drawn])
+            evidence = self._evidence(view, view.train, drawn=None if view.found is None else view.found[:drawn])
             metrics = [metric for metric in self.metrics.values() if metric.floor is not None and metric.of_all]
             self._of_all[name, drawn] = _measured((metric, evidence) for metric in metrics)
         return self._compared[name] | self._of_all[name, drawn]
 
-    def _evidence(self, sight: Sight, generated: Seen, **more: Any) -> Evidence:
+    def _evidence(self, view: View, generated: FeatureSet, **more: Any) -> Evidence:
         more |= self.neighbours
-        return Evidence(sight.train, sight.held_out, generated, self.shares, sight.confusion, **more)
+        return Evidence(view.train, view.held_out, generated, self.shares, view.confusion, **more)
 
     def _copies(self, drawn: ImageSet, *sets: Tensor | None) -> list[Tensor | None]:
-        """bool [N] for the marks of each set: which pictures are in it."""
-        own = marks(drawn.pixels) if self.memory else None
+        """bool [N] for the fingerprints of each set: which pictures are in it."""
+        own = fingerprints(drawn.pixels) if self.memory else None
         return [None if own is None or of is None else torch.isin(own, of) for of in sets]
 
 
@@ -225,5 +225,5 @@ def _spread(images: ImageSet, n: int) -> ImageSet:
 def _source() -> str:
     """A digest of the code that measures: what an older version measured is measured again."""
     own = Path(__file__)
-    files = [own, own.with_name("sight.py"), *sorted((own.parent.parent / "metrics").glob("*.py"))]
+    files = [own, own.with_name("view.py"), *sorted((own.parent.parent / "metrics").glob("*.py"))]
     return sha256(b"".join(file.read_bytes() for file in files)).hexdigest()

@@ -10,12 +10,12 @@ from imgcollapse import grids, store
 from imgcollapse.errors import DataProblem
 from imgcollapse.files import digest, ledger
 from imgcollapse.images import ImageSet, World
-from imgcollapse.judge.judge import Judge, Ruler
+from imgcollapse.judge.judge import Judge, Reference
 from imgcollapse.metrics.record import Scores
 from imgcollapse.store import judged
 from imgcollapse.store.checks import data_digest
 from imgcollapse.store.records import read_json, readable, write_sealed
-from imgcollapse.store.shelf import Shelf
+from imgcollapse.store.shared import SharedStore
 
 Record = dict[str, Any]
 
@@ -45,13 +45,13 @@ class Judging:
     ) -> None:
         self.run, self.name, self._world = run, judged.judge_name(judge.model_dump(mode="json")), world
         self._training_set, self._caption, self._every, self._gens = training_set, caption, judge.every, gens
-        self._shared = Shelf(shared / "scores") if shared else None
-        self._ruler: Ruler = judge.open(world, drawn)
-        for extractor in self._ruler.record()["extractors"].values():
+        self._shared = SharedStore(shared / "scores") if shared else None
+        self._reference: Reference = judge.open(world, drawn)
+        for extractor in self._reference.record()["extractors"].values():
             for metric, floor in extractor["floor"].items():
                 if not math.isfinite(floor):
                     raise DataProblem(f"{run}: {metric} of real pictures is {floor}, which is no floor; leave it out of judge.metrics")
-        self._reference = judged.fix_reference(run, self.name, self._ruler.record(), data_digest(world.record()))
+        self._record = judged.fix_reference(run, self.name, self._reference.record(), data_digest(world.record()))
 
     def has(self, generation: int) -> bool:
         """Whether it has judged that generation as it lies there, or is not to judge it."""
@@ -67,13 +67,13 @@ class Judging:
             return Scores(generation, {})
         if (there := judged.found_by(self.run, self.name, generation)) is not None:
             return there
-        key = digest(judged.of(self.run, generation, self._reference))
-        with self._shared.turn(key, f"the scores of generation {generation}") if self._shared else nullcontext():
+        key = digest(judged.of(self.run, generation, self._record))
+        with self._shared.lock(key, f"the scores of generation {generation}") if self._shared else nullcontext():
             found = self._found(key) or self._measure(generation)
             scores = Scores.of(found)  # nothing else is ever kept
             if self._caption:
                 self._draw(generation, found, self._caption)
-            judged.write(self.run, self.name, generation, found, self._reference)  # last: by this a generation has landed
+            judged.write(self.run, self.name, generation, found, self._record)  # last: by this a generation has landed
             if self._shared and not (place := self._shared.folder / f"{key}.json").exists():
                 write_sealed(place, found)
         return scores
@@ -83,7 +83,7 @@ class Judging:
         return readable(self._shared.folder / f"{key}.json") if self._shared else None
 
     def _measure(self, generation: int) -> Record:
-        judged_now = self._ruler(self._drawn(generation), self._training_set(generation) if self._ruler.memory else None)
+        judged_now = self._reference(self._drawn(generation), self._training_set(generation) if self._reference.memory else None)
         shown = grids.first_of_each(judged_now.classes, len(self._world.classes))
         return {**judged_now.scores.of_generation(generation).record(), "shown": shown}
 

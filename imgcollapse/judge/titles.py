@@ -1,4 +1,4 @@
-"""What scores are called, and of how many pictures they are, as a ruler's record (`judge` in `reference.json`) says."""
+"""What scores are called, and of how many pictures they are, as a reference's record (`judge` in `reference.json`) says."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -11,7 +11,7 @@ from imgcollapse.metrics.scores import SCORES
 NEIGHBOURS = ("k", "k_precision", "k_probabilistic")
 
 
-def title(name: str, extractor: str | None = None, short: bool = False) -> str:
+def metric_title(name: str, extractor: str | None = None, short: bool = False) -> str:
     """A score's name as people write it. Only with the published Inception features is a Fréchet distance called FID."""
     score = SCORES[name]
     words = score.short if short and score.short else score.title
@@ -19,7 +19,7 @@ def title(name: str, extractor: str | None = None, short: bool = False) -> str:
 
 
 def judge_of(judge: Mapping[str, Any], source: str) -> dict[str, Any]:
-    """The ruler's record as it is for one of its sources: an extractor of a further judge has N and k of its own."""
+    """The reference's record as it is for one of its sources: an extractor of a further judge has N and k of its own."""
     return {**judge, **{name: value for name, value in judge["extractors"].get(source, {}).items() if name in judge}}
 
 
@@ -33,7 +33,7 @@ def neighbours(judge: Mapping[str, Any]) -> str:
 def counted(judge: Mapping[str, Any], values: Iterable[Value] | None = None, against: str = "") -> str:
     """`N = 10,000`, with `against` what behind it, and where class shares are of more: `; class shares of all 60,000 drawn`.
 
-    `values`: those that it is said of; None: all that the ruler measures.
+    `values`: those that it is said of; None: all that the reference measures.
     """
     n = judge["n"]
     others = _class_shares(judge) if values is None else {value.n for value in values}

@@ -14,7 +14,7 @@ from torch import Tensor
 from imgcollapse import files, progress
 from imgcollapse.errors import explained
 from imgcollapse.files import locks
-from imgcollapse.machine import machine
+from imgcollapse.machine import devices
 
 Made = tuple[dict[str, Tensor], dict[str, Any]]  # tensors by name, and a record of plain JSON values
 
@@ -23,11 +23,11 @@ def remembered(what: str, name: str, key: str, make: Callable[[], Made]) -> Made
     """What `make` gives, from the data folder where it is there: `what/name-key.safetensors`. Other processes wait meanwhile.
 
     `key` stands for all that decides the outcome. The file says by which key it was made, and has a digest of all tensors and of the
-    record: one that is damaged (safetensors itself would load a flipped bit without a word) or was made for something else is said, and
-    made anew. From a folder that cannot be written, what is there is read; what is not is made, and not kept, which is said.
+    record: one that is damaged (safetensors itself would load a flipped bit without a word) or was made for something else is reported, and
+    made anew. From a folder that cannot be written, what is there is read; what is not is made, and not kept, which is reported.
     """
     name = name.replace("/", "_")
-    path = machine.current().data_dir / what / f"{name}-{sha256(key.encode()).hexdigest()[:16]}.safetensors"
+    path = devices.current().data_dir / what / f"{name}-{sha256(key.encode()).hexdigest()[:16]}.safetensors"
     if (found := _read(path, key, quiet=True)) is not None:
         return found
     with _turn(path):
@@ -70,9 +70,9 @@ def _turn(path: Path) -> Iterator[None]:
 
 
 def _not_kept(path: Path, error: OSError) -> None:
-    folder = machine.current().data_dir
-    said = str(explained(error)).partition("; ")[0]
-    progress.say_once(f"{said}; what is made for the data folder {folder} is not kept (--data-dir names another)", f"not kept {folder}")
+    folder = devices.current().data_dir
+    reason = str(explained(error)).partition("; ")[0]
+    progress.say_once(f"{reason}; what is made for the data folder {folder} is not kept (--data-dir names another)", f"not kept {folder}")
 
 
 def _read(path: Path, key: str, quiet: bool = False) -> Made | None:

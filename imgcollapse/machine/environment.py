@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from imgcollapse import __version__
-from imgcollapse.machine import machine
+from imgcollapse.machine import devices
 
 PACKAGES = (
     *("torch", "torchvision", "diffusers", "accelerate", "torchmetrics", "clean-fid", "scikit-learn"),
@@ -18,8 +18,8 @@ PACKAGES = (
 
 
 def describe() -> dict[str, Any]:
-    """Plain JSON values; nothing in it decides what a study finds, but the last digits may hang on it."""
-    device = machine.current().torch_device()
+    """Plain JSON values; nothing in it decides what a study finds, but the last digits may depend on it."""
+    device = devices.current().torch_device()
     return {
         "imgcollapse": __version__,
         "git_commit": _commit(),
@@ -28,9 +28,9 @@ def describe() -> dict[str, Any]:
         "system": f"{platform.system()} {platform.machine()}",
         "device": str(device),
         "device_name": torch.cuda.get_device_name(device) if device.type == "cuda" else processor(),
-        "precision": {"no": "float32", "bf16": "bfloat16"}[machine.current().mixed_precision()],
+        "precision": {"no": "float32", "bf16": "bfloat16"}[devices.current().mixed_precision()],
         "threads": torch.get_num_threads(),
-        "processes": machine.launched(),
+        "processes": devices.launched(),
     }
 
 
@@ -50,7 +50,7 @@ def processor() -> str:
         name = next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), name)
     except OSError:
         pass
-    return f"{name}, {machine.cores()} cores"
+    return f"{name}, {devices.cores()} cores"
 
 
 def _commit() -> str | None:

@@ -1,8 +1,8 @@
-"""Several processes of one run (`accelerate launch`, `torchrun`): the first carries the study out, the others help it learn and draw.
+"""Several processes of one run (`accelerate launch`, `torchrun`): the first executes the study, the others help it learn and draw.
 
 The run folder, the judge and the terminal belong to the first process alone. The others wait for what it tells them: to fit a model with
 it, or to sample from the one just fitted. Only there do the functions below share work; everywhere else, and in a run of one process, each
-is what its name says for one process. No result may hang on the number of processes, but for the rounding of sums.
+is what its name says for one process. No result may depend on the number of processes, but for the rounding of sums.
 """
 
 import os
@@ -26,7 +26,7 @@ from imgcollapse.images import ImageSet, ImageStream
 
 STEP = timedelta(minutes=30)  # the longest that processes wait for each other within a step of training
 ORDER = timedelta(days=30)  # and for the next order, or for a block of pictures: the first process may judge for hours
-GRACE = 5  # seconds that a process in trouble gives the first one to end it, so that what ends both is said once
+GRACE = 5  # seconds that a process in trouble gives the first one to end it, so that what ends both is reported once
 OVER, LEFT = "imgcollapse/over", "imgcollapse/left/"
 MET_BY_ALL = (DataProblem, DivergedProblem)  # what a fit raises in every process at the same place
 
@@ -224,10 +224,10 @@ def _at_work(team: _Team) -> Iterator[None]:
 
 def _order(team: _Team, order: _Fit | _Sample | None = None) -> _Fit | _Sample | None:
     """What the first process tells all others to do; None: nothing more. What the others give is not read."""
-    told: list[Any] = [order]
+    orders: list[Any] = [order]
     with _linked():
-        dist.broadcast_object_list(told, src=0, group=team.group)
-    return told[0]
+        dist.broadcast_object_list(orders, src=0, group=team.group)
+    return orders[0]
 
 
 def _empty(images: ImageSet, device: str) -> ImageSet:

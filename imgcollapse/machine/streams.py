@@ -20,7 +20,7 @@ def steady() -> None:
     """Makes of stdout and stderr streams that cannot fail, for the rest of this process.
 
     A character that the encoding lacks becomes its escape. Where nobody reads any more, what is printed is lost and nothing else; where it
-    cannot be written for another reason (a full disk), that is said on stderr. The exit code stays that of the work.
+    cannot be written for another reason (a full disk), that is reported on stderr. The exit code stays that of the work.
     """
     while (number := os.open(os.devnull, os.O_RDWR)) <= 2:  # closed: else the next file that is opened would be stdout
         os.set_inheritable(number, True)

@@ -13,7 +13,7 @@ import torch
 
 State = Literal["healthy", "mended", "absent"]
 _BOXES = "(Tensor dets, Tensor scores, float iou_threshold) -> Tensor"
-_kept: list[torch.library.Library] = []  # a Library's declarations end with it
+_libraries: list[torch.library.Library] = []  # a Library's declarations end with it
 
 
 def _mend() -> State:
@@ -27,13 +27,13 @@ def _mend() -> State:
         if "operator torchvision::nms does not exist" not in str(error):
             raise
     else:
-        return "mended" if _kept else "healthy"
+        return "mended" if _libraries else "healthy"
     for name in [name for name in sys.modules if name.split(".")[0] == "torchvision"]:
         del sys.modules[name]
     library = torch.library.Library("torchvision", "FRAGMENT")
     for operator in ("nms", "qnms"):
         library.define(operator + _BOXES)
-    _kept.append(library)
+    _libraries.append(library)
     importlib.import_module("torchvision")
     return "mended"
 

@@ -8,7 +8,7 @@ from imgcollapse.metrics.classes import RARE, VARIETY, class_variety, rare_class
 from imgcollapse.metrics.classwise import CLASSWISE, class_neighbourhood
 from imgcollapse.metrics.corrected import CORRECTED, corrected_shares
 from imgcollapse.metrics.distances import FRECHET, FRECHET_INFINITY, KERNEL, frechet_distance, frechet_infinity, kernel_distance
-from imgcollapse.metrics.evidence import Evidence, Seen
+from imgcollapse.metrics.evidence import Evidence, FeatureSet
 from imgcollapse.metrics.memorisation import MEMORY, memorised
 from imgcollapse.metrics.modes import BINS, different_bins
 from imgcollapse.metrics.neighbours import (
@@ -61,4 +61,4 @@ METRICS: dict[str, Metric] = {
     "memorisation": Metric(memorised, MEMORY, floor="held_out"),
 }
 
-__all__ = ["METRICS", "Evidence", "Metric", "Score", "Seen"]
+__all__ = ["METRICS", "Evidence", "FeatureSet", "Metric", "Score"]

@@ -49,7 +49,7 @@ def class_neighbourhood(evidence: Evidence) -> dict[str, float]:
     pictures = torch.bincount(labels, minlength=len(real))
     there = [c for c, count in enumerate(pictures.tolist()) if count]
     values: dict[str, float] = {}
-    for name, found_N in (("recall", evidence.near.recalled_N), ("coverage", evidence.near.covered_N)):
+    for name, found_N in (("recall", evidence.pair_statistics.recalled_N), ("coverage", evidence.pair_statistics.covered_N)):
         shares = (torch.bincount(labels[found_N], minlength=len(real)) / pictures.double()).tolist()
         values |= {f"min_class_{name}": min(shares[c] for c in there)} | {f"{name}_{c}": shares[c] for c in there}
     return values

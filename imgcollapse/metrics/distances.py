@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from imgcollapse.metrics.evidence import Evidence, Seen
+from imgcollapse.metrics.evidence import Evidence, FeatureSet
 from imgcollapse.metrics.kernel import by_moments, third_moments
 from imgcollapse.metrics.score import Score
 from imgcollapse.seeds import derive, torch_generator
@@ -41,7 +41,7 @@ def frechet_distance(evidence: Evidence) -> dict[str, float]:
 KEPT = 1e-9  # of the sum of the singular values, the largest rounding error in it
 
 
-def _frechet(real: Seen, made: Seen) -> float:
+def _frechet(real: FeatureSet, made: FeatureSet) -> float:
     if len(made) > made.features.shape[1]:
         # C_g costs less than its root does, and R_r C_g R_r^T has the squares of the singular values of R_r R_g^T
         cross = _sum_of_roots(real.factor @ made.covariance @ real.factor.T)
@@ -97,7 +97,8 @@ def frechet_infinity(evidence: Evidence) -> dict[str, float]:
     Bias: the expectation of FD(n) is FD + a/n + O(D^3/n^2). The paper draws fewer generated pictures only, for its reference is large; the
     part of a that comes from the reference's own N pictures would then be left. Here both sets are drawn from, and the terms in 1/n of
     both are gone. What is left: the terms in 1/n^2 (where N < 8 D they are large), that two moments are all it sees, and that the
-    held-out pictures are the only ones there are. In return its noise is up to three times that of fd where the laws are nearly equal.
+    held-out pictures are the only ones there are. In return its noise is up to three times that of fd where the distributions are
+    nearly equal.
     Cost: O(N D^2 + D^3), about fifteen times fd.
     """
     real, made = evidence.held_out, evidence.generated
@@ -110,10 +111,10 @@ def frechet_infinity(evidence: Evidence) -> dict[str, float]:
     return {"fd_infinity": float(found.mean() - slope * inverse.mean())}
 
 
-def _some(seen: Seen, n: int, name: str) -> Seen:
+def _some(pictures: FeatureSet, n: int, name: str) -> FeatureSet:
     """n pictures, always the same ones."""
-    chosen = torch.randperm(len(seen), generator=torch_generator(derive(0, "frechet_infinity", name, n)))[:n]
-    return Seen(seen.features[chosen.to(seen.features.device)])
+    chosen = torch.randperm(len(pictures), generator=torch_generator(derive(0, "frechet_infinity", name, n)))[:n]
+    return FeatureSet(pictures.features[chosen.to(pictures.features.device)])
 
 
 KERNEL: dict[str, Score] = {
@@ -141,17 +142,17 @@ def kernel_distance(evidence: Evidence) -> dict[str, float]:
     if by_moments(real.features):
         between = float(real.once(_moments) @ made.once(_moments)) / (len(real) * len(made))
         return {"kid": _kernel_within(real) + _kernel_within(made) - 2 * between}
-    near, in_real, in_made = evidence.near.kernel, real.within(1).kernel, made.within(1).kernel
-    assert near is not None and in_real is not None and in_made is not None
-    return {"kid": in_real + in_made - 2 * near}
+    across, in_real, in_made = evidence.pair_statistics.kernel, real.own_pairs(1).kernel, made.own_pairs(1).kernel
+    assert across is not None and in_real is not None and in_made is not None
+    return {"kid": in_real + in_made - 2 * across}
 
 
-def _moments(seen: Seen) -> Tensor:
-    return third_moments(seen.features)
+def _moments(pictures: FeatureSet) -> Tensor:
+    return third_moments(pictures.features)
 
 
-def _kernel_within(seen: Seen) -> float:
+def _kernel_within(pictures: FeatureSet) -> float:
     """Mean of the kernel over all pairs of different pictures."""
-    (n, d), moments_P = seen.features.shape, seen.once(_moments)
-    own_N = (seen.features.square().sum(1) / d + 1) ** 3
+    (n, d), moments_P = pictures.features.shape, pictures.once(_moments)
+    own_N = (pictures.features.square().sum(1) / d + 1) ** 3
     return float(moments_P @ moments_P - own_N.sum()) / (n * (n - 1))

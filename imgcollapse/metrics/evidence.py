@@ -9,8 +9,8 @@ import torch
 from scipy import stats
 from torch import Tensor
 
-from imgcollapse.metrics.nearest import Within
-from imgcollapse.metrics.pairs import GROWTH, Near, Radii, near
+from imgcollapse.metrics.nearest import OwnPairStatistics
+from imgcollapse.metrics.pairs import GROWTH, PairStatistics, Radii, pair_statistics
 
 NO_CLASS = -1  # a picture in which the classifier finds no class with confidence
 LEVEL = 0.95  # of every interval and bound
@@ -19,7 +19,7 @@ Found = TypeVar("Found")
 
 
 @dataclass(frozen=True, eq=False)
-class Seen:
+class FeatureSet:
     """One set of pictures as an extractor sees it. What is costly is computed at first use and kept, so that real sets pay once.
 
     features: float64 [N, D], on the CPU or a GPU
@@ -31,8 +31,8 @@ class Seen:
     features: Tensor
     classes: Tensor | None = None
     labels: Tensor | None = None
-    _passes: list[Within] = field(default_factory=list, repr=False)
-    _once: dict[Callable[["Seen"], Any], Any] = field(default_factory=dict, repr=False)
+    _passes: list[OwnPairStatistics] = field(default_factory=list, repr=False)
+    _once: dict[Callable[["FeatureSet"], Any], Any] = field(default_factory=dict, repr=False)
 
     def __post_init__(self) -> None:
         assert self.features.dtype == torch.float64 and self.features.ndim == 2, (self.features.dtype, self.features.shape)
@@ -42,10 +42,10 @@ class Seen:
     def __len__(self) -> int:
         return len(self.features)
 
-    def first(self, n: int) -> "Seen":
+    def first(self, n: int) -> "FeatureSet":
         """The first n pictures."""
         classes = None if self.classes is None else self.classes[:n]
-        return Seen(self.features[:n], classes, None if self.labels is None else self.labels[:n])
+        return FeatureSet(self.features[:n], classes, None if self.labels is None else self.labels[:n])
 
     @cached_property
     def mean(self) -> Tensor:
@@ -64,18 +64,18 @@ class Seen:
         x_ND = (self.features - self.mean) / max(1, len(self) - 1) ** 0.5
         return torch.linalg.qr(x_ND, mode="r").R
 
-    def within(self, k: int) -> Within:
+    def own_pairs(self, k: int) -> OwnPairStatistics:
         """What one pass over all pairs of these pictures finds, with the distances to k neighbours or more."""
         if not self._passes or not self._passes[-1].neighbours.reaches(k):
-            self._passes.append(Within(self.features, max(k, min(REACH, len(self) - 1))))
+            self._passes.append(OwnPairStatistics(self.features, max(k, min(REACH, len(self) - 1))))
         return self._passes[-1]
 
     def radii(self, k: int) -> Tensor:
         """float64 [N]: distance of each picture to its k-th nearest neighbour among the others."""
         assert 1 <= k < len(self), f"k = {k} neighbours need more than {k} pictures, there are {len(self)}"
-        return self.within(k).radii(k)
+        return self.own_pairs(k).radii(k)
 
-    def once(self, measure: Callable[["Seen"], Found]) -> Found:
+    def once(self, measure: Callable[["FeatureSet"], Found]) -> Found:
         """What a function finds in this set, computed at first use and kept: a metric's own costly part for the real pictures."""
         if measure not in self._once:
             self._once[measure] = measure(self)
@@ -89,7 +89,7 @@ class Evidence:
     train:           real pictures of the training part
     held_out:        real pictures that no model has learned from: the reference
     generated:       the generation's samples (for the floor: other real pictures)
-    drawn:           int64 [drawn] on the CPU, as `Seen.classes`, of all that was drawn, of which `generated` are the first N (for the
+    drawn:           int64 [drawn] on the CPU, as `FeatureSet.classes`, of all that was drawn, of which `generated` are the first N (for the
                      floor: of as many other real pictures); None: those of `generated`
     real_shares:     float64 [classes], share of each class among all real training pictures, by their true labels; None without classes
     confusion:       int64 [classes, classes + 1], of all held-out pictures: row true class, column class found, the last one NO_CLASS
@@ -101,12 +101,12 @@ class Evidence:
     k_probabilistic: nearest neighbours for probabilistic precision and recall
     """
 
-    train: Seen
-    held_out: Seen
-    generated: Seen
+    train: FeatureSet
+    held_out: FeatureSet
+    generated: FeatureSet
     real_shares: Tensor | None = None
     confusion: Tensor | None = None
-    learned: Seen | None = None
+    learned: FeatureSet | None = None
     drawn: Tensor | None = None
     copies: Tensor | None = None
     learned_copies: Tensor | None = None
@@ -115,15 +115,15 @@ class Evidence:
     k_probabilistic: int = 4
 
     @cached_property
-    def near(self) -> Near:
+    def pair_statistics(self) -> PairStatistics:
         """What one pass over all pairs of a generated and a held-out picture finds; all neighbour metrics and KID read from it."""
         real, made = self.held_out, self.generated
-        return near(real.features, made.features, self._radii(real), self._radii(made))
+        return pair_statistics(real.features, made.features, self._radii(real), self._radii(made))
 
-    def _radii(self, seen: Seen) -> Radii:
-        seen.within(max(self.k, self.k_precision, self.k_probabilistic))  # one pass for all three
-        probabilistic = GROWTH * float(seen.radii(self.k_probabilistic).mean())
-        return Radii(seen.radii(self.k_precision), seen.radii(self.k), probabilistic)
+    def _radii(self, pictures: FeatureSet) -> Radii:
+        pictures.own_pairs(max(self.k, self.k_precision, self.k_probabilistic))  # one pass for all three
+        probabilistic = GROWTH * float(pictures.radii(self.k_probabilistic).mean())
+        return Radii(pictures.radii(self.k_precision), pictures.radii(self.k), probabilistic)
 
     @property
     def found(self) -> Tensor | None:

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from imgcollapse.metrics.evidence import Evidence, Seen
+from imgcollapse.metrics.evidence import Evidence, FeatureSet
 from imgcollapse.metrics.nearest import nearest
 from imgcollapse.metrics.score import Score
 from imgcollapse.metrics.tiles import squared_distances
@@ -67,10 +67,10 @@ def memorised(evidence: Evidence) -> dict[str, float]:
         own_copy_ratio, own_authenticity, own_copies   the same of the generation's own training set; left out where it is not known
 
     copies: lower is better. The others: higher is better, up to their floor's value; samples that are like nothing real pass it.
-    copy_ratio is 1 in expectation whenever training and held-out pictures are of one law and no sample was drawn by looking at either;
-    with a share p of copies it is about 1 - p. A mean of bounded terms, for then no far sample hides the copies (as in a ratio of means),
-    and no share of copies is too small to move it (as in a median). It smooths the share of samples that are nearer to the training part
-    (Platzer & Reutterer 2021). Both distances are to equally many pictures: the larger set would be nearer.
+    copy_ratio is 1 in expectation whenever training and held-out pictures are of one distribution and no sample was drawn by looking at
+    either; with a share p of copies it is about 1 - p. A mean of bounded terms, for then no far sample hides the copies (as in a ratio of
+    means), and no share of copies is too small to move it (as in a median). It smooths the share of samples that are nearer to the training
+    part (Platzer & Reutterer 2021). Both distances are to equally many pictures: the larger set would be nearer.
     own_copy_ratio falls as well when the own training set has drifted from the real pictures; own_authenticity does not.
     authenticity: Alaa et al. 2022, sec. 4 (their code goes from each r to its nearest g instead). Equality is not authentic, so copies
     never are. The nearest other picture is one that differs by more than rounding (`SAME`), so that what a set drawn with replacement
@@ -84,7 +84,7 @@ def memorised(evidence: Evidence) -> dict[str, float]:
     return values if evidence.learned is None else values | _against(evidence, evidence.learned, evidence.learned_copies, "own_")
 
 
-def _against(evidence: Evidence, training: Seen, copies: Tensor | None, prefix: str) -> dict[str, float]:
+def _against(evidence: Evidence, training: FeatureSet, copies: Tensor | None, prefix: str) -> dict[str, float]:
     made, count = evidence.generated.features, min(len(training), len(evidence.held_out))
     apart_N, which_N = nearest(made, training.features)
     equal_N = apart_N if count == len(training) else nearest(made, training.features[:count])[0]
@@ -100,16 +100,16 @@ def _to_held_out(evidence: Evidence, count: int) -> Tensor:
     real, made = evidence.held_out, evidence.generated
     if count < len(real):
         return nearest(made.features, real.features[:count], same=made is real)[0]
-    return real.radii(1).cpu() if made is real else evidence.near.nearest_real_M
+    return real.radii(1).cpu() if made is real else evidence.pair_statistics.nearest_real_M
 
 
-def to_another(seen: Seen) -> Tensor:
+def to_another(pictures: FeatureSet) -> Tensor:
     """float64 [N] on the CPU: distance of each picture to the nearest one that differs by more than rounding; the rounding if none does."""
-    same_N = SAME**2 * seen.features.square().sum(1)
-    if len(seen) < 2:
+    same_N = SAME**2 * pictures.features.square().sum(1)
+    if len(pictures) < 2:
         return (2 * same_N).sqrt().cpu()
-    found_N = seen.radii(1).square()
+    found_N = pictures.radii(1).square()
     near_R = (found_N <= same_N + same_N.max()).nonzero().squeeze(1)  # the nearest may not differ
-    for rows, apart_bN in squared_distances(seen.features[near_R], seen.features):
+    for rows, apart_bN in squared_distances(pictures.features[near_R], pictures.features):
         found_N[near_R[rows]] = apart_bN.masked_fill_(apart_bN <= same_N[near_R[rows], None] + same_N, torch.inf).amin(1)
     return torch.where(found_N.isinf(), 2 * same_N, found_N).sqrt().cpu()

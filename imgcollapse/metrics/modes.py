@@ -10,7 +10,7 @@ from sklearn.cluster import KMeans
 from sklearn.exceptions import ConvergenceWarning
 from torch import Tensor
 
-from imgcollapse.metrics.evidence import LEVEL, Evidence, Seen
+from imgcollapse.metrics.evidence import LEVEL, Evidence, FeatureSet
 from imgcollapse.metrics.score import Score
 from imgcollapse.metrics.tiles import squared_distances
 from imgcollapse.seeds import derive, torch_generator
@@ -31,11 +31,11 @@ class Bins:
     real_K: Tensor
 
 
-def bins(real: Seen) -> Bins:
+def bins(real: FeatureSet) -> Bins:
     """Bins by k-means on a random half of the pictures, the other half counted in them.
 
-    In halves, for k-means fits its bins to the very pictures it is given: in many dimensions new pictures of the same law fall into them
-    otherwise (two sets of one law, normal in D = 2048 dimensions, N = 10,000: nine of ten bins seemed to differ).
+    In halves, for k-means fits its bins to the very pictures it is given: in many dimensions new pictures of the same distribution fall
+    into them otherwise (two sets of one normal distribution, D = 2048, N = 10,000: nine of ten bins seemed to differ).
     K = min(100, N // 20), at least 2; fewer where there are fewer different pictures. Starts by k-means++, once, always from one seed.
     """
     n = len(real)
@@ -105,10 +105,11 @@ def different_bins(evidence: Evidence) -> dict[str, float]:
     Lower is better. A bin differs by a two-proportion z-test, z = (p - q) / sqrt(s (1 - s) (1/n + 1/m)), s the share in both together,
     at a false discovery rate of 5 % over the K bins (Benjamini & Hochberg 1995). Uncorrected, 5 % of the bins would differ by chance;
     Bonferroni's and Holm's corrections bound the chance of a single error, which a share can bear, and find the beginning of a collapse
-    later. The chance that any bin of samples of the real law differs is at most about 5 %, so the floor of ndb is near 0.
-    Bias: ndb has none at its floor, but a given difference is found the sooner the larger N. jsd is biased upwards: where both laws are
-    one, 8 jsd ln 2 is to first order the sum of (p - q)^2 / p, whose mean is (K - 1) (1/n + 1/m). With n = N samples, m = N/2 held-out
-    pictures (half of them drew the bins) and K = N/20, the floor is 3 (K - 1) / (8 N ln 2): 0.027, and 0.005 for N = 10,000.
+    later. The chance that any bin of samples of the real distribution differs is at most about 5 %, so the floor of ndb is near 0.
+    Bias: ndb has none at its floor, but a given difference is found the sooner the larger N. jsd is biased upwards: where both
+    distributions are one, 8 jsd ln 2 is to first order the sum of (p - q)^2 / p, whose mean is (K - 1) (1/n + 1/m). With n = N
+    samples, m = N/2 held-out pictures (half of them drew the bins) and K = N/20, the floor is 3 (K - 1) / (8 N ln 2): 0.027, and 0.005 for
+    N = 10,000.
     Both see lost and overfull regions, also within a class, and not what happens inside a bin.
     Cost: O(N K D), and once for the real pictures O(N K D) for each round of k-means (some ten).
     """

@@ -73,8 +73,10 @@ class Neighbours:
         return torch.cat([block.values for block in found]), torch.cat([block.indices for block in found])
 
 
-class Within:
-    """What one pass over half of the pairs of a set finds; a picture itself is left out by its place, not by its distance.
+class OwnPairStatistics:
+    """The statistics of all pairs of pictures within one set, from one pass over half of them.
+
+    A picture itself is left out by its place, not by its distance.
 
     neighbours: the k nearest others of each picture
     kernel:     mean of KID's kernel over all pairs of different pictures; None where it is had from moments (`by_moments`)

@@ -81,15 +81,15 @@ def neighbourhood(evidence: Evidence) -> dict[str, float]:
 
     Higher is better, but for density, which rises far above its floor when samples shrink. Coverage finds lost modes but not shrinking
     within a mode; recall finds shrinking but reads 1 for an inflated, wrong generator; their minimum finds both. In high dimension all
-    are below 1 for two samples of one law: read them beside the floor.
+    are below 1 for two samples of one distribution: read them beside the floor.
     Cost: O(N^2 D) time, O(N D) memory, in one pass over all pairs for all that stands in this file and KID.
     """
-    near = evidence.near
-    recall, coverage = _share(near.recalled_N), _share(near.covered_N)
+    pairs = evidence.pair_statistics
+    recall, coverage = _share(pairs.recalled_N), _share(pairs.covered_N)
     return {
-        "precision": _share(near.precise_M),
+        "precision": _share(pairs.precise_M),
         "recall": recall,
-        "density": near.inside / (evidence.k * len(evidence.generated)),
+        "density": pairs.inside / (evidence.k * len(evidence.generated)),
         "coverage": coverage,
         "min_recall_coverage": min(recall, coverage),
     }
@@ -129,13 +129,13 @@ def symmetric_precision_recall(evidence: Evidence) -> dict[str, float]:
 
     From 0 to 1; higher is better. In high dimension a set that lies a little inside of the other has all of the other's balls around it,
     and one that lies a little outside has none: precision and recall then tell inside from outside rather than good from bad. The
-    minimum falls on either side. (The paper compares by `<`, this by `<=`.) Below 1 for two samples of one law, the more so the
+    minimum falls on either side. (The paper compares by `<`, this by `<=`.) Below 1 for two samples of one distribution, the more so the
     fewer pictures there are: read them beside the floor. Cost: O(N) after the pass that `neighbourhood` makes.
     """
-    near = evidence.near
+    pairs = evidence.pair_statistics
     return {
-        "symmetric_precision": min(_share(near.precise_M), _share(near.complement_M)),
-        "symmetric_recall": min(_share(near.recalled_N), _share(near.complement_N)),
+        "symmetric_precision": min(_share(pairs.precise_M), _share(pairs.complement_M)),
+        "symmetric_recall": min(_share(pairs.recalled_N), _share(pairs.complement_N)),
     }
 
 
@@ -175,8 +175,8 @@ def probabilistic_precision_recall(evidence: Evidence) -> dict[str, float]:
     drawn; they rise with the number of pictures: compare at one N, beside the floor. Of products over float32 pairs: they keep six digits.
     Cost: O(N) after the pass that `neighbourhood` makes.
     """
-    near = evidence.near
-    return {"p_precision": float(near.likely_M.mean()), "p_recall": float(near.likely_N.mean())}
+    pairs = evidence.pair_statistics
+    return {"p_precision": float(pairs.likely_M.mean()), "p_recall": float(pairs.likely_N.mean())}
 
 
 def _share(found_N: Tensor) -> float:

@@ -35,8 +35,8 @@ class Radii:
 
 
 @dataclass(frozen=True)
-class Near:
-    """The outcome for N held-out (real) and M generated (made) pictures; all tensors on the CPU.
+class PairStatistics:
+    """The statistics of all pairs of one of N held-out (real) and one of M generated (made) pictures; all tensors on the CPU.
 
     precise_M:      bool, whether a sample lies in some real picture's ball for precision
     recalled_N:     bool, whether a real picture lies in some sample's ball for precision
@@ -121,8 +121,8 @@ def _open(above_bc: Tensor, least: Tensor, dim: int) -> tuple[Tensor, Tensor]:
     return (chosen_R[i_P], j_P) if dim == 0 else (i_P, chosen_R[j_P])
 
 
-def near(real_ND: Tensor, made_MD: Tensor, real: Radii, made: Radii) -> Near:
-    """The pass."""
+def pair_statistics(real_ND: Tensor, made_MD: Tensor, real: Radii, made: Radii) -> PairStatistics:
+    """One pass over all pairs: what each picture has of the other set within its radii, its nearest real picture, KID's kernel."""
     n, m = len(real_ND), len(made_MD)
     pairs = Pairs(made_MD, real_ND, real_ND.mean(0))
     coverage = Balls(pairs, real.coverage, rows=False, counted=True)
@@ -145,7 +145,7 @@ def near(real_ND: Tensor, made_MD: Tensor, real: Radii, made: Radii) -> Near:
         for part_bc in torch.mul(tile.apart_bc, made_scale, out=tile.spare_bc).clamp_(max=1).split(FEW, dim=0):
             missed_N[r] *= part_bc.prod(0)
 
-    return Near(
+    return PairStatistics(
         precise_M=precision.inside.cpu(),
         recalled_N=own.inside.cpu(),
         covered_N=coverage.filled.cpu(),

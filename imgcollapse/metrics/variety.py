@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from imgcollapse.metrics.evidence import NO_CLASS, Evidence, Seen
+from imgcollapse.metrics.evidence import NO_CLASS, Evidence, FeatureSet
 from imgcollapse.metrics.score import Score
 from imgcollapse.metrics.tiles import squared_distances
 
@@ -21,13 +21,13 @@ VENDI: dict[str, Score] = {
 }
 
 
-def effective_pictures(seen: Seen) -> float:
+def effective_pictures(pictures: FeatureSet) -> float:
     """Vendi score: exp(-sum l ln l), l the eigenvalues of K/N, K the cosines of all pairs: 1 (all one direction) to min(N, D).
 
     A zero vector has no direction. All of them count as one picture that is unlike every other: they add one eigenvalue, their share
     (then up to min(N, D + 1)). From whichever of X X^T and X^T X is smaller, for both have the same eigenvalues but zeros.
     """
-    x_ND, n = seen.features, len(seen)
+    x_ND, n = pictures.features, len(pictures)
     length_N = torch.linalg.vector_norm(x_ND, dim=1)
     x_ND = x_ND[length_N > 0] / length_N[length_N > 0, None]
     gram = x_ND.T @ x_ND if x_ND.shape[1] < len(x_ND) else x_ND @ x_ND.T
@@ -69,13 +69,13 @@ def mean_apart(x_ND: Tensor) -> float:
     return total / (len(x_ND) * (len(x_ND) - 1))
 
 
-def spreads(seen: Seen) -> dict[int, float]:
+def spreads(pictures: FeatureSet) -> dict[int, float]:
     """Mean distance between two pictures of a class, for each class that is found at least twice; in order of the classes."""
-    if seen.classes is None:
+    if pictures.classes is None:
         return {}
-    found, counts = seen.classes[seen.classes != NO_CLASS].unique(return_counts=True)
-    members = {c: (seen.classes == c).to(seen.features.device) for c in found[counts > 1].tolist()}
-    return {c: mean_apart(seen.features[member_N]) for c, member_N in members.items()}
+    found, counts = pictures.classes[pictures.classes != NO_CLASS].unique(return_counts=True)
+    members = {c: (pictures.classes == c).to(pictures.features.device) for c in found[counts > 1].tolist()}
+    return {c: mean_apart(pictures.features[member_N]) for c, member_N in members.items()}
 
 
 def within_class_distance(evidence: Evidence) -> dict[str, float]:

@@ -13,11 +13,11 @@ from torch.nn import functional
 from imgcollapse import progress, seeds
 from imgcollapse.errors import DataProblem
 from imgcollapse.images import UNLABELLED, ImageSet, ImageStream, crop, from_signed, pad, to_signed
-from imgcollapse.machine import machine, processes
+from imgcollapse.machine import devices, processes
 from imgcollapse.models.network import put, start_from, weights_of
 from imgcollapse.models.weights import read_about, write_about
 from imgcollapse.settings import Settings
-from imgcollapse.training import Draws, Loss, Training, fit_network, source_of
+from imgcollapse.training import BatchRandomness, Loss, Training, fit_network, source_of
 
 BLOCK = 512  # pictures that are drawn at once
 SCHEDULES = {"cosine": "squaredcos_cap_v2", "linear": "linear"}
@@ -54,7 +54,9 @@ class DDPM(Training):
     prediction: Literal["epsilon", "v"] = Field("v", description="what the network predicts: the noise, or v (Salimans & Ho 2022)")
     schedule: Literal["cosine", "linear"] = Field("cosine", description="noise schedule: Nichol & Dhariwal 2021, or Ho et al. 2020")
     timesteps: PositiveInt = Field(1000, ge=2, description="T, the number of noise levels")
-    log_snr: tuple[float, PositiveFloat] = Field((1.0, 1.6), description="mean and deviation of the log signal-to-noise ratio trained at")
+    log_snr: tuple[float, PositiveFloat] = Field(
+        (1.0, 1.6), description="mean and standard deviation of the log signal-to-noise ratio trained at"
+    )
     sampling: Sampling = Field(Sampling(), description="how pictures are drawn; it decides nothing of what is learned")
 
     MOVED: ClassVar = {"sampler": "sampling.sampler", "sampler_steps": "sampling.steps"}
@@ -110,14 +112,14 @@ class DDPM(Training):
         return pictures.pixels, pictures.labels
 
     def _loss(self, side: int) -> Loss:
-        device = machine.current().torch_device()
+        device = devices.current().torch_device()
         alphas_cumprod = self._alphas_cumprod().to(device)
         levels = self._levels(alphas_cumprod).to(device)
 
-        def loss(network: nn.Module, rows: Sequence[Tensor], draws: Draws) -> Tensor:
+        def loss(network: nn.Module, rows: Sequence[Tensor], randomness: BatchRandomness) -> Tensor:
             clean = pad(to_signed(rows[0]), side, value=-1.0)
-            t = torch.searchsorted(levels, draws.strata()).clamp(max=self.timesteps - 1)
-            noise = draws.randn(*clean.shape[1:])
+            t = torch.searchsorted(levels, randomness.stratified()).clamp(max=self.timesteps - 1)
+            noise = randomness.randn(*clean.shape[1:])
             a, s = (share[t].sqrt().view(-1, 1, 1, 1) for share in (alphas_cumprod, 1 - alphas_cumprod))
             target = noise if self.prediction == "epsilon" else a * noise - s * clean
             found = network(a * clean + s * noise, t, *rows[1:], return_dict=False)[0]
@@ -131,7 +133,7 @@ class DDPM(Training):
         Drawn in blocks; what noise the ancestral sampler adds to a block on its way is a function of the seed and the block's number.
         """
         assert self._net is not None, "fit or load the model first"
-        here = machine.current()
+        here = devices.current()
         device, net = here.torch_device(), self._net.to(here.torch_device())
         generator = seeds.torch_generator(seeds.derive(seed, "latents"))
         start = torch.randn((n, self._shape[0], net.config.sample_size, net.config.sample_size), generator=generator)
@@ -143,11 +145,11 @@ class DDPM(Training):
             for block in range(len(blocks))[processes.share()]:
                 rows, noise = blocks[block], seeds.torch_generator(seeds.derive(seed, "noise", block), device)
                 x = start[rows].to(device)
-                told = [] if labels is None else [labels[rows].to(device)]
+                conditions = [] if labels is None else [labels[rows].to(device)]
                 scheduler.set_timesteps(steps)  # anew for each block: a multistep solver remembers the steps before
                 for step in progress.steps(len(scheduler.timesteps), "sample"):
                     t = scheduler.timesteps[step]
-                    found = net(x, t.to(device), *told, return_dict=False)[0].float()
+                    found = net(x, t.to(device), *conditions, return_dict=False)[0].float()
                     x = scheduler.step(found, t, x, return_dict=False, generator=noise)[0]
                 drawn[block] = crop(from_signed(x), self._shape).cpu()
         return ImageSet.of(processes.put_together(drawn), labels)
@@ -219,6 +221,6 @@ class DDPM(Training):
     def _levels(self, alphas_cumprod: Tensor) -> Tensor:
         """float32 [T]: the distribution function of the trained level t, normal in the log-SNR (Karras et al. 2022, section 5)."""
         log_snr = (alphas_cumprod / (1 - alphas_cumprod)).double().log()
-        mean, deviation = self.log_snr
-        reached = 1 - torch.special.ndtr((log_snr - mean) / deviation)  # the log-SNR falls with t
+        mean, standard_deviation = self.log_snr
+        reached = 1 - torch.special.ndtr((log_snr - mean) / standard_deviation)  # the log-SNR falls with t
         return ((reached - reached[0]) / (reached[-1] - reached[0])).float()

@@ -21,7 +21,7 @@ class Gaussian(Settings):
     ddof: Literal[0, 1] = Field(0, description="variance divided by n (0: maximum likelihood) or by n - 1 (1: unbiased)")
 
     _mean: Tensor = PrivateAttr(torch.empty(0, dtype=torch.float64))
-    _deviation: Tensor = PrivateAttr(torch.empty(0, dtype=torch.float64))
+    _standard_deviation: Tensor = PrivateAttr(torch.empty(0, dtype=torch.float64))
     _points: bool = PrivateAttr(False)
 
     def for_world(self, shape: tuple[int, int, int], classes: int, are_points: bool = False) -> Self:
@@ -35,34 +35,34 @@ class Gaussian(Settings):
         """
         images = set_only(self.kind, images, start)
         values = to_unit(images.pixels).double()
-        deviation = values.var(0, correction=min(self.ddof, len(values) - 1)).sqrt()
-        return self._fitted(values.mean(0), deviation, images.are_points)
+        standard_deviation = values.var(0, correction=min(self.ddof, len(values) - 1)).sqrt()
+        return self._fitted(values.mean(0), standard_deviation, images.are_points)
 
     def sample(self, n: int, seed: int) -> ImageSet:
         """n draws; of pictures, rounded to 0..255. Unlabelled."""
         noise = torch.randn((n, *self._mean.shape), generator=seeds.torch_generator(seed), dtype=torch.float64)
-        values = self._mean + self._deviation * noise
+        values = self._mean + self._standard_deviation * noise
         return ImageSet.of(values.float() if self._points else from_unit(values))
 
     def log_likelihood(self, images: ImageSet) -> Tensor:
         """float64 [N]: log density in nats of each picture, pixels in 0..1 (-inf where a coordinate that never varied differs)."""
         values = to_unit(images.pixels).double()
-        law = torch.distributions.Normal(self._mean, self._deviation.clamp(min=1e-300), validate_args=False)
-        return law.log_prob(values).flatten(1).sum(1)
+        normal = torch.distributions.Normal(self._mean, self._standard_deviation.clamp(min=1e-300), validate_args=False)
+        return normal.log_prob(values).flatten(1).sum(1)
 
     def save(self, folder: Path) -> None:
         """Writes the model's folder."""
         write_about(folder, self, points=self._points)
-        write_tensors(folder, {"mean": self._mean, "deviation": self._deviation})
+        write_tensors(folder, {"mean": self._mean, "deviation": self._standard_deviation})
 
     def load(self, folder: Path) -> Self:
         """A fitted copy from a saved folder."""
         tensors = read_tensors(folder)
         return self._fitted(tensors["mean"], tensors["deviation"], bool(read_about(folder)["state"]["points"]))
 
-    def _fitted(self, mean: Tensor, deviation: Tensor, points: bool) -> Self:
+    def _fitted(self, mean: Tensor, standard_deviation: Tensor, points: bool) -> Self:
         fitted = self.model_copy()
-        fitted._mean, fitted._deviation, fitted._points = mean, deviation, points
+        fitted._mean, fitted._standard_deviation, fitted._points = mean, standard_deviation, points
         return fitted
 
 

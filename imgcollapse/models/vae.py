@@ -13,11 +13,11 @@ from torch.nn import functional
 from imgcollapse import seeds
 from imgcollapse.errors import DataProblem
 from imgcollapse.images import ImageSet, ImageStream, from_unit, to_unit
-from imgcollapse.machine import machine, processes
+from imgcollapse.machine import devices, processes
 from imgcollapse.models.network import put, start_from, weights_of
 from imgcollapse.models.weights import read_about, write_about
 from imgcollapse.settings import Settings
-from imgcollapse.training import Draws, Training, fit_network, source_of
+from imgcollapse.training import BatchRandomness, Training, fit_network, source_of
 
 BLOCK = 1024  # pictures that are decoded at once
 
@@ -26,7 +26,7 @@ class Sampling(Settings):
     """How a trained network draws."""
 
     draw: Literal["mean", "sample"] = Field(
-        "mean", description="a picture is the decoder's mean (as in the Nature study), or a draw from its law"
+        "mean", description="a picture is the decoder's mean (as in the Nature study), or a draw from its distribution"
     )
     temperature: PositiveFloat = Field(1.0, description="scales the latent noise: below 1 buys quality with diversity")
 
@@ -41,7 +41,7 @@ class VAE(Training):
     width: PositiveInt = Field(32, multiple_of=8, description="channels of the first convolution")
     beta: NonNegativeFloat = Field(1.0, description="weight of the Kullback-Leibler term (Higgins et al. 2017)")
     observation: Literal["bernoulli", "gaussian"] = Field(
-        "bernoulli", description="law of a pixel given the decoder; gaussian learns one deviation"
+        "bernoulli", description="distribution of a pixel given the decoder; gaussian learns one standard deviation"
     )
     sampling: Sampling = Field(Sampling(), description="how pictures are drawn; it decides nothing of what is learned")
 
@@ -63,9 +63,9 @@ class VAE(Training):
             net = VAENetwork(images.shape, self.latent, self.width)
         start_from(net, start)
 
-        def loss(network: nn.Module, rows: Sequence[Tensor], draws: Draws) -> Tensor:
+        def loss(network: nn.Module, rows: Sequence[Tensor], randomness: BatchRandomness) -> Tensor:
             unit = to_unit(rows[0])
-            decoded, mean, log_variance, log_deviation = (part.float() for part in network(unit, draws.randn(self.latent)))
+            decoded, mean, log_variance, log_deviation = (part.float() for part in network(unit, randomness.randn(self.latent)))
             if self.observation == "bernoulli":
                 misfit = functional.binary_cross_entropy_with_logits(decoded, unit, reduction="none") + 0 * log_deviation
             else:
@@ -80,17 +80,17 @@ class VAE(Training):
     def sample(self, n: int, seed: int) -> ImageSet:
         """n new pictures, unlabelled; the same seed gives the same latent codes to any generation."""
         assert self._net is not None, "fit or load the model first"
-        device = machine.current().torch_device()
+        device = devices.current().torch_device()
         net = self._net.to(device)
         latents = self.sampling.temperature * torch.randn((n, self.latent), generator=seeds.torch_generator(seeds.derive(seed, "latents")))
         generator = seeds.torch_generator(seeds.derive(seed, "noise"))
-        law = torch.rand if self.observation == "bernoulli" else torch.randn
+        draw = torch.rand if self.observation == "bernoulli" else torch.randn
         blocks, drawn = latents.split(BLOCK), {}
         mine = range(len(blocks))[processes.share()]
         with torch.inference_mode():
             for number, block in enumerate(blocks):
-                # the noise of other processes' blocks is drawn as well, so that no picture's hangs on who decodes it
-                noise = law((len(block), *net.shape), generator=generator) if self.sampling.draw == "sample" else None
+                # the noise of other processes' blocks is drawn as well, so that no picture's depends on who decodes it
+                noise = draw((len(block), *net.shape), generator=generator) if self.sampling.draw == "sample" else None
                 if number not in mine:
                     continue
                 decoded = net.decode(block.to(device)).float().cpu()

@@ -51,6 +51,6 @@ class VAENetwork(ModelMixin, ConfigMixin):  # type: ignore[misc]
         return crop(self.decoder(latent), self.shape)
 
     def forward(self, unit: Tensor, noise: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Decoded picture, latent mean, latent log variance, log deviation of the observation."""
+        """Decoded picture, latent mean, latent log variance, log standard deviation of the observation."""
         mean, log_variance = self.encode(unit)
         return self.decode(mean + (log_variance / 2).exp() * noise), mean, log_variance, self.log_deviation

@@ -9,7 +9,7 @@ from imgcollapse import grids, store
 from imgcollapse.ablation.summary import Record, Run
 from imgcollapse.files import ledger
 from imgcollapse.grids import lettering
-from imgcollapse.judge.titles import title
+from imgcollapse.judge.titles import metric_title
 from imgcollapse.metrics.scores import SCORES
 from imgcollapse.report import panels
 from imgcollapse.report.findings import there
@@ -42,12 +42,12 @@ def _curves(summary: Record) -> bytes | None:
     nulls = [arm for arm in panels.judged(summary, extractor, panels.NULL) if arm["arm"] == summary["reference"]]
     for place, name in zip(axes.flat, names, strict=False):
         panels.curves(place, name, extractor, arms, nulls, _cut)
-        tidy(place, title(name, extractor), SCORES[name].meaning, whole=True)
+        tidy(place, metric_title(name, extractor), SCORES[name].meaning, whole=True)
     for place in list(axes.flat)[len(names) :]:
         place.set_axis_off()
     legend = panels.legend(axes.flat, summary)
     page.legend(list(legend.values()), list(legend), loc="outside lower center", ncols=min(5, len(legend)), frameon=False, fontsize=9)
-    page.suptitle(_title(summary, f"mean over seeds with 95 % intervals; {_seeds(arms)}; features: {extractor}"), fontsize=11)
+    page.suptitle(_figure_title(summary, f"mean over seeds with 95 % intervals; {_seeds(arms)}; features: {extractor}"), fontsize=11)
     return png(page, facecolor=PAPER)
 
 
@@ -65,7 +65,7 @@ def _forest(summary: Record) -> bytes | None:
         panels.forest(place, name, what, extractor, arms)
         unit = panels.unit(name, what, extractor, arms)
         words = {"area": "area above the floor", "slope": "slope", "last": "last generation"}[what]
-        tidy(place, title(name, extractor), words if what == "last" else f"{words} ({unit})")
+        tidy(place, metric_title(name, extractor), words if what == "last" else f"{words} ({unit})")
         place.set_yticks(range(len(arms)), names if place is axes.flat[0] else [""] * len(arms), fontsize=8)
     if halved is not None:
         place = axes.flat[len(wanted)]
@@ -75,7 +75,7 @@ def _forest(summary: Record) -> bytes | None:
         for row, arm in enumerate(arms):
             words = arm["extractors"][extractor].get(halved, {"half": {"words": ""}})["half"]["words"]
             place.text(0, row, words, fontsize=8, va="center", color=GREY if arm["null"] else "black")
-    page.suptitle(_title(summary, f"means with 95 % intervals; {_seeds([a for a in arms if a['null'] is None])}"), fontsize=11)
+    page.suptitle(_figure_title(summary, f"means with 95 % intervals; {_seeds([a for a in arms if a['null'] is None])}"), fontsize=11)
     return png(page, facecolor=PAPER)
 
 
@@ -119,7 +119,7 @@ def _seeds(arms: Sequence[dict[str, Any]]) -> str:
     return f"{counts[0]} seeds" if len(counts) == 1 else f"{counts[0]} to {counts[-1]} seeds"
 
 
-def _title(summary: Record, rest: str) -> str:
+def _figure_title(summary: Record, rest: str) -> str:
     question = summary.get("question") or "ablation"
     if not lettering.can_draw(question):
         question = "ablation (this font lacks letters of its question, which stands in report.html)"

@@ -78,9 +78,9 @@ def curves(key: str, title: str, lines: Sequence[Line], floors: Sequence[float],
                 parts += Markup('<path class="mark" d="{}" transform="translate({})"/>').format(shape, at(point, "mean"))
         drawn.append(_group(line, parts))
     drawn.append(Markup('<line class="cursor" x1="{0}" x2="{0}" y1="{1}" y2="{2}"/>').format(x0, y1, y0))
-    told = f"{title} over generations 0 to {last}; the table below has the numbers."
+    description = f"{title} over generations 0 to {last}; the table below has the numbers."
     about = Markup(' tabindex="0" data-x0="{}" data-dx="{:.4f}" data-last="{}"').format(x0, dx, last)
-    return svg(f"chart-{key}", WIDTH, HEIGHT, title, told, Markup().join(drawn), about)
+    return svg(f"chart-{key}", WIDTH, HEIGHT, title, description, Markup().join(drawn), about)
 
 
 def forest(key: str, title: str, rows: Sequence[tuple[Line, dict[str, Any]]], reference: float | None, words: str) -> Markup:

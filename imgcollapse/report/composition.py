@@ -22,7 +22,9 @@ def class_charts(findings: Findings) -> list[Chart]:
     """For every arm what became of the classes: shares relative to the real ones with the lost ones marked, and the shares stacked."""
     found = []
     for number, (arm, runs) in enumerate(findings.arms.items()):
-        names: list[str] = next((findings.rulers[run.folder]["data"]["classes"] for run in runs if run.folder in findings.rulers), [])
+        names: list[str] = next(
+            (findings.references[run.folder]["data"]["classes"] for run in runs if run.folder in findings.references), []
+        )
         judged, generations, cells = _class_cells(findings, arm, len(names)) if len(names) > 1 else ([], [], [])
         if not cells:
             continue
@@ -56,9 +58,9 @@ def _losses(findings: Findings, arm: str, number: int, names: Sequence[str]) -> 
     """The lost classes, the first to go first; None where nothing is known of them, as in runs of older versions."""
     record = next(one for one in findings.summary["arms"] if (one["arm"], one["null"]) == (arm, None))
     times = {int(c): time for c, time in record["lost"].get(findings.extractor, {}).items()}
-    told = [c for c, time in times.items() if time["reached"] or not time["of"]]
+    listed = [c for c, time in times.items() if time["reached"] or not time["of"]]
     rows = []
-    for c in sorted(told, key=lambda c: (times[c]["generation"] is None, times[c]["generation"], c)):
+    for c in sorted(listed, key=lambda c: (times[c]["generation"] is None, times[c]["generation"], c)):
         when, within, of = times[c]["generation"], times[c]["within"], times[c]["of"]
         known = times[c]["words"].partition(" (")[0]  # `40 at the latest`, where not every generation was judged
         words = known if when is not None else f"not within {within}" if of else "not alive among real pictures either"

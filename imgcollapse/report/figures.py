@@ -7,7 +7,7 @@ from typing import Any
 
 from imgcollapse import grids, store
 from imgcollapse.files import ledger
-from imgcollapse.judge.titles import counted, judge_of, title
+from imgcollapse.judge.titles import counted, judge_of, metric_title
 from imgcollapse.metrics.record import Value
 from imgcollapse.metrics.scores import SCORES, worth_showing
 from imgcollapse.report import panels
@@ -32,7 +32,7 @@ def _grid_all(run: Path, there: list[int]) -> bytes | None:
     if rows[0][1].are_points:
         return None
     page = grids.sheet(
-        _title(run),
+        _run_title(run),
         [(f"generation {g}", images.pixels) for g, images in rows],
         "a column starts from the same noise in every generation"
         + (f"; {len(shown)} of {len(there):,} generations, evenly spaced" if len(shown) < len(there) else ""),
@@ -52,7 +52,7 @@ def _curves(run: Path) -> bytes | None:
     page, places = figure(rows, 3, (11, 2.9 * rows + 0.9))
     judge = (store.reference(run) or {})["judge"]
     size = counted(judge_of(judge, extractor), (first[name] for name in shown), " pictures against as many held-out real ones")
-    page.suptitle(f"{_title(run)}\n{size}; features: {extractor}", fontsize=11)
+    page.suptitle(f"{_run_title(run)}\n{size}; features: {extractor}", fontsize=11)
     for axes in list(places.flat)[len(shown) :]:
         axes.set_axis_off()
     for axes, name in zip(places.flat, shown, strict=False):
@@ -67,7 +67,7 @@ def _curve(axes: Any, name: str, extractor: str, found: Mapping[int | None, Valu
     points = [{"generation": generation, "mean": one.value, "low": None, "high": None} for generation, one in found.items()]
     panels.curve(axes, points, "samples", arm_style(0))
     panels.draw_floor(axes, floor)
-    tidy(axes, title(name, extractor), SCORES[name].meaning, whole=True)
+    tidy(axes, metric_title(name, extractor), SCORES[name].meaning, whole=True)
     low, high = (end(values if floor is None else [*values, floor]) for end in (min, max))
     if not SCORES[name].from_zero and low > 0 and high > 20 * low:
         axes.set_yscale("log")
@@ -75,5 +75,5 @@ def _curve(axes: Any, name: str, extractor: str, found: Mapping[int | None, Valu
         axes.set_ylim(0 if SCORES[name].from_zero else min(0, low), 1.08 * max(high, 1e-9))
 
 
-def _title(run: Path) -> str:
+def _run_title(run: Path) -> str:
     return build(Study, read_file(run / store.STUDY)).title()

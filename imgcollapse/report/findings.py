@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from imgcollapse import store
-from imgcollapse.ablation import plan, standing, summary
-from imgcollapse.ablation.ablation import ABLATION, CSV, PLAN, Ablation
-from imgcollapse.ablation.standing import Standing
+from imgcollapse.ablation import plan, status, summary
+from imgcollapse.ablation.grid import ABLATION, CSV, PLAN, Ablation
+from imgcollapse.ablation.status import RunStatus
 from imgcollapse.ablation.summary import Record, Run
 from imgcollapse.errors import SettingsProblem
 from imgcollapse.files import to_json
@@ -25,27 +25,27 @@ class Findings:
     places:    the folders that were asked for
     question:  what was to be found out, in one sentence
     runs:      every run, null models too; two runs of one arm and seed never stand here
-    standings: how far each of them is
+    statuses: how far each of them is
     summary:   what `imgcollapse.ablation.summary.summarise` says of them; without arms where no generation has been judged yet
     rows:      the tidy table of all scores, see `imgcollapse.ablation.summary.rows`
-    rulers:    each run's record of data and judge (`reference.json`), of those that have begun
+    references:    each run's record of data and judge (`reference.json`), of those that have begun
     """
 
     places: tuple[Path, ...]
     question: str
     runs: tuple[Run, ...]
-    standings: tuple[Standing, ...]
+    statuses: tuple[RunStatus, ...]
     summary: Record
     rows: tuple[Record, ...]
-    rulers: dict[Path, dict[str, Any]]
+    references: dict[Path, dict[str, Any]]
 
     @property
     def comparable(self) -> bool:
-        """Whether all runs were judged by one ruler: the same data, N, k and extractors. (The data of toy worlds follow the seed.)"""
+        """Whether all runs were judged by one reference: the same data, N, k and extractors. (The data of toy worlds follow the seed.)"""
         seeds = {run.folder: run.seed for run in self.runs}
-        by_seed = {(seeds[folder], to_json(_unmeasured(ruler))) for folder, ruler in self.rulers.items()}
-        rulers = [(one["data"]["name"], _unmeasured(one)["judge"]) for one in self.rulers.values()]
-        names = {(name, judge["n"], neighbours(judge), *judge["extractors"]) for name, judge in rulers}
+        by_seed = {(seeds[folder], to_json(_unmeasured(reference))) for folder, reference in self.references.items()}
+        references = [(one["data"]["name"], _unmeasured(one)["judge"]) for one in self.references.values()]
+        names = {(name, judge["n"], neighbours(judge), *judge["extractors"]) for name, judge in references}
         return len(by_seed) == len({seed for seed, _ in by_seed}) and len(names) <= 1
 
     @property
@@ -114,17 +114,17 @@ def read(places: Sequence[Path], method: str = "t") -> Findings:
         runs += [replace(run, arm=f"{place.resolve().name}: {run.arm}") if several and grid else run for run in own]
     runs = _told_apart(runs)
     rows = summary.rows(runs)
-    reference = parts[0][1] if not several else None
+    reference_arm = parts[0][1] if not several else None
     question = parts[0][0] if not several else "How do these runs compare?"
-    rulers = {run.folder: record for run in runs if (record := store.reference(run.folder)) is not None}
+    references = {run.folder: record for run in runs if (record := store.reference(run.folder)) is not None}
     return Findings(
         places=tuple(places),
         question=question,
         runs=tuple(runs),
-        standings=tuple(standing.standings(runs, checked=True)),
-        summary=summary.summarise(runs, rows, reference, method),
+        statuses=tuple(status.run_statuses(runs, checked=True)),
+        summary=summary.summarise(runs, rows, reference_arm, method),
         rows=tuple(rows),
-        rulers=rulers,
+        references=references,
     )
 
 
@@ -139,11 +139,11 @@ def sessions(findings: Findings) -> list[list[dict[str, Any]]]:
     return [of_run for of_run in found if of_run]
 
 
-def _unmeasured(ruler: Record) -> Record:
+def _unmeasured(reference: Record) -> Record:
     """A run's record of data and its own judge without what was measured, and without how many its generations draw: what follows from
     the rest."""
-    extractors = {name: {**about, "floor": None} for name, about in ruler["judge"]["extractors"].items() if "judge" not in about}
-    return {**ruler, "judge": {**ruler["judge"], "drawn": None, "extractors": extractors}}
+    extractors = {name: {**about, "floor": None} for name, about in reference["judge"]["extractors"].items() if "judge" not in about}
+    return {**reference, "judge": {**reference["judge"], "drawn": None, "extractors": extractors}}
 
 
 def _is_ablation(place: Path) -> bool:
@@ -170,8 +170,8 @@ def _told_apart(runs: Sequence[Run]) -> list[Run]:
     named = list(runs)
     for place in (lambda folder: folder.name, str):
         mixed = _mixed(named)
-        told = [f"{run.arm} ({place(run.folder.resolve())})" for run in runs]
-        named = [replace(run, arm=arm) if (run.arm, run.null) in mixed else run for run, arm in zip(named, told, strict=True)]
+        names = [f"{run.arm} ({place(run.folder.resolve())})" for run in runs]
+        named = [replace(run, arm=arm) if (run.arm, run.null) in mixed else run for run, arm in zip(named, names, strict=True)]
     return named
 
 

@@ -6,14 +6,14 @@ from pathlib import Path
 from typing import Any
 
 from imgcollapse.ablation.summary import named, spanned
-from imgcollapse.ablation.summary.words import columns, half_lives, lines
+from imgcollapse.ablation.summary.text import columns, half_lives, lines
 from imgcollapse.exchange.card.markdown import fenced, table
 from imgcollapse.files import ledger
 from imgcollapse.grids.lettering import shortened
-from imgcollapse.judge.titles import counted, judge_of, neighbours, title
+from imgcollapse.judge.titles import counted, judge_of, metric_title, neighbours
+from imgcollapse.report.answer import answer, reproduce
 from imgcollapse.report.findings import Findings, sessions
 from imgcollapse.report.panels import NULL
-from imgcollapse.report.words import answer, reproduce
 
 REPORT, MOVIE = "report.md", "collapse.gif"
 MOST = 5  # scores that a table has room for
@@ -60,15 +60,15 @@ def _reference(letter: str) -> str:
 def _arms(findings: Findings) -> list[str]:
     """A table an extractor: the floor, every arm at its last generation, and in italics what finite sampling alone does."""
     found, wanted = [], columns(findings.summary, MOST)
-    for extractor, told in lines(findings.summary, MOST, COARSER).items():
+    for extractor, table_rows in lines(findings.summary, MOST, COARSER).items():
         rows = []
-        for arm, cells in told:
+        for arm, cells in table_rows:
             own = [escaped(cells[0]), *cells[1:]]
             if arm is None or arm["null"] is None:
                 rows.append(own)
             elif arm["null"] == NULL:
                 rows.append([f"*{cell}*" if cell else "" for cell in own])
-        head = ["arm", "generation", "seeds", *(title(name, extractor, short=True) for name in wanted[extractor])]
+        head = ["arm", "generation", "seeds", *(metric_title(name, extractor, short=True) for name in wanted[extractor])]
         found.append(f"**The last generation**, features: {escaped(extractor)}\n\n{table(head, rows)}")
     most = max((len(arm["seeds"]) for arm in findings.summary["arms"]), default=0)
     method = findings.summary["method"].replace("intervals by", "interval by")
@@ -91,7 +91,7 @@ def _differences(findings: Findings) -> list[str]:
             found.setdefault(extractor, []).append(
                 [*cells, *(spanned(spans[name], name, "+", COARSER) if name in spans else "" for name in wanted[extractor])]
             )
-    heads = {name: ["arm", "generation", "paired seeds", *(title(one, name, short=True) for one in wanted[name])] for name in found}
+    heads = {name: ["arm", "generation", "paired seeds", *(metric_title(one, name, short=True) for one in wanted[name])] for name in found}
     about = f"**Differences from {escaped(reference)}**, features:"
     return [f"{about} {escaped(name)}\n\n{table(heads[name], rows)}" for name, rows in found.items()]
 
@@ -99,40 +99,40 @@ def _differences(findings: Findings) -> list[str]:
 def _half_lives(findings: Findings) -> str:
     found = half_lives(findings.summary)
     several = len({extractor for _, extractor, _ in found}) > 1
-    said = [f"{arm}{f' ({extractor})' * several}: {words}" for arm, extractor, words in found]
-    return _listed("Half-lives (first generation below half of generation 0; median over seeds)", said)
+    items = [f"{arm}{f' ({extractor})' * several}: {words}" for arm, extractor, words in found]
+    return _listed("Half-lives (first generation below half of generation 0; median over seeds)", items)
 
 
 def _unfinished(findings: Findings) -> str:
     """The runs that are not done, the failed ones first with what went wrong."""
-    left = sorted((one for one in findings.standings if one.state != "done"), key=lambda one: one.failure is None)
-    said = []
+    left = sorted((one for one in findings.statuses if one.state != "done"), key=lambda one: one.failure is None)
+    items = []
     for one in left:
         why = f": {one.failure['message']}" if one.failure else ""
         run = f"{named(one.run.arm, one.run.null)}, seed {one.run.seed}"
-        said.append(f"{run}: {one.state}, {one.done} of {one.run.study.gens} generations{why}")
-    return _listed(f"Not finished: {len(left)} of {len(findings.standings)} runs", _some(said))
+        items.append(f"{run}: {one.state}, {one.done} of {one.run.study.gens} generations{why}")
+    return _listed(f"Not finished: {len(left)} of {len(findings.statuses)} runs", _some(items))
 
 
 def _about(findings: Findings) -> list[str]:
     """Data, judge, seeds and versions; one line for each that differs among the runs."""
-    said = []
-    for ruler in _distinct(findings.rulers.values()):  # toy worlds have one a seed
-        data, judge = ruler["data"], ruler["judge"]
+    items = []
+    for reference in _distinct(findings.references.values()):  # toy worlds have one a seed
+        data, judge = reference["data"], reference["judge"]
         parts = [f"{data[part]['pictures']:,} {words}" for part, words in (("train", "for training"), ("held_out", "held out"))]
         digests = " and ".join(data[part]["sha256"][:12] for part in ("train", "held_out"))
-        said.append(f"data: {data['name']}, {' and '.join(parts)}, SHA-256 {digests}")
+        items.append(f"data: {data['name']}, {' and '.join(parts)}, SHA-256 {digests}")
         for name, extractor in judge["extractors"].items():
             known = f", {extractor['dim']} features" if "dim" in extractor else ""
             known += f", weights {extractor['digest'][:12]}" if extractor.get("digest") else ""
             right = extractor.get("held_out_accuracy")
             known += f", right on {100 * right:.1f} % of held-out pictures" if right is not None else ""
-            said.append(f"judged by: {name}{known}; {counted(judge_of(judge, name))}, {neighbours(judge_of(judge, name))}")
+            items.append(f"judged by: {name}{known}; {counted(judge_of(judge, name))}, {neighbours(judge_of(judge, name))}")
     own = [run for runs in findings.arms.values() for run in runs]
     models = _distinct(f"{run.study.model.kind} on {run.study.dataset.kind}" for run in own)
     seeds = _distinct(run.seed for run in own)
-    said += [f"model: {', '.join(models)}; seeds: {', '.join(map(str, seeds))}"]
-    return _some([*said, *_distinct(_versions(of_run[-1]) for of_run in sessions(findings))])
+    items += [f"model: {', '.join(models)}; seeds: {', '.join(map(str, seeds))}"]
+    return _some([*items, *_distinct(_versions(of_run[-1]) for of_run in sessions(findings))])
 
 
 def _versions(session: dict[str, Any]) -> str:
@@ -150,10 +150,10 @@ def _distinct(values: Iterable[Any]) -> list[Any]:
     return found
 
 
-def _some(said: list[str]) -> list[str]:
-    more = len(said) - LISTED
-    return said if more <= 0 else [*said[:LISTED], f"and {more} more"]
+def _some(items: list[str]) -> list[str]:
+    more = len(items) - LISTED
+    return items if more <= 0 else [*items[:LISTED], f"and {more} more"]
 
 
-def _listed(heading: str, said: Sequence[str]) -> str:
-    return f"**{heading}**\n\n" + "\n".join(f"- {escaped(line, 600)}" for line in said) if said else ""
+def _listed(heading: str, items: Sequence[str]) -> str:
+    return f"**{heading}**\n\n" + "\n".join(f"- {escaped(line, 600)}" for line in items) if items else ""

@@ -12,7 +12,7 @@ import torch
 from PIL import Image, ImageDraw
 
 from imgcollapse import grids, store
-from imgcollapse.ablation.standing import Standing
+from imgcollapse.ablation.status import RunStatus
 from imgcollapse.ablation.summary import Run
 from imgcollapse.files import ledger
 from imgcollapse.grids import lettering
@@ -76,7 +76,7 @@ def movie(findings: Findings, folder: Path) -> list[Path]:
 
 def _places(findings: Findings) -> list[_Place]:
     """A place an arm, with the run of the seed that has come farthest; arms of which no generation is finished have an empty one."""
-    standings: dict[Path, Standing] = {one.run.folder: one for one in findings.standings}
+    statuses: dict[Path, RunStatus] = {one.run.folder: one for one in findings.statuses}
     done = {run.folder: frozenset(findings.there(run)) for runs in findings.arms.values() for run in runs}
     far = Counter(run.seed for runs in findings.arms.values() for run in runs for _ in done[run.folder])
     if not far:
@@ -86,7 +86,7 @@ def _places(findings: Findings) -> list[_Place]:
     for name, runs in list(zip(lettering.drawn(findings.arms), findings.arms.values(), strict=True))[:ARMS]:
         run = next((run for run in runs if run.seed == seed), next((run for run in runs if done[run.folder]), runs[0]))
         gone = _gone(run, done[run.folder])
-        found.append(_Place(name, run, done[run.folder] - gone, gone, standings[run.folder].failure is not None))
+        found.append(_Place(name, run, done[run.folder] - gone, gone, statuses[run.folder].failure is not None))
     return found if any(place.there for place in found) else []
 
 
@@ -172,9 +172,9 @@ def _frame(
 def _about(places: Sequence[_Place], left_out: int) -> str:
     kinds = sorted({f"{place.run.study.model.kind} on {place.run.study.dataset.kind}" for place in places})
     seeds = sorted({place.run.seed for place in places})
-    said = f"{', '.join(kinds)}, seed{'s' * (len(seeds) > 1)} {', '.join(map(str, seeds))}"
-    said += "; generations whose samples were thrown away are left out" if any(place.gone for place in places) else ""
-    return said + f"; {left_out} more arm{'s' * (left_out > 1)} not shown" * (left_out > 0)
+    caption = f"{', '.join(kinds)}, seed{'s' * (len(seeds) > 1)} {', '.join(map(str, seeds))}"
+    caption += "; generations whose samples were thrown away are left out" if any(place.gone for place in places) else ""
+    return caption + f"; {left_out} more arm{'s' * (left_out > 1)} not shown" * (left_out > 0)
 
 
 def _cut(text: str, font: Any, width: int) -> str:

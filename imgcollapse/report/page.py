@@ -16,19 +16,19 @@ from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
 from imgcollapse import __version__
-from imgcollapse.ablation.ablation import ABLATION
+from imgcollapse.ablation.grid import ABLATION
 from imgcollapse.ablation.summary import named
 from imgcollapse.errors import OtherStudyProblem
 from imgcollapse.files import bytes_of, digest_of, ledger, sweep, write_bytes
 from imgcollapse.judge.titles import counted
 from imgcollapse.report import charts, composition, pictures, tables
+from imgcollapse.report.answer import answer, reproduce
 from imgcollapse.report.findings import Findings
 from imgcollapse.report.panels import NULL
 from imgcollapse.report.pictures import SIZES, Keep
 from imgcollapse.report.record import about_runs, notes, settings
 from imgcollapse.report.strips import strips
 from imgcollapse.report.tables import Chart, Table
-from imgcollapse.report.words import answer, reproduce
 
 MARK = '<meta name="generator" content="imgcollapse'  # by which a page of ours is known
 NOTED = "../page"  # under which the ledger of its folder knows a page, whatever its name
@@ -199,7 +199,7 @@ def _facts(findings: Findings) -> list[str]:
     ]
     every = sorted({study.judge.every for study in studies})
     facts += [f"judged every {' or '.join(map(str, every))} generations, and the last"] if every != [1] else []
-    sizes = dict.fromkeys(counted(ruler["judge"]) for ruler in findings.rulers.values())
+    sizes = dict.fromkeys(counted(reference["judge"]) for reference in findings.references.values())
     facts += [" or ".join(sizes)] if sizes else []
     return [*facts, f"page made on {datetime.now(UTC):%Y-%m-%d %H:%M} UTC by imgcollapse {__version__}"]
 

@@ -11,7 +11,7 @@ from typing import Any
 from imgcollapse.ablation.summary import Record
 from imgcollapse.files import ledger
 from imgcollapse.grids.lettering import shortened
-from imgcollapse.judge.titles import title
+from imgcollapse.judge.titles import metric_title
 from imgcollapse.metrics.scores import SCORES
 from imgcollapse.report import panels, style
 from imgcollapse.report.findings import Findings
@@ -80,7 +80,7 @@ def _curves(names: Sequence[str], summary: Record, extractor: str, arms: Sequenc
         panels.curves(place, name, extractor, arms, nulls, _label(page), _scale())
         for line in place.lines:
             line.set_markevery(max(1, len(line.get_xdata()) // 12))
-        place.set_title(title(name, extractor))
+        place.set_title(metric_title(name, extractor))
         place.set_xlabel("generation")
         _ticks(place.xaxis, 8 if across == 1 else 5, whole=True)
         _ticks(place.yaxis, 5, whole=SCORES[name].decimals == 0)
@@ -100,7 +100,7 @@ def _forest(wanted: Sequence[tuple[str, str]], summary: Record, extractor: str, 
     for place, (name, quantity) in zip(axes.flat, wanted, strict=False):
         panels.forest(place, name, quantity, extractor, arms, _scale())
         relative = quantity == "slope" and SCORES[name].scale == "log"
-        place.set_title(title(name, extractor, short=True), fontsize=small)
+        place.set_title(metric_title(name, extractor, short=True), fontsize=small)
         place.set_xlabel(f"relative {QUANTITY[quantity]}" if relative else QUANTITY[quantity])
         place.set_yticks(range(len(arms)), names if place is axes.flat[0] else [""] * len(arms))
         _ticks(place.xaxis, 3)
@@ -127,9 +127,9 @@ def _half(half: Record) -> str:
     return f"{when} ({half['reached']} of {half['of']})"
 
 
-def _fit(page: Any, told: dict[str, Any], height: float) -> None:
+def _fit(page: Any, texts: dict[str, Any], height: float) -> None:
     """Puts the legend (label -> handle) below the axes, in as many columns as the page is wide, and gives the page its height."""
-    labels, handles = list(told), list(told.values())
+    labels, handles = list(texts), list(texts.values())
     for columns in range(min(4, len(labels)), 0, -1):
         legend = page.legend(handles, labels, loc="outside lower center", ncols=columns)
         if columns == 1 or legend.get_window_extent(page.canvas.get_renderer()).width <= page.bbox.width:

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from imgcollapse import store
-from imgcollapse.ablation.ablation import ABLATION
+from imgcollapse.ablation.grid import ABLATION
 from imgcollapse.ablation.summary import named
 from imgcollapse.datasets.names import in_words, shortened
 from imgcollapse.judge.titles import counted, definitions, neighbours
@@ -14,50 +14,52 @@ from imgcollapse.settings import to_yaml
 
 def notes(findings: Findings) -> list[str]:
     """What is unfinished, what failed, and whether the runs can be compared at all; a sentence each."""
-    said = []
+    messages = []
     if not findings.comparable:
-        said.append("These runs were not judged by one ruler (data, N or features differ): do not compare their numbers.")
+        messages.append("These runs were not judged by one reference (data, N or features differ): do not compare their numbers.")
     stops = findings.stops
     if len(stops) <= stops[-1]:
-        said.append(
+        messages.append(
             f"Of {stops[-1] + 1:,} generations this page shows some, evenly spaced: the slider stops at {len(stops)}, pictures and tables "
             "are of as few, and curves go through the least and the greatest value of each stretch. All numbers are in "
             f"{findings.all_numbers}."
         )
-    undone = [one for one in findings.standings if one.state != "done"]
+    undone = [one for one in findings.statuses if one.state != "done"]
     if undone:
         states = {state: sum(one.state == state for one in undone) for state in ("running", "waiting", "failed")}
         words = ", ".join(f"{count} {state}" for state, count in states.items() if count)
-        finished, asked = sum(one.done for one in findings.standings), sum(one.run.study.gens for one in findings.standings)
-        said.append(f"Not finished: {finished} of {asked} generations are there ({words} of {len(findings.standings)} runs).")
-    for one in findings.standings:
+        finished, asked = sum(one.done for one in findings.statuses), sum(one.run.study.gens for one in findings.statuses)
+        messages.append(f"Not finished: {finished} of {asked} generations are there ({words} of {len(findings.statuses)} runs).")
+    for one in findings.statuses:
         there = store.finished(one.run.folder) if (one.run.folder / store.STUDY).is_file() else []
         for generation in sorted({*there} - {*findings.there(one.run)}):
             if wrong := store.misfit(one.run.folder, generation):
                 who = f"{named(one.run.arm, one.run.null)}, seed {one.run.seed}"
-                said.append(f"{who}: generation {generation} is left out: {wrong}.")
+                messages.append(f"{who}: generation {generation} is left out: {wrong}.")
         if one.failure is not None:
             who = f"{named(one.run.arm, one.run.null)}, seed {one.run.seed}"
-            said.append(f"{who} failed in generation {one.failure['generation']}: {one.failure['message']}")
-    return said
+            messages.append(f"{who} failed in generation {one.failure['generation']}: {one.failure['message']}")
+    return messages
 
 
 def about_runs(findings: Findings) -> list[tuple[str, str]]:
     """Rows of the table of data, versions and hardware; where runs differ, every value once."""
     made = [session for of_run in sessions(findings) for session in of_run]
-    rulers = list(findings.rulers.values())
+    references = list(findings.references.values())
     rows = [
         ("seeds", ", ".join(str(seed) for seed in sorted({run.seed for run in findings.runs}))),
-        ("runs", str(len(findings.standings))),
-        ("data", _each(f"{one['data']['name']}, {' × '.join(map(str, one['data']['shape']))}" for one in rulers)),
+        ("runs", str(len(findings.statuses))),
+        ("data", _each(f"{one['data']['name']}, {' × '.join(map(str, one['data']['shape']))}" for one in references)),
     ]
     for part, words in (("train", "training part"), ("held_out", "held-out part")):
-        rows.append((words, _each(f"{one['data'][part]['pictures']:,} pictures, SHA-256 {one['data'][part]['sha256']}" for one in rulers)))
-    rows.append(("split here", _each(_split(one["data"]["split"]) for one in rulers if one["data"].get("split"))))
-    rows.append(("not read", _each(in_words(one["passed_over"]) for one in rulers if one.get("passed_over"))))
-    rows.append(("judged", _each(f"{counted(one['judge'])}; {neighbours(one['judge'])}" for one in rulers)))
-    rows.append(("metrics (version of the definition)", _each(definitions(one["judge"]) for one in rulers)))
-    rows.append(("features", _each(_extractor(name, about) for one in rulers for name, about in one["judge"]["extractors"].items())))
+        rows.append(
+            (words, _each(f"{one['data'][part]['pictures']:,} pictures, SHA-256 {one['data'][part]['sha256']}" for one in references))
+        )
+    rows.append(("split here", _each(_split(one["data"]["split"]) for one in references if one["data"].get("split"))))
+    rows.append(("not read", _each(in_words(one["passed_over"]) for one in references if one.get("passed_over"))))
+    rows.append(("judged", _each(f"{counted(one['judge'])}; {neighbours(one['judge'])}" for one in references)))
+    rows.append(("metrics (version of the definition)", _each(definitions(one["judge"]) for one in references)))
+    rows.append(("features", _each(_extractor(name, about) for one in references for name, about in one["judge"]["extractors"].items())))
     rows.append(("intervals", findings.summary["method"]))
     for key, words in (("imgcollapse", "imgcollapse"), ("git_commit", "commit"), ("python", "Python"), ("system", "system")):
         rows.append((words, _each(one[key] for one in made)))

@@ -71,10 +71,10 @@ def heat(
             ratio, lost = cell
             x = round(left + dx * place, 1)
             far = min(1.0, abs(math.log2(max(ratio, 1e-9))) / 3)  # an eighth, or eight times, has the full colour
-            told = f"generation {generation}, class {name}: {ratio:.2f} times the real share{', lost' if lost else ''}"
+            text = f"generation {generation}, class {name}: {ratio:.2f} times the real share{', lost' if lost else ''}"
             drawn.append(
                 Markup('<rect class="{}" fill-opacity="{:.2f}" x="{}" y="{}" width="{}" height="{}"><title>{}</title></rect>').format(
-                    "rare" if ratio < 1 else "often", far, x, top, round(dx, 1), row_height, told
+                    "rare" if ratio < 1 else "often", far, x, top, round(dx, 1), row_height, text
                 )
             )
             if lost:

@@ -4,7 +4,7 @@ from typing import Any
 
 from imgcollapse import store
 from imgcollapse.ablation.summary import Run
-from imgcollapse.judge.titles import title
+from imgcollapse.judge.titles import metric_title
 from imgcollapse.metrics.scores import SCORES, worth_showing
 from imgcollapse.regimes import made_of
 from imgcollapse.report import pictures, tables, thin
@@ -50,7 +50,7 @@ def _caption(run: Run, generation: int) -> str:
     words = made_of(read_json(store.generation_folder(run.folder, generation) / store.PROVENANCE))
     for extractor, values in store.scores_of(run.folder, generation).sources.items():
         there = worth_showing(CAPTION, values)
-        shown = [f"{title(key, extractor, short=True)} {values[key].value:.{SCORES[key].decimals}f}" for key in there]
+        shown = [f"{metric_title(key, extractor, short=True)} {values[key].value:.{SCORES[key].decimals}f}" for key in there]
         if shown:
             return f"{words}; {', '.join(shown)}"
     return words

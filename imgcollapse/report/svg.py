@@ -34,12 +34,12 @@ class Range:
         return round(start + (value - self.low) / (self.high - self.low) * (end - start), 1)
 
 
-def svg(name: str, width: int, height: float, title: str, told: str, inside: Markup, more: str = "") -> Markup:
+def svg(name: str, width: int, height: float, title: str, description: str, inside: Markup, more: str = "") -> Markup:
     """A chart with its name and what it tells, for those who do not see it."""
     return Markup(
         '<svg id="{0}" viewBox="0 0 {1} {2:g}" role="img" aria-labelledby="{0}-t {0}-d"{6}>'
         '<title id="{0}-t">{3}</title><desc id="{0}-d">{4}</desc>{5}</svg>'
-    ).format(name, width, height, title, told, inside, more)
+    ).format(name, width, height, title, description, inside, more)
 
 
 def frame(y: Range, generations: Sequence[int], first_x: float, dx: float, percent: bool = False) -> Markup:

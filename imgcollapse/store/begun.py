@@ -51,8 +51,8 @@ def same_study(run: Path, study: str) -> None:
     damaged = before is None or (ours and study_digest(before) != known)  # the run's own record says that this study was begun
     same, gens = before is not None and study_digest(before) == study_digest(now), (before or now).get("gens")
     if not (same or damaged):
-        said = first_difference(before, {**now, "gens": gens})
-        raise OtherStudyProblem(f"{run}: holds another study ({said}); choose another --out")
+        difference = first_difference(before, {**now, "gens": gens})
+        raise OtherStudyProblem(f"{run}: holds another study ({difference}); choose another --out")
     if known is not None and not ours and same:
         raise OtherStudyProblem(f"{run / STUDY}: was changed after the run was begun; change it back, or choose another --out")
     _fitting(run, now)
@@ -76,5 +76,5 @@ def _fitting(run: Path, study: dict[str, Any]) -> None:
     wanted = plain(identity(study))
     known = [{name: made.get(name) for name in wanted} for made in there if made]
     if known and wanted not in known:
-        said = first_difference(known[0], wanted)
-        raise OtherStudyProblem(f"{run}: holds generations of another study ({said}); choose another --out")
+        difference = first_difference(known[0], wanted)
+        raise OtherStudyProblem(f"{run}: holds generations of another study ({difference}); choose another --out")

@@ -42,7 +42,7 @@ def chosen(run: Path, generation: int | None = None) -> int:
 def sound(run: Path) -> list[int]:
     """The finished generations whose files are as they were written, by what this run says that made them, in order.
 
-    For whoever shows them; a generation that does not fit is said once, and left out. Weights are not looked at.
+    For whoever shows them; a generation that does not fit is reported once, and left out. Weights are not looked at.
     """
     found = []
     for generation in finished(run):

@@ -18,7 +18,7 @@ HISTORY = "history.jsonl"
 def lines(run: Path) -> list[dict[str, Any]]:
     """How each generation came to be, in the order in which they did: `made` or `shared`, and in how many seconds.
 
-    A line that is damaged is said, and passed over: it counts in no sum.
+    A line that is damaged is reported, and passed over: it counts in no sum.
     """
     if not os.path.lexists(run / HISTORY):
         return []

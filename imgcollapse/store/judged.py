@@ -33,7 +33,7 @@ def own_judge(run: Path) -> str:
 
 
 def judges(run: Path) -> dict[str, Record]:
-    """Every judge of the run -> the record of its reference, the study's own first. What cannot be read is said, and left out."""
+    """Every judge of the run -> the record of its reference, the study's own first. What cannot be read is reported, and left out."""
     there = sorted(path.parent.name for path in run.glob(f"{SCORES}/*/{REFERENCE}"))
     own = own_judge(run)
     found = {}
@@ -82,8 +82,8 @@ def sources(known: Mapping[str, Record]) -> dict[tuple[str, str], str]:
                 first[extractor], label = judge, extractor
             else:
                 other = first[extractor]
-                said = ", ".join(f"{key} {value}" for key, value in _apart(judge).items() if value != other.get(key)) or name
-                label = f"{extractor} ({said})"
+                difference = ", ".join(f"{key} {value}" for key, value in _apart(judge).items() if value != other.get(key)) or name
+                label = f"{extractor} ({difference})"
                 label = f"{extractor} ({name})" if label in found.values() else label
             found[name, extractor] = label
     return found
@@ -110,7 +110,7 @@ def _scores_of(run: Path, generation: int, known: Mapping[str, Record]) -> Score
 def found_by(run: Path, name: str, generation: int) -> Scores | None:
     """What that judge found in a generation as it lies there; None where it has not judged it, or something else at its place.
 
-    What is damaged is said, and is as if it were not there.
+    What is damaged is reported, and is as if it were not there.
     """
     place = run / SCORES / name
     stamps = (stamp(place / f"gen_{generation:03d}.json"), stamp(place / REFERENCE), stamp(generation_folder(run, generation) / MANIFEST))
@@ -173,7 +173,7 @@ def fix_reference(run: Path, name: str, judge: Record, data: str) -> Record:
     """The reference of a judge: written once, and from then on the one that is there, with the real-against-real values first found.
 
     judge: its record; data: the digest of the real pictures. Where the one that is there is another (other weights, other pictures), its
-    scores are set aside, which is said, and all is judged again; nothing of that decides whether a run goes on.
+    scores are set aside, which is reported, and all is judged again; nothing of that decides whether a run goes on.
     """
     place = run / SCORES / name
     before, now = readable(place / REFERENCE), Record(data=data, judge=plain(judge))
@@ -192,6 +192,6 @@ def fix_reference(run: Path, name: str, judge: Record, data: str) -> Record:
 
 
 def write(run: Path, name: str, generation: int, found: Record, reference: Record) -> None:
-    """Keeps what a judge found. What stands in its place and cannot be read is set aside, which is said."""
+    """Keeps what a judge found. What stands in its place and cannot be read is set aside, which is reported."""
     readable(score_file(run, name, generation))
     write_sealed(score_file(run, name, generation), {**found, "of": of(run, generation, reference)})

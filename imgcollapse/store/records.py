@@ -72,7 +72,7 @@ def read_sealed(path: Path) -> dict[str, Any]:
 
 
 def readable(path: Path, quiet: bool = False) -> dict[str, Any] | None:
-    """A record of a run or an ablation; None where there is none, and where it cannot be read, which is said.
+    """A record of a run or an ablation; None where there is none, and where it cannot be read, which is reported.
 
     Such a one is set aside, for whoever asks makes it anew; `quiet`: it is left where it is, for whoever only looks.
     """

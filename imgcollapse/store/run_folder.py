@@ -33,7 +33,7 @@ from imgcollapse.store.manifest import MANIFEST, damage, made_by
 from imgcollapse.store.npz import write_images
 from imgcollapse.store.past import Generation, Load, Past
 from imgcollapse.store.records import plain, readable, write_sealed
-from imgcollapse.store.shelf import Shelf
+from imgcollapse.store.shared import SharedStore
 
 
 @contextmanager
@@ -63,7 +63,7 @@ class RunFolder:
 
     def __init__(self, run: Path, load: Load, shared: Path | None = None) -> None:
         self.run, self._load = run, load
-        self.shared = Shelf(shared) if shared else None
+        self.shared = SharedStore(shared) if shared else None
         self._noted = dict(history.manifests(run))
         self._recipe: Identity = {}  # of the generation that is being made
 
@@ -83,7 +83,7 @@ class RunFolder:
         return self._noted.get(generation) == digest_of(folder / MANIFEST)
 
     def _set_aside(self, folder: Path, wanted: Identity) -> bool:
-        """Whether a generation is damaged or was made by or from something else; it is then set aside, and that is said."""
+        """Whether a generation is damaged or was made by or from something else; it is then set aside, and that is reported."""
         if (wrong := damage(folder) or self._unlike(folder, wanted)) is None:
             return False
         aside = files.set_aside(folder)
@@ -110,14 +110,14 @@ class RunFolder:
             self._note(generation, "made", began)
             return
         key = digest(self._recipe)
-        with self.shared.turn(key, f"generation {generation}"):
-            if self.shared.lend(key, place, self._recipe):
+        with self.shared.lock(key, f"generation {generation}"):
+            if self.shared.link(key, place, self._recipe):
                 self._note(generation, "shared", began, key)
                 yield False
                 return
             began = time.monotonic()
             yield True
-            self.shared.put(key, place)
+            self.shared.add(key, place)
             self._note(generation, "made", began, key)
 
     def learned(self, fit: Callable[[Any], Any], start: Generation | None = None) -> Any:
@@ -128,11 +128,11 @@ class RunFolder:
         if self.shared is None:
             return fit(None if start is None else start.model)
         key = f"weights-{digest(learning(self._recipe))}"
-        with self.shared.turn(key, "its weights"):
-            model = self.shared.model(key, self._load)
+        with self.shared.lock(key, "its weights"):
+            model = self.shared.fitted_model(key, self._load)
             if model is None:
                 model = fit(None if start is None else start.model)
-                self.shared.put_model(key, model.save)
+                self.shared.add_model(key, model.save)
         return model
 
     def write(self, generation: int, model: Any, samples: ImageSet, latents: ImageSet, provenance: dict[str, Any]) -> None:

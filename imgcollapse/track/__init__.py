@@ -1,4 +1,4 @@
-"""Trackers beside a run (`--track`): TensorBoard, Weights & Biases, Trackio."""
+"""Experiment trackers of a run (`--track`): TensorBoard, Weights & Biases, Trackio."""
 
 from imgcollapse.track.kinds import FOLDER, TRACKERS
 from imgcollapse.track.tracker import Tracker, known, tracking

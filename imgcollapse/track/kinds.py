@@ -13,7 +13,7 @@ PROJECT = "imgcollapse"  # under which wandb and trackio show all runs
 
 
 @dataclass
-class Told:
+class Logged:
     """What a tracker has been told of a run, kept in `track/KIND.json`: generations 0 to `generations` - 1, under the name `id`."""
 
     generations: int
@@ -32,7 +32,7 @@ class Log(Protocol):
     needs: ClassVar[str | None]
     alone: ClassVar[bool]
 
-    def __init__(self, run: Path, settings: dict[str, Any], told: Told) -> None: ...
+    def __init__(self, run: Path, settings: dict[str, Any], logged: Logged) -> None: ...
 
     def write(self, generation: int, values: dict[str, float], grid: Path) -> None:
         """Adds a generation: its numbers, and the file of its grid."""
@@ -47,11 +47,11 @@ class TensorBoard:
     needs: ClassVar[str | None] = "tensorboard"
     alone: ClassVar[bool] = False
 
-    def __init__(self, run: Path, settings: dict[str, Any], told: Told) -> None:
+    def __init__(self, run: Path, settings: dict[str, Any], logged: Logged) -> None:
         # `purge_step`: what a killed process wrote of the next generation without noting it is not shown twice
-        self.tracker = TensorBoardTracker(FOLDER, run, purge_step=told.generations)
+        self.tracker = TensorBoardTracker(FOLDER, run, purge_step=logged.generations)
         self.tracker.start()
-        if not told.generations:
+        if not logged.generations:
             # not accelerate's store_init_configuration, which makes of the settings a run of their own, without scalars. Noted as the start
             # of a session in this run, TensorBoard puts settings and last scalars of all runs into one table, whatever settings arms have.
             from torch.utils.tensorboard.summary import hparams
@@ -75,8 +75,8 @@ class WandB:
     needs: ClassVar[str | None] = "wandb"
     alone: ClassVar[bool] = False
 
-    def __init__(self, run: Path, settings: dict[str, Any], told: Told) -> None:
-        about = {"name": run.absolute().name, "id": told.id, "config": settings, "dir": str(run / FOLDER)}
+    def __init__(self, run: Path, settings: dict[str, Any], logged: Logged) -> None:
+        about = {"name": run.absolute().name, "id": logged.id, "config": settings, "dir": str(run / FOLDER)}
         # its copy of the terminal's output would take the progress bars apart
         self.tracker = WandBTracker(PROJECT, **about, resume="allow", reinit="create_new", settings={"console": "off"})
         self.tracker.start()
@@ -96,8 +96,8 @@ class Trackio:
     needs: ClassVar[str | None] = "trackio"
     alone: ClassVar[bool] = True
 
-    def __init__(self, run: Path, settings: dict[str, Any], told: Told) -> None:
-        about = {"name": run.absolute().name, "config": settings, "resume": "allow" if told.generations else "never"}
+    def __init__(self, run: Path, settings: dict[str, Any], logged: Logged) -> None:
+        about = {"name": run.absolute().name, "config": settings, "resume": "allow" if logged.generations else "never"}
         self.tracker = TrackioTracker(PROJECT, **about)
         self.tracker.start()
 

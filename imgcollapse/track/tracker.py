@@ -17,24 +17,24 @@ from accelerate import PartialState
 from imgcollapse import progress, store
 from imgcollapse.errors import SettingsProblem
 from imgcollapse.files import ledger, to_json, write_text
-from imgcollapse.machine import machine
+from imgcollapse.machine import devices
 from imgcollapse.metrics.record import Scores
 from imgcollapse.settings import read_file
 from imgcollapse.store.records import read_json
-from imgcollapse.track.kinds import FOLDER, TRACKERS, Log, Told
+from imgcollapse.track.kinds import FOLDER, TRACKERS, Log, Logged
 
 
 class Tracker:
     """Tells one tracker of all finished generations of some runs, each once, also across restarts.
 
-    A tracker that fails, in whatever way, is said once and left alone from then on: what is tracked never suffers from it.
+    A tracker that fails, in whatever way, is reported once and left alone from then on: what is tracked never suffers from it.
     Raises SettingsProblem for an unknown kind.
     """
 
     def __init__(self, kind: str) -> None:
         known([kind])
         self.kind, self.lost = kind, False
-        self.told, self.logs = dict[Path, Told](), dict[Path, Log]()
+        self.logged, self.logs = dict[Path, Logged](), dict[Path, Log]()
         needs = TRACKERS[kind].needs
         if needs is not None and find_spec(needs) is None:
             self._lose(f"is not installed; the work goes on without it: pip install 'imgcollapse[{kind}]'")
@@ -65,42 +65,42 @@ class Tracker:
                     self._fail(error)
 
     def _catch_up(self, run: Path) -> None:
-        if run not in self.told:
-            self.told[run] = self._told(run)
-        told = self.told[run]
+        if run not in self.logged:
+            self.logged[run] = self._logged(run)
+        logged = self.logged[run]
         # one after the other: trackers take no step that lies before one they have
-        while store.landed(run, told.generations):
-            log = self.logs.get(run) or self._open(run, told)
-            if store.is_judged(run, told.generations):
-                log.write(told.generations, scalars(store.scores_of(run, told.generations)), run / store.grid(told.generations))
-            told.generations += 1
-            self._keep(run, told)
-            if told.generations == read_file(run / store.STUDY)["gens"]:
+        while store.landed(run, logged.generations):
+            log = self.logs.get(run) or self._open(run, logged)
+            if store.is_judged(run, logged.generations):
+                log.write(logged.generations, scalars(store.scores_of(run, logged.generations)), run / store.grid(logged.generations))
+            logged.generations += 1
+            self._keep(run, logged)
+            if logged.generations == read_file(run / store.STUDY)["gens"]:
                 self.logs.pop(run).close()
 
-    def _open(self, run: Path, told: Told) -> Log:
+    def _open(self, run: Path, logged: Logged) -> Log:
         while self.logs and TRACKERS[self.kind].alone:
             self.logs.popitem()[1].close()
         # accelerate's trackers ask it which process this is; made as `training` makes it, which may come later and must find no other
-        PartialState(cpu=machine.current().torch_device().type == "cpu")
+        PartialState(cpu=devices.current().torch_device().type == "cpu")
         (run / FOLDER).mkdir(exist_ok=True)
-        self._keep(run, told)
-        self.logs[run] = TRACKERS[self.kind](run, flat(read_file(run / store.STUDY)), told)
+        self._keep(run, logged)
+        self.logs[run] = TRACKERS[self.kind](run, flat(read_file(run / store.STUDY)), logged)
         return self.logs[run]
 
-    def _told(self, run: Path) -> Told:
+    def _logged(self, run: Path) -> Logged:
         path = run / FOLDER / f"{self.kind}.json"
         if os.path.lexists(path):
             try:
                 record = read_json(path)
-                return Told(int(record["generations"]), str(record["id"]))
+                return Logged(int(record["generations"]), str(record["id"]))
             except (KeyError, TypeError, ValueError):
                 progress.say(f"{path}: is damaged; the run is logged again from generation 0")
                 ledger.clear(path, path.parent)
-        return Told(0, token_hex(4))
+        return Logged(0, token_hex(4))
 
-    def _keep(self, run: Path, told: Told) -> None:
-        write_text(run / FOLDER / f"{self.kind}.json", to_json(asdict(told)))
+    def _keep(self, run: Path, logged: Logged) -> None:
+        write_text(run / FOLDER / f"{self.kind}.json", to_json(asdict(logged)))
 
     def _fail(self, error: Exception) -> None:
         reason = " ".join(str(error).split()) or type(error).__name__

@@ -1,6 +1,6 @@
-"""Engines: ways to carry out many run folders. To add one, write a function that is a `CarryOut` and add its line to the table."""
+"""Engines: ways to execute many run folders. To add one, write a function that is an `Execute` and add its line to the table."""
 
-from imgcollapse.ablation.engines.crew import Crew, Engine
+from imgcollapse.ablation.engines.configuration import Engine, EngineConfiguration
 from imgcollapse.ablation.engines.local import local
 from imgcollapse.ablation.engines.ray import RayOptions, ray
 from imgcollapse.ablation.engines.slurm import SlurmOptions, slurm
@@ -11,4 +11,4 @@ ENGINES: dict[str, Engine] = {
     "ray": Engine(ray, RayOptions),
 }
 
-__all__ = ["ENGINES", "Crew", "Engine"]
+__all__ = ["ENGINES", "Engine", "EngineConfiguration"]

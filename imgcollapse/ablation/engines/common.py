@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 
 from imgcollapse import store
 from imgcollapse.ablation import worker
-from imgcollapse.ablation.engines.crew import Crew
+from imgcollapse.ablation.engines.configuration import EngineConfiguration
 from imgcollapse.errors import InUseProblem, SettingsProblem, brief
 from imgcollapse.machine import streams
 from imgcollapse.settings import Settings, build, read_file, read_value
@@ -16,13 +16,13 @@ LOG = "worker.log"  # in a run's folder: what its worker said
 T = TypeVar("T", bound=Settings)
 
 
-def read_options(options: type[T], crew: Crew) -> T:
+def read_options(options: type[T], configuration: EngineConfiguration) -> T:
     """The engine's options, typed: what is text (a partition `0042`, an account `no`) is taken as it is written, all else is read as YAML.
 
     Raises SettingsProblem that names the known ones.
     """
     texts = {name for name, field in options.model_fields.items() if field.annotation in (str, str | None)}
-    values = {key: value if key in texts else option(key, value) for key, value in crew.options.items()}
+    values = {key: value if key in texts else option(key, value) for key, value in configuration.options.items()}
     try:
         return build(options, values)
     except SettingsProblem as error:
@@ -34,8 +34,8 @@ def option(key: str, text: str) -> Any:
     return read_value(text, f"--engine-option {key}: {brief(text)}")
 
 
-def carry_out(run: Path) -> int:
-    """Carries the run out in this process, with all words in the run's log. Returns the exit code.
+def execute(run: Path) -> int:
+    """Executes the run in this process, with all words in the run's log. Returns the exit code.
 
     Raises KeyboardInterrupt where it is stopped.
     """
@@ -51,7 +51,7 @@ def carry_out(run: Path) -> int:
 
 
 def left_undone(run: Path, failure_before: dict[str, Any] | None) -> bool:
-    """Whether a run that nobody carries out any more is not finished and has not, since `failure_before`, said why."""
+    """Whether a run that nobody executes any more is not finished and has not, since `failure_before`, said why."""
     failure = worker.read_failure(run)
     there = len(store.finished(run)) == read_file(run / store.STUDY)["gens"]
     finished = failure is None and there and not store.unjudged(run)

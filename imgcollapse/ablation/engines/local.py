@@ -13,25 +13,27 @@ from pathlib import Path
 from typing import Any
 
 from imgcollapse.ablation import worker
-from imgcollapse.ablation.engines.common import LOG, carry_out
-from imgcollapse.ablation.engines.crew import Crew
+from imgcollapse.ablation.engines.common import LOG, execute
+from imgcollapse.ablation.engines.configuration import EngineConfiguration
 from imgcollapse.errors import SettingsProblem
 
 SOCKET = 107 - len("/pymp-01234567/listener-01234567")  # bytes that the path of a socket may have, less what Python adds to the folder
 GRACE = 60  # seconds in which a stopped run may end cleanly
 
 
-def local(runs: Sequence[Path], crew: Crew, watch: Callable[[], None]) -> None:
+def local(runs: Sequence[Path], configuration: EngineConfiguration, each_second: Callable[[], None]) -> None:
     """Processes on this machine, one a run, `--jobs` at once; a process that dies takes no other with it."""
-    if crew.options:
-        raise SettingsProblem(f"--engine-option: the engine local has no options ('{next(iter(crew.options))}' was given); leave it out")
-    os.environ.update(crew.environment())
+    if configuration.options:
+        raise SettingsProblem(
+            f"--engine-option: the engine local has no options ('{next(iter(configuration.options))}' was given); leave it out"
+        )
+    os.environ.update(configuration.environment())
     # a server that has imported everything once forks a process a run, so that a run of a second does not wait seconds for torch
     context = _context()
     waiting, working = deque(runs), dict[Path, BaseProcess]()
     try:
         while waiting or working:
-            while waiting and len(working) < crew.jobs:
+            while waiting and len(working) < configuration.jobs:
                 run = waiting.popleft()
                 process = context.Process(target=_work, args=(run,), name=run.name)
                 process.start()  # before it is counted among the working: one that cannot start has nothing to be ended
@@ -42,7 +44,7 @@ def local(runs: Sequence[Path], crew: Crew, watch: Callable[[], None]) -> None:
                     process.join()
                     _note_death(run, process.exitcode)
                     del working[run]
-            watch()
+            each_second()
     except BaseException:
         for process in working.values():
             process.terminate()
@@ -80,10 +82,10 @@ def _note_death(run: Path, code: int) -> None:
 
 
 def _work(run: Path) -> None:
-    """The child: carries one run out."""
+    """The child: executes one run."""
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
     try:
-        code = carry_out(run)
+        code = execute(run)
     except KeyboardInterrupt:
         code = 128 + signal.SIGINT
     sys.stdout.flush()

@@ -13,8 +13,8 @@ from typing import Any
 from pydantic import Field, NonNegativeFloat, NonNegativeInt
 
 from imgcollapse.ablation import worker
-from imgcollapse.ablation.engines.common import LOG, carry_out, left_undone, read_options
-from imgcollapse.ablation.engines.crew import Crew
+from imgcollapse.ablation.engines.common import LOG, execute, left_undone, read_options
+from imgcollapse.ablation.engines.configuration import EngineConfiguration
 from imgcollapse.errors import SettingsProblem
 from imgcollapse.settings import Settings
 
@@ -29,10 +29,10 @@ class RayOptions(Settings):
     retries: NonNegativeInt = Field(3, description="how often a run whose process or node is lost is taken up again")
 
 
-def ray(runs: Sequence[Path], crew: Crew, watch: Callable[[], None]) -> None:
+def ray(runs: Sequence[Path], configuration: EngineConfiguration, each_second: Callable[[], None]) -> None:
     """Ray tasks, one a run, `--jobs` at once, all on file systems that the nodes share; a lost one is taken up again where it was."""
     engine = _ray()
-    options = read_options(RayOptions, crew)
+    options = read_options(RayOptions, configuration)
     address = options.address or os.environ.get("RAY_ADDRESS") or "local"
     _knock(address)
     if not runs:
@@ -40,24 +40,24 @@ def ray(runs: Sequence[Path], crew: Crew, watch: Callable[[], None]) -> None:
     before = {run: worker.read_failure(run) for run in runs}
     ours = not engine.is_initialized()
     if ours:
-        _connect(engine, address, options, crew)
+        _connect(engine, address, options, configuration)
 
     task = engine.remote(
-        num_cpus=crew.threads,
+        num_cpus=configuration.threads,
         num_gpus=options.gpus,
         max_retries=options.retries,
         max_calls=1,  # a process a run: the next one starts with nothing left over
-        runtime_env={"env_vars": crew.environment() | ({} if options.gpus else {"CUDA_VISIBLE_DEVICES": ""})},
-    )(carry_out)
+        runtime_env={"env_vars": configuration.environment() | ({} if options.gpus else {"CUDA_VISIBLE_DEVICES": ""})},
+    )(execute)
     waiting, going = deque(runs), dict[Any, Path]()
     try:
         while waiting or going:
-            while waiting and len(going) < crew.jobs:
+            while waiting and len(going) < configuration.jobs:
                 run = waiting.popleft()
                 going[task.remote(run.absolute())] = run
             for done in engine.wait(list(going), timeout=1)[0]:
                 _note_end(engine, going.pop(done), done, before)
-            watch()
+            each_second()
     except BaseException:
         for one in going:
             engine.cancel(one)  # raises KeyboardInterrupt in the task
@@ -92,10 +92,10 @@ def _no_cluster(address: str, error: Exception) -> SettingsProblem:
     return SettingsProblem(f"--engine ray: no cluster at '{address}' ({reason}); give another --engine-option address=...")
 
 
-def _connect(engine: Any, address: str, options: RayOptions, crew: Crew) -> None:
+def _connect(engine: Any, address: str, options: RayOptions, configuration: EngineConfiguration) -> None:
     """Joins the cluster, or starts one here. Raises SettingsProblem where there is none, or where a run would wait for ever."""
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing is told to anybody
-    own = {"num_cpus": crew.jobs * crew.threads, "include_dashboard": False} if address == "local" else {}
+    own = {"num_cpus": configuration.jobs * configuration.threads, "include_dashboard": False} if address == "local" else {}
     stop = signal.getsignal(signal.SIGTERM)
     try:
         engine.init(address=address, log_to_driver=False, logging_level=logging.ERROR, **own)

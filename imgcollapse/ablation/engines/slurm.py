@@ -17,8 +17,8 @@ from pydantic import Field, NonNegativeInt
 
 from imgcollapse import progress, store
 from imgcollapse.ablation import worker
-from imgcollapse.ablation.engines.common import carry_out, left_undone, option, read_options
-from imgcollapse.ablation.engines.crew import Crew
+from imgcollapse.ablation.engines.common import execute, left_undone, option, read_options
+from imgcollapse.ablation.engines.configuration import EngineConfiguration
 from imgcollapse.errors import SettingsProblem
 from imgcollapse.settings import Settings
 from imgcollapse.store.records import write_sealed
@@ -45,10 +45,10 @@ class SlurmOptions(Settings):
     setup: str | None = Field(None, description="a shell line before the run, e.g. `module load cuda`")
 
 
-def slurm(runs: Sequence[Path], crew: Crew, watch: Callable[[], None]) -> None:
+def slurm(runs: Sequence[Path], configuration: EngineConfiguration, each_second: Callable[[], None]) -> None:
     """An array of Slurm jobs, `--jobs` at once, all on file systems that the nodes share. What is still queued is not queued twice."""
     folder = (runs[0].parent.parent / "slurm").absolute() if runs else Path()
-    executor = _executor(_submitit(), folder, crew)
+    executor = _executor(_submitit(), folder, configuration)
     if not runs:
         return
     before = {run: worker.read_failure(run) for run in runs}
@@ -57,7 +57,7 @@ def slurm(runs: Sequence[Path], crew: Crew, watch: Callable[[], None]) -> None:
     going |= _submit(executor, [run for run in runs if run not in going])
     write_sealed(folder / JOBS, known | {run.name: job for run, job in going.items()})
     over_since = dict[Path, float]()
-    asked, said = float("-inf"), set[str]()
+    asked, reported = float("-inf"), set[str]()
     try:
         while going:
             if time.monotonic() - asked > POLL and (states := _states(going.values())) is not None:
@@ -66,32 +66,32 @@ def slurm(runs: Sequence[Path], crew: Crew, watch: Callable[[], None]) -> None:
                     state, reason, _ = states.get(job, ("", "None", NAME))
                     if state and state not in OVER:
                         over_since.pop(run, None)
-                        if state == "PENDING" and reason not in (*ORDINARY, *said):
-                            said.add(reason)
+                        if state == "PENDING" and reason not in (*ORDINARY, *reported):
+                            reported.add(reason)
                             progress.say(f"Slurm lets {run.name} wait: {reason}")
                     elif not left_undone(run, before[run]):
                         del going[run]
                     elif asked - over_since.setdefault(run, asked) >= SETTLE:
                         _note_end(run, job, state or "UNKNOWN", folder)
                         del going[run]
-            watch()
+            each_second()
             time.sleep(1)
     except BaseException:
         _cancel(going.values())
         raise
 
 
-class Errand:
-    """One run, as its job carries it out. `minutes`: the job's time limit."""
+class Job:
+    """One run, as its job executes it. `minutes`: the job's time limit."""
 
     def __init__(self, run: Path, minutes: int) -> None:
         self.run, self.minutes = run, minutes
 
     def __call__(self) -> NoReturn:
-        """Carries the run out, and leaves with its exit code, so that Slurm knows it too."""
+        """Executes the run, and leaves with its exit code, so that Slurm knows it too."""
         self.began, self.had = time.monotonic(), len(store.finished(self.run))
         signal.signal(signal.SIGTERM, _terminated)
-        sys.exit(carry_out(self.run))
+        sys.exit(execute(self.run))
 
     def checkpoint(self) -> Any:
         """What submitit puts back into the queue when Slurm warns that the time limit is near, or that somebody else needs the place."""
@@ -100,7 +100,7 @@ class Errand:
             cure = "take more with --engine-option time=MINUTES"
             worker.record_failure(self.run, "TimeLimit", f"no generation was finished within {self.minutes} minutes; {cure}", 1)
             sys.exit(1)  # else it would begin the same generation for ever
-        return _submitit().helpers.DelayedSubmission(Errand(self.run, self.minutes))
+        return _submitit().helpers.DelayedSubmission(Job(self.run, self.minutes))
 
 
 def _terminated(number: int, frame: object) -> NoReturn:
@@ -119,21 +119,21 @@ def _submitit() -> Any:
     return submitit
 
 
-def _executor(submitit: Any, folder: Path, crew: Crew) -> Any:
+def _executor(submitit: Any, folder: Path, configuration: EngineConfiguration) -> Any:
     if missing := [command for command in ("sbatch", "srun", "squeue", "scancel") if shutil.which(command) is None]:
         raise SettingsProblem(f"--engine slurm: there is no `{missing[0]}` here; run the command on a machine of the Slurm cluster")
-    own = {key: value for key, value in crew.options.items() if not key.startswith("slurm_")}
-    options = read_options(SlurmOptions, Crew(crew.jobs, crew.threads, own))
-    more = {key.removeprefix("slurm_"): option(key, value) for key, value in crew.options.items() if key.startswith("slurm_")}
-    # a time-out is no failure while every job finishes a generation, which `Errand.checkpoint` sees to
+    own = {key: value for key, value in configuration.options.items() if not key.startswith("slurm_")}
+    options = read_options(SlurmOptions, EngineConfiguration(configuration.jobs, configuration.threads, own))
+    more = {key.removeprefix("slurm_"): option(key, value) for key, value in configuration.options.items() if key.startswith("slurm_")}
+    # a time-out is no failure while every job finishes a generation, which `Job.checkpoint` sees to
     executor = submitit.SlurmExecutor(folder=folder, max_num_timeout=10**6)
-    exports = [f"export {name}={value}" for name, value in crew.environment().items()]
+    exports = [f"export {name}={value}" for name, value in configuration.environment().items()]
     asked = {
         **options.model_dump(include={"partition", "time", "mem", "account", "qos", "constraint"}, exclude_none=True),
         "job_name": NAME,
-        "cpus_per_task": crew.threads,
-        "srun_args": [f"--cpus-per-task={crew.threads}"],  # which srun no longer takes from the job (since Slurm 22.05)
-        "array_parallelism": crew.jobs,
+        "cpus_per_task": configuration.threads,
+        "srun_args": [f"--cpus-per-task={configuration.threads}"],  # which srun no longer takes from the job (since Slurm 22.05)
+        "array_parallelism": configuration.jobs,
         "setup": [*exports, *([options.setup] if options.setup else [])],
         "additional_parameters": {"requeue": True},
         **({"gpus_per_node": options.gpus} if options.gpus else {}),
@@ -152,7 +152,7 @@ def _submit(executor: Any, runs: Sequence[Path]) -> dict[Path, str]:
     ours = {name: os.environ.pop(name) for name in list(os.environ) if name.startswith(("SLURM_", "SRUN_")) and name != "SLURM_CONF"}
     try:
         with executor.batch():
-            jobs = [executor.submit(Errand(run.absolute(), executor.parameters["time"])) for run in runs]
+            jobs = [executor.submit(Job(run.absolute(), executor.parameters["time"])) for run in runs]
         return {run: job.job_id for run, job in zip(runs, jobs, strict=True)}
     except RuntimeError as error:  # all of submitit's own are
         lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [type(error).__name__]

@@ -37,7 +37,7 @@ relative anyway.
 
 from imgcollapse.ablation.summary.numbers import QUANTITIES, losses, summarise
 from imgcollapse.ablation.summary.table import COLUMNS, Record, Run, rows, write_csv
-from imgcollapse.ablation.summary.words import headline, named, spanned, table_lines
+from imgcollapse.ablation.summary.text import headline, named, spanned, table_lines
 
 __all__ = [
     "COLUMNS",

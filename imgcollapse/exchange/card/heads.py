@@ -1,11 +1,11 @@
-"""The heads of the cards: what the Hugging Face hub files weights and samples under (its modelcard.md and datasetcard.md)."""
+"""The heads (YAML front matter) of the cards: what the Hugging Face hub files them under (its modelcard.md and datasetcard.md)."""
 
 from bisect import bisect_right
 
 from imgcollapse.exchange.card.markdown import line
 from imgcollapse.exchange.card.subject import Record, Subject
 from imgcollapse.exchange.export import Export
-from imgcollapse.judge.titles import NEIGHBOURS, title
+from imgcollapse.judge.titles import NEIGHBOURS, metric_title
 from imgcollapse.metrics.record import Value
 from imgcollapse.metrics.scores import SCORES
 from imgcollapse.models.ddpm import DDPM
@@ -18,7 +18,7 @@ LICENSE = "unknown"  # an identifier of the hub's: imgcollapse does not know und
 
 
 def model_head(subject: Subject) -> Record:
-    """Of the weights."""
+    """The head of the model card."""
     model, hub = subject.study.model, HUB.get(subject.study.dataset.kind)
     return {
         "license": LICENSE,
@@ -32,7 +32,7 @@ def model_head(subject: Subject) -> Record:
 
 
 def data_head(subject: Subject, export: Export) -> Record:
-    """Of the samples, exported in that way."""
+    """The head of the data set card, for samples exported in that way."""
     n, hub = len(subject.samples), HUB.get(subject.study.dataset.kind)
     files = {"config_name": "default", "drop_labels": not subject.labelled, "data_files": [{"split": "train", "path": "train/**"}]}
     return {
@@ -61,7 +61,7 @@ def _model_index(subject: Subject) -> Record:
         {
             "type": name,
             "value": values[name].value,
-            "name": f"{title(name, extractor)}, {extractor} features, N = {values[name].n}",
+            "name": f"{metric_title(name, extractor)}, {extractor} features, N = {values[name].n}",
             "args": _args(subject, extractor, values[name]),
         }
         for extractor, values in scores.sources.items()

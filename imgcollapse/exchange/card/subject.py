@@ -1,4 +1,4 @@
-"""What a generation's cards tell, read from its run folder, and how far its training set is from the real world."""
+"""What a generation's cards say, read from its run folder, and how far its training set is from the real world."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -32,7 +32,7 @@ class Lineage:
     mean: float
 
     def drawn(self) -> "Lineage":
-        """That of the pictures which a model draws that learned from this set: all synthetic, and one model further away."""
+        """The lineage of what a model draws that learned from this set: all synthetic, and one model further away."""
         return Lineage(1.0, 1 + self.longest, 1 + self.mean)
 
 
@@ -59,7 +59,7 @@ def lineages(provenances: Iterable[Record]) -> list[Lineage]:
 
 @dataclass(frozen=True)
 class Subject:
-    """All that the cards of one generation tell.
+    """All that the cards of one generation say.
 
     settings:    `study.yaml`, word for word
     provenance:  of what the generation's training set was made
@@ -117,7 +117,7 @@ class Subject:
         return "points" if self.samples.are_points else "pictures"
 
     def record(self) -> Record:
-        """What tells this generation from any other: plain JSON values."""
+        """What identifies this generation: plain JSON values."""
         study = sha256(self.settings.encode()).hexdigest()
         return {"study": study, "generation": self.generation, "training_set": self.provenance["training_set"]}
 

@@ -161,7 +161,7 @@
     }
   }
 
-  function said(button, words) {
+  function showMessage(button, words) {
     const before = button.textContent;
     button.textContent = words;
     setTimeout(() => { button.textContent = before; }, 1500);
@@ -172,7 +172,7 @@
       const source = document.getElementById(button.dataset.copy);
       const rows = source.rows ? [...source.rows].map((row) => [...row.cells].map((cell) => copied(cell.textContent.trim())).join("\t")) : [source.textContent];
       await copy(rows.join("\n"));
-      said(button, "Copied");
+      showMessage(button, "Copied");
     });
   }
   for (const button of all("[data-csv]")) {

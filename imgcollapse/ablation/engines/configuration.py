@@ -1,4 +1,4 @@
-"""What an engine is: a way to carry out run folders, here or on other machines."""
+"""What an engine is: a way to execute run folders, here or on other machines."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -8,8 +8,8 @@ from imgcollapse.settings import Settings
 
 
 @dataclass(frozen=True)
-class Crew:
-    """How many runs are carried out at once, with how many threads each, and what else the engine is told.
+class EngineConfiguration:
+    """How many runs are executed at once, with how many threads each, and the engine's own options.
 
     `options` are the engine's own, as the user wrote them (`--engine-option KEY=VALUE`).
     """
@@ -23,24 +23,24 @@ class Crew:
         return dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), str(self.threads))
 
 
-CarryOut = Callable[[Sequence[Path], Crew, Callable[[], None]], None]
-"""`carry_out(runs, crew, watch)` carries the runs out, at most `crew.jobs` at once, and returns when all have ended.
+Execute = Callable[[Sequence[Path], EngineConfiguration, Callable[[], None]], None]
+"""`execute(runs, configuration, each_second)` executes the runs, at most `configuration.jobs` at once, and returns when all have ended.
 
-With no runs it only checks that it can be used. It calls `watch()` about once a second. What went wrong with a run stands in the run's
-folder and is not raised. On KeyboardInterrupt it stops the runs, which keep their finished generations, and raises it again. Raises
+With no runs it only checks that it can be used. It calls `each_second()` about once a second. What went wrong with a run stands in the
+run's folder and is not raised. On KeyboardInterrupt it stops the runs, which keep their finished generations, and raises it again. Raises
 SettingsProblem where it cannot be used at all, or does not know an option.
 """
 
 
 @dataclass(frozen=True)
 class Engine:
-    """A way to carry out runs, and what is known of it.
+    """A way to execute runs, and what is known of it.
 
-    carry_out: the function that does it
+    execute: the function that does it
     options:   what `--engine-option` can set; None: nothing
     here:      whether all its runs share the cores and the device of this machine
     """
 
-    carry_out: CarryOut
+    execute: Execute
     options: type[Settings] | None = None
     here: bool = False

@@ -7,47 +7,47 @@ from torch import Tensor
 
 from imgcollapse.extractors import FittedExtractor
 from imgcollapse.images import ImageSet, World
-from imgcollapse.machine import machine
-from imgcollapse.metrics import Seen
+from imgcollapse.machine import devices
+from imgcollapse.metrics import FeatureSet
 from imgcollapse.metrics.classes import CONFIDENT
 from imgcollapse.metrics.evidence import NO_CLASS, confusion_of
 
 
 @dataclass(frozen=True, eq=False)
-class Sight:
+class View:
     """One extractor with everything it saw of the real world: N training and N held-out pictures, and where it knows classes, the class
     found in each picture of the whole training part, and the confusions in all that is held out."""
 
     extractor: FittedExtractor
-    train: Seen
-    held_out: Seen
+    train: FeatureSet
+    held_out: FeatureSet
     found: Tensor | None
     confusion: Tensor | None
 
 
-def first_look(extractor: FittedExtractor, world: World, n: int) -> Sight:
-    """What it sees of the real world."""
+def real_view(extractor: FittedExtractor, world: World, n: int) -> View:
+    """What an extractor sees of the real world; N = n."""
     knows = extractor.probabilities(extractor.features(world.held_out.pixels[:1])) is not None
-    held_out = seen(extractor, world.held_out if knows else world.held_out[:n])  # confusions are counted in all of them
+    held_out = feature_set(extractor, world.held_out if knows else world.held_out[:n])  # confusions are counted in all of them
     confusion = None if held_out.classes is None else confusion_of(held_out.classes, world.held_out.labels, len(world.classes))
-    train = seen(extractor, world.train[:n])
+    train = feature_set(extractor, world.train[:n])
     found = train.classes
     if found is not None and len(world.train) > n:
         rest = _classes(extractor, extractor.features(world.train.pixels[n:]))
         found = found if rest is None else torch.cat([found, rest])
-    return Sight(
+    return View(
         extractor,
-        Seen(train.features, train.classes, world.train.labels[:n]),
-        Seen(held_out.features, held_out.classes, world.held_out.labels[: len(held_out)]).first(n),
+        FeatureSet(train.features, train.classes, world.train.labels[:n]),
+        FeatureSet(held_out.features, held_out.classes, world.held_out.labels[: len(held_out)]).first(n),
         found,
         confusion,
     )
 
 
-def seen(extractor: FittedExtractor, images: ImageSet) -> Seen:
+def feature_set(extractor: FittedExtractor, images: ImageSet) -> FeatureSet:
     """The features of pictures, and where it knows classes the one found in each."""
     features = extractor.features(images.pixels)
-    return Seen(placed(features), _classes(extractor, features))
+    return FeatureSet(placed(features), _classes(extractor, features))
 
 
 def _classes(extractor: FittedExtractor, features_ND: Tensor) -> Tensor | None:
@@ -61,5 +61,5 @@ def _classes(extractor: FittedExtractor, features_ND: Tensor) -> Tensor | None:
 
 def placed(features: Tensor) -> Tensor:
     """float64, on the GPU where there is one that computes in it."""
-    device = machine.current().torch_device()
+    device = devices.current().torch_device()
     return features.double().to(device if device.type == "cuda" else "cpu")

@@ -3,7 +3,7 @@
 from typing import NamedTuple
 
 from imgcollapse.ablation.summary.table import Record
-from imgcollapse.judge.titles import title
+from imgcollapse.judge.titles import metric_title
 from imgcollapse.metrics.scores import SCORES, worth_showing
 
 MOST = 4  # scores that a table has room for
@@ -52,7 +52,7 @@ def table_lines(summary: Record) -> dict[str, list[list[str]]]:
     wanted = columns(summary)
     return {
         extractor: [
-            ["arm", "generation", "seeds", *(title(name, extractor, short=True) for name in wanted[extractor])],
+            ["arm", "generation", "seeds", *(metric_title(name, extractor, short=True) for name in wanted[extractor])],
             *(line.cells for line in table),
         ]
         for extractor, table in lines(summary).items()
@@ -73,7 +73,8 @@ def headline(summary: Record) -> list[str]:
                 pair = f"{named(one['arm'], one['null'])} minus {named(one['against'], one['against_null'])}"
                 where = f"generation {last['generation']}, {extractor}, {last['n']} paired seed{'s' if last['n'] > 1 else ''}"
                 parts = [
-                    f"{title(name, extractor, short=True)} {spanned(span, name, '+')}{_in_floors(span)}" for name, span in spans.items()
+                    f"{metric_title(name, extractor, short=True)} {spanned(span, name, '+')}{_in_floors(span)}"
+                    for name, span in spans.items()
                 ]
                 found.append(f"{pair} ({where}): {', '.join(parts)}")
     for arm, extractor, words in half_lives(summary):

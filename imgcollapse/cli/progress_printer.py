@@ -7,30 +7,30 @@ from pathlib import Path
 from typing import Any
 
 from imgcollapse import progress, store
-from imgcollapse.ablation import standing, worker
-from imgcollapse.ablation.standing import Standing
+from imgcollapse.ablation import status, worker
+from imgcollapse.ablation.status import RunStatus
 from imgcollapse.ablation.summary import named
 from imgcollapse.cli import console
 from imgcollapse.machine import streams
 from imgcollapse.store import history
 
 
-class Aloud(progress.Silent):
-    """Says what a user should hear, and nothing of single steps."""
+class ProgressPrinter(progress.Silent):
+    """Prints messages for the user, and nothing of single steps."""
 
     def say(self, line: str) -> None:
         """Prints the line."""
         streams.err(line)
 
 
-class Watch:
-    """Tells of generations as they land, whoever makes them, by looking into the run folders."""
+class AblationProgress:
+    """Prints generations as they land, whoever makes them, by looking into the run folders."""
 
-    def __init__(self, before: Sequence[Standing], jobs: int) -> None:
+    def __init__(self, before: Sequence[RunStatus], jobs: int) -> None:
         self.now, self.jobs = {one.run.folder: one for one in before}, jobs
         self.read = {folder: history.size(folder) for folder in self.now}
         self.waiting: dict[Path, list[dict[str, Any]]] = {folder: [] for folder in self.now}  # made, and still being judged
-        self.told = {one.run.folder: one.failure["when"] for one in before if one.failure is not None}
+        self.reported = {one.run.folder: one.failure["when"] for one in before if one.failure is not None}
         self.asked = sum(one.run.study.gens for one in before)
         self.last = 0.0
 
@@ -48,8 +48,8 @@ class Watch:
                 how = "shared" if line["how"] == "shared" else console.duration(line["seconds"])
                 streams.err(f"{self._count()}  {who}: generation {line['generation']}  {console.in_short(scores)}  ({how})")
             failure = worker.read_failure(run.folder)
-            if failure is not None and self.told.get(run.folder) != failure["when"]:
-                self.told[run.folder] = failure["when"]
+            if failure is not None and self.reported.get(run.folder) != failure["when"]:
+                self.reported[run.folder] = failure["when"]
                 self.now[folder] = replace(self.now[folder], state="failed", failure=failure)
                 streams.err(f"{who}: FAILED in generation {failure['generation']}: {failure['message']}")
 
@@ -59,7 +59,7 @@ class Watch:
         self()
 
     def _landed(self, folder: Path) -> list[dict[str, Any]]:
-        """The lines of generations that have landed since the last look, counted in the run's standing."""
+        """The lines of generations that have landed since the last look, counted in the run's status."""
         new, self.read[folder] = history.since(folder, self.read[folder])
         self.waiting[folder] += new
         found = []
@@ -72,13 +72,13 @@ class Watch:
 
     def _count(self) -> str:
         now = list(self.now.values())
-        left = standing.seconds_left(now, self.jobs)
+        left = status.seconds_left(now, self.jobs)
         done = sum(one.done for one in now)
         return f"[{done:>{len(str(self.asked))}}/{self.asked}{f', {console.duration(left)} left' if left else ''}]"
 
 
-def _one_more(one: Standing, line: dict[str, Any]) -> Standing:
-    """The standing of a run after one more generation has landed: what is there already is not looked at again."""
+def _one_more(one: RunStatus, line: dict[str, Any]) -> RunStatus:
+    """The status of a run after one more generation has landed: what is there already is not looked at again."""
     made = line["how"] == "made"
     done = min(one.done + 1, one.run.study.gens)
     return replace(
@@ -91,9 +91,9 @@ def _one_more(one: Standing, line: dict[str, Any]) -> Standing:
     )
 
 
-def account_line(all_of_them: Sequence[Standing], left: float | None = None) -> str:
+def account_line(all_of_them: Sequence[RunStatus], left: float | None = None) -> str:
     """What is done and what sharing saved, in one line; `left`: seconds."""
-    about = standing.account(all_of_them)
+    about = status.account(all_of_them)
     states = ", ".join(f"{count} {state}" for state, count in about["states"].items())
     line = (
         f"{about['runs']} runs ({states}); {about['generations_finished']} of {about['generations_asked_for']} generations: "

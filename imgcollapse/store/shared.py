@@ -1,4 +1,4 @@
-"""What several runs would make alike, made once: a folder of generations addressed by all that decides them, hard-linked into every run."""
+"""Generations that several runs have in common, made once: folders named by a digest of what decides them, hard-linked into the runs."""
 
 import os
 import shutil
@@ -13,21 +13,21 @@ from imgcollapse.store.layout import MODEL
 from imgcollapse.store.manifest import MANIFEST, damage, read_manifest, write_manifest
 
 
-class Shelf:
+class SharedStore:
     """A folder that runs share. Whoever needs an entry first makes it; the others wait for it and link it."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
     @contextmanager
-    def turn(self, key: str, what: str) -> Iterator[None]:
-        """Only one process at a time is in the block with this key. A process that dies gives its turn up."""
+    def lock(self, key: str, what: str) -> Iterator[None]:
+        """Only one process at a time is in the block with this key. A process that dies frees it."""
         self.folder.mkdir(parents=True, exist_ok=True)
         with locks.locked(self.folder / f"{key}.lock", waiting=f"{what}: another run is making the same one; waiting for it"):
             yield
 
-    def lend(self, key: str, place: Path, made_by: dict[str, Any] | None = None) -> bool:
-        """Puts the entry, checked by its manifest and by what made it, at `place` with one rename; False where there is none that fits."""
+    def link(self, key: str, place: Path, made_by: dict[str, Any] | None = None) -> bool:
+        """Links the entry, checked by its manifest and by what made it, at `place` with one rename; False where there is none that fits."""
         entry = self.folder / key
         if not entry.is_dir():
             return False
@@ -41,12 +41,12 @@ class Shelf:
         _link(entry, place)
         return True
 
-    def put(self, key: str, place: Path) -> None:
-        """Takes a finished folder in."""
+    def add(self, key: str, place: Path) -> None:
+        """Adds a finished folder by hard links."""
         if not (self.folder / key).exists():
             _link(place, self.folder / key)
 
-    def model(self, key: str, load: Callable[[Path], Any]) -> Any:
+    def fitted_model(self, key: str, load: Callable[[Path], Any]) -> Any:
         """The model of that entry, opened; None where there is none that is whole."""
         entry = self.folder / key
         if not entry.is_dir():
@@ -57,8 +57,8 @@ class Shelf:
             return None
         return load(entry / MODEL)
 
-    def put_model(self, key: str, save: Callable[[Path], None]) -> None:
-        """Takes a fitted model in."""
+    def add_model(self, key: str, save: Callable[[Path], None]) -> None:
+        """Adds a fitted model."""
         place = self.folder / key
         ledger.discard(draft_beside(place), [MODEL, MANIFEST])
         with folder_in_place(place) as draft:
@@ -67,7 +67,7 @@ class Shelf:
 
 
 def _link(source: Path, place: Path) -> None:
-    """A second folder with the same files: hard links where the file system has them, else copies."""
+    """Makes a second folder with the same files: hard links where the file system has them, else copies."""
     ledger.discard(draft_beside(place), [path.name for path in source.iterdir()])
     with folder_in_place(place) as draft:
         shutil.copytree(source, draft, copy_function=_link_file, dirs_exist_ok=True)

@@ -7,7 +7,7 @@ from imgcollapse.exchange.card.markdown import card, fenced, plain, table
 from imgcollapse.exchange.card.subject import Lineage, Subject
 from imgcollapse.exchange.export import NO_CLASS, Export, folder_names
 from imgcollapse.images import inside
-from imgcollapse.judge.titles import counted, judge_of, neighbours, title
+from imgcollapse.judge.titles import counted, judge_of, metric_title, neighbours
 from imgcollapse.metrics.record import Value
 from imgcollapse.metrics.scores import SCORES
 from imgcollapse.models import MODELS
@@ -172,7 +172,7 @@ def _scores(subject: Subject) -> list[str]:
 def _score(name: str, extractor: str, value: Value) -> tuple[str, str, str, str]:
     score = SCORES[name]
     floor = "" if value.floor is None else f"{value.floor:.{score.decimals}f}"
-    return title(name, extractor), f"{value.value:.{score.decimals}f}", floor, score.better
+    return metric_title(name, extractor), f"{value.value:.{score.decimals}f}", floor, score.better
 
 
 def _making(subject: Subject) -> list[str]:

@@ -1,4 +1,4 @@
-"""The shelf: entries are made once, lent by hard links, mended when damaged, and waited for."""
+"""The shared store: entries are made once, linked, mended when damaged, and waited for."""
 
 import os
 import threading
@@ -9,9 +9,9 @@ import pytest
 
 from imgcollapse import progress
 from imgcollapse.files import digest
-from imgcollapse.store import shelf
+from imgcollapse.store import shared
 from imgcollapse.store.manifest import damage, write_manifest
-from imgcollapse.store.shelf import Shelf
+from imgcollapse.store.shared import SharedStore
 
 
 def finished(place: Path, text: str = "pictures") -> Path:
@@ -28,12 +28,12 @@ def test_an_address_is_that_of_the_content() -> None:
 
 def test_what_is_put_is_lent_whole_and_takes_no_second_place_on_the_disk(tmp_path: Path) -> None:
     place = finished(tmp_path / "run" / "gen_000")
-    one = Shelf(tmp_path / "shared")
-    with one.turn("key", "generation 0"):
-        assert not one.lend("key", tmp_path / "other")
-        one.put("key", place)
+    one = SharedStore(tmp_path / "shared")
+    with one.lock("key", "generation 0"):
+        assert not one.link("key", tmp_path / "other")
+        one.add("key", place)
     (tmp_path / "b").mkdir()
-    assert one.lend("key", tmp_path / "b" / "gen_000") and damage(tmp_path / "b" / "gen_000") is None
+    assert one.link("key", tmp_path / "b" / "gen_000") and damage(tmp_path / "b" / "gen_000") is None
     assert (tmp_path / "b" / "gen_000" / "model" / "weights").stat().st_ino == (place / "model" / "weights").stat().st_ino
 
 
@@ -42,35 +42,35 @@ def test_where_there_are_no_hard_links_there_are_copies(tmp_path: Path, monkeypa
         raise OSError("no links here")
 
     monkeypatch.setattr(os, "link", refused)
-    one = Shelf(tmp_path / "shared")
-    with one.turn("key", "generation 0"):
-        one.put("key", finished(tmp_path / "gen_000"))
-    assert one.lend("key", tmp_path / "copy") and damage(tmp_path / "copy") is None
+    one = SharedStore(tmp_path / "shared")
+    with one.lock("key", "generation 0"):
+        one.add("key", finished(tmp_path / "gen_000"))
+    assert one.link("key", tmp_path / "copy") and damage(tmp_path / "copy") is None
     assert (tmp_path / "copy" / "samples").stat().st_ino != (tmp_path / "gen_000" / "samples").stat().st_ino
 
 
 def test_a_damaged_entry_is_not_lent(tmp_path: Path) -> None:
-    one = Shelf(tmp_path / "shared")
-    with one.turn("key", "generation 0"):
-        one.put("key", finished(tmp_path / "gen_000"))
+    one = SharedStore(tmp_path / "shared")
+    with one.lock("key", "generation 0"):
+        one.add("key", finished(tmp_path / "gen_000"))
     (tmp_path / "shared" / "key" / "samples").write_text("Pictures")
-    assert not one.lend("key", tmp_path / "copy") and not (tmp_path / "copy").exists()
+    assert not one.link("key", tmp_path / "copy") and not (tmp_path / "copy").exists()
     (tmp_path / "gen_000" / "samples").write_text("pictures")
-    one.put("key", tmp_path / "gen_000")
-    assert one.lend("key", tmp_path / "copy")
+    one.add("key", tmp_path / "gen_000")
+    assert one.link("key", tmp_path / "copy")
 
 
 def test_a_broken_copy_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    one = Shelf(tmp_path / "shared")
-    with one.turn("key", "generation 0"):
-        one.put("key", finished(tmp_path / "gen_000"))
+    one = SharedStore(tmp_path / "shared")
+    with one.lock("key", "generation 0"):
+        one.add("key", finished(tmp_path / "gen_000"))
 
     def full(source: str, place: str) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(shelf, "_link_file", full)
+    monkeypatch.setattr(shared, "_link_file", full)
     with pytest.raises(Exception, match="No space"):
-        one.lend("key", tmp_path / "copy")
+        one.link("key", tmp_path / "copy")
     assert not list(tmp_path.glob("copy*"))
 
 
@@ -82,10 +82,10 @@ def test_the_second_waits_for_the_first(tmp_path: Path) -> None:
             order.append(line)
 
     def second() -> None:
-        with progress.watched_by(Heard()), Shelf(tmp_path).turn("key", "generation 3"):
+        with progress.watched_by(Heard()), SharedStore(tmp_path).lock("key", "generation 3"):
             order.append("second")
 
-    with Shelf(tmp_path).turn("key", "generation 3"), Shelf(tmp_path).turn("another", "generation 4"):
+    with SharedStore(tmp_path).lock("key", "generation 3"), SharedStore(tmp_path).lock("another", "generation 4"):
         other = threading.Thread(target=second)
         other.start()
         while not order:

@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import Any
 
 from imgcollapse import store
-from imgcollapse.ablation.ablation import ABLATION
+from imgcollapse.ablation.grid import ABLATION
 from imgcollapse.ablation.summary import Record, spanned
 from imgcollapse.ablation.worker import WORKER
 from imgcollapse.grids.lettering import shortened
-from imgcollapse.judge.titles import title
+from imgcollapse.judge.titles import metric_title
 from imgcollapse.metrics.classes import CLASSES_ALIVE
 from imgcollapse.metrics.scores import SCORES, most_prominent
 from imgcollapse.report.findings import Findings
@@ -32,9 +32,9 @@ def answer(findings: Findings) -> str:
     not finished; says so where nothing has been judged.
     """
     arms = judged(findings.summary, findings.extractor, None) if findings.extractor else []
-    states = [one.state for one in findings.standings]
+    states = [one.state for one in findings.statuses]
     if not arms:
-        asked, done = sum(one.run.study.gens for one in findings.standings), sum(one.done for one in findings.standings)
+        asked, done = sum(one.run.study.gens for one in findings.statuses), sum(one.done for one in findings.statuses)
         why = "No generation has been judged yet" if done < asked else _unjudged(findings)
         parts = [f"{why}: {done} of {asked} generations are finished"]
     else:
@@ -45,8 +45,8 @@ def answer(findings: Findings) -> str:
             parts.append("not all of it was judged by one reference, so these numbers must not be compared")
     if failed := states.count("failed"):
         parts.append(f"{failed} of {len(states)} runs failed")
-    said = "; ".join(parts)
-    return (f"So far, {said}" if arms and set(states) != {"done"} else said[0].upper() + said[1:]) + "."
+    message = "; ".join(parts)
+    return (f"So far, {message}" if arms and set(states) != {"done"} else message[0].upper() + message[1:]) + "."
 
 
 def reproduce(findings: Findings) -> str:
@@ -58,7 +58,7 @@ def reproduce(findings: Findings) -> str:
 
 
 def _unjudged(findings: Findings) -> str:
-    if any(ruler["judge"]["extractors"] for ruler in findings.rulers.values()):
+    if any(reference["judge"]["extractors"] for reference in findings.references.values()):
         return "Nothing was measured, for the study names no metric that its extractors can measure"
     return "Nothing was judged, for the study names no extractors"
 
@@ -70,7 +70,8 @@ def _compared(findings: Findings, arms: list[Record]) -> list[str]:
     name, metrics = _headline(findings, first), _metrics(findings, first)
     last = metrics[name]["last"]
     beside = _beside(findings, first, name, last["generation"])
-    parts = [f"at generation {last['generation']}, {_title(findings, name)} is {_said(last, name)} with {_quoted(first['arm'])}{beside}"]
+    value = f"{_short_title(findings, name)} is {_value_text(last, name)}"
+    parts = [f"at generation {last['generation']}, {value} with {_quoted(first['arm'])}{beside}"]
     apart = [
         (one["arm"], one["extractors"][findings.extractor][name]["last"])
         for one in summary["differences"]
@@ -79,18 +80,18 @@ def _compared(findings: Findings, arms: list[Record]) -> list[str]:
     ]
     if apart:
         first_verb, next_verb = ("adds ", "") if all(span["mean"] >= 0 for _, span in apart) else ("changes it by ", "by ")
-        told: list[str] = []
+        messages: list[str] = []
         for arm, span in apart[:MENTIONED]:
             when = "" if span["generation"] == last["generation"] else f" (at generation {span['generation']})"
-            told.append(f"{_quoted(arm)} {next_verb if told else first_verb}{_said(span, name, '+')}{when}")
-        if more := len(apart) - len(told):
-            told.append(f"and {more} more arm{'s' * (more > 1)} not named here")
-        parts.append(", ".join(told))
+            messages.append(f"{_quoted(arm)} {next_verb if messages else first_verb}{_value_text(span, name, '+')}{when}")
+        if more := len(apart) - len(messages):
+            messages.append(f"and {more} more arm{'s' * (more > 1)} not named here")
+        parts.append(", ".join(messages))
     first_of_all = most_prominent(metrics)
     if first_of_all is not None and first_of_all != name:
         parts.append(_best(findings, arms, first, first_of_all))
     missing = [arm for arm in findings.arms if arm not in {one["arm"] for one in arms}]
-    over = {arm for arm in missing if all(one.state == "done" for one in findings.standings if (one.run.arm, one.run.null) == (arm, None))}
+    over = {arm for arm in missing if all(one.state == "done" for one in findings.statuses if (one.run.arm, one.run.null) == (arm, None))}
     parts += _without("not judged yet", [arm for arm in missing if arm not in over])
     return parts + _without("nothing was measured with", [arm for arm in missing if arm in over])
 
@@ -103,8 +104,8 @@ def _best(findings: Findings, arms: list[Record], first: Record, name: str) -> s
     pick, word = (min, "lowest") if SCORES[name].better == "lower" else (max, "highest")
     best = pick(reached, key=lambda arm: reached[arm]["mean"])
     beside = _beside(findings, first, name, last["generation"])
-    also = "" if best == first["arm"] else f", {word} with {_quoted(best)}: {_said(reached[best], name)}"
-    return f"{_title(findings, name)} is {_said(last, name)}{beside}{also}"
+    also = "" if best == first["arm"] else f", {word} with {_quoted(best)}: {_value_text(reached[best], name)}"
+    return f"{_short_title(findings, name)} is {_value_text(last, name)}{beside}{also}"
 
 
 def _without(why: str, arms: list[str]) -> list[str]:
@@ -116,19 +117,19 @@ def _alone(findings: Findings, arms: list[Record]) -> list[str]:
     metrics = _metrics(findings, arms[0])
     name = _headline(findings, arms[0])
     last = metrics[name]["last"]["generation"]
-    told = []
+    messages = []
     both = dict.fromkeys((name, most_prominent(metrics) or name))
     for one in [one for one in both if one != CLASSES_ALIVE] or [name]:  # which has a sentence of its own below
         begin, end = metrics[one]["by_generation"][0], metrics[one]["by_generation"][-1]
-        was, now = _said(begin, one), _said(end, one)
+        was, now = _value_text(begin, one), _value_text(end, one)
         way = f"stays at {now}" if was == now else f"{'rises' if end['mean'] > begin['mean'] else 'falls'} from {was} to {now}"
-        told.append(f"{_title(findings, one)} {way if last else f'is {now}'}{_beside(findings, arms[0], one, last)}")
-    parts = [f"{f'from generation 0 to {last}' if last else 'at generation 0'}, {' and '.join(told)}"]
+        messages.append(f"{_short_title(findings, one)} {way if last else f'is {now}'}{_beside(findings, arms[0], one, last)}")
+    parts = [f"{f'from generation 0 to {last}' if last else 'at generation 0'}, {' and '.join(messages)}"]
     if CLASSES_ALIVE in metrics:
         alive, floor = metrics[CLASSES_ALIVE]["last"], metrics[CLASSES_ALIVE]["floor"]
-        count = max((len(ruler["data"]["classes"]) for ruler in findings.rulers.values()), default=round(floor))
+        count = max((len(reference["data"]["classes"]) for reference in findings.references.values()), default=round(floor))
         beside = "" if round(floor, 1) == count else f" (floor {floor:.3g})"
-        left = _said(alive, CLASSES_ALIVE).replace(".0", "")
+        left = _value_text(alive, CLASSES_ALIVE).replace(".0", "")
         parts.append(f"{left} of {count} classes {'is' if left == '1' else 'are'} alive{beside}")
     return parts
 
@@ -146,21 +147,21 @@ def _metrics(findings: Findings, arm: Record) -> Record:
 def _beside(findings: Findings, arm: Record, name: str, generation: int) -> str:
     """` (floor 0.95; finite sampling alone 0.46 [0.22, 0.69])`: between what a value is to be read; empty where there is neither."""
     floor = _metrics(findings, arm)[name]["floor"]
-    said = [] if floor is None else [f"floor {_said({'mean': floor, 'low': None, 'high': None}, name)}"]
+    messages = [] if floor is None else [f"floor {_value_text({'mean': floor, 'low': None, 'high': None}, name)}"]
     for null in judged(findings.summary, findings.extractor, NULL):
         points = _metrics(findings, null).get(name, {"by_generation": []})["by_generation"]
         there = next((point for point in points if point["generation"] == generation), None)
         if null["arm"] == arm["arm"] and there is not None:
-            said.append(f"finite sampling alone {_said(there, name)}")
-    return f" ({'; '.join(said)})" if said else ""
+            messages.append(f"finite sampling alone {_value_text(there, name)}")
+    return f" ({'; '.join(messages)})" if messages else ""
 
 
-def _said(span: Record, name: str, sign: str = "") -> str:
+def _value_text(span: Record, name: str, sign: str = "") -> str:
     return spanned(span, name, sign, coarser=1)
 
 
-def _title(findings: Findings, name: str) -> str:
-    return title(name, findings.extractor, short=True)
+def _short_title(findings: Findings, name: str) -> str:
+    return metric_title(name, findings.extractor, short=True)
 
 
 def _quoted(arm: str) -> str:
@@ -214,8 +215,8 @@ def _ablate_again(place: Path) -> str:
     words = ["imgcollapse", "ablate", ABLATION]
     orders = next(iter(sorted(place.glob(f"runs/*/{WORKER}"))), None)
     if orders is not None:
-        bench = read_sealed(orders)
-        words += [word for name in ("threads", "precision", "device") for word in (f"--{name}", str(bench[name]))]
+        resources = read_sealed(orders)
+        words += [word for name in ("threads", "precision", "device") for word in (f"--{name}", str(resources[name]))]
     return shlex.join(words)
 
 

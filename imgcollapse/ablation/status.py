@@ -15,7 +15,7 @@ State = Literal["done", "running", "failed", "waiting"]
 
 
 @dataclass(frozen=True)
-class Standing:
+class RunStatus:
     """How far one run is.
 
     state:   done, running (a process writes it), failed (and not being tried again), or waiting (not begun, or stopped)
@@ -33,7 +33,7 @@ class Standing:
     failure: dict[str, Any] | None
 
     @classmethod
-    def of(cls, run: Run, checked: bool = False) -> "Standing":
+    def of(cls, run: Run, checked: bool = False) -> "RunStatus":
         """Reads the run's folder. `checked`: what is finished counts only if it fits, which takes longer."""
         there = (run.folder / store.STUDY).is_file()
         finished = store.sound if checked else store.finished
@@ -56,12 +56,12 @@ def _is_judged(run: Path) -> bool:
     return not store.unjudged(run)
 
 
-def standings(runs: Iterable[Run], checked: bool = False) -> list[Standing]:
+def run_statuses(runs: Iterable[Run], checked: bool = False) -> list[RunStatus]:
     """One a folder, in the order of the runs."""
-    return [Standing.of(run, checked) for run in {run.folder: run for run in reversed(list(runs))}.values()][::-1]
+    return [RunStatus.of(run, checked) for run in {run.folder: run for run in reversed(list(runs))}.values()][::-1]
 
 
-def seconds_left(all_of_them: Sequence[Standing], jobs: int) -> float | None:
+def seconds_left(all_of_them: Sequence[RunStatus], jobs: int) -> float | None:
     """Generations still to be made, each at the mean time of those of its model, shared among the jobs.
 
     None while a model is still to run of which no generation has been timed.
@@ -75,7 +75,7 @@ def seconds_left(all_of_them: Sequence[Standing], jobs: int) -> float | None:
     return left / jobs
 
 
-def account(all_of_them: Sequence[Standing]) -> dict[str, Any]:
+def account(all_of_them: Sequence[RunStatus]) -> dict[str, Any]:
     """What sharing saved: generations asked for, finished, made, linked, and the seconds that making took and linking saved."""
     usual = _usual_seconds(all_of_them)
     saved = sum(one.linked * usual.get(one.run.study.model.kind, 0.0) for one in all_of_them)
@@ -91,7 +91,7 @@ def account(all_of_them: Sequence[Standing]) -> dict[str, Any]:
     }
 
 
-def _usual_seconds(all_of_them: Sequence[Standing]) -> dict[str, float]:
+def _usual_seconds(all_of_them: Sequence[RunStatus]) -> dict[str, float]:
     """Kind of model -> mean seconds of its generations, where any were made."""
     times = defaultdict[str, list[float]](list)
     for one in all_of_them:
@@ -99,8 +99,8 @@ def _usual_seconds(all_of_them: Sequence[Standing]) -> dict[str, float]:
     return {kind: sum(seconds) / len(seconds) for kind, seconds in times.items() if seconds}
 
 
-def as_record(one: Standing, folder: Path) -> dict[str, Any]:
-    """A standing as plain JSON values."""
+def as_record(one: RunStatus, folder: Path) -> dict[str, Any]:
+    """A status as plain JSON values."""
     return {
         "run": str(one.run.folder.relative_to(folder)),
         "arm": one.run.arm,
