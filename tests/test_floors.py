@@ -70,6 +70,18 @@ def test_rooms_stay_small(path: Path) -> None:
     assert len((PACKAGE / path).read_text().splitlines()) <= 250, "split the file where its seams are"
 
 
+@pytest.mark.parametrize("path", FILES, ids=str)
+def test_functions_stay_short(path: Path) -> None:
+    for node in ast.walk(ast.parse((PACKAGE / path).read_text())):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            lines = (node.end_lineno or 0) - node.lineno + 1
+            assert lines <= 40, f"{node.name} has {lines} lines: split it where its seams are"
+
+
+def test_the_hall_is_what_a_newcomer_reads_first() -> None:
+    assert len([path for path in PACKAGE.iterdir() if path.name != "__pycache__"]) <= 25
+
+
 def test_the_command_line_imports_nothing_heavy() -> None:
     tree = ast.parse((PACKAGE / "cli" / "main.py").read_text())
     top = {alias.name for node in tree.body if isinstance(node, ast.Import) for alias in node.names}

@@ -347,3 +347,14 @@ def test_worlds_without_two_classes_have_no_recall_class_by_class() -> None:
 def test_confusions_are_counted_by_true_class_and_class_found() -> None:
     found = confusion_of(torch.tensor([0, 1, 1, NO_CLASS, 0]), torch.tensor([0, 0, 1, 1, 1]), 2)
     assert found.tolist() == [[1, 1, 0], [1, 1, 1]]
+
+
+def test_confusions_agree_with_torchmetrics() -> None:
+    """Which has a matrix of as many classes as there are: no class counts as one of them, and its row is empty."""
+    from imgcollapse.machine import torchvision_guard  # noqa: F401 (torchmetrics imports torchvision)
+    from torchmetrics.functional.classification import multiclass_confusion_matrix  # isort: skip
+
+    generator = torch.Generator().manual_seed(0)
+    classes_N, labels_N = torch.randint(-1, 7, (500,), generator=generator), torch.randint(0, 7, (500,), generator=generator)
+    theirs = multiclass_confusion_matrix(torch.where(classes_N == NO_CLASS, 7, classes_N), labels_N, num_classes=8)
+    assert theirs[:7].tolist() == confusion_of(classes_N, labels_N, 7).tolist() and int(theirs[7].sum()) == 0

@@ -142,6 +142,7 @@ class Evidence:
 
 def confusion_of(classes_N: Tensor, labels_N: Tensor, count: int) -> Tensor:
     """int64 [count, count + 1]: real pictures by their true class (row) and the class found (column; the last one: NO_CLASS)."""
+    # By hand: torchmetrics' matrix has no column for pictures of no class, and takes seconds to import. A test compares the two.
     found_N = torch.where(classes_N == NO_CLASS, count, classes_N)
     return torch.bincount(labels_N * (count + 1) + found_N, minlength=count * (count + 1)).reshape(count, count + 1)
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from imgcollapse.errors import DataProblem, OtherStudyProblem
-from imgcollapse.files import first_difference, stamp, write_text
+from imgcollapse.files import same_or_refuse, stamp, write_text
 from imgcollapse.settings import read_file
 from imgcollapse.settings.yaml12 import load
 from imgcollapse.store.identity import identity, is_older, study_digest
@@ -50,9 +50,8 @@ def same_study(run: Path, study: str) -> None:
     ours = known == study_digest(now)
     damaged = before is None or (ours and study_digest(before) != known)  # the run's own record says that this study was begun
     same, gens = before is not None and study_digest(before) == study_digest(now), (before or now).get("gens")
-    if not (same or damaged):
-        difference = first_difference(before, {**now, "gens": gens})
-        raise OtherStudyProblem(f"{run}: holds another study ({difference}); choose another --out")
+    if not damaged:
+        same_or_refuse(run, before, {**now, "gens": gens}, "holds another study")
     if known is not None and not ours and same:
         raise OtherStudyProblem(f"{run / STUDY}: was changed after the run was begun; change it back, or choose another --out")
     _fitting(run, now)
@@ -76,5 +75,4 @@ def _fitting(run: Path, study: dict[str, Any]) -> None:
     wanted = plain(identity(study))
     known = [{name: made.get(name) for name in wanted} for made in there if made]
     if known and wanted not in known:
-        difference = first_difference(known[0], wanted)
-        raise OtherStudyProblem(f"{run}: holds generations of another study ({difference}); choose another --out")
+        same_or_refuse(run, known[0], wanted, "holds generations of another study")
