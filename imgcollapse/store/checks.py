@@ -35,8 +35,13 @@ def chosen(run: Path, generation: int | None = None) -> int:
     if not there:
         raise SettingsProblem(f"{run}: no generation is finished yet; let `imgcollapse run` finish one first")
     if generation is not None and generation not in there:
-        raise SettingsProblem(f"--gen: generation {generation} of {run} is not finished; choose among {', '.join(map(str, there))}")
+        raise SettingsProblem(f"--gen: generation {generation} of {run} is not finished; choose among {_in_short(there)}")
     return there[-1] if generation is None else generation
+
+
+def _in_short(numbers: list[int]) -> str:
+    """`0, 1, 2`; of very many the first and the last: `0, 1, ..., 1999`."""
+    return ", ".join(map(str, numbers if len(numbers) <= 20 else [*numbers[:2], "...", numbers[-1]]))
 
 
 def sound(run: Path) -> list[int]:
@@ -90,12 +95,16 @@ def _misfit(run: Path, generation: int, weights: bool, stamps: tuple[tuple[int, 
     if wrong := damage(folder, but="" if weights else MODEL):
         return wrong
     made = made_by(folder)
-    return None if is_older(made) else unlike(made, own(run, _study(run, stamp(run / STUDY)), generation))
+    return None if is_older(made) else unlike(made, own(run, settings(run), generation))
+
+
+def settings(run: Path) -> dict[str, Any]:
+    """The settings in a run's study. They are asked for with every generation, and read once. Raises as `settings.read_file` does."""
+    return _settings(run, stamp(run / STUDY))
 
 
 @cache
-def _study(run: Path, stamp: tuple[int, int]) -> dict[str, Any]:
-    """The settings of a run; they are asked for with every generation, and read once."""
+def _settings(run: Path, stamp: tuple[int, int]) -> dict[str, Any]:
     return read_file(run / STUDY)
 
 

@@ -10,9 +10,8 @@ from imgcollapse import files, progress
 from imgcollapse.errors import SettingsProblem
 from imgcollapse.files import digest, first_difference, stamp
 from imgcollapse.metrics.record import Scores
-from imgcollapse.settings import read_file
-from imgcollapse.store.checks import finished, sound
-from imgcollapse.store.layout import DATA, REFERENCE, SAMPLES, SCORES, STUDY, generation_folder
+from imgcollapse.store.checks import finished, settings, sound
+from imgcollapse.store.layout import DATA, REFERENCE, SAMPLES, SCORES, generation_folder
 from imgcollapse.store.manifest import MANIFEST, made_by, part_digest
 from imgcollapse.store.records import plain, readable, write_sealed
 
@@ -23,13 +22,13 @@ NOT_JUDGE = ("every",)  # of a judge's settings: which generations it looks at, 
 def judge_name(judge: Mapping[str, Any]) -> str:
     """The folder of a judge, the same for the same settings (plain values, with every choice made): its extractors and a digest."""
     kinds = [one if isinstance(one, str) else str(one.get("kind")) for one in judge.get("extractors") or ()]
-    settings = {name: value for name, value in judge.items() if name not in NOT_JUDGE}
-    return f"{'-'.join(re.sub(r'[^A-Za-z0-9_]+', '-', kind) for kind in kinds)[:60] or 'none'}-{digest(plain(settings))[:6]}"
+    what = {name: value for name, value in judge.items() if name not in NOT_JUDGE}
+    return f"{'-'.join(re.sub(r'[^A-Za-z0-9_]+', '-', kind) for kind in kinds)[:60] or 'none'}-{digest(plain(what))[:6]}"
 
 
 def own_judge(run: Path) -> str:
     """The folder of the judge that the run's study names."""
-    return judge_name(read_file(run / STUDY)["judge"])
+    return judge_name(settings(run)["judge"])
 
 
 def judges(run: Path) -> dict[str, Record]:
@@ -160,11 +159,10 @@ def landed(run: Path, generation: int) -> bool:
 def unjudged(run: Path, *only: int) -> list[int]:
     """The finished generations (or of these only) that the study asks to be judged and its judge has not judged as they lie there."""
     try:
-        study = read_file(run / STUDY)
-        name = judge_name(study["judge"])
-    except (SettingsProblem, KeyError, AttributeError, TypeError):
+        study = settings(run)
+        name, every, gens = judge_name(study["judge"]), int(study["judge"].get("every", 1)), int(study["gens"])
+    except (SettingsProblem, KeyError, AttributeError, TypeError, ValueError):
         return []
-    every, gens = int(study["judge"]["every"]), int(study["gens"])
     there = (generation for generation in only or finished(run) if is_due(generation, every, gens))
     return [generation for generation in there if found_by(run, name, generation) is None]
 
