@@ -132,6 +132,7 @@ def test_the_end_says_what_was_found_and_what_was_saved(whole: tuple[Path, Resul
     assert lines[-1].startswith("[54/54]")
 
 
+@pytest.mark.slow
 def test_running_it_again_does_what_is_missing_only(tmp_path: Path) -> None:
     small = {**GRID, "seeds": 1, "nulls": False, "arms": {"replace": ARMS["replace"]}}
     assert ablate(small, "out").exit_code == 0

@@ -221,6 +221,7 @@ def test_the_folder_in_use_has_its_own_exit_code() -> None:
     assert result.exit_code == 4 and "another process is writing this run" in result.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_signal_stops_the_run_cleanly_and_says_how_to_resume(number: int, code: int) -> None:
     """A chain far too long to end by itself; it is stopped once its first generation is there."""

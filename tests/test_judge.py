@@ -419,6 +419,7 @@ def test_different_worlds_never_share_a_cached_classifier(world: World, own_cach
         assert ear.trained == 1
 
 
+@pytest.mark.slow
 def test_training_depends_on_nothing_but_world_and_options(world: World, tmp_path: Path) -> None:
     """Another process, another global seed, another cache, another place: the same weights."""
     first, _ = fit(world)

@@ -249,6 +249,7 @@ def test_two_judges_stand_side_by_side(tmp_path: Path, monkeypatch: pytest.Monke
     assert "is neither a run nor an ablation" in call("judge", ".").stderr
 
 
+@pytest.mark.slow
 def test_an_ablation_is_judged_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     regimes = ("--regime", "replace,accumulate", "--no-nulls", "--seeds", 2, "--jobs", 1, "--out", "grid")
     done("ablate", "--dataset", "grid25", "--set", "dataset.size=200", "--model", "bootstrap", "--gens", 2, *regimes)

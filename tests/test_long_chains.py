@@ -141,6 +141,7 @@ def test_the_movie_leaves_out_what_was_thrown_away_and_says_so(long: Path, tmp_p
     assert [path.name for path in movie.movie(findings, tmp_path)] == ["collapse.gif", "collapse.webp"]
 
 
+@pytest.mark.slow
 def test_a_long_chain_has_figures_and_a_text(long: Path, tmp_path: Path) -> None:
     assert [path.name for path in report.draw(long)] == ["curves.png"]
     findings = report.read([long])

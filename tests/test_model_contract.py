@@ -191,6 +191,7 @@ def test_a_stream_gives_every_step_new_rows_that_are_a_function_of_the_seed(monk
         assert all(torch.equal(mine[0], all_of_it[0][share]) for mine, all_of_it in zip(rows(0, share), whole, strict=True))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", NETWORKS)
 def test_a_network_learns_from_a_stream_what_it_gives(kind: str) -> None:
     """From a stream of one picture, any network draws that picture."""

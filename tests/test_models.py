@@ -163,6 +163,7 @@ def test_vae_means_and_draws_differ_as_their_distribution_says(observation: str)
         assert float((drawn - mean).std()) <= float(fitted._net.log_deviation.exp()) * 1.05
 
 
+@pytest.mark.slow
 def test_vae_learns_the_two_classes() -> None:
     images = pictures(200)
     drawn = VAE(steps=800, batch=64).fit(images, 0).sample(200, 0).pixels.float()

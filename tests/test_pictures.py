@@ -133,6 +133,7 @@ def grid_of(folder: Path, **more: object) -> Path:
     return folder / "out"
 
 
+@pytest.mark.slow
 def test_an_ablation_is_drawn_arm_by_arm(tmp_path: Path) -> None:
     folder = grid_of(tmp_path)
     for name in ("curves.png", "forest.png", "grids.png"):

@@ -375,6 +375,7 @@ def test_a_file_that_is_no_report_is_never_overwritten(grid: Path) -> None:
     assert Path("page.html").read_text() == "my own page"
 
 
+@pytest.mark.slow
 def test_runs_of_one_study_are_seeds_of_one_arm_and_others_are_told_apart(tmp_path: Path) -> None:
     first, second, other = (
         run(tmp_path / name, *TOY, *more)
@@ -455,6 +456,7 @@ def test_a_generation_that_was_not_judged_is_shown_without_scores(tmp_path: Path
     assert sum("; FD " in caption for caption in captions) == 2 and any("; FD " not in caption for caption in captions)
 
 
+@pytest.mark.slow
 def test_a_watched_run_has_a_page_that_loads_itself_until_it_has_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder, seen = run(tmp_path / "run", *TOY), []
     last = folder / "gen_001"

@@ -209,6 +209,7 @@ def test_many_arms_wrap_into_rows_and_long_names_stay_in_their_place(tmp_path: P
     assert (gaps >= 15).sum() == rows - 1, "and between the rows"
 
 
+@pytest.mark.slow
 def test_a_movie_has_at_most_a_few_megabytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     findings = drawn(tmp_path / "runs", 1, 4, noise(300, 3))  # noise is what compresses worst; 20 pictures of 300 are 1,500 wide
     large = movie.movie(findings, tmp_path)
@@ -330,6 +331,7 @@ def test_text_is_of_six_points_or_more_in_embedded_truetype(printed: dict[str, P
         assert b"/FontFile2" in pdf and b"/Type3" not in pdf
 
 
+@pytest.mark.slow
 def test_the_same_findings_give_the_same_bytes_whatever_the_users_style(whole: Path, printed: dict[str, Path], tmp_path: Path) -> None:
     with matplotlib.rc_context({"lines.linewidth": 9, "font.size": 20, "svg.fonttype": "none", "text.parse_math": True}):
         own = dict(matplotlib.rcParams)

@@ -113,6 +113,7 @@ def test_a_disk_that_refuses_loses_nothing_that_was_finished(monkeypatch: pytest
         assert (Path("here") / name).read_bytes() == (Path("whole") / name).read_bytes()
 
 
+@pytest.mark.slow
 def test_a_worker_tells_it_as_the_command_does(monkeypatch: pytest.MonkeyPatch) -> None:
     assert call(*GRID, "--no-nulls").exit_code == 0
     run = next(Path("grid/runs").iterdir())
@@ -442,6 +443,7 @@ def test_who_looks_needs_no_right_to_write_and_sees_who_has_it(tmp_path: Path) -
     assert not locks.is_locked(lock)
 
 
+@pytest.mark.slow
 def test_one_ablation_has_one_worker_at_a_time() -> None:
     with plan.alone(Path("grid")):
         code = "from imgcollapse.cli.main import main; main()"
@@ -556,6 +558,7 @@ def test_a_damaged_plan_is_told_and_made_anew(content: bytes) -> None:
     assert call(*GRID, "--no-nulls").exit_code == 0 and json.loads(Path("grid/plan.json").read_text()) == before
 
 
+@pytest.mark.slow
 def test_records_of_an_ablation_that_were_damaged_or_changed() -> None:
     assert call(*GRID, "--no-nulls").exit_code == 0
     run = next(Path("grid/runs").glob("*replace*"))
@@ -572,6 +575,7 @@ def test_records_of_an_ablation_that_were_damaged_or_changed() -> None:
     assert "study.yaml: was changed after it was written (seed 7, now 0); change it back" in refused(5, *GRID, "--no-nulls")
 
 
+@pytest.mark.slow
 def test_what_was_damaged_in_a_finished_run_is_mended_by_the_ablation() -> None:
     assert call(*GRID, "--no-nulls").exit_code == 0
     run = next(Path("grid/runs").glob("*replace*"))

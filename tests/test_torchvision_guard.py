@@ -67,6 +67,7 @@ def test_any_other_error_is_not_hidden(tmp_path: Path, package: str, error: str)
     assert done.returncode == 1 and error in done.stderr
 
 
+@pytest.mark.slow
 def test_what_needs_torchvision_imports_here() -> None:
     """On this machine, whatever the state of its torchvision."""
     modules = "diffusers, torchmetrics.image, cleanfid.fid, torchvision.datasets"
