@@ -3,7 +3,7 @@
 import math
 from collections.abc import Sequence
 from fractions import Fraction
-from typing import TYPE_CHECKING, Any, Literal, Protocol, overload
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import torch
 from pydantic import Field
@@ -13,6 +13,7 @@ from imgcollapse.images import REAL, ImageSet
 from imgcollapse.regimes import Real, origins
 from imgcollapse.seeds import derive, torch_generator
 from imgcollapse.settings import Settings, one_of
+from imgcollapse.store.past import OnDemand
 
 
 class Gate(Protocol):
@@ -107,26 +108,17 @@ def admitted(past: Sequence[ImageSet], gates: Sequence[Gate], real: Real, seed: 
     return Admitted(past, gates, real, seed, classes)
 
 
-class Admitted(Sequence[ImageSet]):
+class Admitted(OnDemand[ImageSet]):
     """Samples behind gates, with an account of who was offered and who was let in. Got from `admitted`."""
 
     def __init__(self, past: Sequence[ImageSet], gates: Sequence[Gate], real: Real, seed: int, classes: tuple[str, ...]) -> None:
+        super().__init__(len(past), self._let_in)
         self._past, self._gates, self._real, self._seed, self._classes = past, gates, real, seed, classes
         self._account: dict[int, tuple[dict[str, Any], dict[str, Any]]] = {}  # by birth: offered, let in
 
-    def __len__(self) -> int:
-        return len(self._past)
-
-    @overload
-    def __getitem__(self, index: int) -> ImageSet: ...
-    @overload
-    def __getitem__(self, index: slice) -> list[ImageSet]: ...
-    def __getitem__(self, index: int | slice) -> ImageSet | list[ImageSet]:
-        if isinstance(index, slice):
-            return [self[one] for one in range(len(self))[index]]
-        generation = range(len(self))[index]
+    def _let_in(self, generation: int) -> ImageSet:
         offered = self._past[generation]
-        mask = self._mask(generation, offered, _Before(self._past, generation))
+        mask = self._mask(generation, offered, OnDemand(generation, self._past.__getitem__))
         return offered if mask is None else offered[mask]
 
     def with_real(self, training_set: ImageSet) -> ImageSet:
@@ -143,7 +135,7 @@ class Admitted(Sequence[ImageSet]):
         return training_set[let_in]
 
     def account(self) -> dict[str, Any] | None:
-        """Who was offered and who was let in, by origin and class (as in `images.origins`), of all that was asked for so far.
+        """Who was offered and who was let in, by origin and class (as in `regimes.origins`), of all that was asked for so far.
 
         None where there are no gates. Plain JSON values.
         """
@@ -167,22 +159,3 @@ class Admitted(Sequence[ImageSet]):
         if len(rows) == len(offered):
             return None
         return torch.zeros(len(offered), dtype=torch.bool).index_fill(0, rows, True)
-
-
-class _Before(Sequence[ImageSet]):
-    """The first so many sets of a sequence, each read when it is asked for."""
-
-    def __init__(self, sets: Sequence[ImageSet], count: int) -> None:
-        self._sets, self._count = sets, count
-
-    def __len__(self) -> int:
-        return self._count
-
-    @overload
-    def __getitem__(self, index: int) -> ImageSet: ...
-    @overload
-    def __getitem__(self, index: slice) -> list[ImageSet]: ...
-    def __getitem__(self, index: int | slice) -> ImageSet | list[ImageSet]:
-        if isinstance(index, slice):
-            return [self[one] for one in range(self._count)[index]]
-        return self._sets[range(self._count)[index]]

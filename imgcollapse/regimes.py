@@ -211,6 +211,11 @@ def origins(images: ImageSet, classes: tuple[str, ...]) -> dict[str, Any]:
     return found
 
 
+def generations_in(provenance: Mapping[str, Any]) -> list[int]:
+    """The generations whose samples are in a training set, in order."""
+    return [int(name.split()[-1]) for name in provenance["made_of"] if name != "real"]
+
+
 def made_of(provenance: dict[str, Any]) -> str:
     """A set's origins in words: `learned from 10 % real, 90 % generation 3`."""
     parts, size = provenance["made_of"], provenance["size"]

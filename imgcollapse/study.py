@@ -21,7 +21,7 @@ from imgcollapse.metrics.record import Scores
 from imgcollapse.models import AnyModel, Network
 from imgcollapse.models.ddpm import DDPM
 from imgcollapse.models.stream import ModelStream, stream_provenance
-from imgcollapse.regimes import AnyRegime, Have, Real, Replace, made_of, provenance
+from imgcollapse.regimes import AnyRegime, Have, Real, Replace, generations_in, made_of, provenance
 from imgcollapse.seeds import derive
 from imgcollapse.settings import Settings, to_yaml
 from imgcollapse.store import run_folder
@@ -79,15 +79,19 @@ class Study(Settings):
         """The generation with whose weights the one after these begins; None: with fresh ones."""
         return None if self.init == "scratch" or not past else past[-1] if self.init == "previous" else past[0]
 
-    def recipe(self, world: World, past: Past, learned_from: Mapping[str, Any]) -> Record:
-        """All that decides the generation after these: two with one recipe are the same, whatever study asks for them."""
-        origins = [int(name.split()[-1]) for name in learned_from["made_of"] if name != "real"]
+    def drawn(self) -> int:
+        """How many pictures a generation draws, so that about as many as are learned from get through the gates; of a prepared study."""
+        assert self.samples is not None, "prepare the study first"
+        return candidates(self.samples, self.gates)
+
+    def recipe(self, own: Record, past: Past, learned_from: Mapping[str, Any]) -> Record:
+        """All that decides the generation after these (`own`: its identity): two with one recipe are the same, of whatever study."""
         start = self.start(past)
         return {
-            **self.identity(len(past), world),
-            "drawn": candidates(self.samples or 0, self.gates),
+            **own,
+            "drawn": self.drawn(),
             "training_set": learned_from["training_set"],
-            "parents": {str(origin): past[origin].digest for origin in origins},
+            "parents": {str(origin): past[origin].digest for origin in generations_in(learned_from)},
             "start": None if start is None else {"generation": start.number, "sha256": start.model_digest},
         }
 
@@ -112,7 +116,7 @@ def run(
     `imgcollapse.errors`.
     """
     study, world, real = prepare(study)
-    seed, n = study.seed, candidates(study.samples or 0, study.gates)
+    seed = study.seed
     again = partial(judging_again, study, folder, shared) if beside else None
     with (
         run_folder.opened(folder, to_yaml(study), study.model.load, shared) as kept,
@@ -122,18 +126,18 @@ def run(
         kept.fix(store.DATA, world.record(), {"passed_over": dict(world.passed_over)})
         judge = judging_of(study, study.judge, folder, world, real, shared)
         for generation in range(study.gens):
-            past = kept.past(generation)
-            there = kept.has(generation, study.identity(generation, world))
+            past, own = kept.past(generation), study.identity(generation, world)
+            there = kept.has(generation, own)
             if not there:
                 # choose what this generation may learn from
                 training_set, learned_from = study.training_set(world, real, past)
-                with kept.claim(generation, study.recipe(world, past, learned_from)) as to_be_made:
+                with kept.claim(generation, study.recipe(own, past, learned_from)) as to_be_made:
                     if to_be_made:
                         # learn
                         fit = partial(processes.fit, study.model, training_set, derive(seed, generation, "fit"))
                         model = kept.learned(fit, study.start(past))
                         # draw: the next generation's training pictures, and a few from noise that is the same in every generation
-                        drawn = processes.sample(model, n, derive(seed, generation, "sample")).born_in(generation)
+                        drawn = processes.sample(model, study.drawn(), derive(seed, generation, "sample")).born_in(generation)
                         drawn = published(drawn, study.gates, derive(seed, generation, "publish"))
                         same = model.sample(grids.COLUMNS, derive(seed, "latents")).born_in(generation)
                         # keep
@@ -155,7 +159,8 @@ def judging_of(study: Study, judge: Judge, folder: Path, world: World, real: Rea
     """
 
     def training_set(generation: int) -> ImageSet | None:
-        if gone := [origin for origin in store.origins(folder, generation) if not store.has(folder, origin, store.SAMPLES)]:
+        learned_from = store.read_json(store.generation_folder(folder, generation) / store.PROVENANCE)
+        if gone := [origin for origin in generations_in(learned_from) if not store.has(folder, origin, store.SAMPLES)]:
             names = ", ".join(map(str, gone))
             progress.say_once(
                 f"generation {generation} cannot be compared with its own training set: samples of generation {names} were "
@@ -166,8 +171,7 @@ def judging_of(study: Study, judge: Judge, folder: Path, world: World, real: Rea
         return made if isinstance(made, ImageSet) else None
 
     caption = study.caption if judge == study.judge else None
-    drawn = candidates(study.samples or 0, study.gates)
-    return Judging(folder, judge, world, training_set, drawn=drawn, gens=study.gens, caption=caption, shared=shared)
+    return Judging(folder, judge, world, training_set, drawn=study.drawn(), gens=study.gens, caption=caption, shared=shared)
 
 
 def judge_again(study: Study, folder: Path, judge: Judge, landed: Landed, shared: Path | None = None) -> str:

@@ -2,7 +2,7 @@
 
 import weakref
 from collections.abc import Iterator, Sequence
-from typing import Any, overload
+from typing import Any
 
 import pytest
 import torch
@@ -12,6 +12,7 @@ from imgcollapse import images as module
 from imgcollapse.images import UNLABELLED, ImageSet, World, concatenate, fingerprints, gathered
 from imgcollapse.regimes import origins, provenance
 from imgcollapse.seeds import derive, torch_generator
+from imgcollapse.store.past import OnDemand
 
 
 def plain_fingerprints(pixels: Tensor) -> Tensor:
@@ -107,28 +108,21 @@ def test_provenance_tells_of_gates_only_where_there_are_any() -> None:
     assert provenance(images, ("a",), {"offered": {}})["gates"] == {"offered": {}}
 
 
-class Asked(Sequence[ImageSet]):
+class Asked(OnDemand[ImageSet]):
     """Sets that are made when they are asked for."""
 
     def __init__(self, sizes: Sequence[int]) -> None:
+        super().__init__(len(sizes), self.make)
         self.sizes, self.asked = sizes, 0
         self.last: weakref.ref[ImageSet] | None = None
-
-    def __len__(self) -> int:
-        return len(self.sizes)
 
     def __iter__(self) -> Iterator[ImageSet]:
         raise AssertionError("an iterator holds on to what it gave last")
 
-    @overload
-    def __getitem__(self, index: int) -> ImageSet: ...
-    @overload
-    def __getitem__(self, index: slice) -> list[ImageSet]: ...
-    def __getitem__(self, index: int | slice) -> ImageSet | list[ImageSet]:
-        assert isinstance(index, int)
+    def make(self, number: int) -> ImageSet:
         self.asked += 1
         assert self.last is None or self.last() is None, "the one before is let go first"
-        one = ImageSet.of(pictures(self.sizes[index], (3, 4, 4), index), torch.full((self.sizes[index],), index), born=index)
+        one = ImageSet.of(pictures(self.sizes[number], (3, 4, 4), number), torch.full((self.sizes[number],), number), born=number)
         self.last = weakref.ref(one)
         return one
 

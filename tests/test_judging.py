@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from chains import scores_in
 from standins import Ear
 from terminal import call, done
 
@@ -37,11 +38,6 @@ def made(folder: Path, **values: Any) -> tuple[list[int], list[str]]:
 def files(folder: Path) -> dict[str, bytes]:
     kept = [*folder.glob("gen_*/samples.npz"), *folder.glob("scores/*/*.json"), *folder.glob("grid_*.png")]
     return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(kept)}
-
-
-def judge_of(folder: Path) -> Path:
-    (place,) = (folder / "scores").iterdir()
-    return place
 
 
 @pytest.fixture(scope="module")
@@ -96,7 +92,7 @@ def test_what_is_no_number_is_no_result_and_is_not_kept(value: float, tmp_path: 
 
 @pytest.mark.parametrize("hurt", ["cut", "edited", "gone", "of another generation"])
 def test_damaged_scores_are_left_out_by_readers_and_judged_again(hurt: str, copy: Path, whole: Path) -> None:
-    path = judge_of(copy) / "gen_001.json"
+    path = scores_in(copy) / "gen_001.json"
     content = path.read_text()
     match hurt:
         case "cut":
@@ -126,14 +122,14 @@ def test_scores_of_samples_that_were_made_anew_do_not_count(copy: Path, whole: P
     other = copy.parent / "other"
     made(other, seed=1)
     for name in ("gen_001.json", "reference.json"):
-        shutil.copyfile(judge_of(other) / name, judge_of(copy) / name)
+        shutil.copyfile(scores_in(other) / name, scores_in(copy) / name)
     with progress.watched_by(Ear()):
         assert store.scores(copy) == [], "the reference is another"
 
 
 def test_another_reference_is_judged_by_again_and_ends_no_run(copy: Path, whole: Path) -> None:
     """A classifier of another machine: nothing measured decides whether a run may go on, and no two references stand in one table."""
-    place = judge_of(copy)
+    place = scores_in(copy)
     record = read_sealed(place / "reference.json")
     record["judge"]["extractors"]["pixels"]["digest"] = "0" * 64
     write_sealed(place / "reference.json", record)
@@ -146,12 +142,12 @@ def test_another_reference_is_judged_by_again_and_ends_no_run(copy: Path, whole:
 
 
 def digest_of(folder: Path) -> str:
-    return str(read_sealed(judge_of(folder) / "reference.json")["judge"]["extractors"]["pixels"]["digest"])
+    return str(read_sealed(scores_in(folder) / "reference.json")["judge"]["extractors"]["pixels"]["digest"])
 
 
 def test_what_the_judge_measured_of_real_pictures_may_differ_in_its_last_digits(copy: Path) -> None:
     """On another machine: the run goes on, with the floors that were found first."""
-    place = judge_of(copy)
+    place = scores_in(copy)
     record = read_sealed(place / "reference.json")
     record["judge"]["extractors"]["pixels"]["floor"]["fd"] += 1e-9
     write_sealed(place / "reference.json", record)
@@ -169,7 +165,7 @@ def test_every_so_manieth_generation_is_judged_and_the_last(tmp_path: Path) -> N
     assert list(found) == [0, 2, 4, 5]
     for one in store.scores(all_of_them):
         assert one.generation not in found or found[one.generation] == one
-    assert judge_of(few).name == judge_of(all_of_them).name, "it is the same judge"
+    assert scores_in(few).name == scores_in(all_of_them).name, "it is the same judge"
     assert made(few, gens=6, judge={"every": 2})[0] == []
 
 
@@ -279,7 +275,7 @@ def test_samples_that_were_thrown_away_are_left_out_of_a_second_judgement(tmp_pa
 
 
 def test_a_judge_that_named_nothing_new_says_what_it_is(whole: Path) -> None:
-    assert list(judged.judges(whole)) == [judge_of(whole).name] == [judged.own_judge(whole)]
+    assert list(judged.judges(whole)) == [scores_in(whole).name] == [judged.own_judge(whole)]
     reference = store.reference(whole)
     assert reference is not None and reference["judge"]["n"] == 200 and list(reference["judge"]["extractors"]) == ["pixels"]
     assert reference["judge"]["metrics"]["class_variety"] == 2, "versions of definitions stand in the record"

@@ -437,7 +437,7 @@ def shown_of(place: Path, names: tuple[str, ...]) -> None:
     said = console.in_short(scores[0])
     assert said and (said == "nothing was measured") == (not measured)
     out = Console(file=io.StringIO(), width=200)
-    judge = (store.reference(place) or {})["judge"]
+    judge = store.known_reference(place)["judge"]
     for extractor, table in console.tables(scores, judge).items():
         there = worth_showing(console.MOST, scores[0].sources[extractor])
         assert isinstance(table, str) == (not there) and (isinstance(table, str) or [c.header for c in table.columns[1:]])

@@ -1,7 +1,6 @@
 """What a study builds on: choices for a world, weights to start from, batches from a stream, likelihoods, and how pictures are drawn."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -19,6 +18,7 @@ from imgcollapse.models import MODELS, Likely, Network
 from imgcollapse.models.ddpm import DDPM
 from imgcollapse.models.gmm import GMM
 from imgcollapse.models.nulls import Bootstrap, Gaussian
+from imgcollapse.models.stream import ModelStream
 from imgcollapse.models.vae import VAE
 from imgcollapse.settings import build
 from imgcollapse.training import FixedSet, Stream, Training, fit_network, source_of
@@ -27,20 +27,9 @@ NETWORKS = ("ddpm", "vae")
 OTHERS = ("gmm", "gaussian", "bootstrap")
 
 
-@dataclass(frozen=True)
-class Teacher:
-    """A stream from one fitted model."""
-
-    model: Any
-    shape: tuple[int, int, int] = (1, 8, 8)
-    are_points: bool = False
-
-    def batch(self, n: int, seed: int) -> ImageSet:
-        drawn: ImageSet = self.model.sample(n, seed)
-        return drawn
-
-    def record(self) -> dict[str, Any]:
-        return {"stream": "teacher"}
+def taught_by(model: Any, kind: type[ModelStream] = ModelStream) -> ModelStream:
+    """A stream from one fitted model, of digits."""
+    return kind(model, (1, 8, 8), False, 0, None)
 
 
 def weights(model: Any) -> Tensor:
@@ -148,7 +137,7 @@ def test_what_is_no_network_refuses_a_start_and_a_stream_in_one_line(kind: str) 
     with pytest.raises(SettingsProblem, match=f"^init: model '{kind}' has no weights to start from; set it to scratch, or "):
         quick(kind).fit(pictures(), 0, start=fitted)
     with pytest.raises(SettingsProblem, match=rf"^regime\.stream: model '{kind}' learns from a whole set at once; set it to false, or "):
-        quick(kind).fit(Teacher(fitted), 0)
+        quick(kind).fit(taught_by(fitted), 0)
 
 
 # --- batches
@@ -169,13 +158,13 @@ def test_a_stream_gives_every_step_new_rows_that_are_a_function_of_the_seed(monk
     monkeypatch.setattr("imgcollapse.training.DRAWN_AT_ONCE", 20)
     asked: list[int] = []
 
-    class Numbers(Teacher):
+    class Numbers(ModelStream):
         def batch(self, n: int, seed: int) -> ImageSet:
             asked.append(n)
             return ImageSet.of(torch.randn(n, 1, 1, 1, generator=seeds.torch_generator(seed)))
 
     def rows(seed: int, share: slice = ALL) -> list[Sequence[Tensor]]:
-        source = source_of(Numbers(None), lambda images: (images.pixels, images.labels))
+        source = source_of(taught_by(None, Numbers), lambda images: (images.pixels, images.labels))
         assert isinstance(source, Stream)
         return list(source.batches(Training(steps=7, batch=8), seed, share, CPU))
 
@@ -196,7 +185,7 @@ def test_a_stream_gives_every_step_new_rows_that_are_a_function_of_the_seed(monk
 def test_a_network_learns_from_a_stream_what_it_gives(kind: str) -> None:
     """From a stream of one picture, any network draws that picture."""
     one = pictures(1)
-    stream: ImageStream = Teacher(Bootstrap().fit(one, 0))
+    stream: ImageStream = taught_by(Bootstrap().fit(one, 0))
     blank = quick(kind, steps=250, batch=16, learning_rate=5e-3)
     fitted = blank.fit(stream, 0)
     off = (fitted.sample(8, 0).pixels.float() - one.pixels.float()).abs().mean()
@@ -214,14 +203,14 @@ def test_a_stream_is_told_as_one_fit_and_gives_the_class_shares() -> None:
     conditional = quick("ddpm", class_conditional=True).for_world((1, 8, 8), 4)
     teacher = conditional.fit(ImageSet.of(images.pixels, torch.tensor([0, 0, 0, 2] * 15)), 0)
     with progress.watched_by(Spy()):
-        one, two = (conditional.fit(Teacher(teacher), seed) for seed in (0, 0))
+        one, two = (conditional.fit(taught_by(teacher), seed) for seed in (0, 0))
     assert begun == ["ddpm", "ddpm"]
     assert one.sample(4, 0).digest() == two.sample(4, 0).digest()
     drawn = one.sample(1000, 0).labels
     assert set(drawn.tolist()) == {0, 2}
     assert float((drawn == 2).double().mean()) == pytest.approx(0.25, abs=0.25), "of 96 pictures that were seen"
     with pytest.raises(DataProblem, match=r"^model\.class_conditional: the training set has pictures without a class; set it to false$"):
-        conditional.fit(Teacher(Gaussian().fit(images, 0)), 0)
+        conditional.fit(taught_by(Gaussian().fit(images, 0)), 0)
 
 
 # --- likelihoods

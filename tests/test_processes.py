@@ -28,6 +28,7 @@ from imgcollapse.errors import DivergedProblem, SettingsProblem
 from imgcollapse.images import ImageSet, ImageStream
 from imgcollapse.machine import devices, processes
 from imgcollapse.machine.devices import Machine
+from imgcollapse.models.stream import ModelStream
 from imgcollapse.models.vae import VAE
 from imgcollapse.settings import build
 from imgcollapse.store import run_folder
@@ -188,21 +189,6 @@ def test_three_processes_share_batches_of_five_and_blocks_of_eight(kind: str, tm
     assert alike(pixels1.numpy(), pixels3.numpy()) > 0.999
 
 
-@dataclass(frozen=True)
-class Teacher:
-    """A stream from one fitted model."""
-
-    model: VAE
-    shape: tuple[int, int, int] = (1, 8, 8)
-    are_points: bool = False
-
-    def batch(self, n: int, seed: int) -> ImageSet:
-        return self.model.sample(n, seed)
-
-    def record(self) -> dict[str, Any]:
-        return {}
-
-
 def start_and_stream(out: Path, size: int) -> None:
     """A second model begins with the first one's weights, and a third learns from its stream; each process prints what it drew itself."""
     shared, blocks = processes.put_together, []
@@ -218,7 +204,7 @@ def start_and_stream(out: Path, size: int) -> None:
             model = build(VAE, {"steps": 10, "batch": 5, "width": 8})
             teacher = model.fit(pictures(), 3)  # alone: the others know it by what they are sent
             began = processes.fit(model, pictures(), 0, teacher)
-            streamed = processes.fit(model, Teacher(teacher), 0)
+            streamed = processes.fit(model, ModelStream(teacher, (1, 8, 8), False, 0, None), 0)
             assert blocks == [[0, 1] if size == 1 else [0]], "50 pictures for 10 steps, drawn by all together"
             torch.save([began.weights(), streamed.weights(), model.fit(pictures(), 0, teacher).weights()], out / f"{size}")
     print(blocks[0])

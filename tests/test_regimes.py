@@ -1,8 +1,6 @@
 """Regimes: sizes, counts, pools, and where every picture of a training set came from."""
 
 from collections import Counter
-from collections.abc import Sequence
-from typing import overload
 
 import pytest
 import torch
@@ -10,6 +8,7 @@ import torch
 from imgcollapse.errors import SettingsProblem
 from imgcollapse.images import ImageSet
 from imgcollapse.regimes import REGIMES, Accumulate, Have, Plan, Real, Regime, Replace, Retain
+from imgcollapse.store.past import OnDemand
 
 N = 40
 
@@ -132,28 +131,21 @@ def test_the_size_is_asked_for_and_not_taken_from_the_samples(kind: str) -> None
     assert newest == list(range(2000, 2000 + len(newest))), "the first of the newest"
 
 
-class OnDemand(Sequence[ImageSet]):
+class Counted(OnDemand[ImageSet]):
     """Samples that are read when they are asked for, and how often each was."""
 
     def __init__(self) -> None:
+        super().__init__(len(SAMPLES), self.read)
         self.asked: Counter[int] = Counter()
 
-    def __len__(self) -> int:
-        return len(SAMPLES)
-
-    @overload
-    def __getitem__(self, index: int) -> ImageSet: ...
-    @overload
-    def __getitem__(self, index: slice) -> list[ImageSet]: ...
-    def __getitem__(self, index: int | slice) -> ImageSet | list[ImageSet]:
-        assert isinstance(index, int)
-        self.asked[index % len(self)] += 1
-        return SAMPLES[index]
+    def read(self, number: int) -> ImageSet:
+        self.asked[number] += 1
+        return SAMPLES[number]
 
 
 @pytest.mark.parametrize("kind", REGIMES)
 def test_a_regime_reads_what_it_learns_from_once_and_nothing_else(kind: str) -> None:
-    past = OnDemand()
+    past = Counted()
     made = REGIMES[kind]()(REAL, past, N, 0)
     assert past.asked == Counter(set(made.born.tolist()) - {-1})
     assert made.digest() == REGIMES[kind]()(REAL, SAMPLES, N, 0).digest()

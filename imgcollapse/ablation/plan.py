@@ -106,6 +106,15 @@ def run_at(folder: Path) -> Run:
     return Run(own.title().rpartition(", seed")[0], None, own.seed, own, folder)
 
 
+def runs_in(folder: Path) -> list[Run]:
+    """The run in a run's folder, or the runs of an ablation's last call. Raises SettingsProblem where it is neither."""
+    if (folder / store.STUDY).is_file():
+        return [run_at(folder)]
+    if (folder / PLAN).is_file():
+        return read(folder)
+    raise SettingsProblem(f"{folder}: is neither a run nor an ablation; name a folder that `imgcollapse run` or `imgcollapse ablate` made")
+
+
 def in_order(runs: Sequence[Run]) -> list[Path]:
     """The folders of these runs, each once, in the order to execute them: the first arm with every seed, then the others seed by seed.
 

@@ -7,14 +7,13 @@ from typing import Any
 
 from imgcollapse import progress, report, store, study
 from imgcollapse.ablation import plan, status
-from imgcollapse.ablation.grid import ABLATION, PLAN, SHARED, Ablation
+from imgcollapse.ablation.grid import ABLATION, SHARED, Ablation
 from imgcollapse.ablation.summary import Run, named
 from imgcollapse.cli import ablate, console
-from imgcollapse.cli.common import checked, machine_from, stoppable
+from imgcollapse.cli.common import checked, fetch_weights_of, machine_from, stoppable
 from imgcollapse.cli.progress_printer import ProgressPrinter
 from imgcollapse.cli.run import draw
 from imgcollapse.errors import SettingsProblem
-from imgcollapse.extractors import fetch_weights
 from imgcollapse.judge.judge import Judge
 from imgcollapse.machine import devices, streams
 from imgcollapse.settings import assignment, build, merge, read_file
@@ -23,13 +22,13 @@ from imgcollapse.settings import assignment, build, merge, read_file
 def judge(places: Sequence[Path], given: dict[str, Any], assignments: tuple[str, ...], *, as_json: bool) -> None:
     """`imgcollapse judge RUN_OR_ABLATION...`: `given` are the flags (None where not given), `assignments` those of --set."""
     changes = changes_from(given, assignments)
-    found = [(place, _runs(place)) for place in places]
+    found = [(place, list({run.folder: run for run in plan.runs_in(place)}.values())) for place in places]
     judged: dict[str, str] = {}
     with devices.use(checked(machine_from(given))), progress.watched_by(ProgressPrinter()):
         with stoppable() as stopped:
             for place, runs in found:
                 for run in runs:
-                    by = judge_of(run, changes)
+                    by = judged_by(run, changes)
                     judged[str(run.folder)] = _judge(place, run, by, several=len(runs) > 1)
         pages = [_page(place, runs) for place, runs in found]
     if stopped:
@@ -53,23 +52,11 @@ def changes_from(given: dict[str, Any], assignments: tuple[str, ...]) -> dict[st
     return changes
 
 
-def judge_of(run: Run, changes: dict[str, Any]) -> Judge:
-    """The judge of the run's own study with these changes; where N is not among them, as many pictures as this judge can compare."""
-    own = run.study.judge.model_dump(mode="json")
-    judge = build(Judge, merge(own, changes))
-    missing = fetch_weights(judge.extractors or ())
-    if missing and len(missing) == len(judge.extractors or ()):
-        raise missing[0]
+def judged_by(run: Run, changes: dict[str, Any]) -> Judge:
+    """The judge of the run's own study with these changes; weights that its extractors need are fetched."""
+    judge = build(Judge, merge(run.study.judge.model_dump(mode="json"), changes))
+    fetch_weights_of([run.study.model_copy(update={"judge": judge})])
     return judge
-
-
-def _runs(place: Path) -> list[Run]:
-    """The runs of a folder, each once. Raises SettingsProblem where it is neither a run nor an ablation."""
-    if (place / store.STUDY).is_file():
-        return [plan.run_at(place)]
-    if not (place / PLAN).is_file():
-        raise SettingsProblem(f"{place}: is neither a run nor an ablation; name a folder that `imgcollapse run` or `ablate` made")
-    return list({run.folder: run for run in plan.read(place)}.values())
 
 
 def _judge(place: Path, run: Run, by: Judge, several: bool) -> str:

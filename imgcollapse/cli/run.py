@@ -86,7 +86,7 @@ def _end(folder: Path, as_json: bool) -> None:
         return
     out = console.out(110)
     names = store.classes(folder)
-    judge = (store.reference(folder) or {})["judge"]
+    judge = store.known_reference(folder)["judge"]
     for extractor, table in console.tables(scores, judge).items():
         out.print(table)
         if line := console.lost(lost.get(extractor, {}), names):

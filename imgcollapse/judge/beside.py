@@ -212,6 +212,6 @@ def _portable(error: Exception) -> Exception:
     error.add_note("".join(traceback.format_exception(error)))
     try:
         pickle.loads(pickle.dumps(error))
-    except Exception:
+    except Exception:  # of any kind, as the error's own class is asked; nothing is lost, its words are sent instead
         return RuntimeError(f"{type(error).__name__}: {error}")
     return error

@@ -47,11 +47,12 @@ class Judging:
         self._training_set, self._caption, self._every, self._gens = training_set, caption, judge.every, gens
         self._shared = SharedStore(shared / "scores") if shared else None
         self._reference: Reference = judge.open(world, drawn)
-        for extractor in self._reference.record()["extractors"].values():
+        record = self._reference.record()
+        for extractor in record["extractors"].values():
             for metric, floor in extractor["floor"].items():
                 if not math.isfinite(floor):
                     raise DataProblem(f"{run}: {metric} of real pictures is {floor}, which is no floor; leave it out of judge.metrics")
-        self._record = judged.fix_reference(run, self.name, self._reference.record(), data_digest(world.record()))
+        self._record = judged.fix_reference(run, self.name, record, data_digest(world.record()))
 
     def has(self, generation: int) -> bool:
         """Whether it has judged that generation as it lies there, or is not to judge it."""
@@ -69,10 +70,11 @@ class Judging:
             return there
         key = digest(judged.of(self.run, generation, self._record))
         with self._shared.lock(key, f"the scores of generation {generation}") if self._shared else nullcontext():
-            found = self._found(key) or self._measure(generation)
+            drawn = store.read_images(store.generation_folder(self.run, generation) / store.SAMPLES)
+            found = self._found(key) or self._measure(generation, drawn)
             scores = Scores.of(found)  # nothing else is ever kept
             if self._caption:
-                self._draw(generation, found, self._caption)
+                self._draw(generation, drawn, found, self._caption)
             judged.write(self.run, self.name, generation, found, self._record)  # last: by this a generation has landed
             if self._shared and not (place := self._shared.folder / f"{key}.json").exists():
                 write_sealed(place, found)
@@ -82,15 +84,12 @@ class Judging:
         """What another run found in the same samples by the same reference."""
         return readable(self._shared.folder / f"{key}.json") if self._shared else None
 
-    def _measure(self, generation: int) -> Record:
-        judged_now = self._reference(self._drawn(generation), self._training_set(generation) if self._reference.memory else None)
+    def _measure(self, generation: int, drawn: ImageSet) -> Record:
+        judged_now = self._reference(drawn, self._training_set(generation) if self._reference.memory else None)
         shown = grids.first_of_each(judged_now.classes, len(self._world.classes))
         return {**judged_now.scores.of_generation(generation).record(), "shown": shown}
 
-    def _draw(self, generation: int, found: Record, caption: Callable[[Record], str]) -> None:
+    def _draw(self, generation: int, drawn: ImageSet, found: Record, caption: Callable[[Record], str]) -> None:
         title = caption(read_json(store.generation_folder(self.run, generation) / store.PROVENANCE))
-        page = grids.by_class(title, self._drawn(generation), found["shown"], self._world.classes)
+        page = grids.by_class(title, drawn, found["shown"], self._world.classes)
         ledger.put(self.run, {store.grid(generation): grids.png(page)})
-
-    def _drawn(self, generation: int) -> ImageSet:
-        return store.read_images(store.generation_folder(self.run, generation) / store.SAMPLES)

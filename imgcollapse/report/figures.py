@@ -50,7 +50,7 @@ def _curves(run: Path) -> bytes | None:
     shown = worth_showing(PANELS, first)
     rows = math.ceil(len(shown) / 3)
     page, places = figure(rows, 3, (11, 2.9 * rows + 0.9))
-    judge = (store.reference(run) or {})["judge"]
+    judge = store.known_reference(run)["judge"]
     size = counted(judge_of(judge, extractor), (first[name] for name in shown), " pictures against as many held-out real ones")
     page.suptitle(f"{_run_title(run)}\n{size}; features: {extractor}", fontsize=11)
     for axes in list(places.flat)[len(shown) :]:

@@ -152,14 +152,11 @@ def _is_ablation(place: Path) -> bool:
 
 def _read_one(place: Path) -> tuple[str, str | None, list[Run]]:
     """Question, reference arm and runs of one folder."""
+    runs = plan.runs_in(place)
     if (place / store.STUDY).is_file():
-        run = plan.run_at(place)
-        return f"What does a chain of {run.study.gens} generations forget? {run.arm}", None, [run]
-    if _is_ablation(place):
-        chosen = build(Ablation, read_file(place / ABLATION))
-        runs = plan.read(place)
-        return chosen.question or f"How do the arms of {place.resolve().name} differ?", chosen.reference, runs
-    raise SettingsProblem(f"{place}: is neither a run nor an ablation; name a folder that `imgcollapse run` or `imgcollapse ablate` made")
+        return f"What does a chain of {runs[0].study.gens} generations forget? {runs[0].arm}", None, runs
+    chosen = build(Ablation, read_file(place / ABLATION))
+    return chosen.question or f"How do the arms of {place.resolve().name} differ?", chosen.reference, runs
 
 
 def _told_apart(runs: Sequence[Run]) -> list[Run]:

@@ -7,7 +7,7 @@ from imgcollapse.files import locks
 from imgcollapse.store import manifest
 from imgcollapse.store.begun import parsed
 from imgcollapse.store.checks import check, chosen, finished, misfit, numbers, sound
-from imgcollapse.store.judged import is_judged, landed, reference, scores, scores_of, unjudged
+from imgcollapse.store.judged import is_judged, known_reference, landed, reference, scores, scores_of, unjudged
 from imgcollapse.store.layout import (
     DATA,
     ENVIRONMENT,
@@ -47,10 +47,10 @@ __all__ = [
     "has",
     "in_use",
     "is_judged",
+    "known_reference",
     "landed",
     "misfit",
     "numbers",
-    "origins",
     "parsed",
     "read_images",
     "read_json",
@@ -68,12 +68,6 @@ __all__ = [
 def in_use(run: Path) -> bool:
     """Whether a process is writing this run now."""
     return locks.is_locked(run / LOCK)
-
-
-def origins(run: Path, generation: int) -> list[int]:
-    """The generations whose samples are in the training set of a finished generation."""
-    made_of = read_json(generation_folder(run, generation) / PROVENANCE)["made_of"]
-    return [int(name.split()[-1]) for name in made_of if name != "real"]
 
 
 def has(run: Path, generation: int, part: str) -> bool:

@@ -49,11 +49,11 @@ def same_study(run: Path, study: str) -> None:
     before = readable(run / STUDY, quiet=True)
     ours = known == study_digest(now)
     damaged = before is None or (ours and study_digest(before) != known)  # the run's own record says that this study was begun
-    same, gens = before is not None and study_digest(before) == study_digest(now), (before or now).get("gens")
+    gens = (before or now).get("gens")
     if not damaged:
         same_or_refuse(run, before, {**now, "gens": gens}, "holds another study")
-    if known is not None and not ours and same:
-        raise OtherStudyProblem(f"{run / STUDY}: was changed after the run was begun; change it back, or choose another --out")
+        if known is not None and not ours:
+            raise OtherStudyProblem(f"{run / STUDY}: was changed after the run was begun; change it back, or choose another --out")
     _fitting(run, now)
     if known is not None and not ours:
         raise OtherStudyProblem(f"{run}: was begun with another study; choose another --out")

@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from imgcollapse import files, progress
-from imgcollapse.errors import SettingsProblem
+from imgcollapse.errors import DataProblem, SettingsProblem
 from imgcollapse.files import digest, first_difference, stamp
 from imgcollapse.metrics.record import Scores
 from imgcollapse.store.checks import finished, settings, sound
-from imgcollapse.store.layout import DATA, REFERENCE, SAMPLES, SCORES, generation_folder
+from imgcollapse.store.layout import DATA, MENDS, REFERENCE, SAMPLES, SCORES, generation_folder
 from imgcollapse.store.manifest import MANIFEST, made_by, part_digest
 from imgcollapse.store.records import plain, readable, write_sealed
 
@@ -57,6 +57,13 @@ def reference(run: Path) -> Record | None:
         further = {} if name == own_judge(run) else {"judge": name, **_told(known[name])}
         named[label] = {**known[name]["extractors"][extractor], **further}
     return {"data": data, "judge": {**own, "extractors": named}, **({"passed_over": passed_over} if passed_over else {})}
+
+
+def known_reference(run: Path) -> Record:
+    """The same, where it must be there. Raises DataProblem where it is not."""
+    if (found := reference(run)) is None:
+        raise DataProblem(f"{run / DATA}: cannot be read; {MENDS}")
+    return found
 
 
 def _told(judge: Record) -> Record:

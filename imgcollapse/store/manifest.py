@@ -62,7 +62,7 @@ def damage(folder: Path, but: str = "") -> str | None:
         return str(problem)
     for name, entry in files.items():
         path = folder / name
-        if (but and name.startswith(f"{but}/")) or "thrown_away" in entry:
+        if (but and _is_of(name, but)) or "thrown_away" in entry:
             continue
         if not path.is_file():
             return f"{name} is missing"
@@ -81,13 +81,13 @@ def part_digest(folder: Path, part: str) -> str | None:
         return None
     if part in files:
         return str(files[part]["sha256"])
-    inside = {name: entry["sha256"] for name, entry in files.items() if name.startswith(f"{part}/")}
+    inside = {name: entry["sha256"] for name, entry in files.items() if _is_of(name, part)}
     return digest(inside) if inside else None
 
 
 def has(folder: Path, part: str) -> bool:
     """Whether a part of a finished generation, a file or a folder, is kept there, and has not been thrown away on purpose."""
-    entries = [entry for name, entry in read_manifest(folder)["files"].items() if name == part or name.startswith(f"{part}/")]
+    entries = [entry for name, entry in read_manifest(folder)["files"].items() if _is_of(name, part)]
     return bool(entries) and not any("thrown_away" in entry for entry in entries)
 
 
@@ -96,7 +96,7 @@ def throw_away(folder: Path, *parts: str) -> None:
     record = read_json(folder / MANIFEST)
     record.pop("sha256", None)
     for name, entry in record["files"].items():
-        if any(name == part or name.startswith(f"{part}/") for part in parts):
+        if any(_is_of(name, part) for part in parts):
             entry["thrown_away"] = True
     write_sealed(folder / MANIFEST, record)
     for part in parts:
@@ -104,6 +104,11 @@ def throw_away(folder: Path, *parts: str) -> None:
             shutil.rmtree(folder / part)
         else:
             (folder / part).unlink(missing_ok=True)
+
+
+def _is_of(name: str, part: str) -> bool:
+    """Whether a file, by its name in a manifest, is that part of a generation or lies in it."""
+    return name == part or name.startswith(f"{part}/")
 
 
 def _entry(path: Path) -> dict[str, Any]:

@@ -4,13 +4,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, overload
+from typing import Any, TypeVar, overload
 
 from imgcollapse.images import ImageSet
 from imgcollapse.store.layout import MODEL, SAMPLES, generation_folder
 from imgcollapse.store.manifest import part_digest
 from imgcollapse.store.npz import read_images
 
+T = TypeVar("T")
 Load = Callable[[Path], Any]  # of a model from its folder
 
 
@@ -48,42 +49,31 @@ class Generation:
         return part_digest(self.folder, MODEL)
 
 
-class Past(Sequence[Generation]):
-    """Generations 0 to `count` - 1 of a run."""
+class OnDemand(Sequence[T]):
+    """So many items, each made when it is asked for, and not kept: `item(number)`."""
 
-    def __init__(self, run: Path, count: int, load: Load) -> None:
-        self._run, self._count, self._load = run, count, load
+    def __init__(self, count: int, item: Callable[[int], T]) -> None:
+        self._count, self._item = count, item
 
     def __len__(self) -> int:
         return self._count
 
     @overload
-    def __getitem__(self, index: int) -> Generation: ...
+    def __getitem__(self, index: int) -> T: ...
     @overload
-    def __getitem__(self, index: slice) -> list[Generation]: ...
-    def __getitem__(self, index: int | slice) -> Generation | list[Generation]:
-        if isinstance(index, slice):
-            return [self[one] for one in range(self._count)[index]]
-        number = range(self._count)[index]
-        return Generation(number, generation_folder(self._run, number), self._load)
+    def __getitem__(self, index: slice) -> list[T]: ...
+    def __getitem__(self, index: int | slice) -> T | list[T]:
+        numbers = range(self._count)[index]
+        return self._item(numbers) if isinstance(numbers, int) else [self._item(number) for number in numbers]
+
+
+class Past(OnDemand[Generation]):
+    """Generations 0 to `count` - 1 of a run."""
+
+    def __init__(self, run: Path, count: int, load: Load) -> None:
+        super().__init__(count, lambda number: Generation(number, generation_folder(run, number), load))
 
     @property
     def samples(self) -> Sequence[ImageSet]:
         """The sample sets alone, each read when it is asked for."""
-        return _Samples(self)
-
-
-class _Samples(Sequence[ImageSet]):
-    def __init__(self, past: Past) -> None:
-        self._past = past
-
-    def __len__(self) -> int:
-        return len(self._past)
-
-    @overload
-    def __getitem__(self, index: int) -> ImageSet: ...
-    @overload
-    def __getitem__(self, index: slice) -> list[ImageSet]: ...
-    def __getitem__(self, index: int | slice) -> ImageSet | list[ImageSet]:
-        found = self._past[index]
-        return [one.samples for one in found] if isinstance(found, list) else found.samples
+        return OnDemand(len(self), lambda number: self[number].samples)

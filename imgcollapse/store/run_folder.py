@@ -126,12 +126,12 @@ class RunFolder:
         `fit` is called with the model of the generation whose weights it begins with, or None.
         """
         if self.shared is None:
-            return fit(None if start is None else start.model)
+            return fit(start and start.model)
         key = f"weights-{digest(learning(self._recipe))}"
         with self.shared.lock(key, "its weights"):
             model = self.shared.fitted_model(key, self._load)
             if model is None:
-                model = fit(None if start is None else start.model)
+                model = fit(start and start.model)
                 self.shared.add_model(key, model.save)
         return model
 

@@ -28,18 +28,9 @@ class SharedStore:
 
     def link(self, key: str, place: Path, made_by: dict[str, Any] | None = None) -> bool:
         """Links the entry, checked by its manifest and by what made it, at `place` with one rename; False where there is none that fits."""
-        entry = self.folder / key
-        if not entry.is_dir():
-            return False
-        wrong = damage(entry)
-        if wrong is None and read_manifest(entry)["made_by"] != made_by:
-            wrong = "was made by something else"
-        if wrong is not None:
-            aside = set_aside(entry)
-            progress.say(f"{entry}: {wrong}; made again (the old one is kept as {aside.relative_to(self.folder)})")
-            return False
-        _link(entry, place)
-        return True
+        if (entry := self._entry(key, made_by, "made again")) is not None:
+            _link(entry, place)
+        return entry is not None
 
     def add(self, key: str, place: Path) -> None:
         """Adds a finished folder by hard links."""
@@ -48,14 +39,8 @@ class SharedStore:
 
     def fitted_model(self, key: str, load: Callable[[Path], Any]) -> Any:
         """The model of that entry, opened; None where there is none that is whole."""
-        entry = self.folder / key
-        if not entry.is_dir():
-            return None
-        if (wrong := damage(entry)) is not None:
-            aside = set_aside(entry)
-            progress.say(f"{entry}: {wrong}; learned again (the old one is kept as {aside.relative_to(self.folder)})")
-            return None
-        return load(entry / MODEL)
+        entry = self._entry(key, None, "learned again")
+        return None if entry is None else load(entry / MODEL)
 
     def add_model(self, key: str, save: Callable[[Path], None]) -> None:
         """Adds a fitted model."""
@@ -64,6 +49,20 @@ class SharedStore:
         with folder_in_place(place) as draft:
             save(draft / MODEL)
             write_manifest(draft)
+
+    def _entry(self, key: str, made_by: dict[str, Any] | None, again: str) -> Path | None:
+        """The folder of that entry; None where there is none. One that is damaged or made by something else is set aside, and reported."""
+        entry = self.folder / key
+        if not entry.is_dir():
+            return None
+        wrong = damage(entry)
+        if wrong is None and read_manifest(entry)["made_by"] != made_by:
+            wrong = "was made by something else"
+        if wrong is None:
+            return entry
+        aside = set_aside(entry)
+        progress.say(f"{entry}: {wrong}; {again} (the old one is kept as {aside.relative_to(self.folder)})")
+        return None
 
 
 def _link(source: Path, place: Path) -> None:

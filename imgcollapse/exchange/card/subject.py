@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 from imgcollapse import store
-from imgcollapse.errors import DataProblem
 from imgcollapse.exchange.samples import refuse_thrown_away
 from imgcollapse.images import UNLABELLED, ImageSet
 from imgcollapse.metrics.record import Scores
@@ -96,7 +95,7 @@ class Subject:
             provenance=provenances[-1],
             lineages=lineages(provenances),
             scores=store.scores_of(run, generation),
-            reference=_reference(run),
+            reference=store.known_reference(run),
             environment=read_sealed(run / store.ENVIRONMENT)["sessions"][-1],
             samples=store.read_images(folder / store.SAMPLES),
         )
@@ -130,13 +129,6 @@ class Subject:
             "longest_chain": own.longest,
             "mean_depth": round(own.mean, 6),
         }
-
-
-def _reference(run: Path) -> Record:
-    found = store.reference(run)
-    if found is None:
-        raise DataProblem(f"{run / store.DATA}: cannot be read; {store.MENDS}")
-    return found
 
 
 def _provenance(run: Path, generation: int) -> Record:
