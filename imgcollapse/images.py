@@ -213,6 +213,7 @@ class World:
     split:    how the held-out part was chosen, where it was chosen here: rule, share, and the classes `judged_without`
 
     passed_over: how many of the user's files were not read, by the reason; it is no part of the record, as it decides nothing
+    uncut:       the held-out part as it was before a long tail was cut from it; None: nothing was cut
     """
 
     name: str
@@ -221,6 +222,12 @@ class World:
     classes: tuple[str, ...]
     split: Mapping[str, Any] = field(default_factory=dict)
     passed_over: Mapping[str, int] = field(default_factory=dict)
+    uncut: ImageSet | None = None
+
+    @property
+    def all_held_out(self) -> ImageSet:
+        """The held-out part before a long tail was cut: it says which split this is."""
+        return self.held_out if self.uncut is None else self.uncut
 
     def shares(self) -> Tensor:
         """float64 [classes]: each class's share of the training part."""

@@ -40,12 +40,14 @@ def watched_by(watcher: Watcher) -> Iterator[None]:
         _messages.reset(messages)
 
 
-def steps(total: int, what: str) -> Generator[int]:
-    """0, 1, ..., total - 1, telling the watcher of each step."""
+def steps(total: int, what: str, first: int = 0) -> Generator[int]:
+    """first, ..., total - 1, telling the watcher of each step."""
     watcher = _watcher.get()
     watcher.begin(what, total)
     try:
-        for step in range(total):
+        if first:
+            watcher.advance(first)
+        for step in range(first, total):
             yield step
             watcher.advance()
     finally:

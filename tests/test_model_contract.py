@@ -155,7 +155,7 @@ def test_a_fixed_set_is_gone_through_by_one_permutation_after_the_other() -> Non
 
 
 def test_a_stream_gives_every_step_new_rows_that_are_a_function_of_the_seed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("imgcollapse.training.DRAWN_AT_ONCE", 20)
+    monkeypatch.setattr("imgcollapse.training.sources.DRAWN_AT_ONCE", 20)
     asked: list[int] = []
 
     class Numbers(ModelStream):

@@ -1,4 +1,4 @@
-"""A small convolutional classifier of the real classes; its penultimate layer gives the features."""
+"""A small convolutional classifier of the real classes; its last layer but one gives the features. Shipped for the standard data sets."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,111 +9,96 @@ from pydantic import Field, PositiveInt
 from torch import Tensor, nn
 from torch.nn import functional
 
-from imgcollapse import seeds
+from imgcollapse import progress, seeds
 from imgcollapse.errors import DataProblem
-from imgcollapse.images import ImageSet, World, pad, to_signed
+from imgcollapse.extractors.classifier_network import ClassifierNetwork, levels
+from imgcollapse.extractors.forward import forward
+from imgcollapse.extractors.references import Reference, reference_of, references
+from imgcollapse.images import ImageSet, World, to_signed
 from imgcollapse.machine import cache, devices
-from imgcollapse.training import BatchRandomness, FixedSet, Training, fit_network
+from imgcollapse.machine.cache import Checkpoint
+from imgcollapse.training import BatchRandomness, FixedSet, Log, Training, fit_network
 
 BLOCK = 1024  # pictures that go through the network at once
 SEED = seeds.derive(0, "classifier")  # one classifier judges every study
-LAYOUT = 1  # part of the cache key: raise it when the network or its training changes
+LAYOUT = 2  # part of the cache key: raise it when the network or its training changes
+GOOD, BLIND = 0.9, 0.5  # accuracy below which classes are not to be trusted, and below which nothing is said of them
+WIDTHS = (32, 64, 64, 64)  # channels of the levels where nobody chose them
 
 
 class Classifier(Training):
-    """Features of a small CNN trained once on the real training part; it also tells the class of a picture."""
+    """Features of a small CNN trained once on real pictures; it also tells the class of a picture."""
 
     kind: Literal["classifier"] = "classifier"
     steps: PositiveInt = Field(800, description="optimisation steps")
     learning_rate: float = Field(2e-3, gt=0, description="the peak learning rate of AdamW")
     weight_decay: float = Field(0.5, ge=0, description="AdamW's decoupled weight decay")
-    dim: PositiveInt = Field(64, description="number of features D")
-    width: PositiveInt = Field(32, multiple_of=8, description="channels of the first convolution, a multiple of 8")
+    widths: tuple[PositiveInt, ...] = Field((), description="channels of each level, which halves the picture; the last: D; []: by size")
+    mirror: bool = Field(False, description="whether half of the pictures are learned from mirrored")
+    smoothing: float = Field(0.0, ge=0, lt=1, description="share of a label that is spread over all classes while learning")
+
+    weights: Literal["auto", "shipped", "own"] = Field(
+        "auto",
+        description="shipped: those that come with the package for a standard data set; own: learned from the training part; auto: shipped "
+        "ones where there are some for the held-out part and no other option is set, else own",
+    )
 
     def check(self, world: World) -> None:
-        """Raises DataProblem for points or a single class."""
+        """Raises DataProblem for points or a single class, and where shipped weights are asked for that there are not."""
         if world.train.are_points or len(world.classes) < 2:
             raise DataProblem(f"{world.name}: the extractor 'classifier' needs pictures of at least 2 classes; use 'pixels'")
+        if self.weights == "shipped" and reference_of(world) is None:
+            there = ", ".join(one.name for one in references().values())
+            raise DataProblem(f"{world.name}: no classifier is shipped for its held-out pictures (only for {there}); set weights to own")
 
     def fit(self, world: World) -> "FittedClassifier":
-        """The trained classifier of this world, from the cache where it is there. Raises DataProblem for points or a single class."""
+        """The classifier of this world: a shipped one, or its own, from the cache where it is there. Raises what `check` does."""
         self.check(world)
-        key = f"{LAYOUT}{world.train.digest()}{world.held_out.digest()}{self.model_dump_json()}"
-        weights, _ = cache.remembered("classifiers", world.name, key, lambda: (self._train(world).state_dict(), {}))
-        net = self._untrained(world)
+        shipped = reference_of(world) if self.weights == "shipped" or self == Classifier() else None
+        fitted = self._own(world) if shipped is None else _shipped(shipped)
+        for line in fitted.quality():
+            progress.say_once(line)
+        return fitted
+
+    def _own(self, world: World) -> "FittedClassifier":
+        key = f"{LAYOUT}{world.train.digest()}{world.held_out.digest()}{self.model_dump_json(exclude={'weights'})}"
+        classes, where = len(world.classes), ("classifiers", world.name)
+        checkpoint = Checkpoint(cache.place_of(*where, key).with_suffix(".unfinished"), key)
+
+        def make() -> cache.Made:
+            net = self.train(world.train, classes, checkpoint)
+            return net.state_dict(), {"accuracy": accuracy(net, world.held_out)}
+
+        weights, found = cache.remembered(*where, key, make)
+        checkpoint.done()
+        net = self.network(world.train.shape, classes)
         net.load_state_dict(weights)
-        net = net.eval().requires_grad_(False)
-        return FittedClassifier(net, _accuracy(net, world.held_out))
+        return FittedClassifier(net.eval().requires_grad_(False), found["accuracy"])
 
-    def _untrained(self, world: World) -> "_Network":
+    def network(self, shape: tuple[int, int, int], classes: int) -> ClassifierNetwork:
+        """A fresh one for pictures of (C, H, W)."""
+        widths = self.widths or WIDTHS[: levels(*shape[1:])]
         with seeds.global_torch_seed(seeds.derive(SEED, "weights")):
-            return _Network(world.train.shape, self.width, self.dim, len(world.classes))
+            return ClassifierNetwork(shape, widths, classes)
 
-    def _train(self, world: World) -> "_Network":
-        reach = max(1, world.train.shape[1] // 10)
+    def train(self, images: ImageSet, classes: int, checkpoint: Checkpoint | None = None, log: Log | None = None) -> ClassifierNetwork:
+        """A network that has learned the classes of these pictures; goes on from the checkpoint where one was kept."""
+        reach = max(1, images.shape[1] // 10)
 
         def loss(network: nn.Module, rows: Sequence[Tensor], randomness: BatchRandomness) -> Tensor:
             pixels, labels = rows
-            logits: Tensor = network(_shift(to_signed(pixels), reach, randomness))
-            return functional.cross_entropy(logits.float(), labels)
+            signed = shifted(to_signed(pixels), reach, randomness)
+            if self.mirror:
+                signed = torch.where(randomness.rand(1, 1, 1) < 0.5, signed.flip(3), signed)
+            logits: Tensor = network(signed)
+            return functional.cross_entropy(logits.float(), labels, label_smoothing=self.smoothing)
 
-        source = FixedSet((world.train.pixels, world.train.labels))
-        return fit_network(self._untrained(world), loss, source, self, seeds.derive(SEED, "fit"), what="classifier")
-
-
-@dataclass(frozen=True)
-class FittedClassifier:
-    """A trained classifier as an extractor."""
-
-    net: "_Network"
-    accuracy: float
-    name: str = "classifier"
-
-    def features(self, pixels: Tensor) -> Tensor:
-        """uint8 [N, C, H, W] -> float32 [N, D] on the CPU."""
-        net = self.net.to(devices.current().torch_device())
-        device = next(net.parameters()).device
-        with torch.inference_mode():
-            return torch.cat([net.features(to_signed(block.to(device))).float().cpu() for block in pixels.split(BLOCK)])
-
-    def probabilities(self, features_ND: Tensor) -> Tensor:
-        """float32 [N, D] -> float32 [N, classes]: the classifier's softmax."""
-        head = self.net.head
-        with torch.inference_mode():
-            return functional.linear(features_ND, head.weight.cpu(), head.bias.cpu()).softmax(1)
-
-    def record(self) -> dict[str, object]:
-        """What identifies this extractor: digest of the weights, number of features, held-out accuracy."""
-        return {"digest": cache.digest(self.net.state_dict()), "dim": self.net.head.in_features, "held_out_accuracy": self.accuracy}
+        source = FixedSet((images.pixels, images.labels))
+        seed = seeds.derive(SEED, "fit")
+        return fit_network(self.network(images.shape, classes), loss, source, self, seed, "classifier", checkpoint, log)
 
 
-class _Network(nn.Module):
-    """Convolutions, halving the picture until it is at most 4 wide; then a layer of `dim` features and the head."""
-
-    def __init__(self, shape: tuple[int, int, int], width: int, dim: int, classes: int) -> None:
-        super().__init__()
-        channels, height, side = shape
-        self.halvings = max(1, (max(height, side) - 1).bit_length() - 2)
-        self.side = 4 << self.halvings
-        body: list[nn.Module] = []
-        for level in range(self.halvings + 1):
-            out = min(width << level, 4 * width)
-            body += [nn.Conv2d(channels, out, 3, padding=1), nn.GroupNorm(8, out), nn.GELU()]
-            body += [nn.MaxPool2d(2)] if level < self.halvings else []
-            channels = out
-        self.body = nn.Sequential(*body, nn.Flatten(), nn.Linear(channels * 16, dim), nn.GELU())
-        self.head = nn.Linear(dim, classes)
-
-    def features(self, signed: Tensor) -> Tensor:
-        """float [N, C, H, W] in -1..1 -> [N, D]; pads the picture with its darkest value up to a power of two."""
-        features: Tensor = self.body(pad(signed, self.side, value=-1.0))
-        return features
-
-    def forward(self, signed: Tensor) -> Tensor:
-        return self.head(self.features(signed))
-
-
-def _shift(signed: Tensor, reach: int, randomness: BatchRandomness) -> Tensor:
+def shifted(signed: Tensor, reach: int, randomness: BatchRandomness) -> Tensor:
     """Moves each picture by its own offset of up to `reach` pixels both ways, filling with the darkest value."""
     n, _, height, width = signed.shape
     padded = functional.pad(signed, (reach,) * 4, value=-1.0)
@@ -123,7 +108,64 @@ def _shift(signed: Tensor, reach: int, randomness: BatchRandomness) -> Tensor:
     return padded[every, :, rows[:, :, None], columns[:, None, :]].permute(0, 3, 1, 2)
 
 
-def _accuracy(net: _Network, held_out: ImageSet) -> float:
-    fitted = FittedClassifier(net, 0.0)
-    found = fitted.probabilities(fitted.features(held_out.pixels)).argmax(1)
-    return float((found == held_out.labels).double().mean())
+@dataclass(frozen=True)
+class FittedClassifier:
+    """A trained classifier as an extractor.
+
+    accuracy:    share of the held-out pictures of which it finds the class
+    temperature: what its logits are divided by before the softmax, so that a probability is the share of cases in which it is right (Guo et
+                 al. 2017)
+    shipped:     name and version of the shipped one that it is; empty: of a data set's own training part
+    """
+
+    net: ClassifierNetwork
+    accuracy: float
+    temperature: float = 1.0
+    shipped: str = ""
+    name: str = "classifier"
+
+    def features(self, pixels: Tensor) -> Tensor:
+        """uint8 [N, C, H, W] -> float32 [N, D] on the CPU."""
+        net = self.net.to(devices.current().torch_device())
+        return forward(lambda block: net.features(to_signed(block)), pixels, BLOCK, "features (classifier)")
+
+    def probabilities(self, features_ND: Tensor) -> Tensor | None:
+        """float32 [N, D] -> float32 [N, classes]: the classifier's softmax; None from one that is too often wrong to tell classes."""
+        if self.accuracy < BLIND:
+            return None
+        head = self.net.head
+        with torch.inference_mode():
+            return (functional.linear(features_ND, head.weight.cpu(), head.bias.cpu()) / self.temperature).softmax(1)
+
+    def quality(self) -> list[str]:
+        """How good it is, in a line; and in another what cannot be trusted, where it is not good enough."""
+        whose = f"shipped reference {self.shipped}" if self.shipped else "learned from the training part"
+        lines = [f"classifier: {whose}; it finds the class of {100 * self.accuracy:.1f} % of the held-out pictures"]
+        if self.accuracy < BLIND:
+            lines.append(
+                f"{lines[0]}, fewer than {100 * BLIND:.0f} %: class shares and lost classes are left out, as its errors would decide them"
+            )
+        elif self.accuracy < GOOD:
+            lines.append(
+                f"warning: with a classifier that is right in fewer than {100 * GOOD:.0f} % of cases, class shares and lost classes "
+                "are not to be trusted, and its features may tell too little of pictures; train it longer (steps) or judge by others"
+            )
+        return lines[-1:] if self.accuracy < BLIND else lines
+
+    def record(self) -> dict[str, object]:
+        """What identifies this extractor: which shipped one it is, digest of the weights, number of features, held-out accuracy."""
+        about = {"shipped": self.shipped} if self.shipped else {}
+        weights = {**self.net.state_dict(), "temperature": torch.tensor(self.temperature)}
+        return {**about, "digest": cache.digest(weights), "dim": self.net.head.in_features, "held_out_accuracy": self.accuracy}
+
+
+def accuracy(net: ClassifierNetwork, images: ImageSet) -> float:
+    """Share of the pictures of which it finds the class."""
+    fitted = FittedClassifier(net, 1.0)
+    sure = fitted.probabilities(fitted.features(images.pixels))
+    assert sure is not None
+    return float((sure.argmax(1) == images.labels).double().mean())
+
+
+def _shipped(one: Reference) -> FittedClassifier:
+    return FittedClassifier(one.network(), one.accuracy, one.temperature, f"{one.name} {one.version}")

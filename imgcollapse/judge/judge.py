@@ -1,8 +1,8 @@
-"""The reference of a study: real pictures, extractors and floors, fixed before generation 0; only here extractors and metrics meet."""
+"""The reference of a study: real pictures and extractors, fixed before generation 0; only here extractors and metrics meet."""
 
 import functools
 import json
-from collections.abc import Iterable
+from dataclasses import asdict, replace
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -17,11 +17,12 @@ from imgcollapse.extractors import AnyExtractor, FittedExtractor
 from imgcollapse.extractors.classifier import Classifier
 from imgcollapse.extractors.pixels import Pixels
 from imgcollapse.images import ImageSet, World, fingerprints
+from imgcollapse.judge.real import measured, of_classes, over_splits, taken
 from imgcollapse.judge.titles import NEIGHBOURS
-from imgcollapse.judge.view import View, feature_set, placed, real_view
+from imgcollapse.judge.view import View, feature_set, placed, real_view, view_of
 from imgcollapse.machine import cache
-from imgcollapse.metrics import METRICS, Evidence, FeatureSet, Metric
-from imgcollapse.metrics.record import Scores, Value
+from imgcollapse.metrics import METRICS, Evidence, FeatureSet
+from imgcollapse.metrics.record import RealVsReal, Scores, Value
 from imgcollapse.settings import Settings
 
 
@@ -32,7 +33,9 @@ class Judge(Settings):
         None, description="features to judge by; none: classifier for pictures of several classes, else pixels; []: no judging"
     )
     metrics: tuple[str, ...] | None = Field(None, description="names of metrics; none: all but those that have to be asked for")
-    n: PositiveInt | None = Field(None, description="pictures compared; none: as many as are held out and drawn, at most 10,000")
+    n: PositiveInt | None = Field(
+        None, description="pictures compared; none: half of those held out, at most as many as are drawn, and 10,000"
+    )
     every: PositiveInt = Field(1, description="judge every so manieth generation, and the last: 1: all of them")
     k: PositiveInt = Field(5, description="nearest neighbours for density and coverage")
     k_precision: PositiveInt = Field(3, description="nearest neighbours for improved and symmetric precision and recall")
@@ -48,12 +51,12 @@ class Judge(Settings):
 
     def resolved(self, world: World, samples: int) -> "Judge":
         """The same with every automatic choice made. Raises SettingsProblem for an n or k that this world does not have."""
-        there = min(len(world.held_out), len(world.train), samples)
+        there = min(len(world.held_out) // 2, len(world.train), samples)
         n = min(there, 10_000) if self.n is None else self.n
         if n > there:
             raise SettingsProblem(
-                f"judge.n: {n} pictures cannot be compared: {len(world.held_out)} are held out, {len(world.train)} are for training, "
-                f"{samples} are drawn; set it to at most {there}"
+                f"judge.n: {n} pictures cannot be compared: {len(world.held_out)} are held out, of which two halves are real vs real, "
+                f"{len(world.train)} are for training, {samples} are drawn; set it to at most {there}"
             )
         blind = world.train.are_points or len(world.classes) < 2  # to a classifier
         chosen = ((Pixels() if blind else Classifier()),) if self.extractors is None else self.extractors
@@ -93,7 +96,7 @@ class Judge(Settings):
 class Judged(NamedTuple):
     """What the reference found.
 
-    scores:  every metric by every extractor, each with its floor and the number of pictures that both are of
+    scores:  every metric by every extractor, each with its real-vs-real value and the number of pictures that both are of
     classes: int64 [all drawn], the class found in each picture, or NO_CLASS; None where no extractor knows classes
     """
 
@@ -110,10 +113,10 @@ class Reference:
         self.drawn = judge.n if drawn is None else drawn
         self.neighbours = {name: int(getattr(judge, name)) for name in NEIGHBOURS}
         self.shares = world.shares()
-        self.memory = any(metric.floor == "held_out" for metric in self.metrics.values())
-        self._real = fingerprints(world.train.pixels) if self.memory else None
-        self._compared: dict[str, dict[str, float]] = {}  # by extractor, the floors of what is of the N pictures compared
-        self._of_all: dict[tuple[str, int], dict[str, float]] = {}  # and by pictures drawn, of what is of all of them
+        self.memory = any(metric.trained for metric in self.metrics.values())
+        self._trained_on = fingerprints(world.train.pixels) if self.memory else None
+        self._compared: dict[str, dict[str, RealVsReal]] = {}  # by extractor, of what is of the N pictures compared
+        self._of_all: dict[tuple[str, int], dict[str, RealVsReal]] = {}  # and by pictures drawn, of what is of all of them
         self._views = [self._view(extractor, world) for extractor in extractors]
 
     def __call__(self, drawn: ImageSet, learned_from: ImageSet | None = None) -> Judged:
@@ -122,7 +125,7 @@ class Reference:
         sources, classes = dict[str, dict[str, Value]](), None
         known = learned_from if self.memory else None
         learned = None if known is None else _spread(known, self.n)
-        copies, learned_copies = self._copies(drawn[: self.n], self._real, None if known is None else fingerprints(known.pixels))
+        copies, learned_copies = self._copies(drawn[: self.n], self._trained_on, None if known is None else fingerprints(known.pixels))
         for view in self._views:
             made = feature_set(view.extractor, drawn[: self.n] if view.confusion is None else drawn)
             classes = made.classes if classes is None else classes
@@ -134,7 +137,7 @@ class Reference:
                 copies=copies,
                 learned_copies=learned_copies,
             )
-            sources[view.extractor.name] = self._values(evidence, self._floors(view, len(made)))
+            sources[view.extractor.name] = self._values(evidence, self._real(view, len(made)))
         return Judged(Scores(None, sources), classes)
 
     @property
@@ -144,62 +147,72 @@ class Reference:
 
     def record(self) -> dict[str, Any]:
         """What identifies this reference: N, how many are drawn, k, metrics with the versions of their definitions, and each extractor with
-        the digest of its weights and its floor."""
-        extractors = {s.extractor.name: {**s.extractor.record(), "floor": self._floors(s, self.drawn)} for s in self._views}
+        the digest of its weights and its real-vs-real values."""
+        extractors = {}
+        for view in self._views:
+            real = {name: asdict(one) for name, one in self._real(view, self.drawn).items()}
+            extractors[view.extractor.name] = {**view.extractor.record(), "real": real}
         return {"n": self.n, "drawn": self.drawn, **self.neighbours, "metrics": self._versions(), "extractors": extractors}
 
     def _versions(self) -> dict[str, int]:
         return {name: metric.version for name, metric in self.metrics.items()}
 
-    def _values(self, evidence: Evidence, floors: dict[str, float]) -> dict[str, Value]:
+    def _values(self, evidence: Evidence, real: dict[str, RealVsReal]) -> dict[str, Value]:
         found = {}
         for metric in self.metrics.values():
             n = self.n if evidence.drawn is None or not metric.of_all else len(evidence.drawn)
             for name, value in metric.measure(evidence).items():
-                found[name] = Value(value, None if metric.floor is None else floors[name], n)
+                found[name] = Value(value, real.get(name), n)
         return found
 
     def _view(self, extractor: FittedExtractor, world: World) -> View:
-        """The real pictures' features and their floor; of pictures they are kept in the data folder, for all runs with this reference."""
+        """The real pictures' features and what is real vs real; of pictures they are kept in the data folder, for all runs with this
+        reference."""
         if world.train.are_points:
             view = real_view(extractor, world, self.n)
-            self._compared[extractor.name] = self._floor(view, world)
+            self._compared[extractor.name] = self._between_real(view, world)
             return view
 
         def make() -> cache.Made:
             view = real_view(extractor, world, self.n)
-            tensors = {"train": view.train.features.float(), "held_out": view.held_out.features.float()}
-            for name, value in (
-                ("found", view.found),
-                ("held_out_found", view.held_out.classes),
-                ("confusion", view.confusion),
-            ):
-                tensors |= {name: value} if value is not None else {}
-            return tensors, self._floor(view, world)
+            tensors = {"train": view.train.features.float(), "unseen": view.unseen.features.float()}
+            for name, value in (("train_found", view.train.classes), ("unseen_found", view.unseen.classes)):
+                tensors |= {} if value is None else {name: value}
+            return tensors, {name: asdict(one) for name, one in self._between_real(view, world).items()}
 
         how = [self.n, self.neighbours, self._versions(), _source()]
         key = json.dumps([world.record(), extractor.record(), how], sort_keys=True)
-        real, self._compared[extractor.name] = cache.remembered("references", f"{world.name}-{extractor.name}", key, make)
-        found = real.get("found")
-        train = FeatureSet(placed(real["train"]), None if found is None else found[: self.n], world.train.labels[: self.n])
-        held_out = FeatureSet(placed(real["held_out"]), real.get("held_out_found"), world.held_out.labels[: self.n])
-        return View(extractor, train, held_out, found, real.get("confusion"))
+        tensors, real = cache.remembered("references", f"{world.name}-{extractor.name}", key, make)
+        self._compared[extractor.name] = {name: RealVsReal(**one) for name, one in real.items()}
+        train, unseen = (FeatureSet(placed(tensors[part]), tensors.get(f"{part}_found")) for part in ("train", "unseen"))
+        return view_of(extractor, world, self.n, train, unseen)
 
-    def _floor(self, view: View, world: World) -> dict[str, float]:
-        """The floors of the metrics that are of the N pictures compared."""
-        (copies,) = self._copies(world.held_out[: self.n], self._real)
-        remembering = self._evidence(view, view.held_out, learned=view.train, copies=copies, learned_copies=copies)
-        usual = self._evidence(view, view.train)
-        compared = [metric for metric in self.metrics.values() if metric.floor is not None and not metric.of_all]
-        return _measured((metric, remembering if metric.floor == "held_out" else usual) for metric in compared)
+    def _between_real(self, view: View, world: World) -> dict[str, RealVsReal]:
+        """Real vs real of the metrics that are of the N pictures compared."""
+        metrics = [metric for metric in self.metrics.values() if metric.real and not metric.of_all]
+        (copies,) = self._copies(world.held_out, self._trained_on)
 
-    def _floors(self, view: View, drawn: int) -> dict[str, float]:
-        """All floors: of what is of all that was drawn, those of as many real training pictures, or of all there are."""
-        name = view.extractor.name
+        def measure(samples: Tensor, held_out: Tensor, split: int) -> dict[str, float]:
+            own = None if copies is None else copies[samples]
+            learned = view.train if self.memory else None
+            evidence = self._evidence(view, taken(view.unseen, samples), learned=learned, copies=own, learned_copies=own)
+            return measured(metrics, replace(evidence, held_out=taken(view.unseen, held_out)))
+
+        return over_splits(len(view.unseen), self.n, measure, f"real vs real ({view.extractor.name})")
+
+    def _real(self, view: View, drawn: int) -> dict[str, RealVsReal]:
+        """All real-vs-real values: of what is of all that was drawn, those of as many real pictures."""
+        name, found, labels = view.extractor.name, view.unseen.classes, view.unseen.labels
         if (name, drawn) not in self._of_all:
-            evidence = self._evidence(view, view.train, drawn=None if view.found is None else view.found[:drawn])
-            metrics = [metric for metric in self.metrics.values() if metric.floor is not None and metric.of_all]
-            self._of_all[name, drawn] = _measured((metric, evidence) for metric in metrics)
+            metrics = [metric for metric in self.metrics.values() if metric.real and metric.of_all]
+
+            def measure(classes: Tensor) -> dict[str, float]:
+                return measured(metrics, self._evidence(view, view.held_out, drawn=classes))
+
+            if found is None or labels is None or not metrics:
+                self._of_all[name, drawn] = {}
+            else:
+                self._of_all[name, drawn] = of_classes(found, labels, self.shares, drawn, measure)
         return self._compared[name] | self._of_all[name, drawn]
 
     def _evidence(self, view: View, generated: FeatureSet, **more: Any) -> Evidence:
@@ -212,10 +225,6 @@ class Reference:
         return [None if own is None or of is None else torch.isin(own, of) for of in sets]
 
 
-def _measured(metrics: Iterable[tuple[Metric, Evidence]]) -> dict[str, float]:
-    return {name: value for metric, evidence in metrics for name, value in metric.measure(evidence).items()}
-
-
 def _spread(images: ImageSet, n: int) -> ImageSet:
     """n pictures evenly spread over the set, so that each of its origins is there with its share; all where there are fewer."""
     return images if len(images) <= n else images[torch.arange(n) * len(images) // n]
@@ -225,5 +234,5 @@ def _spread(images: ImageSet, n: int) -> ImageSet:
 def _source() -> str:
     """A digest of the code that measures: what an older version measured is measured again."""
     own = Path(__file__)
-    files = [own, own.with_name("view.py"), *sorted((own.parent.parent / "metrics").glob("*.py"))]
+    files = [own, *(own.with_name(name) for name in ("view.py", "real.py")), *sorted((own.parent.parent / "metrics").glob("*.py"))]
     return sha256(b"".join(file.read_bytes() for file in files)).hexdigest()

@@ -15,33 +15,32 @@ from imgcollapse.metrics.evidence import NO_CLASS, confusion_of
 
 @dataclass(frozen=True, eq=False)
 class View:
-    """One extractor with everything it saw of the real world: N training and N held-out pictures, and where it knows classes, the class
-    found in each picture of the whole training part, and the confusions in all that is held out."""
+    """One extractor with everything it saw of the real world.
+
+    train:     N training pictures, which it may have learned from: they stand for nothing but themselves
+    unseen:    all held-out pictures, which it has not learned from
+    held_out:  the first N of these: what samples are compared with
+    confusion: of all that is held out, where the extractor knows classes
+    """
 
     extractor: FittedExtractor
     train: FeatureSet
+    unseen: FeatureSet
     held_out: FeatureSet
-    found: Tensor | None
     confusion: Tensor | None
 
 
 def real_view(extractor: FittedExtractor, world: World, n: int) -> View:
     """What an extractor sees of the real world; N = n."""
-    knows = extractor.probabilities(extractor.features(world.held_out.pixels[:1])) is not None
-    held_out = feature_set(extractor, world.held_out if knows else world.held_out[:n])  # confusions are counted in all of them
-    confusion = None if held_out.classes is None else confusion_of(held_out.classes, world.held_out.labels, len(world.classes))
-    train = feature_set(extractor, world.train[:n])
-    found = train.classes
-    if found is not None and len(world.train) > n:
-        rest = _classes(extractor, extractor.features(world.train.pixels[n:]))
-        found = found if rest is None else torch.cat([found, rest])
-    return View(
-        extractor,
-        FeatureSet(train.features, train.classes, world.train.labels[:n]),
-        FeatureSet(held_out.features, held_out.classes, world.held_out.labels[: len(held_out)]).first(n),
-        found,
-        confusion,
-    )
+    return view_of(extractor, world, n, feature_set(extractor, world.train[:n]), feature_set(extractor, world.held_out))
+
+
+def view_of(extractor: FittedExtractor, world: World, n: int, train: FeatureSet, unseen: FeatureSet) -> View:
+    """The same, of pictures that it has seen: N of the training part, and all that are held out."""
+    labels = world.held_out.labels
+    confusion = None if unseen.classes is None else confusion_of(unseen.classes, labels, len(world.classes))
+    unseen = FeatureSet(unseen.features, unseen.classes, labels)
+    return View(extractor, FeatureSet(train.features, train.classes, world.train.labels[:n]), unseen, unseen.first(n), confusion)
 
 
 def feature_set(extractor: FittedExtractor, images: ImageSet) -> FeatureSet:

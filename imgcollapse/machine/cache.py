@@ -1,8 +1,9 @@
 """Tensors that are costly to make, kept in the data folder: made once whoever asks first, whole or not at all, checked when read."""
 
 import json
+import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -26,8 +27,7 @@ def remembered(what: str, name: str, key: str, make: Callable[[], Made]) -> Made
     record: one that is damaged (safetensors itself would load a flipped bit without a word) or was made for something else is reported, and
     made anew. From a folder that cannot be written, what is there is read; what is not is made, and not kept, which is reported.
     """
-    name = name.replace("/", "_")
-    path = devices.current().data_dir / what / f"{name}-{sha256(key.encode()).hexdigest()[:16]}.safetensors"
+    path = place_of(what, name, key)
     if (found := _read(path, key, quiet=True)) is not None:
         return found
     with _turn(path):
@@ -38,6 +38,41 @@ def remembered(what: str, name: str, key: str, make: Callable[[], Made]) -> Made
             except OSError as error:
                 _not_kept(path, error)
     return found
+
+
+def place_of(what: str, name: str, key: str) -> Path:
+    """Where `remembered` keeps it."""
+    return devices.current().data_dir / what / f"{name.replace('/', '_')}-{sha256(key.encode()).hexdigest()[:16]}.safetensors"
+
+
+class Checkpoint:
+    """Unfinished work at a place of its own, so that what is killed goes on from there: kept every so many seconds, gone when done."""
+
+    def __init__(self, path: Path, key: str, every: float = 60.0) -> None:
+        self._path, self._key, self._every, self._last = path, key, every, time.monotonic()
+
+    def load(self) -> dict[str, Tensor] | None:
+        """What was kept of this very work, or None."""
+        found = _read(self._path, self._key)
+        return None if found is None else found[0]
+
+    def is_due(self) -> bool:
+        """Whether it is time to keep it again."""
+        return time.monotonic() - self._last >= self._every
+
+    def keep(self, tensors: dict[str, Tensor]) -> None:
+        """In the place of what was kept before. Where the folder cannot be written, that is reported once, and the work goes on."""
+        try:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            write(self._path, tensors, key=self._key)
+        except OSError as error:
+            _not_kept(self._path, error)
+        self._last = time.monotonic()
+
+    def done(self) -> None:
+        """What was kept is of no more use."""
+        with suppress(OSError):
+            self._path.unlink(missing_ok=True)
 
 
 def digest(tensors: dict[str, Tensor], record: dict[str, Any] | None = None) -> str:

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
 
 from imgcollapse.metrics.classes import RARE, VARIETY, class_variety, rare_classes
 from imgcollapse.metrics.classwise import CLASSWISE, class_neighbourhood
@@ -33,8 +32,8 @@ class Metric:
     measure:  the function: Evidence -> the values, the same names whatever the samples; empty where the metric has no meaning
     scores:   how each value is read; a value without an entry is a detail (of one class, a bound), in the table of all scores only
     default:  whether it is measured where nobody chose metrics
-    floor:    which real pictures stand for samples in its real-vs-real value: those of the training part, or for what looks at training
-              sets the held-out ones (of which none is compared with itself); None: it has no such value
+    real:     whether it has a real-vs-real value
+    trained:  whether it looks at what models have learned from: real pictures, and the generation's own training set
     of_all:   whether its values are of the classes of all that was drawn, not of the N pictures compared
     version:  of its definition: raised when its number can change
     """
@@ -42,7 +41,8 @@ class Metric:
     measure: Callable[[Evidence], dict[str, float]]
     scores: dict[str, Score]
     default: bool = True
-    floor: Literal["train", "held_out"] | None = "train"
+    real: bool = True
+    trained: bool = False
     of_all: bool = False
     version: int = 1
 
@@ -61,7 +61,7 @@ METRICS: dict[str, Metric] = {
     "different_bins": Metric(different_bins, BINS),
     "vendi_score": Metric(vendi_score, VENDI),
     "within_class_distance": Metric(within_class_distance, SPREAD),
-    "memorisation": Metric(memorised, MEMORY, floor="held_out"),
+    "memorisation": Metric(memorised, MEMORY, trained=True),
 }
 
 __all__ = ["METRICS", "Evidence", "FeatureSet", "Metric", "Score"]

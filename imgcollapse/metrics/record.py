@@ -1,11 +1,29 @@
 """The scores of one set of samples: one typed record from the judge to the page."""
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from imgcollapse.errors import DataProblem
+
+
+@dataclass(frozen=True)
+class RealVsReal:
+    """A metric's value between two sets of real pictures that no extractor has learned from, over many splits; see `judge/real.py`.
+
+    mean:      over the splits
+    low, high: the least and the greatest: where samples of the real distribution itself would lie, with probability 95 %
+    """
+
+    mean: float
+    low: float
+    high: float
+
+    @classmethod
+    def of(cls, values: Sequence[float]) -> "RealVsReal":
+        """Of the values of all splits."""
+        return cls(math.fsum(values) / len(values), min(values), max(values))
 
 
 @dataclass(frozen=True)
@@ -13,12 +31,12 @@ class Value:
     """What a metric found.
 
     value: the number itself
-    floor: the same of real pictures against real pictures; None where the metric has no such value
+    real:  the same between real pictures; None where the metric has no such value
     n:     pictures that both are of
     """
 
     value: float
-    floor: float | None
+    real: RealVsReal | None
     n: int
 
 
@@ -38,9 +56,12 @@ class Scores:
         return replace(self, generation=generation)
 
     def record(self) -> dict[str, Any]:
-        """`{"generation": g, "sources": {SOURCE: {METRIC: {"value": ..., "floor": ..., "n": ...}}}}`: plain JSON values."""
+        """`{"generation": g, "sources": {SOURCE: {METRIC: {"value": ..., "real": {"mean", "low", "high"} or None, "n": ...}}}}`."""
         sources = {
-            source: {name: {"value": one.value, "floor": one.floor, "n": one.n} for name, one in values.items()}
+            source: {
+                name: {"value": one.value, "real": None if one.real is None else asdict(one.real), "n": one.n}
+                for name, one in values.items()
+            }
             for source, values in self.sources.items()
         }
         return {"generation": self.generation, "sources": sources}
@@ -59,12 +80,15 @@ class Scores:
 
 
 def _value(name: str, one: Any) -> Value:
-    if not isinstance(one, dict) or one.keys() != {"value", "floor", "n"} or not _is_whole(one["n"]):
-        raise DataProblem(f"{name} is not a value, its floor and n")
-    value, floor, n = one["value"], one["floor"], one["n"]
-    if not (_is_finite(value) and (floor is None or _is_finite(floor))):
-        raise DataProblem(f"{name} is {value}, its floor {floor}, which is no result")
-    return Value(float(value), None if floor is None else float(floor), n)
+    if not isinstance(one, dict) or one.keys() != {"value", "real", "n"} or not _is_whole(one["n"]):
+        raise DataProblem(f"{name} is not a value, that of real vs real, and n")
+    value, real, n = one["value"], one["real"], one["n"]
+    if real is not None and (not isinstance(real, dict) or real.keys() != {"mean", "low", "high"}):
+        raise DataProblem(f"{name}: real vs real is not a mean, low and high")
+    for number in (value, *(real or {}).values()):
+        if not _is_finite(number):
+            raise DataProblem(f"{name} is {value}, real vs real {real}, which is no result")
+    return Value(float(value), None if real is None else RealVsReal(**{part: float(number) for part, number in real.items()}), n)
 
 
 def _is_whole(value: Any) -> bool:

@@ -1,0 +1,43 @@
+"""The network of the classifier: convolutions that halve the picture level by level; what is left of it at the end gives the features."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+
+class ClassifierNetwork(nn.Module):
+    """float [N, C, H, W] in -1..1 -> logits [N, classes]; after VGG (Simonyan & Zisserman 2015) and ResNet-9 (Page 2018), without shortcuts.
+
+    A first convolution, then for each of `widths` a level: a convolution, the maximum of 2 x 2 pixels, and another convolution, each with
+    batch normalisation and GELU. The features are the maxima over what is left of the picture, one for each channel of the last level.
+    """
+
+    def __init__(self, shape: Sequence[int], widths: Sequence[int], classes: int) -> None:
+        super().__init__()
+        channels, stem = shape[0], max(8, widths[0] * 3 // 8)
+        body: list[nn.Module] = [*_convolution(channels, stem)]
+        channels = stem
+        for width in widths:
+            body += [*_convolution(channels, width, nn.MaxPool2d(2)), *_convolution(width, width)]
+            channels = width
+        self.body = nn.Sequential(*body, nn.AdaptiveMaxPool2d(1), nn.Flatten())
+        self.head = nn.Linear(channels, classes)
+        self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # a fifth faster on a CPU
+
+    def features(self, signed: Tensor) -> Tensor:
+        """float [N, C, H, W] in -1..1 -> [N, D]."""
+        features: Tensor = self.body(signed.contiguous(memory_format=torch.channels_last))
+        return features
+
+    def forward(self, signed: Tensor) -> Tensor:
+        return self.head(self.features(signed))
+
+
+def levels(height: int, width: int) -> int:
+    """Into how many levels a picture of that size goes: until it is 3 to 7 pixels wide, and two at least."""
+    return max(2, min(height, width).bit_length() - 3)
+
+
+def _convolution(channels: int, out: int, *pool: nn.Module) -> list[nn.Module]:
+    return [nn.Conv2d(channels, out, 3, padding=1, bias=False), *pool, nn.BatchNorm2d(out), nn.GELU()]

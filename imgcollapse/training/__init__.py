@@ -1,0 +1,94 @@
+"""The one optimisation loop, used by every network of the package (models and classifier alike)."""
+
+from collections.abc import Callable, Sequence
+from typing import TypeVar
+
+import torch
+from torch import Generator, Tensor, nn
+
+from imgcollapse import progress, seeds
+from imgcollapse.errors import DivergedProblem
+from imgcollapse.machine import devices, processes
+from imgcollapse.machine.cache import Checkpoint
+from imgcollapse.training.optimiser import Optimiser
+from imgcollapse.training.options import Training, rate
+from imgcollapse.training.sources import BatchRandomness, FixedSet, Source, Stream, source_of
+
+__all__ = ["BatchRandomness", "FixedSet", "Log", "Source", "Stream", "Training", "fit_network", "rate", "source_of"]
+
+CHECK_EVERY = 25  # steps between looks at the loss: a look makes a GPU wait
+
+Net = TypeVar("Net", bound=nn.Module)
+Log = Callable[[int, float], None]
+Loss = Callable[[nn.Module, Sequence[Tensor], BatchRandomness], Tensor]
+
+
+def fit_network(
+    net: Net,
+    loss: Loss,
+    source: Source,
+    options: Training,
+    seed: int,
+    what: str = "fit",
+    checkpoint: Checkpoint | None = None,
+    log: Log | None = None,
+) -> Net:
+    """Trains `net` on batches of `source` and returns it in evaluation mode, with averaged weights where `options.ema` asks for them.
+
+    source:     gives each step its rows, tensors [batch, ...] on the device (pictures: uint8 [batch, C, H, W], and int64 [batch] classes)
+    loss:       `loss(net, rows, randomness)`, float []: the mean loss of those rows, which takes all its randomness from `randomness`
+    checkpoint: where the unfinished fit is kept; the same call goes on from there, with the same outcome on the same machine
+    log:        is told the number of a step and the mean loss of the CHECK_EVERY steps up to it
+
+    Inside `processes.fit` each process takes its share of every batch; the gradient is that of the whole batch's mean, whatever the number
+    of processes, but for rounding. Raises DivergedProblem when the loss is no longer a finite number.
+    """
+    where = devices.current()
+    device, halved = where.torch_device(), where.mixed_precision() == "bf16"
+    share = processes.share()
+    weight = len(range(options.batch)[share]) / options.batch
+    if not weight:
+        share = slice(1)  # more processes than rows: this one only keeps step
+    optimiser = Optimiser(net.to(device).train(), options, device)
+    generator = seeds.torch_generator(seeds.derive(seed, "loss", 0), device)
+    randomness = BatchRandomness(options.batch, share, generator)
+    total, before = torch.zeros((), device=device), 0.0
+    first = 0 if checkpoint is None else _go_on(checkpoint, net, optimiser, generator)
+    batches = source.batches(options, seeds.derive(seed, "order"), share, device, first)
+
+    for step, rows in zip(progress.steps(options.steps, what, first), batches, strict=True):
+        # the precision is torch's own: an Accelerator's holds for a whole process, which may train networks of several
+        with torch.autocast(device.type, torch.bfloat16, enabled=halved):
+            value = weight * loss(net, rows, randomness)
+        total += optimiser.step(step, value)
+        if step % CHECK_EVERY != CHECK_EVERY - 1 and step != options.steps - 1:
+            continue
+        if not torch.isfinite(total):
+            raise DivergedProblem(
+                f"{what}: the loss was no finite number within step {step + 1} of {options.steps}; "
+                f"try a smaller learning rate (now {options.learning_rate:g}) or --precision float32"
+            )
+        if log is not None:
+            log(step, (float(total) - before) / (step % CHECK_EVERY + 1))
+            before = float(total)
+        if checkpoint is not None and checkpoint.is_due():
+            checkpoint.keep(_all_of(step + 1, net, optimiser, generator))
+    optimiser.use_average()
+    return net.eval().requires_grad_(False)
+
+
+def _all_of(step: int, net: nn.Module, optimiser: Optimiser, generator: Generator) -> dict[str, Tensor]:
+    """All that an unfinished fit has before that step."""
+    weights = {f"net {name}": values for name, values in net.state_dict().items()}
+    return {"step": torch.tensor(step), "random": generator.get_state(), **weights, **optimiser.tensors()}
+
+
+def _go_on(checkpoint: Checkpoint, net: nn.Module, optimiser: Optimiser, generator: Generator) -> int:
+    """The step from which a fit goes on, with all that it had then in its place; 0 where nothing was kept of it."""
+    kept = checkpoint.load()
+    if kept is None:
+        return 0
+    net.load_state_dict({name: kept[f"net {name}"] for name in net.state_dict()})
+    optimiser.restore(kept)
+    generator.set_state(kept["random"])
+    return int(kept["step"])

@@ -1,0 +1,65 @@
+"""One step down a gradient, with all that the optimiser gathers on its way."""
+
+import torch
+from accelerate import Accelerator
+from torch import Tensor, nn
+
+from imgcollapse.machine import processes
+from imgcollapse.training.options import Training, rate
+
+
+class Optimiser:
+    """AdamW on the weights of a network, at the rate of each step, and the average of the weights where one is asked for."""
+
+    def __init__(self, net: nn.Module, options: Training, device: torch.device) -> None:
+        self._options, self._weights = options, list(net.parameters())
+        self._accelerator = Accelerator(device_placement=False, cpu=device.type == "cpu", mixed_precision="no")
+        self._adam = self._accelerator.prepare_optimizer(
+            torch.optim.AdamW(
+                self._weights,
+                lr=options.learning_rate,
+                weight_decay=options.weight_decay,
+                betas=(0.9, 0.99),
+                fused=device.type != "mps",
+            )
+        )
+        self._averaged = [weight.detach().clone() for weight in self._weights] if options.ema else []
+
+    def step(self, step: int, value: Tensor) -> Tensor:
+        """One step down the gradient of `value`, this process's part of the loss; the whole loss, float []."""
+        whole = value.detach()
+        for group in self._adam.param_groups:
+            group["lr"] = self._options.learning_rate * rate(step, self._options)
+        self._accelerator.backward(value)
+        # summed here, not by a wrapper of the network: all processes train a model, the first alone trains a classifier
+        processes.add_up([whole, *(weight.grad for weight in self._weights if weight.grad is not None)])
+        self._accelerator.clip_grad_norm_(self._weights, self._options.clip)
+        self._adam.step()
+        self._adam.zero_grad()
+        if self._averaged:
+            # the average forgets its start quickly: its memory grows with the steps done (as in TensorFlow's EMA)
+            keep = min(self._options.ema, (1 + step) / (10 + step))
+            torch._foreach_lerp_(self._averaged, list[Tensor](self._weights), 1 - keep)
+        return whole
+
+    def tensors(self) -> dict[str, Tensor]:
+        """All that it has gathered: the averages of AdamW, and of the weights."""
+        adam = {f"adam {i} {name}": value for i, state in self._adam.state_dict()["state"].items() for name, value in state.items()}
+        return adam | {f"average {i}": weight for i, weight in enumerate(self._averaged)}
+
+    def restore(self, tensors: dict[str, Tensor]) -> None:
+        """Puts into its place what `tensors` gave."""
+        state = self._adam.state_dict()
+        state["state"] = {
+            i: {name: tensors[f"adam {i} {name}"] for name in ("step", "exp_avg", "exp_avg_sq")} for i in range(len(self._weights))
+        }
+        self._adam.load_state_dict(state)
+        with torch.no_grad():
+            for i, weight in enumerate(self._averaged):
+                weight.copy_(tensors[f"average {i}"])
+
+    def use_average(self) -> None:
+        """Puts the averaged weights, where there are any, into the network."""
+        if self._averaged:
+            with torch.no_grad():
+                torch._foreach_copy_(list[Tensor](self._weights), self._averaged)
