@@ -15,7 +15,7 @@ from terminal import call, done
 from imgcollapse import report, store
 from imgcollapse.ablation import plan
 from imgcollapse.ablation.status import run_statuses
-from imgcollapse.cli.progress_printer import AblationProgress
+from imgcollapse.cli.ablation_progress import AblationProgress
 from imgcollapse.errors import DataProblem
 from imgcollapse.exchange import samples
 from imgcollapse.exchange.card import Subject

@@ -15,8 +15,8 @@ from imgcollapse.ablation.status import RunStatus, account, as_record, run_statu
 from imgcollapse.ablation.summary import Record, Run, named
 from imgcollapse.ablation.worker import Resources
 from imgcollapse.cli import console
+from imgcollapse.cli.ablation_progress import AblationProgress, account_line
 from imgcollapse.cli.common import checked, fetch_weights_of, machine_from, stoppable
-from imgcollapse.cli.progress_printer import AblationProgress, ProgressPrinter, account_line
 from imgcollapse.cli.several import read_several
 from imgcollapse.errors import DivergedProblem, SettingsProblem, brief
 from imgcollapse.files import ledger, to_json
@@ -39,7 +39,7 @@ def ablate(given: dict[str, Any], assignments: tuple[str, ...], axes: tuple[str,
     here = checked(machine_from(given), elsewhere=dry_run or not engine.here)
     options = _options(given["engine_options"])
     track.known(given["track"])
-    with devices.use(here), progress.watched_by(ProgressPrinter()):
+    with devices.use(here), progress.watched_by(console.Lines()):
         resources = Resources.of(here, threads, folder / grid.SHARED)
         if dry_run:
             _show_plan(chosen, folder, as_json)
@@ -168,7 +168,7 @@ def status(folder: Path, as_json: bool) -> None:
         runs, root = [plan.run_at(folder)], folder.parent
     else:
         runs, root = plan.read(folder), folder
-    with progress.watched_by(ProgressPrinter()):
+    with progress.watched_by(console.Lines()):
         all_of_them = run_statuses(runs, checked=True)
     busy = sum(one.state == "running" for one in all_of_them)
     left = seconds_left(all_of_them, max(1, busy))

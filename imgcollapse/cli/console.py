@@ -3,6 +3,7 @@
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from rich.console import Console
@@ -10,11 +11,12 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 from rich.table import Table
 from rich.text import Text
 
-from imgcollapse.judge.titles import counted, judge_of, metric_title
+from imgcollapse.judge.titles import REAL, counted, features_title, judge_of, metric_title
 from imgcollapse.machine import streams
-from imgcollapse.metrics.record import Scores, Value
+from imgcollapse.metrics.record import Scores, Value, ranged
 from imgcollapse.metrics.scores import SCORES, worth_showing
 
+EVERY = 30.0  # seconds between lines of one piece of work
 MOST = 6  # scores that a line, or a table of generations, has room for
 
 
@@ -44,10 +46,50 @@ def out(width: int) -> Console:
     return _Shown(file=sys.stdout, width=None if sys.stdout.isatty() else width)
 
 
-class Plain:
-    """A line per finished generation: for log files and pipes."""
+class Lines:
+    """Lines for log files and pipes: what is said, and of work that takes long, how far it is."""
+
+    def __init__(self) -> None:
+        self._works: list[_Work] = []
+
+    def begin(self, what: str, total: int) -> None:
+        """Nothing is printed of work that is soon done."""
+        self._works.append(_Work(what, total, time.monotonic()))
+
+    def advance(self, amount: int = 1) -> None:
+        """Prints a line where none has been printed of it for EVERY seconds."""
+        work, now = self._works[-1], time.monotonic()
+        work.done += amount
+        if now - work.last >= EVERY:
+            left = (work.total - work.done) * (now - work.began) / max(1, work.done)
+            self.say(f"  {work.what}: {work.done:,} of {work.total:,}, {duration(left)} left")
+            work.last = now
+
+    def end(self) -> None:
+        """Of the work that began last."""
+        self._works.pop()
+
+    def say(self, line: str) -> None:
+        """Prints the line."""
+        streams.err(line)
+
+
+@dataclass
+class _Work:
+    """Work in progress; `last`: when a line was printed of it."""
+
+    what: str
+    total: int
+    began: float
+    done: int = 0
+    last: float = field(default_factory=time.monotonic)
+
+
+class Plain(Lines):
+    """And a line per finished generation."""
 
     def __init__(self, gens: int) -> None:
+        super().__init__()
         self.gens, self.done = gens, 0
         self.began = self.last = time.monotonic()
 
@@ -55,14 +97,6 @@ class Plain:
         return self
 
     def __exit__(self, *error: object) -> None: ...
-
-    def begin(self, what: str, total: int) -> None: ...
-    def advance(self, amount: int = 1) -> None: ...
-    def end(self) -> None: ...
-
-    def say(self, line: str) -> None:
-        """Prints the line."""
-        streams.err(line)
 
     def landed(self, generation: int, scores: Scores) -> None:
         """Prints the generation's line: its scores, the time it took, the time left."""
@@ -125,7 +159,7 @@ def watcher(gens: int) -> Plain:
 
 
 def tables(scores: Sequence[Scores], judge: Mapping[str, Any]) -> dict[str, Table | str]:
-    """By extractor a table, generations by metrics, with the floor as the first row. `judge` is the reference's record.
+    """By extractor a table, generations by metrics, with real vs real as the first row. `judge` is the reference's record.
 
     A line instead, where the extractor measured nothing.
     """
@@ -140,11 +174,13 @@ def tables(scores: Sequence[Scores], judge: Mapping[str, Any]) -> dict[str, Tabl
             continue
         neighbours = f"k = {own['k_precision']} for precision and recall, {own['k']} for coverage"
         size = counted(own, (first[name] for name in shown), " against held-out real pictures")
-        table = Table(title=f"features: {extractor}, {size}, {neighbours}", title_justify="left")
+        table = Table(title=f"{features_title(judge, extractor)}; {size}, {neighbours}", title_justify="left")
         for column in ("generation", *(metric_title(name, extractor, short=True) for name in shown)):
             table.add_column(column, justify="right")
-        if any(first[name].floor is not None for name in shown):
-            table.add_row("floor (real)", *(_cell(name, first[name].floor) for name in shown), end_section=True)
+        reals = [first[name].real for name in shown]
+        if any(reals):
+            cells = ("" if real is None else ranged(real, SCORES[name].decimals) for name, real in zip(shown, reals, strict=True))
+            table.add_row(REAL, *cells, end_section=True)
         for one in scores:
             if extractor in one.sources:
                 table.add_row(str(one.generation), *_cells(one.sources[extractor], shown))
@@ -165,8 +201,8 @@ def _cells(values: Mapping[str, Value], shown: Sequence[str]) -> list[str]:
     return [_cell(name, values[name].value) for name in shown]
 
 
-def _cell(name: str, value: float | None) -> str:
-    return "" if value is None else f"{value:.{SCORES[name].decimals}f}"
+def _cell(name: str, value: float) -> str:
+    return f"{value:.{SCORES[name].decimals}f}"
 
 
 def in_short(scores: Scores) -> str:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from imgcollapse import progress, store
 from imgcollapse.cli.common import stoppable
-from imgcollapse.cli.progress_printer import ProgressPrinter
+from imgcollapse.cli.console import Lines
 from imgcollapse.errors import SettingsProblem
 from imgcollapse.exchange import samples
 from imgcollapse.exchange.export import WRITERS
@@ -20,7 +20,7 @@ FILES = ("zip", "npz")  # one file each, named by its suffix; the others are fol
 def export(run: Path, number: int | None, to: str, out: Path | None, as_json: bool) -> None:
     """`imgcollapse export RUN`."""
     tried(out or run / "export" / "gen_000.zip")
-    with stoppable() as stopped, progress.watched_by(ProgressPrinter()):  # so that nothing half-filled is left
+    with stoppable() as stopped, progress.watched_by(Lines()):  # so that nothing half-filled is left
         number, drawn = samples.generation(run, number)
         name = store.generation_folder(run, number).name
         place = out or run / "export" / (f"{name}.{to}" if to in FILES else f"{name}-{to}")

@@ -11,7 +11,7 @@ from imgcollapse.ablation.grid import ABLATION, SHARED, Ablation
 from imgcollapse.ablation.summary import Run, named
 from imgcollapse.cli import ablate, console
 from imgcollapse.cli.common import checked, fetch_weights_of, machine_from, stoppable
-from imgcollapse.cli.progress_printer import ProgressPrinter
+from imgcollapse.cli.console import Lines
 from imgcollapse.cli.run import draw
 from imgcollapse.errors import SettingsProblem
 from imgcollapse.judge.judge import Judge
@@ -24,7 +24,7 @@ def judge(places: Sequence[Path], given: dict[str, Any], assignments: tuple[str,
     changes = changes_from(given, assignments)
     found = [(place, list({run.folder: run for run in plan.runs_in(place)}.values())) for place in places]
     judged: dict[str, str] = {}
-    with devices.use(checked(machine_from(given))), progress.watched_by(ProgressPrinter()):
+    with devices.use(checked(machine_from(given))), progress.watched_by(Lines()):
         with stoppable() as stopped:
             for place, runs in found:
                 for run in runs:

@@ -185,7 +185,7 @@ def judge(places: tuple[Path, ...], assignments: tuple[str, ...], as_json: bool,
 @machine
 @click.option("--json", "as_json", is_flag=True, help="Print the scores as JSON.")
 def score(paths: tuple[Path, ...], assignments: tuple[str, ...], as_json: bool, **given: Any) -> None:
-    """Compare pictures of any program with real ones: a table of all scores with their floors.
+    """Compare pictures of any program with real ones: a table of all scores beside real vs real.
 
     SAMPLES: a folder of pictures, a .zip, an .npz (arr_0, uint8 [N, H, W, C]), a run or one of its generations; several stand side by side.
     """

@@ -10,7 +10,7 @@ from typing import Any
 from imgcollapse import progress, report, store
 from imgcollapse.ablation import grid
 from imgcollapse.cli.common import stoppable
-from imgcollapse.cli.progress_printer import ProgressPrinter
+from imgcollapse.cli.console import Lines
 from imgcollapse.errors import OtherStudyProblem, SettingsProblem
 from imgcollapse.files import expanded
 from imgcollapse.files.places import tried
@@ -25,12 +25,12 @@ def make(places: tuple[Path, ...], given: dict[str, Any], *, watch: bool, show: 
     page = page_of(places, given["page"])
     options: dict[str, Any] = {"budget": given["budget"] * 1e6, "aside": given["page"] is None and len(places) == 1}
     tried(page, "choose another -o")
-    with progress.watched_by(ProgressPrinter()), stoppable() as stopped:
+    with progress.watched_by(Lines()), stoppable() as stopped:
         if not options["aside"]:
             report.claim(page)  # before the work
         if watch:
             _watch(places, page, given["interval"], options, show)
-    with progress.watched_by(ProgressPrinter()):
+    with progress.watched_by(Lines()):
         found = report.read(places, given["interval"])
         written = report.write(found, page, **options)
         made = [written.page, *report.beside(found, page)]

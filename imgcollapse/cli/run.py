@@ -8,7 +8,6 @@ from imgcollapse import progress, report, store, study, track
 from imgcollapse.ablation.summary import losses
 from imgcollapse.cli import console
 from imgcollapse.cli.common import checked, fetch_weights_of, machine_from, stoppable
-from imgcollapse.cli.progress_printer import ProgressPrinter
 from imgcollapse.errors import Problem, SettingsProblem
 from imgcollapse.files.places import tried
 from imgcollapse.machine import devices, processes, streams
@@ -22,7 +21,7 @@ def run(given: dict[str, Any], assignments: tuple[str, ...], *, dry_run: bool, a
 
     Where several processes were launched (`accelerate launch`), the first does it, and the others help it.
     """
-    with devices.use(machine_from(given)), processes.together() as first, progress.watched_by(ProgressPrinter()):
+    with devices.use(machine_from(given)), processes.together() as first, progress.watched_by(console.Lines()):
         if first:
             _run(given, assignments, dry_run=dry_run, as_json=as_json)
 
@@ -98,7 +97,7 @@ def _end(folder: Path, as_json: bool) -> None:
 
 def draw(folder: Path) -> tuple[list[Path], report.Written]:
     """The run's pictures, and its page."""
-    with progress.watched_by(ProgressPrinter()):
+    with progress.watched_by(console.Lines()):
         return report.draw(folder), report.write(report.read([folder]), folder / report.PAGE, aside=True)
 
 

@@ -188,7 +188,7 @@ def _unmeasured(record: Record) -> Record:
     """A record without what was measured, which may differ in its last digits where the rest is the same."""
     named = {**record, "samples": {name: {key: one[key] for key in Samples.KEYS} for name, one in record["samples"].items()}}
     if "judge" in record:
-        extractors = {name: {**one, "floor": None} for name, one in record["judge"]["extractors"].items()}
+        extractors = {name: {**one, "real": None} for name, one in record["judge"]["extractors"].items()}
         named["judge"] = {**record["judge"], "extractors": extractors}
     return named
 

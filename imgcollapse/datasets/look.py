@@ -61,7 +61,7 @@ def _warnings(world: World) -> Iterator[str]:
     learned[which[:n]] = True
     if shared := int(learned[which[n:]].sum()):
         share = f"{shared:,} of {len(world.held_out):,} held-out pictures ({100 * shared / len(world.held_out):.3g} %)"
-        yield f"{share} are in the training part too, so copies of these pass for new pictures, and scores and floors are too good"
+        yield f"{share} are in the training part too, so copies of these pass for new pictures, and scores are too good"
     if (copies := n - int(learned.sum())) > MANY * n:
         yield f"{copies:,} of {n:,} training pictures are copies of others there"
 

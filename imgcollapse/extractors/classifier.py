@@ -19,7 +19,7 @@ from imgcollapse.machine import cache, devices
 from imgcollapse.machine.cache import Checkpoint
 from imgcollapse.training import BatchRandomness, FixedSet, Log, Training, fit_network
 
-BLOCK = 1024  # pictures that go through the network at once
+BLOCK = 128  # pictures that go through the network at once
 SEED = seeds.derive(0, "classifier")  # one classifier judges every study
 LAYOUT = 2  # part of the cache key: raise it when the network or its training changes
 GOOD, BLIND = 0.9, 0.5  # accuracy below which classes are not to be trusted, and below which nothing is said of them

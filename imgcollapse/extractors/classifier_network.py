@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 
 class ClassifierNetwork(nn.Module):
-    """float [N, C, H, W] in -1..1 -> logits [N, classes]; after VGG (Simonyan & Zisserman 2015) and ResNet-9 (Page 2018), without shortcuts.
+    """float [N, C, H, W] in -1..1 -> logits [N, classes]; after VGG (Simonyan & Zisserman 2015) and ResNet-9 (Page 2018).
 
     A first convolution, then for each of `widths` a level: a convolution, the maximum of 2 x 2 pixels, and another convolution, each with
     batch normalisation and GELU. The features are the maxima over what is left of the picture, one for each channel of the last level.

@@ -13,14 +13,17 @@ from imgcollapse.machine import devices
 def forward(see: Callable[[Tensor], Tensor], pixels: Tensor, batch: int, what: str) -> Tensor:
     """float32 [N, D] on the CPU: `see` (uint8 [n, C, H, W] -> float [n, D], on the current device) of `batch` pictures at a time.
 
-    TorchScript's optimiser is off: it rewrites a network after its first calls, and again when a batch has another size, so that the last
-    digits would depend on what was seen before.
+    All batches are of one size, the last filled up with its last picture: for batches of another size a processor's library takes other
+    paths, so that last digits would depend on how many pictures there are. TorchScript's optimiser is off: it rewrites a network after its
+    first calls, so that they would depend on what was seen before.
     """
     device = devices.current().torch_device()
-    blocks = pixels.split(batch)
+    missing = -len(pixels) % batch
+    blocks = torch.cat([pixels, pixels[-1:].expand(missing, -1, -1, -1)]).split(batch)
     unoptimised = torch.jit.optimized_execution(False)  # type: ignore[attr-defined]
     with torch.inference_mode(), unoptimised, _full_precision():
-        return torch.cat([see(blocks[at].to(device)).float().cpu() for at in progress.steps(len(blocks), what)])
+        found = torch.cat([see(blocks[at].to(device)).float().cpu() for at in progress.steps(len(blocks), what)])
+        return found[: len(pixels)]
 
 
 @contextmanager

@@ -49,9 +49,11 @@ class Judging:
         self._reference: Reference = judge.open(world, drawn)
         record = self._reference.record()
         for extractor in record["extractors"].values():
-            for metric, floor in extractor["floor"].items():
-                if not math.isfinite(floor):
-                    raise DataProblem(f"{run}: {metric} of real pictures is {floor}, which is no floor; leave it out of judge.metrics")
+            for metric, real in extractor["real"].items():
+                if not all(map(math.isfinite, real.values())):
+                    raise DataProblem(
+                        f"{run}: {metric} of real pictures is {real['mean']}, which is no number; leave it out of judge.metrics"
+                    )
         self._record = judged.fix_reference(run, self.name, record, data_digest(world.record()))
 
     def has(self, generation: int) -> bool:

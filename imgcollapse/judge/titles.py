@@ -8,6 +8,7 @@ from imgcollapse.metrics import METRICS
 from imgcollapse.metrics.record import Value
 from imgcollapse.metrics.scores import SCORES
 
+REAL = "real vs real"  # what stands in tables beside every score; see `judge/real.py`
 NEIGHBOURS = ("k", "k_precision", "k_probabilistic")
 
 
@@ -16,6 +17,15 @@ def metric_title(name: str, extractor: str | None = None, short: bool = False) -
     score = SCORES[name]
     words = score.short if short and score.short else score.title
     return words.replace("FD", frechet_name(extractor or "")) if score.frechet else words
+
+
+def features_title(judge: Mapping[str, Any], source: str) -> str:
+    """`features: classifier (shipped reference digits 1; it finds the class of 99.2 % of the held-out pictures)`."""
+    about = judge["extractors"].get(source, {})
+    known = [f"shipped reference {about['shipped']}"] if about.get("shipped") else []
+    if (right := about.get("held_out_accuracy")) is not None:
+        known.append(f"it finds the class of {100 * right:.1f} % of the held-out pictures")
+    return f"features: {source}" + (f" ({'; '.join(known)})" if known else "")
 
 
 def judge_of(judge: Mapping[str, Any], source: str) -> dict[str, Any]:
@@ -44,7 +54,7 @@ def counted(judge: Mapping[str, Any], values: Iterable[Value] | None = None, aga
 def _class_shares(judge: Mapping[str, Any]) -> set[int]:
     """The number of pictures that class shares are of; empty where no extractor knows classes."""
     names = {name for metric in METRICS.values() if metric.of_all for name in metric.scores}
-    known = any(names & about["floor"].keys() for about in judge["extractors"].values())
+    known = any(names & about["real"].keys() for about in judge["extractors"].values())
     return {int(judge["drawn"])} if known else set()
 
 

@@ -48,7 +48,7 @@ def place_of(what: str, name: str, key: str) -> Path:
 class Checkpoint:
     """Unfinished work at a place of its own, so that what is killed goes on from there: kept every so many seconds, gone when done."""
 
-    def __init__(self, path: Path, key: str, every: float = 60.0) -> None:
+    def __init__(self, path: Path, key: str, every: float = 20.0) -> None:
         self._path, self._key, self._every, self._last = path, key, every, time.monotonic()
 
     def load(self) -> dict[str, Tensor] | None:

@@ -26,6 +26,12 @@ class RealVsReal:
         return cls(math.fsum(values) / len(values), min(values), max(values))
 
 
+def ranged(real: RealVsReal, decimals: int) -> str:
+    """`4.1 [3.4, 5.0]`."""
+    mean, low, high = (f"{part:z.{decimals}f}" for part in (real.mean, real.low, real.high))
+    return f"{mean} [{low}, {high}]"
+
+
 @dataclass(frozen=True)
 class Value:
     """What a metric found.

@@ -31,7 +31,7 @@ def draw_ablation(folder: Path, runs: Sequence[Run], summary: Record) -> list[Pa
 
 
 def _curves(summary: Record) -> bytes | None:
-    """A panel a metric: every arm's mean, its interval as a band, the floor dashed, the null model under the reference regime dotted."""
+    """A panel a metric: every arm's mean and interval, real vs real as a grey band, the null model under the reference regime dotted."""
     extractor = _extractor(summary)
     arms = panels.judged(summary, extractor, None)
     if not arms:
@@ -64,7 +64,7 @@ def _forest(summary: Record) -> bytes | None:
     for place, (name, what) in zip(axes.flat, wanted, strict=False):
         panels.forest(place, name, what, extractor, arms)
         unit = panels.unit(name, what, extractor, arms)
-        words = {"area": "area above the floor", "slope": "slope", "last": "last generation"}[what]
+        words = {"area": "area to real vs real", "slope": "slope", "last": "last generation"}[what]
         tidy(place, metric_title(name, extractor), words if what == "last" else f"{words} ({unit})")
         place.set_yticks(range(len(arms)), names if place is axes.flat[0] else [""] * len(arms), fontsize=8)
     if halved is not None:

@@ -10,7 +10,7 @@ from imgcollapse.ablation.grid import ABLATION
 from imgcollapse.ablation.summary import Record, spanned
 from imgcollapse.ablation.worker import WORKER
 from imgcollapse.grids.lettering import shortened
-from imgcollapse.judge.titles import metric_title
+from imgcollapse.judge.titles import REAL, metric_title
 from imgcollapse.metrics.classes import CLASSES_ALIVE
 from imgcollapse.metrics.scores import SCORES, most_prominent
 from imgcollapse.report.findings import Findings
@@ -126,9 +126,9 @@ def _alone(findings: Findings, arms: list[Record]) -> list[str]:
         messages.append(f"{_short_title(findings, one)} {way if last else f'is {now}'}{_beside(findings, arms[0], one, last)}")
     parts = [f"{f'from generation 0 to {last}' if last else 'at generation 0'}, {' and '.join(messages)}"]
     if CLASSES_ALIVE in metrics:
-        alive, floor = metrics[CLASSES_ALIVE]["last"], metrics[CLASSES_ALIVE]["floor"]
-        count = max((len(reference["data"]["classes"]) for reference in findings.references.values()), default=round(floor))
-        beside = "" if round(floor, 1) == count else f" (floor {floor:.3g})"
+        alive, real = metrics[CLASSES_ALIVE]["last"], metrics[CLASSES_ALIVE]["real"]["mean"]
+        count = max((len(reference["data"]["classes"]) for reference in findings.references.values()), default=round(real))
+        beside = "" if round(real, 1) == count else f" ({REAL} {real:.3g})"
         left = _value_text(alive, CLASSES_ALIVE).replace(".0", "")
         parts.append(f"{left} of {count} classes {'is' if left == '1' else 'are'} alive{beside}")
     return parts
@@ -145,9 +145,9 @@ def _metrics(findings: Findings, arm: Record) -> Record:
 
 
 def _beside(findings: Findings, arm: Record, name: str, generation: int) -> str:
-    """` (floor 0.95; finite sampling alone 0.46 [0.22, 0.69])`: between what a value is to be read; empty where there is neither."""
-    floor = _metrics(findings, arm)[name]["floor"]
-    messages = [] if floor is None else [f"floor {_value_text({'mean': floor, 'low': None, 'high': None}, name)}"]
+    """` (real vs real 0.95 [0.93, 0.97]; finite sampling alone 0.46 [0.22, 0.69])`: what a value is to be read by; or empty."""
+    real = _metrics(findings, arm)[name]["real"]
+    messages = [] if real is None else [f"{REAL} {_value_text(real, name)}"]
     for null in judged(findings.summary, findings.extractor, NULL):
         points = _metrics(findings, null).get(name, {"by_generation": []})["by_generation"]
         there = next((point for point in points if point["generation"] == generation), None)

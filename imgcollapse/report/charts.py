@@ -47,15 +47,16 @@ def swatch(number: int, null: bool = False) -> Markup:
     )
 
 
-def curves(key: str, title: str, lines: Sequence[Line], floors: Sequence[float], last: int) -> Markup:
-    """A metric over generations 0 to `last`: mean of every line, its interval as a band, the floors dashed; very long lines thinned.
+def curves(key: str, title: str, lines: Sequence[Line], reals: Sequence[Mapping[str, float]], last: int) -> Markup:
+    """A metric over generations 0 to `last`: mean of every line, its interval as a band, real vs real as a grey one; long lines thinned.
 
     The means decide the window: with few seeds an interval may reach far beyond what a metric can be. Attributes tell the script where
     generations lie (`data-x0`, `data-dx`).
     """
     means = [point["mean"] for line in lines for point in line.points]
-    highest = max(*means, *floors, 1e-9)
-    y = Range.around(1.04 * min(0.0, *means, *floors), 1.0 if 0.5 < highest <= 1 else 1.06 * highest)
+    ends = [real[part] for real in reals for part in ("low", "high")]
+    highest = max(*means, *ends, 1e-9)
+    y = Range.around(1.04 * min(0.0, *means, *ends), 1.0 if 0.5 < highest <= 1 else 1.06 * highest)
     x0, x1, y0, y1 = LEFT, WIDTH - RIGHT, HEIGHT - BOTTOM, TOP
     dx = (x1 - x0) / max(1, last)
 
@@ -63,7 +64,10 @@ def curves(key: str, title: str, lines: Sequence[Line], floors: Sequence[float],
         return f"{round(x0 + dx * point['generation'], 1):g},{y.place(min(max(point[what], y.low), y.high), y0, y1):g}"
 
     drawn = [frame(y, range(last + 1), x0, dx)]
-    drawn += [level("floor", y.place(floor, y0, y1)) for floor in floors]
+    for real in reals:
+        low, mean, high = (y.place(real[part], y0, y1) for part in ("low", "mean", "high"))
+        drawn += [Markup('<rect class="between" x="{}" y="{}" width="{}" height="{}"/>').format(x0, high, x1 - x0, round(low - high, 1))]
+        drawn += [level("level", mean)]
     for line in sorted(lines, key=lambda one: one.null, reverse=True):
         parts, points = Markup(), thin.curve(line.points)
         banded = [point for point in points if point["low"] is not None]
@@ -83,11 +87,11 @@ def curves(key: str, title: str, lines: Sequence[Line], floors: Sequence[float],
     return svg(f"chart-{key}", WIDTH, HEIGHT, title, description, Markup().join(drawn), about)
 
 
-def forest(key: str, title: str, rows: Sequence[tuple[Line, dict[str, Any]]], reference: float | None, words: str) -> Markup:
-    """One collapse number with its interval for every arm, row under row; a line marks `reference`, the rule's 0 or the floor, if any."""
+def forest(key: str, title: str, rows: Sequence[tuple[Line, dict[str, Any]]], real: Mapping[str, float] | None, words: str) -> Markup:
+    """One collapse number with its interval for every arm, row under row; a band with a line marks real vs real, or 0."""
     known = [(line, span) for line, span in rows if span["mean"] is not None]
     ends = [span[part] for _, span in known for part in ("low", "mean", "high") if span[part] is not None]
-    ends += [] if reference is None else [reference]
+    ends += [] if real is None else list(real.values())
     low, high = min(ends), max(ends)
     x = Range.around(low - 0.04 * (high - low), high + 0.04 * (high - low), 4)
     left, step, top = 130, 22, 8
@@ -100,8 +104,10 @@ def forest(key: str, title: str, rows: Sequence[tuple[Line, dict[str, Any]]], re
         Markup('<text class="tick" x="{}" y="{}" text-anchor="middle">{:g}</text>').format(*_tick(x, tick, left), bottom + 13, tick)
         for tick in x.ticks
     ]
-    if reference is not None:
-        drawn.append(Markup('<line class="floor" x1="{0}" x2="{0}" y1="{1}" y2="{2}"/>').format(*_tick(x, reference, left), top, bottom))
+    if real is not None:
+        low, mean, high = (x.place(real[part], left, WIDTH - RIGHT) for part in ("low", "mean", "high"))
+        band = Markup('<rect class="between" x="{}" y="{}" width="{}" height="{}"/>').format(low, top, round(high - low, 1), bottom - top)
+        drawn += [band, Markup('<line class="level" x1="{0}" x2="{0}" y1="{1}" y2="{2}"/>').format(mean, top, bottom)]
     for row, (line, span) in enumerate(known):
         middle = top + step * row + step / 2
         shown = line.name if len(line.name) < 23 else line.name[:21] + "…"

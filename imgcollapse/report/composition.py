@@ -149,7 +149,7 @@ def _class_cells(findings: Findings, arm: str, count: int) -> tuple[list[int], l
             at = found[int(row["metric"].removeprefix(kind)), row["generation"]]
             at[kind].append(row["value"])
             if kind == SHARE:
-                at["real"].append(row["floor"])
+                at["real"].append(row["real"])
     known = {generation for _, generation in found}
     whole = [g for g in known if all((c, g) in found and found[c, g][SHARE] for c in range(count))]
     judged = unbroken(whole, findings.arms[arm][0].study)

@@ -1,5 +1,6 @@
 """`grid_all.png` and `curves.png` of a run folder."""
 
+import dataclasses
 import math
 from collections.abc import Mapping
 from pathlib import Path
@@ -7,7 +8,7 @@ from typing import Any
 
 from imgcollapse import grids, store
 from imgcollapse.files import ledger
-from imgcollapse.judge.titles import counted, judge_of, metric_title
+from imgcollapse.judge.titles import counted, features_title, judge_of, metric_title
 from imgcollapse.metrics.record import Value
 from imgcollapse.metrics.scores import SCORES, worth_showing
 from imgcollapse.report import panels
@@ -41,7 +42,7 @@ def _grid_all(run: Path, there: list[int]) -> bytes | None:
 
 
 def _curves(run: Path) -> bytes | None:
-    """A panel per metric over the generations, the real-vs-real floor dashed where it has one."""
+    """A panel per metric over the generations, real vs real as a band where it has that."""
     scores = store.scores(run)
     judged = {name: values for name, values in scores[0].sources.items() if worth_showing(PANELS, values)} if scores else {}
     if not judged:
@@ -52,7 +53,7 @@ def _curves(run: Path) -> bytes | None:
     page, places = figure(rows, 3, (11, 2.9 * rows + 0.9))
     judge = store.known_reference(run)["judge"]
     size = counted(judge_of(judge, extractor), (first[name] for name in shown), " pictures against as many held-out real ones")
-    page.suptitle(f"{_run_title(run)}\n{size}; features: {extractor}", fontsize=11)
+    page.suptitle(f"{_run_title(run)}\n{size}\n{features_title(judge, extractor)}", fontsize=11)
     for axes in list(places.flat)[len(shown) :]:
         axes.set_axis_off()
     for axes, name in zip(places.flat, shown, strict=False):
@@ -63,12 +64,12 @@ def _curves(run: Path) -> bytes | None:
 
 def _curve(axes: Any, name: str, extractor: str, found: Mapping[int | None, Value]) -> None:
     """found: generation -> value, of those that were judged."""
-    values, floor = [one.value for one in found.values()], next(iter(found.values())).floor
+    values, real = [one.value for one in found.values()], next(iter(found.values())).real
     points = [{"generation": generation, "mean": one.value, "low": None, "high": None} for generation, one in found.items()]
     panels.curve(axes, points, "samples", arm_style(0))
-    panels.draw_floor(axes, floor)
+    panels.draw_real(axes, None if real is None else dataclasses.asdict(real))
     tidy(axes, metric_title(name, extractor), SCORES[name].meaning, whole=True)
-    low, high = (end(values if floor is None else [*values, floor]) for end in (min, max))
+    low, high = (end(values if real is None else [*values, real.low, real.high]) for end in (min, max))
     if not SCORES[name].from_zero and low > 0 and high > 20 * low:
         axes.set_yscale("log")
     else:

@@ -10,7 +10,7 @@ from imgcollapse.ablation.summary.text import columns, half_lives, lines
 from imgcollapse.exchange.card.markdown import fenced, table
 from imgcollapse.files import ledger
 from imgcollapse.grids.lettering import shortened
-from imgcollapse.judge.titles import counted, judge_of, metric_title, neighbours
+from imgcollapse.judge.titles import counted, features_title, judge_of, metric_title, neighbours
 from imgcollapse.report.answer import answer, reproduce
 from imgcollapse.report.findings import Findings, sessions
 from imgcollapse.report.panels import NULL
@@ -58,7 +58,7 @@ def _reference(letter: str) -> str:
 
 
 def _arms(findings: Findings) -> list[str]:
-    """A table an extractor: the floor, every arm at its last generation, and in italics what finite sampling alone does."""
+    """A table an extractor: real vs real, every arm at its last generation, and in italics what finite sampling alone does."""
     found, wanted = [], columns(findings.summary, MOST)
     for extractor, table_rows in lines(findings.summary, MOST, COARSER).items():
         rows = []
@@ -125,9 +125,8 @@ def _about(findings: Findings) -> list[str]:
         for name, extractor in judge["extractors"].items():
             known = f", {extractor['dim']} features" if "dim" in extractor else ""
             known += f", weights {extractor['digest'][:12]}" if extractor.get("digest") else ""
-            right = extractor.get("held_out_accuracy")
-            known += f", right on {100 * right:.1f} % of held-out pictures" if right is not None else ""
-            items.append(f"judged by: {name}{known}; {counted(judge_of(judge, name))}, {neighbours(judge_of(judge, name))}")
+            who = features_title(judge, name).partition(" ")[2]
+            items.append(f"judged by: {who}{known}; {counted(judge_of(judge, name))}, {neighbours(judge_of(judge, name))}")
     own = [run for runs in findings.arms.values() for run in runs]
     models = _distinct(f"{run.study.model.kind} on {run.study.dataset.kind}" for run in own)
     seeds = _distinct(run.seed for run in own)

@@ -5,6 +5,7 @@ from typing import Any
 
 from imgcollapse.ablation.summary import Record
 from imgcollapse.grids import lettering
+from imgcollapse.judge.titles import REAL
 from imgcollapse.metrics.score import Quantity
 from imgcollapse.metrics.scores import SCORES, worth_showing
 from imgcollapse.report import thin
@@ -63,25 +64,25 @@ def curves(
     label: Callable[[str], str] = str,
     scale: float = 1,
 ) -> None:
-    """Every arm's mean of that metric, its interval as a band, the floor, where it has one, dashed, these null models dotted.
+    """Every arm's mean of that metric, its interval as a band, real vs real, where it has that, as a grey one, these null models dotted.
 
     `label` makes a label of a name; lines and markers are `scale` times as large as those of `arm_style`.
     """
-    highest, floor = 0.0, None
+    highest, real = 0.0, None
     for number, arm in enumerate(arms):
         if name not in arm["extractors"][extractor]:
             continue
-        floor = arm["extractors"][extractor][name]["floor"] if floor is None else floor
+        real = arm["extractors"][extractor][name]["real"] if real is None else real
         points = arm["extractors"][extractor][name]["by_generation"]
         highest = max(highest, curve(place, points, label(arm["arm"]), _scaled(arm_style(number), scale)))
     for arm in (arm for arm in nulls if name in arm["extractors"][extractor]):
         points = [{**point, "low": None} for point in arm["extractors"][extractor][name]["by_generation"]]
         style = {"color": GREY, "linestyle": ":", "linewidth": 1.6 * scale}
         highest = max(highest, curve(place, points, label(f"null model {NULL}, {arm['arm']}"), style))
-    draw_floor(place, floor, scale)
+    draw_real(place, real, scale)
     # the mean decides the window: with few seeds an interval may reach far beyond what a metric can be
     if SCORES[name].from_zero:
-        place.set_ylim(0, 1.12 * max(highest, floor or 0.0, 1e-9))
+        place.set_ylim(0, 1.12 * max(highest, real["high"] if real else 0.0, 1e-9))
 
 
 def curve(place: Any, points: Sequence[Mapping[str, Any]], label: str, style: Mapping[str, Any]) -> float:
@@ -99,19 +100,20 @@ def curve(place: Any, points: Sequence[Mapping[str, Any]], label: str, style: Ma
     return max(float(point["mean"]) for point in shown)
 
 
-def draw_floor(place: Any, floor: float | None, scale: float = 1) -> None:
-    """The dashed line of what real pictures score against other real pictures, where there is such a value."""
-    if floor is not None:
-        place.axhline(floor, color=GREY, linestyle="--", linewidth=1.2 * scale, label="floor: real against real")
+def draw_real(place: Any, real: Mapping[str, float] | None, scale: float = 1) -> None:
+    """What real pictures score against other real pictures, where there is such a value: its range as a band, its mean dashed."""
+    if real is not None:
+        place.axhspan(real["low"], real["high"], color=GREY, alpha=0.2, linewidth=0)
+        place.axhline(real["mean"], color=GREY, linestyle="--", linewidth=1.2 * scale, label=REAL)
 
 
 def forest(place: Any, name: str, quantity: str, extractor: str, arms: Sequence[Record], scale: float = 1) -> None:
     """That collapse number (QUANTITIES) of every arm with its interval, a row an arm, null models in grey.
 
-    A line marks where nothing is lost: 0, or for the last generation, dashed, the floor where there is one.
+    A line marks where nothing is lost: 0, or for the last generation, real vs real as a band.
     """
     own = [arm["arm"] for arm in arms if arm["null"] is None]
-    floor = next(arm["extractors"][extractor][name]["floor"] for arm in arms if name in arm["extractors"].get(extractor, {}))
+    real = next(arm["extractors"][extractor][name]["real"] for arm in arms if name in arm["extractors"].get(extractor, {}))
     for row, arm in enumerate(arms):
         span = arm["extractors"].get(extractor, {}).get(name, {}).get(quantity)
         if span is None or span["mean"] is None:
@@ -124,8 +126,9 @@ def forest(place: Any, name: str, quantity: str, extractor: str, arms: Sequence[
     place.set_ylim(len(arms) - 0.5, -0.5)
     if quantity != "last":
         place.axvline(0, color=GREY, linewidth=0.8 * scale)
-    elif floor is not None:
-        place.axvline(floor, color=GREY, linestyle="--", linewidth=1.2 * scale)
+    elif real is not None:
+        place.axvspan(real["low"], real["high"], color=GREY, alpha=0.2, linewidth=0)
+        place.axvline(real["mean"], color=GREY, linestyle="--", linewidth=1.2 * scale)
 
 
 def halved(extractor: str, arms: Sequence[Record]) -> str | None:

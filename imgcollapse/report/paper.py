@@ -22,7 +22,7 @@ OWN = 5  # metrics with a figure of their own
 ROW = 0.135  # inches: a line of the legend, or of the forest
 # without a date, so that the same findings give the same bytes
 KINDS: dict[str, dict[str, None]] = {"svg": {"Date": None}, "png": {"Software": None}, "pdf": {"CreationDate": None}}
-QUANTITY = {"area": "area above\nthe floor", "slope": "slope per\ngeneration", "last": "last\ngeneration"}
+QUANTITY = {"area": "area to\nreal vs real", "slope": "slope per\ngeneration", "last": "last\ngeneration"}
 
 
 def figures(findings: Findings, folder: Path) -> list[Path]:

@@ -90,6 +90,7 @@ def _extractor(name: str, about: dict[str, Any]) -> str:
     accuracy = about.get("held_out_accuracy")
     return (
         f"{name}, {about.get('dim', '?')} dimensions"
+        + (f", shipped reference {about['shipped']}" if about.get("shipped") else "")
         + (f", held-out accuracy {accuracy:.4f}" if accuracy is not None else "")
         + (f", SHA-256 {about['digest']}" if about.get("digest") else "")
     )

@@ -7,7 +7,7 @@ from typing import Any
 from markupsafe import Markup
 
 from imgcollapse.ablation.summary import Record, Run, named, spanned
-from imgcollapse.judge.titles import metric_title
+from imgcollapse.judge.titles import REAL, metric_title
 from imgcollapse.metrics.scores import SCORES, worth_showing
 from imgcollapse.report import charts, thin
 from imgcollapse.report.charts import Line
@@ -15,13 +15,14 @@ from imgcollapse.report.findings import Findings
 from imgcollapse.report.panels import NULL, forests
 
 CURVES = 10  # metrics with a chart above the fold
-WORDS = {"slope": "slope per generation", "area": "area above the floor", "last": "last generation"}
+WORDS = {"slope": "slope per generation", "area": "area to real vs real", "last": "last generation"}
 
 QUANTITY = {
     "slope": "The straight line through the values by least squares: of the value itself for distances, of its logarithm for what decays "
     "geometrically (then the relative change per generation: -0.1 loses a tenth of what is left every time).",
-    "area": "The area between the curve and its floor over the generations, by the trapezoidal rule; 0 for a perfect generator.",
-    "last": "The value at the last generation that was reached; the dashed line is the floor.",
+    "area": "The area between the curve and the mean of real vs real over the generations, by the trapezoidal rule; about 0 for "
+    "real pictures.",
+    "last": "The value at the last generation that was reached; the band is real vs real.",
 }
 
 
@@ -80,12 +81,12 @@ def _curves(findings: Findings, extractor: str, names: Sequence[str]) -> list[Ch
         drawn = [(arm, metric) for arm, metric in arms if arm["null"] in (None, NULL)]
         if not drawn:  # the gaussian null model was the quickest
             continue
-        floors = sorted({round(metric["floor"], 12) for _, metric in drawn if metric["floor"] is not None})
+        reals = list({tuple(metric["real"].values()): metric["real"] for _, metric in drawn if metric["real"] is not None}.values())
         lines = [Line(_number(findings, arm), arm["arm"], metric["by_generation"], arm["null"] is not None) for arm, metric in drawn]
         last = max(metric["by_generation"][-1]["generation"] for _, metric in drawn)
         score = SCORES[key]
         heading = metric_title(key, extractor) + (f", features: {extractor}" if other else "")
-        drawing = charts.curves(f"{other}{key}", heading, lines, floors, last)
+        drawing = charts.curves(f"{other}{key}", heading, lines, reals, last)
         table = _series(findings, key, arms, other, heading)
         found.append(Chart(f"{other}{key}", heading, score.meaning, score.definition, drawing, table))
     return found
@@ -105,7 +106,7 @@ def numbers(findings: Findings) -> list[Chart]:
             (Line(_number(findings, arm), f"null: {arm['null']}" if arm["null"] else arm["arm"], (), arm["null"] is not None), span)
             for arm, span in known
         ]
-        floor = known[0][0]["extractors"][extractor][key]["floor"] if what == "last" else 0.0
+        real = known[0][0]["extractors"][extractor][key]["real"] if what == "last" else {"mean": 0.0, "low": 0.0, "high": 0.0}
         unit = known[0][1]["unit"].replace(key, metric_title(key, extractor))
         heading = f"{metric_title(key, extractor)}: {WORDS[what]}"
         records = [{"arm": arm["arm"], "null": arm["null"] or "", "metric": key, "quantity": what, **span} for arm, span in known]
@@ -116,8 +117,8 @@ def numbers(findings: Findings) -> list[Chart]:
             [[named(arm["arm"], arm["null"]), _plain(span), str(span["n"])] for arm, span in known],
             records,
         )
-        about = unit if floor is None else f"{unit}; the dashed line is {'the floor' if what == 'last' else '0'}"
-        drawing = charts.forest(f"{key}-{what}", heading, lines, floor, unit)
+        about = unit if real is None else f"{unit}; the dashed line is {f'the mean of {REAL}' if what == 'last' else '0'}"
+        drawing = charts.forest(f"{key}-{what}", heading, lines, real, unit)
         found.append(Chart(f"{key}-{what}", heading, about, QUANTITY[what], drawing, table))
     return found
 
@@ -146,17 +147,16 @@ def _number(findings: Findings, arm: Record) -> int:
 
 
 def _series(findings: Findings, key: str, arms: Sequence[tuple[Record, Record]], other: str, heading: str) -> Table:
-    """Generations down, arms across, of very many some; the first row is the floor, where there is one."""
+    """Generations down, arms across, of very many some; the first row is real vs real, where there is such a value."""
     series = [{point["generation"]: point for point in metric["by_generation"]} for _, metric in arms]
     judged = set().union(*series)
     shown = thin.evenly(judged, thin.ROWS)
-    decimals = max(1, SCORES[key].decimals)
-    floors = ["" if metric["floor"] is None else f"{metric['floor']:.{decimals}f}" for _, metric in arms]
-    rows = [["floor", *floors]] if any(floors) else []
+    reals = ["" if metric["real"] is None else spanned(metric["real"], key) for _, metric in arms]
+    rows = [[REAL, *reals]] if any(reals) else []
     for g in shown:
         rows.append([str(g), *(spanned(points[g], key) if g in points else "" for points in series)])
     records = [
-        {"arm": arm["arm"], "null": arm["null"] or "", "metric": key, **point, "floor": metric["floor"]}
+        {"arm": arm["arm"], "null": arm["null"] or "", "metric": key, **point, **_real_cells(metric["real"])}
         for arm, metric in arms
         for point in metric["by_generation"]
         if point["generation"] in shown
@@ -164,6 +164,12 @@ def _series(findings: Findings, key: str, arms: Sequence[tuple[Record, Record]],
     headings = ["generation", *(named(arm["arm"], arm["null"]) for arm, _ in arms)]
     part = f"; {some}, all of them in {findings.all_numbers}" if (some := thin.some_of(shown, judged)) else ""
     return Table(f"curve-{other}{key}", f"{heading}: mean over seeds [95 % interval]{part}", headings, rows, records)
+
+
+def _real_cells(real: Record | None) -> Record:
+    """As the columns of the tidy table."""
+    mean, low, high = (None if real is None else real[part] for part in ("mean", "low", "high"))
+    return {"real": mean, "real_low": low, "real_high": high}
 
 
 def _plain(span: Record) -> str:

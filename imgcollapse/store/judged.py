@@ -144,7 +144,7 @@ def of(run: Path, generation: int, reference: Record) -> Record:
 
 def unmeasured(judge: Record) -> Record:
     """A judge's record without what it measured, whose last digits may be others on another machine."""
-    extractors = {name: {key: value for key, value in one.items() if key != "floor"} for name, one in judge["extractors"].items()}
+    extractors = {name: {key: value for key, value in one.items() if key != "real"} for name, one in judge["extractors"].items()}
     return plain({**judge, "extractors": extractors})
 
 

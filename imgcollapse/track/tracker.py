@@ -143,7 +143,7 @@ def known(kinds: Iterable[str]) -> None:
 
 
 def scalars(scores: Scores) -> dict[str, float]:
-    """A generation's metrics as `EXTRACTOR/METRIC`, each with its floor, where it has one, beside it as `EXTRACTOR/METRIC_floor`.
+    """A generation's metrics as `EXTRACTOR/METRIC`, each with the mean of real vs real beside it as `EXTRACTOR/METRIC_real`.
 
     What is of one class is a group of its own, `EXTRACTOR_classes/...`; the ends of intervals stay in the scores.
     """
@@ -155,8 +155,8 @@ def scalars(scores: Scores) -> dict[str, float]:
             of_class = "_classes" if re.search(r"_\d+$", metric) else ""
             name = f"{extractor}{of_class}/{metric}"
             found[name] = one.value
-            if one.floor is not None:
-                found[f"{name}_floor"] = one.floor
+            if one.real is not None:
+                found[f"{name}_real"] = one.real.mean
     return found
 
 

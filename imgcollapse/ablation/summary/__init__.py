@@ -9,21 +9,21 @@ seeds, "within": generations seen, "reached": seeds to which it happened, "of": 
      "arms": [{"arm", "null": null or the null model's name, "model", "regime", "gens": generations asked for,
                "planned": all seeds, "seeds": those with scores,
                "extractors": {EXTRACTOR: {METRIC: {
-                 "floor": null (the metric has none) or the mean over seeds,
+                 "real": null (the metric has no real-vs-real value) or {"mean", "low", "high"}, means over seeds,
                  "by_generation": [{"generation", SPAN}],
                  "last":  {"generation", SPAN, "unit"},
                  "slope": {"generation", SPAN, "unit", "scale"},
-                 "area":  {"generation", SPAN, "unit"},                                           (metrics with a floor only)
+                 "area":  {"generation", SPAN, "unit"},                                           (metrics that have "real" only)
                  "half":  TIME                                                        (metrics that are `halved` in SCORES only)
                }}},
                "lost": {EXTRACTOR: {CLASS: TIME}}}]
      "differences": [{"arm", "null", "against", "against_null",
                "extractors": {EXTRACTOR: {METRIC: {
-                 QUANTITY: {"generation", SPAN, "unit", "in_floors": null or {"mean", "low", "high"}}        (last, slope, area)
+                 QUANTITY: {"generation", SPAN, "unit"}                                                        (last, slope, area)
                }}}}]}
 
 METRIC is an entry of SCORES; the shares of single classes are in the table only. CLASS is the number of a class, as text, lost since the
-generation from which on `share_alive_CLASS` is 0 up to the last one seen; seeds in whose floor it is 0 as well do not count. "generation"
+generation from which on `share_alive_CLASS` is 0 up to the last one seen; seeds in which it is 0 among real ones do not count. "generation"
 in a SPAN is the last one that went in: "last" is the value there, "slope" and "area" are of generations 0 to there. In an arm it is the
 farthest that any seed has come, and only seeds that have come as far count, which n says; a TIME uses all seeds, those cut short as
 censored. Differences are paired by seed, up to the last generation that some seed has in both arms: every arm against the reference (null
@@ -31,8 +31,6 @@ models aside), and every arm against its own null models.
 A chain is the judged generations in order up to the first that should have been judged (`judge.every` of the study) and is not; of a judge
 that the study does not name, all that it has judged. Runs and sides are compared at the generations that all of them have. Where not every
 generation was judged, a TIME is the first judged one after what happened, and its words say "at the latest".
-`in_floors` divides by the floor (mean over the seeds of both sides): null where it is not above 0 or there is none, and for slopes that are
-relative anyway.
 """
 
 from imgcollapse.ablation.summary.numbers import QUANTITIES, losses, summarise

@@ -10,7 +10,7 @@ from imgcollapse.ablation.statistics import METHODS, MedianTime, area, half_life
 from imgcollapse.ablation.summary.table import Record, Run, unbroken
 from imgcollapse.errors import SettingsProblem
 from imgcollapse.metrics.classes import ALIVE
-from imgcollapse.metrics.record import Scores
+from imgcollapse.metrics.record import RealVsReal, Scores
 from imgcollapse.metrics.score import Quantity
 from imgcollapse.metrics.scores import SCORES
 from imgcollapse.store.judged import judges, own_judge, sources
@@ -21,10 +21,10 @@ QUANTITIES: tuple[Quantity, ...] = get_args(Quantity)
 
 @dataclass(frozen=True)
 class _Chain:
-    """One metric of one run: generation -> value, in order, up to the first that should be there and is not; the floor where it has one."""
+    """One metric of one run: generation -> value, in order, up to the first that is missing; real vs real, where it has that."""
 
     values: dict[int, float]
-    floor: float | None
+    real: RealVsReal | None
 
     @property
     def generations(self) -> list[int]:
@@ -73,7 +73,7 @@ def losses(scores: Sequence[Scores], study: Study | None = None) -> dict[str, di
     """Per extractor the classes that a single run has lost, and since which generation, the first to go first.
 
     `scores` are those of `imgcollapse.store.scores`; `study` says which generations are judged (None: all of them). A class that is not
-    alive among real pictures either (in the floor) cannot be lost.
+    alive among as many real pictures either (in most splits) cannot be lost.
     """
     by_generation = {one.generation: one for one in scores if one.generation is not None}
     there = unbroken(by_generation, study)
@@ -81,7 +81,7 @@ def losses(scores: Sequence[Scores], study: Study | None = None) -> dict[str, di
     found: dict[str, dict[int, int]] = {}
     for extractor, first in chain[0].sources.items() if chain else ():
         at = {}
-        for name in [name for name, alive in first.items() if name.startswith(ALIVE) and alive.floor]:
+        for name in [name for name, alive in first.items() if name.startswith(ALIVE) and _is_alive(alive.real)]:
             time = lost([one.sources[extractor][name].value for one in chain], there)
             if time is not None and time.generation is not None:
                 at[int(name.removeprefix(ALIVE))] = time.generation
@@ -106,7 +106,7 @@ def _judged(runs: Sequence[Run], rows: Iterable[Mapping[str, Any]], wanted: Call
             chain = unbroken(by_generation, run.study if run else None)
         if chain:
             seeds = found.setdefault(key, {}).setdefault(extractor, {}).setdefault(metric, {})
-            seeds[seed] = _Chain({g: by_generation[g]["value"] for g in chain}, by_generation[0]["floor"])
+            seeds[seed] = _Chain({g: by_generation[g]["value"] for g in chain}, _real_of(by_generation[0]))
     return found
 
 
@@ -143,11 +143,12 @@ def _metric(name: str, seeds: _Seeds, method: str) -> Record:
     reached = [one for one in seeds.values() if one.generations[-1] == through]
     both = _common(reached)
     whole = [_numbers(name, one, both) for one in reached]
-    record: Record = {"floor": _mean([one.floor for one in seeds.values()]), "by_generation": []}
+    real = _mean([one.real for one in seeds.values()])
+    record: Record = {"real": None if real is None else asdict(real), "by_generation": []}
     for generation in sorted(set().union(*(one.values for one in seeds.values()))):
         values = [one.values[generation] for one in seeds.values() if generation in one.values]
         record["by_generation"].append({"generation": generation, **asdict(interval(values, method))})
-    for quantity in _quantities(record["floor"]):
+    for quantity in _quantities(real):
         over = interval([one[quantity] for one in whole if quantity in one], method)
         record[quantity] = {"generation": through, **asdict(over), "unit": _unit(name, quantity)}
     record["slope"]["scale"] = SCORES[name].scale
@@ -175,15 +176,12 @@ def _apart(name: str, a: _Seeds, b: _Seeds, method: str) -> Record:
     seeds = [seed for seed, reached in last.items() if reached == through]
     both = [g for g in _common([side[seed] for side in (a, b) for seed in seeds]) if g <= through]
     numbers = [{seed: _numbers(name, side[seed], both) for seed in seeds} for side in (a, b)]
-    floor = _mean([side[seed].floor for side in (a, b) for seed in seeds])
+    real = _mean([side[seed].real for side in (a, b) for seed in seeds])
     record: Record = {}
-    for quantity in _quantities(floor):
+    for quantity in _quantities(real):
         left, right = ({seed: one[quantity] for seed, one in side.items() if quantity in one} for side in numbers)
         over = paired(left, right, method)
-        relative = quantity == "slope" and SCORES[name].scale == "log"
-        known = floor is not None and floor > 0 and not relative
-        in_floors = {part: _divided(getattr(over, part), floor) for part in ("mean", "low", "high")} if known else None
-        record[quantity] = {"generation": through, **asdict(over), "unit": _unit(name, quantity), "in_floors": in_floors}
+        record[quantity] = {"generation": through, **asdict(over), "unit": _unit(name, quantity)}
     return record
 
 
@@ -199,8 +197,8 @@ def _numbers(name: str, chain: _Chain, generations: Sequence[int]) -> dict[str, 
     rise = slope(generations, values, score.scale)
     if rise is not None:
         found["slope"] = rise
-    if len(generations) > 1 and chain.floor is not None:
-        found["area"] = area(generations, values, chain.floor, score.better)
+    if len(generations) > 1 and chain.real is not None:
+        found["area"] = area(generations, values, chain.real.mean, score.better)
     return found
 
 
@@ -211,8 +209,10 @@ def _unit(name: str, quantity: str) -> str:
 
 
 def _lost(seeds: _Seeds) -> Record:
-    """When a class was lost; of seeds in whose floor it is not alive either, nothing can be said."""
-    return _when(median_time([lost(one.series, one.generations) if one.floor else None for one in seeds.values()], "nothing to lose"))
+    """When a class was lost; of seeds in which it is not alive among as many real pictures either, nothing can be said."""
+    return _when(
+        median_time([lost(one.series, one.generations) if _is_alive(one.real) else None for one in seeds.values()], "nothing to lose")
+    )
 
 
 def _when(median: MedianTime) -> Record:
@@ -225,16 +225,23 @@ def _when(median: MedianTime) -> Record:
     }
 
 
-def _quantities(floor: float | None) -> Sequence[Quantity]:
-    """Those of a metric with that floor: without one, no area lies above it."""
-    return [quantity for quantity in QUANTITIES if floor is not None or quantity != "area"]
+def _quantities(real: RealVsReal | None) -> Sequence[Quantity]:
+    """Those of a metric: where it has no real-vs-real value, there is no area between the two."""
+    return [quantity for quantity in QUANTITIES if real is not None or quantity != "area"]
 
 
-def _mean(floors: list[float | None]) -> float | None:
-    """None where any of them is."""
-    known = [floor for floor in floors if floor is not None]
-    return math.fsum(known) / len(known) if len(known) == len(floors) else None
+def _mean(reals: list[RealVsReal | None]) -> RealVsReal | None:
+    """Of each part over the seeds, which are one where all were judged by the same pictures; None where any of them is."""
+    known = [real for real in reals if real is not None]
+    if len(known) < len(reals):
+        return None
+    return RealVsReal(*(math.fsum(getattr(real, part) for real in known) / len(known) for part in ("mean", "low", "high")))
 
 
-def _divided(value: float | None, floor: float | None) -> float | None:
-    return None if value is None or floor is None else value / floor
+def _real_of(row: Mapping[str, Any]) -> RealVsReal | None:
+    return None if row["real"] is None else RealVsReal(row["real"], row["real_low"], row["real_high"])
+
+
+def _is_alive(real: RealVsReal | None) -> bool:
+    """Whether a class is alive among as many real pictures, in most splits."""
+    return real is not None and real.mean > 0.5

@@ -13,7 +13,7 @@ from imgcollapse.study import Study
 
 Record = dict[str, Any]
 FORMULA = tuple("=+-@\t\r\n'＝＋－＠")  # how a formula begins, for a spreadsheet; and the apostrophe itself
-COLUMNS = ("arm", "model", "null", "regime", "seed", "generation", "extractor", "metric", "value", "floor", "n")
+COLUMNS = ("arm", "model", "null", "regime", "seed", "generation", "extractor", "metric", "value", "real", "real_low", "real_high", "n")
 
 
 @dataclass(frozen=True)
@@ -28,8 +28,8 @@ class Run:
 
 
 def rows(runs: Sequence[Run]) -> list[Record]:
-    """The tidy table: a row per arm, seed, generation, extractor and metric, with COLUMNS; "null" is empty for the arm itself, "floor" is
-    None where the metric has none, n is the number of pictures that the value is of.
+    """The tidy table: a row per arm, seed, generation, extractor and metric, with COLUMNS; "null" is empty for the arm itself, "real" (real
+    vs real: mean, and ends of its range) is None where the metric has none, n is the number of pictures that the value is of.
 
     In the order of the runs, of the generations, and of scores.json. Runs that have not begun have no rows, others as many as are finished.
     Raises DataProblem for scores that cannot be read or are no finite numbers.
@@ -42,7 +42,8 @@ def rows(runs: Sequence[Run]) -> list[Record]:
         for scores in store.scores(run.folder):
             for extractor, values in scores.sources.items():
                 for metric, one in values.items():
-                    cells = (*about, scores.generation, extractor, metric, one.value, one.floor, one.n)
+                    real = (None, None, None) if one.real is None else (one.real.mean, one.real.low, one.real.high)
+                    cells = (*about, scores.generation, extractor, metric, one.value, *real, one.n)
                     found.append(dict(zip(COLUMNS, cells, strict=True)))
     return found
 
@@ -59,7 +60,7 @@ def unbroken(judged: Iterable[int], study: Study | None = None) -> list[int]:
 
 def write_csv(rows: Iterable[Mapping[str, Any]], path: Path) -> None:
     """The tidy table as CSV with a line of headings; floats in full precision, so that reading them back gives the same numbers, texts
-    as `harmless` makes them, and an empty cell for a floor that there is not."""
+    as `harmless` makes them, and empty cells for real vs real where there is none."""
     lines = [COLUMNS, *([row[name] for name in COLUMNS] for row in rows)]
     ledger.put(path.parent, {path.name: "".join(",".join(map(_cell, line)) + "\n" for line in lines)})
 

@@ -3,14 +3,14 @@
 from typing import NamedTuple
 
 from imgcollapse.ablation.summary.table import Record
-from imgcollapse.judge.titles import metric_title
+from imgcollapse.judge.titles import REAL, metric_title
 from imgcollapse.metrics.scores import SCORES, worth_showing
 
 MOST = 4  # scores that a table has room for
 
 
 class Line(NamedTuple):
-    """A line of a table: the arm that it tells of (None: the floor of the arms below it), and its cells."""
+    """A line of a table: the arm that it tells of (None: real vs real, of the arms below it), and its cells."""
 
     arm: Record | None
     cells: list[str]
@@ -28,8 +28,8 @@ def columns(summary: Record, most: int = MOST) -> dict[str, list[str]]:
 def lines(summary: Record, most: int = MOST, coarser: int = 0) -> dict[str, list[Line]]:
     """Per extractor every arm at its last generation: name, generation, seeds, and `mean [low, high]` over seeds of the metrics shown.
 
-    These are `columns`; those that an arm has not measured have empty cells. A floor's line stands above the arms that have it, if any of
-    them has a floor. `coarser`: so many decimals fewer than a single value deserves.
+    These are `columns`; those that an arm has not measured have empty cells. A line of real vs real stands above the arms that have
+    it. `coarser`: so many decimals fewer than a single value deserves.
     """
     found: dict[str, list[Line]] = {}
     wanted = columns(summary, most)
@@ -37,9 +37,9 @@ def lines(summary: Record, most: int = MOST, coarser: int = 0) -> dict[str, list
         for extractor, metrics in arm["extractors"].items():
             there = {name: metrics[name] for name in wanted[extractor] if name in metrics}
             table = found.setdefault(extractor, [])
-            floors = [_floor(there.get(name), name, coarser) for name in wanted[extractor]]
-            if any(floors) and floors != next((line.cells[3:] for line in reversed(table) if line.arm is None), None):
-                table.append(Line(None, ["floor (real)", "", "", *floors]))
+            reals = [_real(there.get(name), name, coarser) for name in wanted[extractor]]
+            if any(reals) and reals != next((line.cells[3:] for line in reversed(table) if line.arm is None), None):
+                table.append(Line(None, [REAL, "", "", *reals]))
             last = next(iter(there.values()))["last"]
             about = [named(arm["arm"], arm["null"]), str(last["generation"]), f"{last['n']} of {len(arm['planned'])}"]
             values = (spanned(there[name]["last"], name, "", coarser) if name in there else "" for name in wanted[extractor])
@@ -72,10 +72,7 @@ def headline(summary: Record) -> list[str]:
                 last = next(iter(spans.values()))
                 pair = f"{named(one['arm'], one['null'])} minus {named(one['against'], one['against_null'])}"
                 where = f"generation {last['generation']}, {extractor}, {last['n']} paired seed{'s' if last['n'] > 1 else ''}"
-                parts = [
-                    f"{metric_title(name, extractor, short=True)} {spanned(span, name, '+')}{_in_floors(span)}"
-                    for name, span in spans.items()
-                ]
+                parts = [f"{metric_title(name, extractor, short=True)} {spanned(span, name, '+')}" for name, span in spans.items()]
                 found.append(f"{pair} ({where}): {', '.join(parts)}")
     for arm, extractor, words in half_lives(summary):
         found.append(f"{arm} ({extractor}), first generation below half of generation 0: {words}")
@@ -109,12 +106,6 @@ def spanned(span: Record, name: str, sign: str = "", coarser: int = 0) -> str:
     return f"{mean} [{low}, {high}]" if low else mean
 
 
-def _floor(metric: Record | None, name: str, coarser: int) -> str:
-    """Empty where it was not measured, and where it has none."""
-    if metric is None or metric["floor"] is None:
-        return ""
-    return spanned({"mean": metric["floor"], "low": None, "high": None}, name, "", coarser)
-
-
-def _in_floors(span: Record) -> str:
-    return f" ({span['in_floors']['mean']:+.2f} floors)" if span["in_floors"] else ""
+def _real(metric: Record | None, name: str, coarser: int) -> str:
+    """`mean [low, high]`, the range of 95 % of splits; empty where it was not measured, and where it has none."""
+    return "" if metric is None or metric["real"] is None else spanned(metric["real"], name, "", coarser)

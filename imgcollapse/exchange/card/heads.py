@@ -1,6 +1,7 @@
 """The heads (YAML front matter) of the cards: what the Hugging Face hub files them under (its modelcard.md and datasetcard.md)."""
 
 from bisect import bisect_right
+from dataclasses import asdict
 
 from imgcollapse.exchange.card.markdown import line
 from imgcollapse.exchange.card.subject import Record, Subject
@@ -82,7 +83,7 @@ def _model_index(subject: Subject) -> Record:
 
 
 def _args(subject: Subject, extractor: str, value: Value) -> Record:
-    """How a value was measured, and its floor where it has one."""
+    """How a value was measured, and real vs real where it has that."""
     judge = subject.reference["judge"]
     about = {"extractor": extractor, "n": value.n, **{name: judge[name] for name in NEIGHBOURS if name in judge}}
-    return about if value.floor is None else {**about, "floor": value.floor}
+    return about if value.real is None else {**about, "real_vs_real": asdict(value.real)}

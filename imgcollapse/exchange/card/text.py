@@ -7,8 +7,8 @@ from imgcollapse.exchange.card.markdown import card, fenced, plain, table
 from imgcollapse.exchange.card.subject import Lineage, Subject
 from imgcollapse.exchange.export import NO_CLASS, Export, folder_names
 from imgcollapse.images import inside
-from imgcollapse.judge.titles import counted, judge_of, metric_title, neighbours
-from imgcollapse.metrics.record import Value
+from imgcollapse.judge.titles import REAL, counted, judge_of, metric_title, neighbours
+from imgcollapse.metrics.record import Value, ranged
 from imgcollapse.metrics.scores import SCORES
 from imgcollapse.models import MODELS
 from imgcollapse.models.ddpm import DDPM
@@ -163,16 +163,17 @@ def _scores(subject: Subject) -> list[str]:
         size = counted(own, values.values(), f" samples against as many held-out real {subject.things}")
         found += [
             f"{size}; features `{extractor}` (weights `{digest}`); {neighbours(own)}. "
-            f"The floor is what as many other real {subject.things} reach: the best that any model can hope for.",
-            table(("score", f"generation {subject.generation}", "floor", "better"), rows) if rows else "Nothing was measured by them.",
+            f"{REAL.capitalize()}: what real {subject.things} that no network has learned from score against as many others, the mean and "
+            "the range of 95 % of splits.",
+            table(("score", f"generation {subject.generation}", REAL, "better"), rows) if rows else "Nothing was measured by them.",
         ]
     return found if len(found) > 1 else [*found, "No judge has judged this generation."]
 
 
 def _score(name: str, extractor: str, value: Value) -> tuple[str, str, str, str]:
     score = SCORES[name]
-    floor = "" if value.floor is None else f"{value.floor:.{score.decimals}f}"
-    return metric_title(name, extractor), f"{value.value:.{score.decimals}f}", floor, score.better
+    real = "" if value.real is None else ranged(value.real, score.decimals)
+    return metric_title(name, extractor), f"{value.value:.{score.decimals}f}", real, score.better
 
 
 def _making(subject: Subject) -> list[str]:

@@ -6,21 +6,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from imgcollapse import progress, store
+from imgcollapse import store
 from imgcollapse.ablation import status, worker
 from imgcollapse.ablation.status import RunStatus
 from imgcollapse.ablation.summary import named
 from imgcollapse.cli import console
 from imgcollapse.machine import streams
 from imgcollapse.store import history
-
-
-class ProgressPrinter(progress.Silent):
-    """Prints messages for the user, and nothing of single steps."""
-
-    def say(self, line: str) -> None:
-        """Prints the line."""
-        streams.err(line)
 
 
 class AblationProgress:
