@@ -14,6 +14,7 @@ from imgcollapse.cli.trials import existing, trials
 from imgcollapse.datasets import DATASETS, torchvision_sets
 from imgcollapse.errors import SettingsProblem
 from imgcollapse.extractors import EXTRACTORS, weights, with_weights
+from imgcollapse.extractors.references import references
 from imgcollapse.gates import GATES
 from imgcollapse.judge import published
 from imgcollapse.machine import devices, environment, streams
@@ -107,7 +108,9 @@ def doctor(given: dict[str, Any]) -> int:
 
 def _weights() -> dict[str, str]:
     """Which weights extractors would use, and which statistics they can be compared with."""
-    rows = {f"weights: {kind}": weights.state(extractor.published()) for kind, extractor in with_weights().items()}
+    shipped = (f"{one.name} {one.version} ({100 * one.accuracy:.1f} % right)" for one in references().values())
+    rows = {"reference classifiers": ", ".join(shipped)}
+    rows |= {f"weights: {kind}": weights.state(extractor.published()) for kind, extractor in with_weights().items()}
     for name in published.STATISTICS.values():
         there = (weights.folder() / name).is_file()
         cure = f"not there: to compare ours with it, put {published.SOURCE}{name} into {weights.folder()}"

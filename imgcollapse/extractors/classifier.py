@@ -140,23 +140,26 @@ class FittedClassifier:
     def quality(self) -> list[str]:
         """How good it is, in a line; and in another what cannot be trusted, where it is not good enough."""
         whose = f"shipped reference {self.shipped}" if self.shipped else "learned from the training part"
-        lines = [f"classifier: {whose}; it finds the class of {100 * self.accuracy:.1f} % of the held-out pictures"]
-        if self.accuracy < BLIND:
-            lines.append(
-                f"{lines[0]}, fewer than {100 * BLIND:.0f} %: class shares and lost classes are left out, as its errors would decide them"
-            )
-        elif self.accuracy < GOOD:
-            lines.append(
-                f"warning: with a classifier that is right in fewer than {100 * GOOD:.0f} % of cases, class shares and lost classes "
-                "are not to be trusted, and its features may tell too little of pictures; train it longer (steps) or judge by others"
-            )
-        return lines[-1:] if self.accuracy < BLIND else lines
+        line = f"classifier: {whose}; it finds the class of {100 * self.accuracy:.1f} % of the held-out pictures"
+        return [line, *(f"classifier: {warning}" for warning in [distrust(self.accuracy)] if warning)]
 
     def record(self) -> dict[str, object]:
         """What identifies this extractor: which shipped one it is, digest of the weights, number of features, held-out accuracy."""
         about = {"shipped": self.shipped} if self.shipped else {}
         weights = {**self.net.state_dict(), "temperature": torch.tensor(self.temperature)}
         return {**about, "digest": cache.digest(weights), "dim": self.net.head.in_features, "held_out_accuracy": self.accuracy}
+
+
+def distrust(accuracy: float) -> str:
+    """What cannot be trusted that a classifier of that accuracy says, and what cures it; empty for a good one."""
+    cure = "train it longer (judge.extractors: steps), or judge by other features"
+    if accuracy < BLIND:
+        why = f"it is right on fewer than {100 * BLIND:.0f} % of the held-out pictures, and its errors would decide them"
+        return f"class shares and lost classes are left out, for {why}; {cure}"
+    if accuracy < GOOD:
+        why = f"it is right on fewer than {100 * GOOD:.0f} % of the held-out pictures"
+        return f"warning: class shares, lost classes and distances by its features are not to be trusted, for {why}; {cure}"
+    return ""
 
 
 def accuracy(net: ClassifierNetwork, images: ImageSet) -> float:

@@ -7,6 +7,7 @@ from imgcollapse import store
 from imgcollapse.ablation.grid import ABLATION
 from imgcollapse.ablation.summary import named
 from imgcollapse.datasets.names import in_words, shortened
+from imgcollapse.extractors.classifier import distrust
 from imgcollapse.judge.titles import counted, definitions, neighbours
 from imgcollapse.report.findings import Findings, sessions
 from imgcollapse.settings import to_yaml
@@ -17,6 +18,9 @@ def notes(findings: Findings) -> list[str]:
     messages = []
     if not findings.comparable:
         messages.append("These runs were not judged by one reference (data, N or features differ): do not compare their numbers.")
+    extractors = [about for one in findings.references.values() for about in one["judge"]["extractors"].values()]
+    for warning in dict.fromkeys(distrust(about["held_out_accuracy"]) for about in extractors if "held_out_accuracy" in about):
+        messages += [f"The classifier that judges: {warning}."] if warning else []
     stops = findings.stops
     if len(stops) <= stops[-1]:
         messages.append(
