@@ -2,6 +2,7 @@
 
 import functools
 import json
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, replace
 from hashlib import sha256
 from pathlib import Path
@@ -115,6 +116,7 @@ class Reference:
         self.shares = world.shares()
         self.memory = any(metric.trained for metric in self.metrics.values())
         self._trained_on = fingerprints(world.train.pixels) if self.memory else None
+        self._world, self._toy = world.record(), world.train.are_points
         self._compared: dict[str, dict[str, RealVsReal]] = {}  # by extractor, of what is of the N pictures compared
         self._of_all: dict[tuple[str, int], dict[str, RealVsReal]] = {}  # and by pictures drawn, of what is of all of them
         self._views = [self._view(extractor, world) for extractor in extractors]
@@ -150,8 +152,7 @@ class Reference:
         the digest of its weights and its real-vs-real values."""
         extractors = {}
         for view in self._views:
-            real = {name: asdict(one) for name, one in self._real(view, self.drawn).items()}
-            extractors[view.extractor.name] = {**view.extractor.record(), "real": real}
+            extractors[view.extractor.name] = {**view.extractor.record(), "real": _plain(self._real(view, self.drawn))}
         return {"n": self.n, "drawn": self.drawn, **self.neighbours, "metrics": self._versions(), "extractors": extractors}
 
     def _versions(self) -> dict[str, int]:
@@ -166,26 +167,26 @@ class Reference:
         return found
 
     def _view(self, extractor: FittedExtractor, world: World) -> View:
-        """The real pictures' features and what is real vs real; of pictures they are kept in the data folder, for all runs with this
-        reference."""
-        if world.train.are_points:
-            view = real_view(extractor, world, self.n)
-            self._compared[extractor.name] = self._between_real(view, world)
-            return view
+        """The real pictures' features, and what of real vs real is of the N pictures compared."""
 
         def make() -> cache.Made:
             view = real_view(extractor, world, self.n)
             tensors = {"train": view.train.features.float(), "unseen": view.unseen.features.float()}
             for name, value in (("train_found", view.train.classes), ("unseen_found", view.unseen.classes)):
                 tensors |= {} if value is None else {name: value}
-            return tensors, {name: asdict(one) for name, one in self._between_real(view, world).items()}
+            return tensors, _plain(self._between_real(view, world))
 
-        how = [self.n, self.neighbours, self._versions(), _source()]
-        key = json.dumps([world.record(), extractor.record(), how], sort_keys=True)
-        tensors, real = cache.remembered("references", f"{world.name}-{extractor.name}", key, make)
-        self._compared[extractor.name] = {name: RealVsReal(**one) for name, one in real.items()}
+        tensors, real = self._remembered(extractor, "", make)
+        self._compared[extractor.name] = _ranges(real)
         train, unseen = (FeatureSet(placed(tensors[part]), tensors.get(f"{part}_found")) for part in ("train", "unseen"))
         return view_of(extractor, world, self.n, train, unseen)
+
+    def _remembered(self, extractor: FittedExtractor, more: str, make: Callable[[], cache.Made]) -> cache.Made:
+        """What that gives; of pictures it is kept in the data folder, for all runs with this reference."""
+        if self._toy:
+            return make()
+        key = json.dumps([self._world, extractor.record(), self.n, self.neighbours, self._versions(), _source(), more], sort_keys=True)
+        return cache.remembered("references", f"{self._world['name']}-{extractor.name}{more}", key, make)
 
     def _between_real(self, view: View, world: World) -> dict[str, RealVsReal]:
         """Real vs real of the metrics that are of the N pictures compared."""
@@ -202,17 +203,18 @@ class Reference:
 
     def _real(self, view: View, drawn: int) -> dict[str, RealVsReal]:
         """All real-vs-real values: of what is of all that was drawn, those of as many real pictures."""
-        name, found, labels = view.extractor.name, view.unseen.classes, view.unseen.labels
+        name = view.extractor.name
         if (name, drawn) not in self._of_all:
             metrics = [metric for metric in self.metrics.values() if metric.real and metric.of_all]
 
             def measure(classes: Tensor) -> dict[str, float]:
                 return measured(metrics, self._evidence(view, view.held_out, drawn=classes))
 
-            if found is None or labels is None or not metrics:
-                self._of_all[name, drawn] = {}
-            else:
-                self._of_all[name, drawn] = of_classes(found, labels, self.shares, drawn, measure)
+            def make() -> cache.Made:
+                known = view.unseen.classes is not None and metrics
+                return {}, _plain(of_classes(view.unseen, self.shares, drawn, measure)) if known else {}
+
+            self._of_all[name, drawn] = _ranges(self._remembered(view.extractor, f"-{drawn}", make)[1])
         return self._compared[name] | self._of_all[name, drawn]
 
     def _evidence(self, view: View, generated: FeatureSet, **more: Any) -> Evidence:
@@ -223,6 +225,14 @@ class Reference:
         """bool [N] for the fingerprints of each set: which pictures are in it."""
         own = fingerprints(drawn.pixels) if self.memory else None
         return [None if own is None or of is None else torch.isin(own, of) for of in sets]
+
+
+def _plain(real: Mapping[str, RealVsReal]) -> dict[str, Any]:
+    return {name: asdict(one) for name, one in real.items()}
+
+
+def _ranges(record: Mapping[str, Any]) -> dict[str, RealVsReal]:
+    return {name: RealVsReal(**one) for name, one in record.items()}
 
 
 def _spread(images: ImageSet, n: int) -> ImageSet:

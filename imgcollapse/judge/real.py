@@ -32,17 +32,18 @@ def over_splits(pictures: int, n: int, measure: Callable[[Tensor, Tensor, int], 
     return _ranges(found)
 
 
-def of_classes(found: Tensor, labels: Tensor, shares: Tensor, drawn: int, measure: Callable[[Tensor], Measured]) -> dict[str, RealVsReal]:
+def of_classes(unseen: FeatureSet, shares: Tensor, drawn: int, measure: Callable[[Tensor], Measured]) -> dict[str, RealVsReal]:
     """Mean and range of what `measure` finds in the classes of as many new real pictures as were drawn, which may be more than there are.
 
-    found:  int64 [held out], the class found in each held-out picture, see `FeatureSet.classes`; labels: its true class
+    unseen: all held-out pictures, with the classes found in them and their true ones
     shares: float64 [classes], of the real training part
 
     Each of SPLITS times a random half of the held-out pictures is drawn from, with replacement, each class as often as its share of the
     training part: the classes of independent pictures are a multinomial, and the halves differ as the classifier's errors among other
     pictures would.
     """
-    values = []
+    found, labels, values = unseen.classes, unseen.labels, []
+    assert found is not None and labels is not None
     for split in range(SPLITS):
         generator = torch_generator(derive(0, "real vs real", "classes", split))
         half = torch.randperm(len(found), generator=generator)[: (len(found) + 1) // 2]
