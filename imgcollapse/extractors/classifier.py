@@ -35,6 +35,7 @@ class Classifier(Training):
     weight_decay: float = Field(0.5, ge=0, description="AdamW's decoupled weight decay")
     widths: tuple[PositiveInt, ...] = Field((), description="channels of each level, which halves the picture; the last: D; []: by size")
     mirror: bool = Field(False, description="whether half of the pictures are learned from mirrored")
+    mixup: bool = Field(False, description="whether pictures, and their labels, are blended two by two: less is learned by heart")
     smoothing: float = Field(0.0, ge=0, lt=1, description="share of a label that is spread over all classes while learning")
 
     weights: Literal["auto", "shipped", "own"] = Field(
@@ -82,7 +83,7 @@ class Classifier(Training):
             return ClassifierNetwork(shape, widths, classes)
 
     def train(self, images: ImageSet, classes: int, checkpoint: Checkpoint | None = None, log: Log | None = None) -> ClassifierNetwork:
-        """A network that has learned the classes of these pictures; goes on from the checkpoint where one was kept."""
+        """A network that has learned the classes of these pictures; goes on from a checkpoint. Mixup: Zhang et al. 2018."""
         reach = max(1, images.shape[1] // 10)
 
         def loss(network: nn.Module, rows: Sequence[Tensor], randomness: BatchRandomness) -> Tensor:
@@ -90,8 +91,13 @@ class Classifier(Training):
             signed = shifted(to_signed(pixels), reach, randomness)
             if self.mirror:
                 signed = torch.where(randomness.rand(1, 1, 1) < 0.5, signed.flip(3), signed)
+            wanted = functional.one_hot(labels, classes).float()
+            if self.mixup:
+                kept = 0.5 + randomness.rand(1, 1, 1) / 2
+                signed, share = kept * signed + (1 - kept) * signed.flip(0), kept[:, 0, 0]
+                wanted = share * wanted + (1 - share) * wanted.flip(0)
             logits: Tensor = network(signed)
-            return functional.cross_entropy(logits.float(), labels, label_smoothing=self.smoothing)
+            return functional.cross_entropy(logits.float(), wanted, label_smoothing=self.smoothing)
 
         source = FixedSet((images.pixels, images.labels))
         seed = seeds.derive(SEED, "fit")
