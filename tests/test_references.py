@@ -171,7 +171,8 @@ def test_a_damaged_file_of_weights_is_refused_in_one_line(hurt: str, shipped: Pa
         case "gone":
             place.unlink()
         case _:
-            save_file(ClassifierNetwork(world.train.shape, (4, 7), 2).state_dict(), place)
+            others = ClassifierNetwork(world.train.shape, (4, 7), 2).state_dict()
+            save_file({name: values.contiguous() for name, values in others.items()}, place)
     text = f"{place}: is not the file that came with the package; install imgcollapse again"
     with pytest.raises(DataProblem, match=f"^{re.escape(text)}$"):
         Classifier().fit(world)
