@@ -1,4 +1,4 @@
-"""What each metric sees and misses: ten failures planted into real pictures, every metric beside that of real ones (the figure of docs/metrics.md).
+"""What each metric sees and misses: ten failures planted into real pictures, each by every metric (the figure of docs/metrics.md).
 
 python scripts/planted.py --out docs/planted.png                                    on the bundled digits
 python scripts/planted.py --dataset mnist --n 5000 --out docs/planted.png           on MNIST (in the data folder)
@@ -127,7 +127,8 @@ def measure(world: World, unseen: ImageSet, n: int) -> tuple[dict[str, list[floa
 
 
 def draw(real: dict[str, list[float]], planted: dict[str, dict[str, float]], caption: str, path: Path) -> None:
-    """Failures down, metrics across. A cell: value by that of real pictures; its colour: whether the metric sees the failure, or takes it for better."""
+    """Failures down, metrics across. A cell: value by that of real pictures; its colour: whether the metric sees the failure, or takes it
+    for better."""
     names = list(real)
     page, axes = figure(1, 1, (0.62 * len(names) + 3.2, 0.42 * len(planted) + 3.6))
     place: Any = axes[0, 0]
