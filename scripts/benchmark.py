@@ -34,7 +34,8 @@ from imgcollapse import datasets, report, seeds, store  # isort: skip
 from imgcollapse.machine import devices, environment  # isort: skip
 from imgcollapse.images import World  # isort: skip
 from imgcollapse.judge.judge import Judge, Reference  # isort: skip
-from imgcollapse.metrics.record import Value  # isort: skip
+from imgcollapse.judge.titles import REAL  # isort: skip
+from imgcollapse.metrics.record import Value, ranged  # isort: skip
 from imgcollapse.metrics.scores import worth_showing  # isort: skip
 from imgcollapse.models.ddpm import DDPM  # isort: skip
 from imgcollapse.models.vae import VAE  # isort: skip
@@ -538,7 +539,8 @@ def _gpu_busy(device: str) -> Iterator[list[float]]:
 
 def _quality(name: str, values: Mapping[str, Value]) -> str:
     shown = worth_showing(5, values)
-    return f"{name} " + ", ".join(f"{key} {values[key].value:.3f} (floor {values[key].floor:.3f})" for key in shown)
+    reals = {key: "" if (real := values[key].real) is None else f" ({REAL} {ranged(real, 3)})" for key in shown}
+    return f"{name} " + ", ".join(f"{key} {values[key].value:.3f}{reals[key]}" for key in shown)
 
 
 if __name__ == "__main__":

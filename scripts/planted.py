@@ -1,10 +1,11 @@
-"""What each metric sees and misses: ten failures planted into real pictures, every metric beside its floor (the figure of docs/metrics.md).
+"""What each metric sees and misses: ten failures planted into real pictures, each by every metric (the figure of docs/metrics.md).
 
 python scripts/planted.py --out docs/planted.png                                    on the bundled digits
 python scripts/planted.py --dataset mnist --n 5000 --out docs/planted.png           on MNIST (in the data folder)
 
-The pictures that stand for samples are real ones that neither the judge nor its classifier has seen; a failure is done to them. Several
-draws without any failure tell the floor (their mean) and by how much a value differs by chance alone.
+The pictures that stand for samples are real ones that neither the judge nor its classifier has seen (which therefore learns from a part of
+the training pictures here: the shipped one knows them all); a failure is done to them. Several draws without any failure tell what real
+pictures score (their mean) and by how much a value differs by chance alone.
 """
 
 import json
@@ -23,6 +24,7 @@ from torch import Tensor  # isort: skip
 
 from imgcollapse import datasets, seeds  # isort: skip
 from imgcollapse.machine import devices  # isort: skip
+from imgcollapse.extractors.classifier import Classifier  # isort: skip
 from imgcollapse.images import ImageSet, World  # isort: skip
 from imgcollapse.judge.judge import Judge  # isort: skip
 from imgcollapse.judge.titles import metric_title  # isort: skip
@@ -113,7 +115,7 @@ FAILURES: dict[str, Plant] = {
 
 def measure(world: World, unseen: ImageSet, n: int) -> tuple[dict[str, list[float]], dict[str, dict[str, float]]]:
     """The scores of DRAWS draws without a failure, a list a metric, and the scores of every failure."""
-    reference = Judge(n=n).resolved(world, n).open(world)
+    reference = Judge(extractors=(Classifier(weights="own"),), n=n).resolved(world, n).open(world)
 
     def scores(plant: Plant, *place: int | str) -> dict[str, float]:
         samples = plant(world, unseen, n, seeds.torch_generator(seeds.derive(0, "planted", *place)))
@@ -125,20 +127,21 @@ def measure(world: World, unseen: ImageSet, n: int) -> tuple[dict[str, list[floa
 
 
 def draw(real: dict[str, list[float]], planted: dict[str, dict[str, float]], caption: str, path: Path) -> None:
-    """Failures down, metrics across. A cell: value by floor; its colour: whether the metric sees the failure, or takes it for better."""
+    """Failures down, metrics across. A cell: value by that of real pictures; its colour: whether the metric sees the failure, or takes it
+    for better."""
     names = list(real)
     page, axes = figure(1, 1, (0.62 * len(names) + 3.2, 0.42 * len(planted) + 3.6))
     place: Any = axes[0, 0]
     for row, scores in enumerate(planted.values()):
         for column, name in enumerate(names):
-            floor, spread = statistics.mean(real[name]), statistics.stdev(real[name])
-            away = (scores[name] - floor) * (-1 if SCORES[name].better == "higher" else 1)
+            expected, spread = statistics.mean(real[name]), statistics.stdev(real[name])
+            away = (scores[name] - expected) * (-1 if SCORES[name].better == "higher" else 1)
             sigmas = away / spread if spread > 0 else (0.0 if away == 0 else float("inf") * away)
             strength = 0.0 if abs(sigmas) < SEEN else min(1.0, 0.25 + abs(sigmas) / 80)
             red, blue = (0.84, 0.37, 0.30), (0.27, 0.46, 0.71)
             shade = [1 - strength * (1 - part) for part in (red if sigmas > 0 else blue)]
             place.add_patch(_box(column, row, shade))
-            place.text(column, row, _cell(scores[name], floor, spread), ha="center", va="center", fontsize=8)
+            place.text(column, row, _cell(scores[name], expected, spread), ha="center", va="center", fontsize=8)
     place.set_xlim(-0.5, len(names) - 0.5)
     place.set_ylim(len(planted) - 0.5, -0.5)
     place.set_yticks(range(len(planted)), list(planted), fontsize=9)
@@ -161,17 +164,17 @@ def _box(column: int, row: int, shade: list[float]) -> Any:
     return Rectangle((column - 0.5, row - 0.5), 1, 1, facecolor=shade, edgecolor="white")
 
 
-def _cell(value: float, floor: float, spread: float) -> str:
-    """`1.0` at the floor; where the floor is not told from 0, the value itself in brackets."""
-    if abs(floor) <= 3 * spread or floor <= 0:
+def _cell(value: float, expected: float, spread: float) -> str:
+    """`1.0` for what real pictures score; where that is not told from 0, the value itself in brackets."""
+    if abs(expected) <= 3 * spread or expected <= 0:
         return f"({value:.0f})" if abs(value) >= 10 else f"({value:.2g})"
-    ratio = value / floor
+    ratio = value / expected
     return f"{ratio:.0f}" if ratio >= 9.95 else f"{ratio:.1f}" if ratio >= 1.995 else f"{ratio:.2f}"
 
 
 @click.command()
 @click.option("--dataset", default="digits", show_default=True)
-@click.option("--n", type=int, help="Pictures compared. [a fifth of the training part, at most all held out]")
+@click.option("--n", type=int, help="Pictures compared. [a fifth of the training part, at most half of what is held out]")
 @click.option("--out", type=click.Path(path_type=Path), default=Path("planted.png"), show_default=True)
 @click.option("--data-dir", type=click.Path(path_type=Path), default=None)
 def main(dataset: str, n: int | None, out: Path, data_dir: Path | None) -> None:
@@ -179,15 +182,15 @@ def main(dataset: str, n: int | None, out: Path, data_dir: Path | None) -> None:
     place = devices.Machine(device="cpu", precision="float32", **({"data_dir": data_dir} if data_dir else {}))
     with devices.use(place):
         whole = datasets.load(build(Study, {"dataset": dataset}).dataset, 0)
-        n = n or min(len(whole.held_out), len(whole.train) // 5)
+        n = n or min(len(whole.held_out) // 2, len(whole.train) // 5)
         unseen = whole.train[: len(whole.train) - max(n, len(whole.train) // 3)]
         world = replace(whole, train=whole.train[len(unseen) :])
         real, planted = measure(world, unseen, n)
-    about = f"{whole.name}, N = {n:,}, classifier features. A cell: value / floor; (value) where the floor is not told from 0. "
+    about = f"{whole.name}, N = {n:,}, classifier features. A cell: value / that of real pictures; (value) where that is not told from 0. "
     key = f"Red: the metric sees the failure; blue: it takes it for better than real; white: within {SEEN:g} standard deviations of"
     draw(real, planted, f"{about}\n{key} {DRAWS} draws of real pictures.", out)
-    floors = {name: {"mean": statistics.mean(values), "sd": statistics.stdev(values)} for name, values in real.items()}
-    record = {"dataset": whole.name, "n": n, "draws": DRAWS, "floor": floors, "planted": planted}
+    expected = {name: {"mean": statistics.mean(values), "sd": statistics.stdev(values)} for name, values in real.items()}
+    record = {"dataset": whole.name, "n": n, "draws": DRAWS, "floor": expected, "planted": planted}
     out.with_suffix(".json").write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
     click.echo(f"{out}, {out.with_suffix('.json')}")
 

@@ -1,18 +1,23 @@
-"""The optimisation loop: fixed steps, every row once per pass, averages, schedules, precision, divergence."""
+"""The optimisation loop: fixed steps, every row once per pass, averages, schedules, precision, divergence, going on after a kill."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
-from standins import Line
+from standins import Ear, Line, world
 from torch import Tensor, nn
 
 from imgcollapse import progress, seeds
 from imgcollapse.errors import DivergedProblem, SettingsProblem
+from imgcollapse.extractors.classifier import Classifier, FittedClassifier
+from imgcollapse.images import ImageSet
 from imgcollapse.machine import devices
+from imgcollapse.machine.cache import Checkpoint
 from imgcollapse.machine.devices import Machine
-from imgcollapse.training import BatchRandomness, FixedSet, Training, fit_network, rate
+from imgcollapse.training import CHECK_EVERY, BatchRandomness, FixedSet, Source, Stream, Training, fit_network, rate, sources
 
 
 def squared_error(net: nn.Module, rows: Sequence[Tensor], randomness: BatchRandomness) -> Tensor:
@@ -155,3 +160,157 @@ def test_seeds_are_a_function_of_their_place() -> None:
     found = {seeds.derive(*place) for place in places}  # type: ignore[arg-type]
     assert len(found) == len(places) and all(0 <= seed < 2**63 for seed in found)
     assert seeds.derive(0, 0, "fit") == seeds.derive(0, 0, "fit")
+
+
+# --- going on after a kill
+
+
+class Killed(Exception):
+    """As a kill would, it ends the fit in the middle of a step."""
+
+
+class Noise:
+    """Points that no step has seen before."""
+
+    shape, are_points = (1, 1, 3), True
+
+    def batch(self, n: int, seed: int) -> ImageSet:
+        return ImageSet.of(torch.randn(n, 1, 1, 3, generator=seeds.torch_generator(seed)))
+
+    def record(self) -> dict[str, Any]:
+        return {}
+
+
+@pytest.fixture(params=["a fixed set", "a stream"])
+def source(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Source:
+    monkeypatch.setattr(sources, "DRAWN_AT_ONCE", 7 * 8)  # so that checkpoints lie within what is drawn at once
+    if request.param == "a stream":
+        return Stream(Noise(), lambda images: (images.pixels.flatten(1),))
+    return FixedSet((torch.randn(50, 3, generator=torch.Generator().manual_seed(0)),))
+
+
+def network() -> nn.Module:
+    """With weights and with averages of its own."""
+    with seeds.global_torch_seed(0):
+        return nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4), nn.GELU(), nn.Linear(4, 3))
+
+
+def fitted(source: Source, options: Training, checkpoint: Checkpoint | None = None, kill_at: int | None = None) -> tuple[nn.Module, int]:
+    """The network, and the number of steps that this call took."""
+    steps = 0
+
+    def noisy(net: nn.Module, rows: Sequence[Tensor], randomness: BatchRandomness) -> Tensor:
+        nonlocal steps
+        if steps == kill_at:
+            raise Killed
+        steps += 1
+        return (net(rows[0] + 0.1 * randomness.randn(3)) - rows[0]).square().mean()
+
+    with devices.use(Machine(device="cpu", precision="float32")):
+        net = fit_network(network(), noisy, source, options, seed=3, checkpoint=checkpoint)
+    return net, steps
+
+
+def content(net: nn.Module) -> dict[str, bytes]:
+    return {name: values.numpy().tobytes() for name, values in net.state_dict().items()}
+
+
+@pytest.mark.parametrize("ema", [0.0, 0.9])
+def test_a_fit_that_is_killed_at_any_step_goes_on_and_ends_the_same_to_the_byte(source: Source, ema: float, tmp_path: Path) -> None:
+    options = Training(steps=80, batch=8, learning_rate=0.05, ema=ema)
+    whole, steps = fitted(source, options)
+    assert steps == 80 and content(whole) != content(network())
+    for kill_at in (0, 24, 25, 40, 50, 76, 79):
+        checkpoint = Checkpoint(tmp_path / f"{kill_at}.unfinished", "this fit", every=0)
+        with pytest.raises(Killed):
+            fitted(source, options, checkpoint, kill_at)
+        net, steps = fitted(source, options, checkpoint)
+        assert steps == 80 - kill_at // CHECK_EVERY * CHECK_EVERY, "what was kept is not done again"
+        assert content(net) == content(whole), kill_at
+
+
+def test_a_fit_may_be_killed_again_and_again(source: Source, tmp_path: Path) -> None:
+    options = Training(steps=110, batch=8, learning_rate=0.05, ema=0.9)
+    checkpoint = Checkpoint(tmp_path / "x.unfinished", "this fit", every=0)
+    for _ in range(3):
+        with pytest.raises(Killed):
+            fitted(source, options, checkpoint, kill_at=30)
+    net, steps = fitted(source, options, checkpoint)
+    assert steps == 110 - 3 * CHECK_EVERY and content(net) == content(fitted(source, options)[0])
+
+
+def test_one_that_was_finished_is_kept_whole_by_its_last_checkpoint(source: Source, tmp_path: Path) -> None:
+    options, checkpoint = Training(steps=60, batch=8, ema=0.9), Checkpoint(tmp_path / "x.unfinished", "this fit", every=0)
+    first, _ = fitted(source, options, checkpoint)
+    again, steps = fitted(source, options, checkpoint)
+    assert steps == 0 and content(again) == content(first)
+    checkpoint.done()
+    assert not list(tmp_path.iterdir()) and fitted(source, options, checkpoint)[1] == 60
+
+
+@pytest.mark.parametrize("hurt", ["of another fit", "damaged", "cut", "no such file"])
+def test_a_checkpoint_that_is_none_of_this_fit_is_said_and_not_used(hurt: str, source: Source, tmp_path: Path) -> None:
+    options, place = Training(steps=40, batch=8), tmp_path / "x.unfinished"
+    with pytest.raises(Killed):
+        fitted(source, options, Checkpoint(place, "another fit" if hurt == "of another fit" else "this fit", every=0), kill_at=30)
+    whole = place.read_bytes()
+    match hurt:
+        case "damaged":
+            place.write_bytes(whole[:-3] + bytes([whole[-3] ^ 1]) + whole[-2:])
+        case "cut":
+            place.write_bytes(whole[:-1])
+        case "no such file":
+            place.write_bytes(b"<html>404</html>")
+    with progress.watched_by(ear := Ear()):
+        net, steps = fitted(source, options, Checkpoint(place, "this fit", every=0))
+    assert steps == 40 and content(net) == content(fitted(source, options)[0])
+    assert ear.lines == [f"{place}: {'was made for something else' if hurt == 'of another fit' else 'is damaged'}; made anew"]
+
+
+def test_a_checkpoint_is_kept_every_so_many_seconds_and_where_it_cannot_be_the_fit_goes_on(tmp_path: Path) -> None:
+    options, data = Training(steps=60, batch=8), FixedSet((torch.zeros(9, 3),))
+    fitted(data, options, Checkpoint(tmp_path / "x.unfinished", "this fit", every=3600))
+    assert not list(tmp_path.iterdir()), "none was due"
+    (tmp_path / "file").write_bytes(b"")
+    with progress.watched_by(ear := Ear()):
+        _, steps = fitted(data, options, Checkpoint(tmp_path / "file" / "x.unfinished", "this fit", every=0))
+    assert steps == 60 and len(ear.lines) == 1 and ear.lines[0].startswith(f"{tmp_path / 'file'}")
+
+
+class Impatient(Ear):
+    """Ctrl-C at a step of the classifier's training."""
+
+    def __init__(self, step: int) -> None:
+        super().__init__()
+        self.step, self.amounts = step, list[int]()
+
+    def advance(self, amount: int = 1) -> None:
+        if self.begun[-1][0] == "classifier":
+            self.amounts.append(amount)
+            if sum(self.amounts) == self.step:
+                raise KeyboardInterrupt
+
+
+@pytest.fixture
+def always_due(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setattr(Checkpoint, "is_due", lambda self: True)
+    yield
+
+
+def test_a_classifier_whose_training_is_stopped_half_way_is_trained_on_from_there(always_due: None, tmp_path: Path) -> None:
+    quick, tiny = Classifier(steps=60, batch=8, widths=(4, 4)), world()
+
+    def fit(folder: str, watcher: Ear) -> FittedClassifier:
+        machine = Machine(device="cpu", precision="float32", data_dir=tmp_path / folder)
+        with devices.use(machine), progress.watched_by(watcher):
+            return quick.fit(tiny)
+
+    whole = fit("whole", Ear())
+    with pytest.raises(KeyboardInterrupt):
+        fit("stopped", Impatient(40))
+    kept = [path.suffix for path in (tmp_path / "stopped" / "classifiers").iterdir()]
+    assert sorted(kept) == [".lock", ".unfinished"]
+    going_on = Impatient(1000)
+    assert fit("stopped", going_on).record() == whole.record()
+    assert going_on.amounts == [25] + [1] * 35 and going_on.begun[0] == ("classifier", 60)
+    assert sorted(path.suffix for path in (tmp_path / "stopped" / "classifiers").iterdir()) == [".lock", ".safetensors"]

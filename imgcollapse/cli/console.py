@@ -3,7 +3,7 @@
 import sys
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from rich.console import Console
@@ -54,14 +54,17 @@ class Lines:
 
     def begin(self, what: str, total: int) -> None:
         """Nothing is printed of work that is soon done."""
-        self._works.append(_Work(what, total, time.monotonic()))
+        now = time.monotonic()
+        self._works.append(_Work(what, total, now, now))
 
     def advance(self, amount: int = 1) -> None:
         """Prints a line where none has been printed of it for EVERY seconds."""
         work, now = self._works[-1], time.monotonic()
         work.done += amount
+        if amount > 1:  # of work that goes on where another session was stopped
+            work.before = amount
         if now - work.last >= EVERY:
-            left = (work.total - work.done) * (now - work.began) / max(1, work.done)
+            left = (work.total - work.done) * (now - work.began) / (work.done - work.before)
             self.say(f"  {work.what}: {work.done:,} of {work.total:,}, {duration(left)} left")
             work.last = now
 
@@ -76,13 +79,14 @@ class Lines:
 
 @dataclass
 class _Work:
-    """Work in progress; `last`: when a line was printed of it."""
+    """Work in progress; `last`: when a line was printed of it; `before`: steps that were done before it began here."""
 
     what: str
     total: int
     began: float
+    last: float
     done: int = 0
-    last: float = field(default_factory=time.monotonic)
+    before: int = 0
 
 
 class Plain(Lines):

@@ -148,7 +148,7 @@ def _resolved(judge: Judge, world: World, sets: Mapping[str, Samples]) -> Judge:
     assert resolved.n is not None
     why = {
         len(world.train): f"as many as {world.name} has for training",
-        len(world.held_out): f"as many as {world.name} holds out",
+        len(world.held_out) // 2: f"half of what {world.name} holds out",
         least.pictures: f"as many as there are of {name}",
     }
     reason = "as asked for" if judge.n else why.get(resolved.n, "the most unless --n says otherwise")

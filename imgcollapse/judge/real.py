@@ -20,8 +20,10 @@ def over_splits(pictures: int, n: int, measure: Callable[[Tensor, Tensor, int], 
 
     measure: (rows of the n that stand for samples, rows of the n that they are compared with, number of the split) -> values by name
 
-    All ways of parting pictures of one distribution are equally likely, so one more set of n real pictures lies between the least and the
-    greatest value of 39 splits with probability 95 %, whatever the metric's distribution (as in a permutation test: Fisher 1935, sec. 21).
+    All ways of parting pictures of one distribution are equally likely, so one more split lies between the least and the greatest value of
+    39 with probability 95 %, whatever the metric's distribution (as in a permutation test: Fisher 1935, sec. 21). So do n new pictures of
+    the distribution against the n first that are held out, but for terms of order 1/n, as they are not among those that are parted: the
+    Fréchet distance of normal numbers lies there in 94 % of cases at n = 50 and 95 % at n = 300, of exponential ones in 91 % and 94 %.
     A value that not all splits have (of a class with so few pictures that some halves hold none) is left out.
     """
     assert 2 * n <= pictures, (n, pictures)

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from imgcollapse.extractors import frechet_name
+from imgcollapse.extractors.classifier import BLIND, GOOD
 from imgcollapse.metrics import METRICS
 from imgcollapse.metrics.record import Value
 from imgcollapse.metrics.scores import SCORES
@@ -20,12 +21,19 @@ def metric_title(name: str, extractor: str | None = None, short: bool = False) -
 
 
 def features_title(judge: Mapping[str, Any], source: str) -> str:
-    """`features: classifier (shipped reference digits 1; it finds the class of 99.2 % of the held-out pictures)`."""
+    """`features: classifier (shipped reference digits 1; it finds the class of 99.2 % of the held-out pictures)`, and what that is too few
+    for."""
     about = judge["extractors"].get(source, {})
     known = [f"shipped reference {about['shipped']}"] if about.get("shipped") else []
     if (right := about.get("held_out_accuracy")) is not None:
-        known.append(f"it finds the class of {100 * right:.1f} % of the held-out pictures")
+        known.append(f"it finds the class of {100 * right:.1f} % of the held-out pictures{_too_few(right)}")
     return f"features: {source}" + (f" ({'; '.join(known)})" if known else "")
+
+
+def _too_few(right: float) -> str:
+    if right < BLIND:
+        return ", too few for class shares and lost classes, which are left out"
+    return "" if right >= GOOD else ", too few to trust class shares and lost classes"
 
 
 def judge_of(judge: Mapping[str, Any], source: str) -> dict[str, Any]:

@@ -91,9 +91,9 @@ def class_variety(evidence: Evidence) -> dict[str, float]:
         effective_classes  exp(H) of the shares, H = -sum p ln p: 1 (one class) to the number of classes (all equally often)
         total_variation    1/2 sum |p_c - real_c|: 0 (the real shares) to 1 (nothing in common)
 
-    total_variation: lower is better; classes_alive and effective_classes: higher is better, up to their floor's value.
+    total_variation: lower is better; classes_alive and effective_classes: higher is better, up to real vs real.
     Without a single confident sample, shares, classes_alive and effective_classes are 0 and total_variation is 1.
-    total_variation is biased upwards by sampling, effective_classes downwards: read them beside the floor. Cost: O(N).
+    total_variation is biased upwards by sampling, effective_classes downwards: read them beside real vs real. Cost: O(N).
     """
     found, real, false = evidence.found, evidence.real_shares, evidence.false_hits
     if found is None or real is None or false is None or len(real) < 2:
@@ -135,7 +135,7 @@ def rare_classes(evidence: Evidence) -> dict[str, float]:
         rare_share  sum over rare c of p_c / sum over rare c of real_c, p_c the share of class c among the confident samples
 
     Rare are the classes whose real share is no larger than the ceil(C/4)-th smallest of the C real shares (ties are rare together) and
-    smaller than the largest. From 0 (lost) over 1 (kept) to 1 / their real share; higher is better, up to the floor's value, which is not
+    smaller than the largest. From 0 (lost) over 1 (kept) to 1 / their real share; higher is better, up to real vs real, which is not
     exactly 1 where the classifier is less often sure of rare pictures than of others. Without a confident sample it is 0.
     Empty for worlds with fewer than two classes, or in which all are equally frequent. Without bias in N. Cost: O(N).
     """

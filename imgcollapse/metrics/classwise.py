@@ -14,7 +14,7 @@ CLASSWISE: dict[str, Score] = {
         3,
         "The smallest, over the classes, of the share of a class's real pictures that lie within some sample's distance to its k-th "
         "nearest sample. It is 0 as soon as one class is lost, where recall over all classes hardly moves. Biased downwards, as the "
-        "smallest of several noisy shares: read it beside the floor.",
+        "smallest of several noisy shares: read it beside real vs real.",
     ),
     "min_class_coverage": Score(
         "coverage of the worst class",
@@ -23,7 +23,7 @@ CLASSWISE: dict[str, Score] = {
         "log",
         3,
         "The smallest, over the classes, of the share of a class's real pictures that have a sample within the distance to their own k-th "
-        "nearest real neighbour. Biased downwards, as the smallest of several noisy shares: read it beside the floor.",
+        "nearest real neighbour. Biased downwards, as the smallest of several noisy shares: read it beside real vs real.",
     ),
 }
 
@@ -41,7 +41,7 @@ def class_neighbourhood(evidence: Evidence) -> dict[str, float]:
     All from 0 to 1; higher is better. Their means over the held-out pictures are recall and coverage. No classifier has a part in it, so
     it is there with any extractor; which class a sample is of does not matter, so a class may be recalled by samples of its neighbours.
     A class without a picture among the held-out N has no values and no part in the minimum. A class with few of them has noisy values,
-    and a minimum of noisy values is biased downwards: read it beside the floor. Cost: O(N) after the pass that `neighbourhood` makes.
+    and a minimum of noisy values is biased downwards: read it beside real vs real. Cost: O(N) after the pass that `neighbourhood` makes.
     """
     labels, real = evidence.held_out.labels, evidence.real_shares
     if labels is None or real is None or len(real) < 2:

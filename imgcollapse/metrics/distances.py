@@ -31,7 +31,8 @@ def frechet_distance(evidence: Evidence) -> dict[str, float]:
     """Fréchet distance between Gaussians fitted to the features: |m1 - m2|^2 + tr(C1 + C2 - 2 (C1^1/2 C2 C1^1/2)^1/2).
 
     In squared feature units, from 0 (equal first two moments) up; lower is better. Dowson & Landau 1982; Heusel et al. 2017, where with
-    Inception features it is FID; with any other extractor it is called FD. Biased upwards by about 1/N: compare at one N, beside the floor.
+    Inception features it is FID; with any other extractor it is called FD. Biased upwards by about 1/N: compare at
+    one N, beside real vs real.
     The trace of the root is the sum of the singular values of R1 R2^T, where C = R^T R: exact to rounding, also where collapse makes
     covariances singular (there, rounding errors are not put under a root). Float64. Cost: O(N D^2 + D^3).
     """

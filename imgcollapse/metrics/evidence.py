@@ -88,9 +88,9 @@ class Evidence:
 
     train:           real pictures of the training part
     held_out:        real pictures that no model has learned from: the reference
-    generated:       the generation's samples (for the floor: other real pictures)
-    drawn:           int64 [drawn] on the CPU, as `FeatureSet.classes`, of all that was drawn, of which `generated` are the first N (for the
-                     floor: of as many other real pictures); None: those of `generated`
+    generated:       the generation's samples (for real vs real: other held-out pictures)
+    drawn:           int64 [drawn] on the CPU, as `FeatureSet.classes`, of all that was drawn, of which `generated` are the first N (for
+                     real vs real: of as many real pictures); None: those of `generated`
     real_shares:     float64 [classes], share of each class among all real training pictures, by their true labels; None without classes
     confusion:       int64 [classes, classes + 1], of all held-out pictures: row true class, column class found, the last one NO_CLASS
     learned:         pictures of the generation's own training set; None where it is not known

@@ -19,7 +19,7 @@ RATIO = (
 AUTHENTIC = (
     "The share of samples that are farther from the nearest picture of {of} than that picture is from the nearest other one there. Copies "
     "and near copies are not authentic; nor are many fresh real pictures (two of three in one dimension, fewer in many): read it beside "
-    "the floor. Alaa et al. 2022."
+    "real vs real. Alaa et al. 2022."
 )
 COPIES = "The share of samples that are pixel for pixel a picture of {of}, of all of it rather than of the N that are compared."
 REAL, OWN = "the real training part", "the generation's own training set"
@@ -66,7 +66,7 @@ def memorised(evidence: Evidence) -> dict[str, float]:
         copies        share of g that are pixel for pixel a picture of the whole training set: 0 to 1
         own_copy_ratio, own_authenticity, own_copies   the same of the generation's own training set; left out where it is not known
 
-    copies: lower is better. The others: higher is better, up to their floor's value; samples that are like nothing real pass it.
+    copies: lower is better. The others: higher is better, up to real vs real; samples that are like nothing real pass it.
     copy_ratio is 1 in expectation whenever training and held-out pictures are of one distribution and no sample was drawn by looking at
     either; with a share p of copies it is about 1 - p. A mean of bounded terms, for then no far sample hides the copies (as in a ratio of
     means), and no share of copies is too small to move it (as in a median). It smooths the share of samples that are nearer to the training
@@ -75,7 +75,7 @@ def memorised(evidence: Evidence) -> dict[str, float]:
     authenticity: Alaa et al. 2022, sec. 4 (their code goes from each r to its nearest g instead). Equality is not authentic, so copies
     never are. The nearest other picture is one that differs by more than rounding (`SAME`), so that what a set drawn with replacement
     holds twice counts once. For fresh real pictures it is the chance that a picture and its nearest neighbour are not each other's
-    nearest: 1/3 in one dimension, 0.38 in two, more in many (0.8 for normal clusters in 64): read it beside the floor.
+    nearest: 1/3 in one dimension, 0.38 in two, more in many (0.8 for normal clusters in 64): read it beside real vs real.
     Bias: no bias in N where nothing is copied. The first two see only the N training pictures that are compared: of M in all, copies lower
     them by N/M of their share. copies sees all M, and no copy with a single changed pixel.
     Cost: O(N^2 D) time, three passes over all pairs and one that other metrics share, and one for the real training pictures once.
@@ -88,19 +88,13 @@ def _against(evidence: Evidence, training: FeatureSet, copies: Tensor | None, pr
     made, count = evidence.generated.features, min(len(training), len(evidence.held_out))
     apart_N, which_N = nearest(made, training.features)
     equal_N = apart_N if count == len(training) else nearest(made, training.features[:count])[0]
-    fresh_N = _to_held_out(evidence, count)
+    real = evidence.held_out
+    whole = count == len(real)
+    fresh_N = evidence.pair_statistics.nearest_real_M if whole else nearest(made, real.features[:count])[0]
     ratio_N = torch.where(equal_N + fresh_N > 0, 2 * equal_N / (equal_N + fresh_N), 1.0)
     authentic_N = apart_N > training.once(to_another)[which_N] * (1 + SLACK)
     values = {f"{prefix}copy_ratio": float(ratio_N.mean()), f"{prefix}authenticity": float(authentic_N.double().mean())}
     return values if copies is None else values | {f"{prefix}copies": float(copies.double().mean())}
-
-
-def _to_held_out(evidence: Evidence, count: int) -> Tensor:
-    """float64 [N]: distance of each sample to the nearest of the first `count` held-out pictures, other than itself."""
-    real, made = evidence.held_out, evidence.generated
-    if count < len(real):
-        return nearest(made.features, real.features[:count], same=made is real)[0]
-    return real.radii(1).cpu() if made is real else evidence.pair_statistics.nearest_real_M
 
 
 def to_another(pictures: FeatureSet) -> Tensor:

@@ -14,12 +14,12 @@ class Neighbours:
 
     Of each the float32 squared distances and the numbers of the nearest ones are kept, SPARE more than are asked for. Those whose order
     float32 leaves open are then compared in float64. Where even those may not be all that come into question, all of y is looked through.
-    same: row i of y is row i of x, and no neighbour of it
+    same: y is x, and no picture is a neighbour of itself
     """
 
     def __init__(self, pairs: Pairs, k: int, same: bool = False) -> None:
         n, m = len(pairs.x_ND), len(pairs.y_MD)
-        self._others = max(1, m - 1 if same and n <= m else m)  # neighbours that a picture may have
+        self._others = m - 1 if same else m  # neighbours that a picture may have
         self.pairs, self.same = pairs, same
         self.apart_NK = torch.full((n, min(k + SPARE, self._others)), torch.inf, device=pairs.x_ND.device)
         self.which_NK = torch.zeros_like(self.apart_NK, dtype=torch.int64)
@@ -67,8 +67,7 @@ class Neighbours:
         found = []
         for rows, apart_bM in squared_distances(self.pairs.x_ND[chosen_R], self.pairs.y_MD):
             if self.same:
-                ours_b = chosen_R[rows] < apart_bM.shape[1]
-                apart_bM[ours_b.nonzero().squeeze(1), chosen_R[rows][ours_b]] = torch.inf
+                apart_bM.scatter_(1, chosen_R[rows, None], torch.inf)
             found.append(apart_bM.kthvalue(k, dim=1))
         return torch.cat([block.values for block in found]), torch.cat([block.indices for block in found])
 
@@ -101,14 +100,14 @@ class OwnPairStatistics:
         return self.neighbours.kth(k)[0]
 
 
-def nearest(x_ND: Tensor, y_MD: Tensor, same: bool = False) -> tuple[Tensor, Tensor]:
+def nearest(x_ND: Tensor, y_MD: Tensor) -> tuple[Tensor, Tensor]:
     """float64 and int64 [N] on the CPU: distance of each row of x to the nearest row of y, and which one it is.
 
-    Of rows that are equally near but for float64 rounding it may be any. `same`: row i of y is row i of x, and is left out.
+    Of rows that are equally near but for float64 rounding it may be any.
     """
     pairs = Pairs(x_ND, y_MD, y_MD.mean(0))
-    found = Neighbours(pairs, 1, same)
-    for tile in pairs.tiles(same):
+    found = Neighbours(pairs, 1)
+    for tile in pairs.tiles():
         found.take(tile.rows, tile.columns.start, tile.apart_bc, tile.least_b)
     apart_N, which_N = found.kth(1)
     return apart_N.cpu(), which_N.cpu()

@@ -79,9 +79,9 @@ def neighbourhood(evidence: Evidence) -> dict[str, float]:
         density   = 1/k mean over g of #{r: |g - r| <= NND_k(r)}           Naeem et al. 2020, eq. 4
         coverage  = mean over r of [some g: |g - r| <= NND_k(r)]           Naeem et al. 2020, eq. 5
 
-    Higher is better, but for density, which rises far above its floor when samples shrink. Coverage finds lost modes but not shrinking
+    Higher is better, but for density, which rises far above real vs real when samples shrink. Coverage finds lost modes but not shrinking
     within a mode; recall finds shrinking but reads 1 for an inflated, wrong generator; their minimum finds both. In high dimension all
-    are below 1 for two samples of one distribution: read them beside the floor.
+    are below 1 for two samples of one distribution: read them beside real vs real.
     Cost: O(N^2 D) time, O(N D) memory, in one pass over all pairs for all that stands in this file and KID.
     """
     pairs = evidence.pair_statistics
@@ -130,7 +130,7 @@ def symmetric_precision_recall(evidence: Evidence) -> dict[str, float]:
     From 0 to 1; higher is better. In high dimension a set that lies a little inside of the other has all of the other's balls around it,
     and one that lies a little outside has none: precision and recall then tell inside from outside rather than good from bad. The
     minimum falls on either side. (The paper compares by `<`, this by `<=`.) Below 1 for two samples of one distribution, the more so the
-    fewer pictures there are: read them beside the floor. Cost: O(N) after the pass that `neighbourhood` makes.
+    fewer pictures there are: read them beside real vs real. Cost: O(N) after the pass that `neighbourhood` makes.
     """
     pairs = evidence.pair_statistics
     return {
@@ -172,7 +172,8 @@ def probabilistic_precision_recall(evidence: Evidence) -> dict[str, float]:
 
     From 0 to 1; higher is better. Where all pictures of a set are the same, R is 0 and its balls hold copies only.
     In high dimension, where distances hardly differ, a picture lies in the soft rims of very many balls and both come near 1 whatever is
-    drawn; they rise with the number of pictures: compare at one N, beside the floor. Of products over float32 pairs: they keep six digits.
+    drawn; they rise with the number of pictures: compare at one N, beside real vs real. Of products over float32 pairs: they keep
+    six digits.
     Cost: O(N) after the pass that `neighbourhood` makes.
     """
     pairs = evidence.pair_statistics

@@ -13,7 +13,7 @@ class RealVsReal:
     """A metric's value between two sets of real pictures that no extractor has learned from, over many splits; see `judge/real.py`.
 
     mean:      over the splits
-    low, high: the least and the greatest: where samples of the real distribution itself would lie, with probability 95 %
+    low, high: the least and the greatest: where one more split would lie with probability 95 %, and nearly so new real pictures
     """
 
     mean: float

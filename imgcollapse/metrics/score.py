@@ -5,7 +5,7 @@ from typing import Literal
 
 Better = Literal["lower", "higher"]
 Scale = Literal["linear", "log"]
-Quantity = Literal["last", "slope", "area"]  # a collapse number: of the last generation, per generation, above the floor in all of them
+Quantity = Literal["last", "slope", "area"]  # a collapse number: of the last generation, per generation, to real vs real in all of them
 
 
 # The scale is the one on which finite-sampling theory makes the beginning of a collapse a straight line (Shumailov et al. 2024).

@@ -20,7 +20,7 @@ from imgcollapse.ablation.grid import ABLATION
 from imgcollapse.ablation.summary import named
 from imgcollapse.errors import OtherStudyProblem
 from imgcollapse.files import bytes_of, digest_of, ledger, sweep, write_bytes
-from imgcollapse.judge.titles import REAL, counted
+from imgcollapse.judge.titles import REAL, counted, features_title
 from imgcollapse.report import charts, composition, pictures, tables
 from imgcollapse.report.answer import answer, reproduce
 from imgcollapse.report.findings import Findings
@@ -157,6 +157,8 @@ def _legend(findings: Findings) -> dict[str, Any]:
     summary, order = findings.summary, list(findings.arms)
     nulls = any(arm["null"] == NULL and arm["extractors"] for arm in summary["arms"])
     shown = order.index(summary["reference"]) if nulls and summary["reference"] in order else None
+    judges = [reference["judge"] for reference in findings.references.values()]
+    judge = next((one for one in judges if findings.extractor in one["extractors"]), {"extractors": {}})
     return {
         "arms": [{"number": n, "name": name, "swatch": charts.swatch(n)} for n, name in enumerate(order)],
         "names": _columns(findings),
@@ -164,7 +166,7 @@ def _legend(findings: Findings) -> dict[str, Any]:
         "null_shown": shown,
         "null_swatch": charts.swatch(0, null=True),
         "reference": summary["reference"] if findings.is_ablation else "",
-        "extractor": findings.extractor,
+        "features": features_title(judge, findings.extractor).removeprefix("features: "),
         "real": REAL,
     }
 
