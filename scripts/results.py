@@ -1,7 +1,8 @@
 """Tables of an ablation in Markdown, as they stand in docs/results.
 
 python scripts/results.py arms DIR       last generation, paired differences and half-lives of every arm
-python scripts/results.py classes DIR    share of each class over its real share, and when it was lost, against the null models
+python scripts/results.py classes DIR    share of each class over its real share, and when it was lost, against the null models;
+                                         the data set is read, for the true shares of its training part
 """
 
 import csv
@@ -12,11 +13,14 @@ from pathlib import Path
 
 import click
 
+from imgcollapse import datasets
+from imgcollapse.ablation.grid import ABLATION, Ablation
 from imgcollapse.ablation.statistics import Interval, interval
 from imgcollapse.ablation.summary.text import columns, lines, spanned
 from imgcollapse.judge.titles import metric_title
 from imgcollapse.metrics.classes import SHARE
 from imgcollapse.metrics.scores import most_prominent
+from imgcollapse.settings import build, read_file
 
 MOST = 5  # scores that the table has room for
 COARSER = 1  # decimals fewer than of single values: these are means over a few seeds
@@ -45,7 +49,7 @@ def arms(folder: Path) -> None:
     for arm, (_, _, _, *cells) in table:
         if arm is None:
             print(f"| *floor (real against real)* | | {' | '.join(cells)} | | |")
-        elif arm["null"] in (None, "bootstrap"):
+        elif arm["null"] != "gaussian":
             other = differences.get((arm["arm"], summary["reference"], None)) if arm["null"] is None else None
             cells.append(spanned(other[extractor][headline]["last"], headline, "+", COARSER) if other else "")
             name = arm["arm"] if arm["null"] is None else f"*null model {arm['null']}, {arm['arm']}*"
@@ -57,19 +61,21 @@ def arms(folder: Path) -> None:
 @FOLDER
 @click.option("--arm", default="0 % real")
 def classes(folder: Path, arm: str) -> None:
-    """Per class: its real share, its share in the last generation over the real one, and in how many seeds no confident sample is left."""
+    """Per class: its share of the training part, its share of all pictures drawn in the last generation over that, and in how many seeds
+    no confident one is left."""
     shares: dict[tuple[str, int], dict[int, dict[int, float]]] = defaultdict(lambda: defaultdict(dict))
-    floors: dict[int, float] = {}
+    drawn: set[str] = set()
     for row in csv.DictReader(_text(folder / "ablation.csv").splitlines()):
         name = row["metric"].removeprefix(SHARE)
         if row["arm"] == arm and row["metric"].startswith(SHARE) and name.isdigit():
             shares[row["null"] or row["model"], int(name)][int(row["seed"])][int(row["generation"])] = float(row["value"])
-            floors[int(name)] = float(row["floor"])
+            drawn.add(row["n"])
     kinds = list(dict.fromkeys(kind for kind, _ in shares))
     head = [f"{kind}: share / real | {kind}: lost in" for kind in kinds if kind != "gaussian"]
+    print(f"Shares are of {' or '.join(sorted(drawn))} pictures drawn.\n")
     print(f"| class | real share | {' | '.join(head)} |")
     print("|---" * (2 + 2 * len(head)) + "|")
-    for c, floor in sorted(floors.items()):
+    for c, real in enumerate(_real_shares(folder, arm)):
         cells = []
         for kind in kinds:
             if kind == "gaussian":
@@ -77,9 +83,16 @@ def classes(folder: Path, arm: str) -> None:
             chains = shares[kind, c]
             last = [chain[max(chain)] for chain in chains.values()]
             lost = sum(value == 0 for value in last)
-            span = interval([value / floor for value in last])
+            span = interval([value / real for value in last])
             cells += [_cell(span), f"{lost} of {len(last)} seeds"]
-        print(f"| {c} | {100 * floor:.1f} % | {' | '.join(cells)} |")
+        print(f"| {c} | {100 * real:.1f} % | {' | '.join(cells)} |")
+
+
+def _real_shares(folder: Path, arm: str) -> list[float]:
+    """Of each class, in the whole training part, by the true labels."""
+    studies = build(Ablation, read_file(folder / ABLATION)).studies()
+    dataset = next(study.dataset for name, _, study in studies if name == arm)
+    return [float(share) for share in datasets.load(dataset, 0).shares()]
 
 
 def _text(path: Path) -> str:

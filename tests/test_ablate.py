@@ -77,13 +77,13 @@ def test_every_arm_and_null_model_runs_with_every_seed(whole: tuple[Path, Result
     folder, result = whole
     assert result.exit_code == 0, result.output
     runs = plan.read(folder)
-    assert len(runs) == 3 * 3 * 2 and {run.null for run in runs} == {None, "bootstrap", "gaussian"}
+    assert len(runs) == 3 * 4 * 2 and {run.null for run in runs} == {None, "bootstrap", "smooth", "gaussian"}
     assert all(store.finished(run.folder) == [0, 1, 2] for run in runs)
     assert {one.name for one in (folder / "runs").iterdir()} == {run.folder.name for run in runs}
     with (folder / grid.CSV).open() as file:
         rows = list(csv.DictReader(file))
     places = {(row["arm"], row["null"], row["seed"], row["generation"]) for row in rows}
-    assert len(places) == 3 * 3 * 2 * 3
+    assert len(places) == 3 * 4 * 2 * 3
     one = next(run for run in runs if (run.arm, run.null, run.seed) == ("half real", None, 1))
     for row in rows:
         if (row["arm"], row["null"], row["seed"]) == ("half real", "", "1"):
@@ -97,7 +97,7 @@ def test_each_distinct_generation_is_made_once(whole: tuple[Path, Result]) -> No
     keys = [line["key"] for run in (folder / "runs").iterdir() for line in history.lines(run) if line["how"] == "made"]
     assert len(keys) == len(set(keys))
     # per seed and model: the chain that two arms share (3), and generations 1 and 2 of "half real"
-    assert len(keys) == 2 * 3 * 5
+    assert len(keys) == 2 * 4 * 5
     account = status(str(folder))["account"]
     assert (account["generations_asked_for"], account["generations_made"], account["generations_linked"]) == (54, 30, 24)
     summary = json.loads((folder / grid.SUMMARY).read_text())
@@ -443,8 +443,8 @@ def test_a_dry_run_shows_the_plan_and_writes_nothing() -> None:
         result.exit_code == 0
         and "half real, null model gaussian: gaussian on grid25, retain 50 % real (resample); seeds 0, 1" in result.stdout
     )
-    assert "18 runs" in result.stdout and not Path("out").exists()
-    assert len(json.loads(ablate(GRID, "out", "--dry-run", "--json").stdout)["arms"]) == 9
+    assert "24 runs" in result.stdout and not Path("out").exists()
+    assert len(json.loads(ablate(GRID, "out", "--dry-run", "--json").stdout)["arms"]) == 12
 
 
 DIVERGES: dict[str, Any] = {

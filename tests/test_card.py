@@ -25,10 +25,12 @@ from imgcollapse.exchange import export
 from imgcollapse.exchange.card import Lineage, lineages, write
 from imgcollapse.exchange.card.heads import size_category
 from imgcollapse.exchange.card.markdown import card, fenced, line, plain
+from imgcollapse.exchange.card.text import COPIES
 from imgcollapse.exchange.export import folder_names, write_image_folder
 from imgcollapse.files.places import HERE, RECORD
 from imgcollapse.images import ImageSet
 from imgcollapse.metrics.scores import SCORES
+from imgcollapse.models.nulls import REDRAWN
 from imgcollapse.regimes import Accumulate, Real, Regime, Replace, Retain, provenance
 from imgcollapse.settings import build, read_file
 from imgcollapse.store.identity import study_digest
@@ -260,6 +262,11 @@ def test_samples_with_classes_become_an_image_folder(chain: Callable[[str], Path
     assert there["folders"] == [str(label) for label in samples.labels.tolist()]
     assert ModelCard.load(tmp_path / "out/model/README.md").data.library_name == "imgcollapse"
     assert "copy of a real one" in (tmp_path / "out/model/README.md").read_text()
+
+
+def test_the_card_of_every_model_that_holds_its_training_set_says_so() -> None:
+    assert COPIES.keys() == set(REDRAWN)
+    assert all("the folder of the model holds its training set itself" in words for words in COPIES.values())
 
 
 @pytest.mark.parametrize("name", ["bootstrap", "vae"])

@@ -181,7 +181,7 @@ def test_a_dry_run_writes_nothing_and_shows_every_default() -> None:
 @pytest.mark.parametrize(
     ("arguments", "code", "text"),
     [
-        (["--model", "gan"], 2, "imgcollapse: model: 'gan' is unknown; there are: ddpm, vae, gmm, gaussian, bootstrap"),
+        (["--model", "gan"], 2, "imgcollapse: model: 'gan' is unknown; there are: ddpm, vae, gmm, gaussian, bootstrap, smooth"),
         (["--gens", "0"], 2, "imgcollapse: gens: 0 cannot be used; it should be greater than 0"),
         (["--device", "gpu"], 2, "imgcollapse: --device: 'gpu' is no device; use auto, cpu, cuda, cuda:N or mps"),
         (["--dataset", "folder:nowhere"], 3, "imgcollapse: nowhere: "),

@@ -227,7 +227,7 @@ def test_class_shares_and_their_real_ones_are_of_all_that_was_drawn(world: World
     reference, drawn = judge.open(world, 150), squares(150, "drawn")
     entry = reference(drawn).scores.sources["classifier"]
     of_all = {name for name, one in entry.items() if one.n == 150}
-    scores = {"classes_alive", "effective_classes", "total_variation", "total_variation_corrected", "confident"}
+    scores = {"classes_alive", "classes_kept", "effective_classes", "total_variation", "total_variation_corrected", "confident"}
     assert scores == {name for name in of_all if not name[-1].isdigit()} and {"share_0", "share_corrected_2", "share_alive_1"} < of_all
     assert {one.n for name, one in entry.items() if name not in of_all} == {N} and {"fd", "recall_0"} <= entry.keys() - of_all
     fitted = QUICK.fit(world)

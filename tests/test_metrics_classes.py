@@ -1,13 +1,14 @@
 """Metrics of classes: the rare ones, shares without the classifier's confusions, and recall and coverage class by class."""
 
 import math
+from bisect import bisect_left
 from itertools import pairwise
 
 import numpy as np
 import pytest
 import torch
-from features import normal, sure
-from scipy import optimize
+from features import falls, normal, sure
+from scipy import optimize, stats
 from torch import Tensor
 
 from imgcollapse.metrics import Evidence, FeatureSet
@@ -16,6 +17,7 @@ from imgcollapse.metrics.classwise import class_neighbourhood
 from imgcollapse.metrics.corrected import corrected_shares, estimate, nearest_shares
 from imgcollapse.metrics.evidence import NO_CLASS, confusion_of
 from imgcollapse.metrics.neighbours import neighbourhood
+from imgcollapse.metrics.tail import kept_classes, lost_probability
 
 
 def of_classes(found_N: Tensor, real_shares: list[float], confusion: Tensor | None = None) -> Evidence:
@@ -272,6 +274,119 @@ def test_the_corrected_distance_grows_as_classes_are_lost() -> None:
         counts = np.rint(shares @ CONFUSED * 10_000).astype(int).tolist()
         values.append(corrected([*counts, 10_000 - sum(counts)], exact(CONFUSED, 100))["total_variation_corrected"])
     assert values == pytest.approx([0, 1 / 4, 1 / 2, 3 / 4], abs=1e-3)
+
+
+# --- lost halves
+
+TAILS = (6, 9, 12, 17, 30)  # pictures of a class in the training part
+WHOLE = 418
+
+
+def tallied(own: list[int], others: list[int]) -> Tensor:
+    """int64 [2, 3]: a confusion matrix: found as class 0, as class 1, in no class; of class 0 and of the others."""
+    return torch.tensor([own, others])
+
+
+def found_lost(pictures: int, kept: float, n: int = WHOLE, confusion: Tensor | None = None, hit: float = 1.0, false: float = 0.0) -> float:
+    """Exact probability that a class of so many pictures in 418, of whose share that part is left, is found lost among n samples.
+
+    hit, false: how often the classifier finds the class in pictures of it, and in others
+    """
+    share, confusion = pictures / WHOLE, sure(2) if confusion is None else confusion
+    rate = share * kept * hit + (1 - share * kept) * false
+    fewest = bisect_left(range(n), 1, key=lambda hits: lost_probability(hits, n, share, confusion, 0) < 0.95)  # that keep it
+    return float(stats.binom.cdf(fewest - 1, n, rate))
+
+
+def test_the_more_are_found_the_less_is_lost() -> None:
+    for confusion in (sure(2), tallied([5, 1, 2], [3, 400, 20])):
+        found = [lost_probability(hits, WHOLE, 12 / WHOLE, confusion, 0) for hits in range(40)]
+        assert falls(found) and 1 > found[0] > 0.95 > found[6] > found[-1] > 0
+
+
+@pytest.mark.parametrize("n", [WHOLE, 836, 5000])
+def test_a_class_of_the_tail_that_is_gone_is_found_and_one_that_is_there_is_not(n: int) -> None:
+    for pictures in TAILS:
+        assert found_lost(pictures, 0, n) == pytest.approx(1)
+        assert found_lost(pictures, 1, n) < 0.0025
+    powers = [found_lost(pictures, 0.25, n) for pictures in TAILS]
+    assert powers[0] > 0.2 and all(later > before for before, later in pairwise(powers))
+    assert [found_lost(pictures, 0.25) for pictures in TAILS[:4]] == pytest.approx([0.22, 0.34, 0.42, 0.58], abs=0.01), (
+        "as the docstring says"
+    )
+
+
+def test_a_class_of_which_half_is_left_is_taken_for_less_in_one_case_in_twenty() -> None:
+    errors = [found_lost(pictures, 0.5, n) for n in (WHOLE, 836, 5000) for pictures in range(6, 46, 2)]
+    assert max(errors) < 0.14 and float(np.mean(errors)) == pytest.approx(0.05, abs=0.01)
+    assert found_lost(9, 0.5, 186) == pytest.approx(0.13, abs=0.01), "the worst of the steps"
+
+
+def test_where_fewer_than_four_pictures_are_expected_nothing_is_said() -> None:
+    for pictures, n in ((3, WHOLE), (6, 186)):
+        assert found_lost(pictures, 0, n) == 0
+    assert found_lost(9, 0, 186) == pytest.approx(1)
+
+
+def test_of_a_classifier_without_errors_it_is_the_posterior_of_jeffreys() -> None:
+    for hits, n, share in ((0, 418, 6 / 418), (3, 418, 9 / 418), (40, 100, 0.5), (0, 5, 0.2)):
+        expected = stats.beta.cdf(share / 2, hits + 0.5, n - hits + 0.5)
+        assert lost_probability(hits, n, share, sure(3), 1) == pytest.approx(expected, rel=1e-3)
+
+
+def test_false_hits_do_not_keep_a_lost_class() -> None:
+    leaking = tallied([1000, 0, 0], [200, 9800, 0])  # 2 % of the others, where the class has 3 %
+    assert found_lost(12, 0, 5000, leaking, false=0.02) > 0.99 > 0.01 > found_lost(12, 0, 5000, false=0.02), "which 100 hits would"
+    assert found_lost(12, 1, 5000, leaking, false=0.02) < 0.01
+
+
+def test_a_class_that_is_often_overlooked_or_unsure_is_not_lost() -> None:
+    for own in ([400, 600, 0], [400, 0, 600]):  # taken for another, or in no class
+        share = 30 / WHOLE
+        seen = int(5000 * share * 0.4)
+        assert lost_probability(seen, 5000, share, sure(2), 0) > 0.95, "by what is counted"
+        assert lost_probability(seen, 5000, share, tallied(own, [0, 10_000, 0]), 0) < 0.01
+        assert lost_probability(seen // 4, 5000, share, tallied(own, [0, 10_000, 0]), 0) > 0.95
+
+
+def test_a_classifier_that_is_less_sure_of_everything_loses_no_class() -> None:
+    unsure = tallied([50, 0, 50], [0, 5000, 5000])
+    assert lost_probability(30, 418, 30 / 418, unsure, 0) == pytest.approx(lost_probability(30, 418, 30 / 418, sure(2), 0), abs=1e-3)
+
+
+@pytest.mark.parametrize(("own", "others"), [([3, 0, 1], [1, 400, 20]), ([20, 4, 6], [9, 300, 40]), ([0, 0, 0], [2, 200, 0])])
+def test_the_quantiles_are_as_good_as_many_draws(own: list[int], others: list[int]) -> None:
+    chance, draws = np.random.default_rng(0), 200_000
+
+    def rate(k: int, m: int) -> np.ndarray:
+        return chance.beta(k + 0.5, m - k + 0.5, draws)
+
+    for hits, share in ((0, 0.02), (5, 0.02), (20, 0.1)):
+        a, b = rate(own[0] + own[1], sum(own)), rate(others[0] + others[1], sum(others))
+        h, f, p, s = rate(own[0], own[0] + own[1]), rate(others[0], others[0] + others[1]), rate(hits, 400), share / 2
+        expected = float((p < (s * a * h + (1 - s) * b * f) / (s * a + (1 - s) * b)).mean())
+        assert lost_probability(hits, 400, share, tallied(own, others), 0) == pytest.approx(expected, abs=0.012)
+
+
+def test_the_classes_of_a_long_tail_are_kept_one_by_one() -> None:
+    counts = [123, 88, 63, 45, 32, 23, 17, 12, 9, 6]  # of the bundled digits with imbalance 20
+    shares = [count / WHOLE for count in counts]
+    whole = kept_classes(of_classes(drawn([*counts, 0]), shares))
+    assert whole["classes_kept"] == 10 and max(whole[f"share_lost_{c}"] for c in range(10)) < 0.1
+    assert class_variety(of_classes(drawn([*counts, 0]), shares))["classes_alive"] == 10
+    gone = kept_classes(of_classes(drawn([129, 94, *counts[2:7], 12, 0, 0, 3]), shares))
+    assert gone["classes_kept"] == 8 and [c for c in range(10) if gone[f"share_lost_{c}"] >= 0.95] == [8, 9]
+    halved = kept_classes(of_classes(drawn([155, 120, 31, 23, 16, 12, 9, 6, 5, 3, 0]), shares))
+    assert halved["classes_kept"] == 10, "half is not less than half"
+    none = kept_classes(of_classes(drawn([0] * 10 + [50]), shares))
+    assert none == {"classes_kept": 0} | {f"share_lost_{c}": 1 for c in range(10)}
+
+
+def test_a_class_without_training_pictures_cannot_be_lost_and_one_class_is_none() -> None:
+    found = kept_classes(of_classes(drawn([50, 50, 0, 0]), [0.5, 0.5, 0.0]))
+    assert found.keys() == {"classes_kept", "share_lost_0", "share_lost_1"} and found["classes_kept"] == 2
+    seen = FeatureSet(normal(5, 2, 0))
+    assert kept_classes(Evidence(seen, seen, seen)) == {} == kept_classes(of_classes(drawn([5, 0]), [1.0]))
 
 
 # --- recall and coverage class by class

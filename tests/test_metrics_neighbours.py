@@ -14,7 +14,9 @@ from torch import Tensor
 
 import imgcollapse.machine.torchvision_guard  # noqa: F401 (torch-fidelity imports torchvision)
 from imgcollapse.metrics import METRICS, Evidence, FeatureSet, tiles
+from imgcollapse.metrics import evidence as evidence_module
 from imgcollapse.metrics.distances import frechet_distance, frechet_infinity, kernel_distance
+from imgcollapse.metrics.nearest import OwnPairStatistics
 from imgcollapse.metrics.neighbours import neighbourhood, probabilistic_precision_recall, symmetric_precision_recall
 from imgcollapse.seeds import derive
 
@@ -33,7 +35,16 @@ def all_of(seen: Evidence) -> dict[str, float]:
 
 
 def radii(x_ND: Tensor, k: int) -> Array:
-    return np.array([sorted(np.delete(row, i))[k - 1] for i, row in enumerate(apart(x_ND, x_ND))])
+    """Distance to the k-th nearest different picture; 0 where there are no k others."""
+    different_MD = np.unique(x_ND.numpy(), axis=0)
+    others = [sorted(row[row > 0]) for row in apart(x_ND, torch.from_numpy(different_MD))]
+    return np.array([row[k - 1] if len(row) >= k else 0.0 for row in others])
+
+
+def first(x_ND: Tensor) -> list[int]:
+    """The places at which a picture stands for the first time."""
+    rows = x_ND.tolist()
+    return [i for i, row in enumerate(rows) if rows.index(row) == i]
 
 
 def naive(real: Tensor, made: Tensor, k: int, k_precision: int, k_probabilistic: int) -> dict[str, float]:
@@ -45,14 +56,15 @@ def naive(real: Tensor, made: Tensor, k: int, k_precision: int, k_probabilistic:
 
     def lying_in(apart_NM: Array, of: Tensor) -> float:
         """The mean over the columns of the probability of lying in some ball around a row."""
-        radius = 1.2 * radii(of, k_probabilistic).mean()
+        radius = 1.2 * radii(of, k_probabilistic)[first(of)].mean()
         inside_NM = np.maximum(0, 1 - apart_NM / radius) if radius else (apart_NM == 0).astype(float)
+        inside_NM = inside_NM[first(of)]
         return float((1 - (1 - inside_NM).prod(0)).mean())
 
     return {
         "precision": precision,
         "recall": recall,
-        "density": float(covers_NM.sum() / k / len(made)),
+        "density": float(covers_NM[first(real)].sum() / k / len(made)),
         "coverage": coverage,
         "min_recall_coverage": min(recall, coverage),
         "symmetric_precision": min(precision, float(in_made_NM.any(0).mean())),
@@ -97,6 +109,86 @@ def test_each_k_moves_its_own_values_only() -> None:
     assert moved(k=9) == {"density", "coverage"}
     assert moved(k_precision=9) == {"precision", "recall", "min_recall_coverage", "symmetric_precision", "symmetric_recall"}
     assert moved(k_probabilistic=9) == {"p_precision", "p_recall"}
+
+
+# --- repeats
+
+
+SIZES = [(90, 80, 3), (200, 150, 20), (160, 120, 140)]
+
+
+@pytest.mark.parametrize(("n", "m", "d"), SIZES)
+@pytest.mark.parametrize("times", [2, 7])
+def test_a_set_and_the_same_with_every_picture_repeated_score_the_same(n: int, m: int, d: int, times: int) -> None:
+    real, made = normal(n, d, 0), 0.9 * normal(m, d, 1) + 0.1
+    expected = all_of(evidence(real, made))
+    order = torch.randperm(times * m, generator=torch.Generator().manual_seed(5))
+    assert all_of(evidence(real, made.repeat(times, 1)[order])) == pytest.approx(expected, rel=SINGLE)
+    assert all_of(evidence(real.repeat(times, 1), made)) == pytest.approx(expected, rel=SINGLE)
+    shares = [name for name in expected if not name.startswith("p_")]
+    both = all_of(evidence(real.repeat_interleave(times, 0), made.repeat(times, 1)))
+    assert [both[name] for name in shares] == pytest.approx([expected[name] for name in shares], rel=ROUNDING)
+
+
+@pytest.mark.parametrize(("n", "m", "d"), SIZES)
+def test_what_is_drawn_with_replacement_has_the_support_of_its_different_pictures(n: int, m: int, d: int) -> None:
+    real, made = normal(n, d, 0), normal(m, d, 1)
+    rows = torch.randint(m, (m,), generator=torch.Generator().manual_seed(2))
+    once, drawn = all_of(evidence(real, made[rows.unique()])), all_of(evidence(real, made[rows]))
+    for name in ("recall", "coverage", "min_recall_coverage", "symmetric_recall"):
+        assert drawn[name] == once[name], name
+    assert drawn["p_recall"] == pytest.approx(once["p_recall"], rel=SINGLE)
+    which = evidence(real, made).pair_statistics.precise_M
+    assert evidence(real, made[rows]).pair_statistics.nearest_real_M.shape == (m,)
+    assert drawn["precision"] != once["precision"] or which.all(), "a share of samples, which counts each as often as it was drawn"
+
+
+def test_each_sample_and_each_real_picture_counts_as_often_as_it_is_there() -> None:
+    real, made = normal(60, 4, 0), torch.cat([normal(20, 4, 1), normal(20, 4, 2) + 9])
+    rows = torch.cat([torch.arange(40), torch.zeros(60, dtype=torch.int64)])  # 61 times the first, which is precise
+    assert_close(all_of(evidence(real, made[rows])), naive(real, made[rows], 5, 3, 4))
+    precise = evidence(real, made).pair_statistics.precise_M
+    assert precise[0] and all_of(evidence(real, made[rows]))["precision"] == pytest.approx((int(precise.sum()) + 60) / 100)
+
+
+def test_kid_knows_how_often_each_picture_is_there() -> None:
+    for d in (20, 140):  # by moments, and beside a pass
+        real, made = normal(80, d, 0), normal(70, d, 1)[torch.randint(70, (70,), generator=torch.Generator().manual_seed(2))]
+        within = 0.0
+        for x_ND in (real, made):
+            kernel_NN = (x_ND @ x_ND.T / d + 1).pow(3)
+            within += float(kernel_NN.sum() - kernel_NN.trace()) / (len(x_ND) * (len(x_ND) - 1))
+        across = float((real @ made.T / d + 1).pow(3).mean())
+        assert kernel_distance(evidence(real, made))["kid"] == pytest.approx(within - 2 * across, rel=1e-5)
+
+
+def test_of_as_few_different_pictures_as_neighbours_are_asked_for_balls_hold_copies_only() -> None:
+    real = normal(100, 2, 0)
+    for count, recall in ((3, 0.03), (4, 0.5)):  # k_precision = 3
+        found = all_of(evidence(real, real[:count].repeat(25, 1)))
+        assert found["recall"] >= recall and (found["recall"] == recall) == (count == 3)
+
+
+@pytest.mark.parametrize("d", [2, 12])
+def test_recall_of_samples_of_the_real_law_hardly_depends_on_their_number_and_coverage_does(d: int) -> None:
+    """A real picture is among the k nearest of about k samples, however many there are: so recall does not see how few are left."""
+    real = normal(600, d, 0)
+    found = {m: [all_of(evidence(real, normal(m, d, 10 * m + seed))) for seed in range(6)] for m in (75, 600)}
+    mean = {name: [float(np.mean([one[name] for one in found[m]])) for m in (75, 600)] for name in ("recall", "coverage")}
+    assert abs(mean["recall"][0] - mean["recall"][1]) < 0.08
+    # of n real and m generated pictures of one law, the nearest k of the others are real with probability (n / (n + m))^k, nearly
+    expected = [1 - (600 / (600 + m)) ** 5 for m in (75, 600)]
+    assert mean["coverage"] == pytest.approx(expected, abs=0.02)
+
+
+def test_a_set_without_repeats_is_looked_at_once_and_one_with_repeats_once_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    sizes: list[int] = []
+    monkeypatch.setattr(evidence_module, "OwnPairStatistics", lambda x_ND, k: sizes.append(len(x_ND)) or OwnPairStatistics(x_ND, k))
+    made = normal(50, 4, 1)
+    all_of(evidence(normal(60, 4, 0), made))
+    assert sizes == [60, 50]
+    all_of(evidence(normal(60, 4, 0), made[torch.arange(50) // 2]))
+    assert sizes == [60, 50, 60, 50, 25]
 
 
 # --- other implementations
@@ -234,12 +326,13 @@ def test_noise_lowers_all_but_p_recall() -> None:
     assert rises(found["fd_infinity"])
 
 
-def test_repeating_one_picture_lowers_all_but_p_precision() -> None:
+def test_repeating_one_picture_lowers_coverage_and_symmetric_recall_and_recall_when_nothing_else_is_left() -> None:
     base, place = normal(400, 16, 1), torch.arange(400)[:, None]
     found = series(lambda share: torch.where(place < 400 * share, base[:1], base), [0, 0.2, 0.5, 0.8, 1], normal(400, 16, 0))
-    for name in ("symmetric_precision", "symmetric_recall"):
-        assert falls(found[name]) and found[name][-1] < 0.01, name
-    assert falls(found["p_recall"][:3]) and max(found["p_recall"][3:]) < 1e-3, "copies shrink all balls"
+    assert falls(found["coverage"]) and found["coverage"][-1] < 0.06
+    assert falls(found["symmetric_recall"][1:]) and falls(found["min_recall_coverage"][2:]), "where they are no longer recall"
+    for name in ("recall", "p_recall"):
+        assert min(found[name][:-1]) > 0.7 and found[name][-1] < 0.01, f"{name}: 80 different pictures have as wide a support as 400"
     assert rises(found["fd_infinity"])
 
 

@@ -24,7 +24,7 @@ from imgcollapse.settings import build
 from imgcollapse.training import FixedSet, Stream, Training, fit_network, source_of
 
 NETWORKS = ("ddpm", "vae")
-OTHERS = ("gmm", "gaussian", "bootstrap")
+OTHERS = ("gmm", "gaussian", "bootstrap", "smooth")
 
 
 def taught_by(model: Any, kind: type[ModelStream] = ModelStream) -> ModelStream:

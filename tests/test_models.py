@@ -3,16 +3,17 @@
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
-from imgcollapse import models, seeds
+from imgcollapse import datasets, models, seeds
 from imgcollapse.errors import DataProblem
 from imgcollapse.images import REAL, UNLABELLED, ImageSet
 from imgcollapse.models import MODELS, Model
 from imgcollapse.models.ddpm import DDPM
 from imgcollapse.models.gmm import GMM
-from imgcollapse.models.nulls import Bootstrap, Gaussian
+from imgcollapse.models.nulls import NULLS, REDRAWN, Bootstrap, Gaussian, Smooth, nulls_for
 from imgcollapse.models.vae import VAE
 from imgcollapse.settings import build
 
@@ -90,6 +91,60 @@ def test_bootstrap_draws_training_pictures_with_their_labels() -> None:
     drawn = Bootstrap().fit(images, 0).sample(1000, 0)
     known = {(row.numpy().tobytes(), int(label)) for row, label in zip(images.pixels, images.labels, strict=True)}
     assert {(row.numpy().tobytes(), int(label)) for row, label in zip(drawn.pixels, drawn.labels, strict=True)} == known
+
+
+@pytest.mark.parametrize("noise", [0.1, 0.7])
+@pytest.mark.parametrize("dim", [1, 3, 40])
+def test_the_noise_of_smooth_is_as_long_as_a_share_of_the_distance_between_neighbours(noise: float, dim: int) -> None:
+    images = ImageSet.of(torch.randn(300, 1, 1, dim, generator=torch.Generator().manual_seed(1)) + 5, torch.arange(300))
+    apart = torch.cdist(values := images.pixels.flatten(1).double(), values, compute_mode="donot_use_mm_for_euclid_dist")
+    spacing = apart.fill_diagonal_(torch.inf).amin(1).square().mean().sqrt()
+    drawn = Smooth(noise=noise).fit(images, 0).sample(20_000, 3)
+    away = drawn.pixels.flatten(1).double() - values[drawn.labels]
+    assert float(away.square().sum(1).mean().sqrt()) == pytest.approx(noise * float(spacing), rel=0.02)
+    assert float(away.mean().abs()) < 5 * noise * float(spacing) / 20_000**0.5
+    assert torch.bincount(drawn.labels, minlength=300).double().var() == pytest.approx(20_000 / 300, rel=0.4), "drawn with replacement"
+    assert len(drawn.pixels.flatten(1).unique(dim=0)) > 19_900, "and no point is drawn twice but by rounding"
+
+
+def test_smooth_is_the_kernel_density_that_is_likeliest_for_what_it_leaves_out() -> None:
+    """Duin's bandwidth, by a search over the leave-one-out likelihood: noise 1 in 60 dimensions, where the nearest decides."""
+    values = torch.randn(200, 60, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    squares = torch.cdist(values, values).square().fill_diagonal_(torch.inf)
+    widths = torch.linspace(0.2, 2, 181, dtype=torch.float64)
+    likelihood = [float((torch.logsumexp(-squares / (2 * h**2), 1) - 60 * h.log()).sum()) for h in widths]
+    best = float(widths[int(np.argmax(likelihood))])
+    fitted = Smooth(noise=1).fit(ImageSet.of(values.float()[:, None, None]), 0)
+    assert fitted._deviation == pytest.approx(best, rel=0.1)
+
+
+def test_smooth_looks_at_different_pictures_only_and_at_a_thousand_of_very_many(monkeypatch: pytest.MonkeyPatch) -> None:
+    images = points(200)
+    once = Smooth().fit(images, 0)._deviation
+    assert Smooth().fit(images[torch.arange(600) % 200], 0)._deviation == once > 0
+    monkeypatch.setattr("imgcollapse.models.nulls.LOOKED_AT", 100)
+    some = Smooth().fit(images, 0)._deviation
+    assert some != once and some == pytest.approx(once, rel=0.3)
+    alike = images[torch.zeros(5, dtype=torch.int64)]
+    assert torch.equal(Smooth().fit(alike, 0).sample(5, 0).pixels, alike.pixels), "one picture has no neighbour, and so no noise"
+
+
+def test_smooth_rounds_pictures_and_keeps_labels_and_what_they_are_drawn_from() -> None:
+    images = pictures(60)
+    fitted = Smooth(noise=1e-6).fit(images, 0)
+    assert fitted.sample(500, 3).digest() == Bootstrap().fit(images, 0).sample(500, 3).digest(), "noise below half a grey level is none"
+    drawn = Smooth(noise=1).fit(images, 0).sample(500, 3)
+    assert drawn.pixels.dtype == torch.uint8 and torch.equal(drawn.labels, fitted.sample(500, 3).labels)
+    assert len(drawn.pixels.flatten(1).unique(dim=0)) == 500
+
+
+def test_the_null_models_of_pictures_are_those_that_draw_them_again() -> None:
+    assert nulls_for(are_points=False) == REDRAWN == ("bootstrap", "smooth") and nulls_for(are_points=True) == NULLS
+    for kind, dataset in datasets.DATASETS.items():
+        known = kind in ("gaussian", "grid25")
+        assert dataset.are_points == known
+        if kind in ("digits", "gaussian", "grid25"):
+            assert datasets.load(build(dataset, {"kind": kind}), 0).train.are_points == known
 
 
 @pytest.mark.parametrize("ddof", [0, 1])

@@ -123,7 +123,7 @@ def test_the_legend_switches_arms_off_everywhere(visit: Visit) -> None:
 def test_null_models_of_every_arm_are_a_click_away(visit: Visit) -> None:
     drawn = "#chart-recall .null"
     assert [part.is_visible() for part in visit.page.query_selector_all(drawn)].count(True) == 1, "under the reference's regime"
-    visit.page.get_by_role("button", name="null model bootstrap of every arm").click()
+    visit.page.get_by_role("button", name="null model smooth of every arm").click()
     assert [part.is_visible() for part in visit.page.query_selector_all(drawn)].count(True) == 3
 
 
@@ -277,7 +277,7 @@ def test_the_keyboard_reaches_everything_in_the_order_of_the_page(visit: Visit) 
     for _ in range(8):
         visit.page.keyboard.press("Tab")
         seen.append(visit.page.evaluate("document.activeElement.id || document.activeElement.textContent.trim()"))
-    assert seen[:6] == ["generation", "play", *ARMS, "null model bootstrap of every arm"] and seen[6] == "chart-fd"
+    assert seen[:6] == ["generation", "play", *ARMS, "null model smooth of every arm"] and seen[6] == "chart-fd"
     outline = visit.page.evaluate("getComputedStyle(document.activeElement).outlineStyle")
     assert outline == "solid", "one sees where one is"
 

@@ -102,7 +102,7 @@ def test_the_page_of_an_ablation_shows_all_there_is(grid: Path) -> None:
     scores = next(iter(store.scores(next((grid / "runs").iterdir()))[0].sources.values()))
     judged = [name for name in scores if name in SCORES]
     assert len([a for a in found.named("svg") if a.get("role") == "img" and a.get("aria-labelledby")]) == len(judged) + 3 * 3 + 5
-    assert len([name for name in judged if SCORES[name].rank]) == tables.CURVES == 10
+    assert len([name for name in judged if SCORES[name].rank]) == tables.CURVES == 11
     assert not re.search(r"https?://", html), "nothing is fetched from anywhere"
     words = " ".join(text for texts in found.texts.values() for text in texts)
     for wanted in ("imgcollapse ablate", "SHA-256", "torch", "real_fraction: 0.5", "N = ", "95 %", "everything kept, seed 0"):
@@ -118,9 +118,9 @@ def test_every_curve_goes_through_the_means_of_the_summary(grid: Path) -> None:
         ticks = re.findall(rf'<text class="tick" x="{LEFT - 5}" y="([\d.]+)" text-anchor="end">([-\d.,]+)</text>', drawn)
         (y0, v0), (y1, v1) = ((float(y) - 3.5, float(v.replace(",", ""))) for y, v in (ticks[0], ticks[-1]))
         lines = re.findall(r'<g class="arm c\d( null)?" data-arm="(\d)".*?<polyline class="line" points="([^"]*)"', drawn)
-        assert len(lines) == 6, "three arms, and the bootstrap under each of their regimes"
+        assert len(lines) == 6, "three arms, and the null model of the page under each of their regimes"
         for null, number, points in lines:
-            arm = list(findings.arms)[int(number)], "bootstrap" if null else ""
+            arm = list(findings.arms)[int(number)], "smooth" if null else ""
             expected = [point["mean"] for point in summary[arm][chart.key]["by_generation"]]
             placed = [tuple(map(float, point.split(","))) for point in points.split()]
             assert [x for x, _ in placed] == pytest.approx([LEFT, (LEFT + WIDTH - RIGHT) / 2, WIDTH - RIGHT], abs=0.1)
@@ -298,10 +298,10 @@ def test_half_finished_folders_are_shown_so_far(grid: Path, tmp_path: Path) -> N
     assert [text for text in found.texts["h3"] if text.endswith("seed 0")] == ["none, seed 0", "half, seed 0"]
 
 
-def test_an_ablation_of_which_only_the_gaussian_null_model_is_judged_yet_has_a_page(grid: Path, tmp_path: Path) -> None:
+def test_an_ablation_of_which_only_a_null_model_that_no_curve_shows_is_judged_yet_has_a_page(grid: Path, tmp_path: Path) -> None:
     shutil.copytree(grid, tmp_path / "begun")
     for one in plan.read(tmp_path / "begun"):
-        for manifest in one.folder.glob("gen_*/MANIFEST.json") if one.null != "gaussian" else ():
+        for manifest in one.folder.glob("gen_*/MANIFEST.json") if one.null != "bootstrap" else ():
             manifest.unlink()
     found = Reader(page_of(tmp_path / "begun"))
     assert "How it was made" in found.texts["h2"] and not found.named("img")

@@ -377,7 +377,7 @@ def test_curves_are_the_means_with_their_bands_beside_floor_and_null_model(whole
     for number, (line, name) in enumerate(zip(own, findings.arms, strict=True)):
         assert list(line.get_ydata()) == [point["mean"] for point in arms[name, None]["by_generation"]]
         assert (line.get_color(), line.get_marker()) == (arm_style(number)["color"], arm_style(number)["marker"])
-    assert list(null.get_ydata()) == [point["mean"] for point in arms["none", "bootstrap"]["by_generation"]]
+    assert list(null.get_ydata()) == [point["mean"] for point in arms["none", "smooth"]["by_generation"]]
     assert (null.get_linestyle(), null.get_color(), floor.get_linestyle(), floor.get_color()) == (":", GREY, "--", GREY)
     assert set(floor.get_ydata()) == {arms["none", None]["floor"]}
     lows = place.collections[0].get_paths()[0].vertices[:, 1].min()
@@ -449,7 +449,7 @@ def test_the_answer_about_one_run_tells_how_far_it_fell() -> None:
         "From generation 0 to 1, recall falls from 0.97 to 0.69 (floor 0.95) and FD rises from 8.7 to 79.3 (floor 4.2); "
         "10 of 10 classes are alive; one seed, so no interval."
     )
-    early = by_hand({("x", None): {"coverage": [[0.9]]}, ("x", "bootstrap"): {"coverage": [[0.8]]}}, "running")
+    early = by_hand({("x", None): {"coverage": [[0.9]]}, ("x", "smooth"): {"coverage": [[0.8]]}}, "running")
     assert answer(early) == (
         "So far, at generation 0, coverage is 0.90 (floor 0.97; finite sampling alone 0.80); one seed, so no interval."
     )
@@ -460,11 +460,11 @@ def test_the_answer_about_one_run_tells_how_far_it_fell() -> None:
 def test_the_answer_about_arms_tells_what_each_adds_to_the_reference() -> None:
     seeds: dict[tuple[str, str | None], dict[str, list[list[float]]]] = {
         ("0 % real", None): {"recall": [[0.9, 0.9], [0.4, 0.5]], "fd": [[5.0, 5.0], [50.0, 50.0]]},
-        ("0 % real", "bootstrap"): {"recall": [[0.9, 0.9], [0.5, 0.5]]},
+        ("0 % real", "smooth"): {"recall": [[0.9, 0.9], [0.5, 0.5]]},
         ("a tenth, redrawn", None): {"recall": [[0.9, 0.9], [0.8, 0.8]], "fd": [[5.0, 5.0], [20.0, 20.0]]},
         ("all", None): {"recall": [[0.9, 0.9], [0.9, 0.9]], "fd": [[5.0, 5.0], [30.0, 30.0]]},
-        ("all", "bootstrap"): {"recall": [[0.9, 0.9], [0.7, 0.7]]},
-        ("0 % real", "gaussian"): {"recall": [[0.9, 0.9], [0.1, 0.1]]},
+        ("all", "smooth"): {"recall": [[0.9, 0.9], [0.7, 0.7]]},
+        ("0 % real", "bootstrap"): {"recall": [[0.9, 0.9], [0.1, 0.1]]},
     }
     assert answer(by_hand(seeds)) == (
         "At generation 1, recall is 0.45 [-0.19, 1.09] with 0 % real (floor 0.95; finite sampling alone 0.50 [0.50, 0.50]); "
@@ -682,8 +682,8 @@ def test_the_text_for_a_pull_request_has_all_that_was_found(whole: Path, tmp_pat
     for arm in findings.summary["arms"]:
         recall = arm["extractors"]["classifier"]["recall"]["last"]
         cell = f"{recall['mean']:.2f} [{recall['low']:.2f}, {recall['high']:.2f}]"
-        assert (cell in shown.texts) or arm["null"] == "gaussian", arm["arm"]
-    assert "none, null model bootstrap" in rows and "null model gaussian" not in rows
+        assert (cell in shown.texts) or arm["null"] == "bootstrap", arm["arm"]
+    assert "none, null model smooth" in rows and "null model bootstrap" not in rows
     assert rows.index("floor (real)") < rows.index("none, null model")
     reference = next(iter(findings.references.values()))
     for wanted in (
@@ -701,7 +701,7 @@ def test_the_text_for_a_pull_request_has_all_that_was_found(whole: Path, tmp_pat
 
 def test_null_models_are_in_italics_and_digits_follow_the_metric(whole: Path, tmp_path: Path) -> None:
     (path,) = markdown(read([whole]), tmp_path)
-    null = next(line for line in path.read_text().splitlines() if "| *none, null model bootstrap* |" in line)
+    null = next(line for line in path.read_text().splitlines() if "| *none, null model smooth* |" in line)
     cells = [cell.strip() for cell in null.strip("|").split("|")]
     assert all(cell.startswith("*") and cell.endswith("*") for cell in cells) and len(cells) == 8
     floor = next(line for line in path.read_text().splitlines() if line.startswith("| floor"))

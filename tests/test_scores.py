@@ -155,7 +155,7 @@ def test_a_metric_without_a_floor_is_one_function_and_one_line(place: Path, tmp_
     found = scores[1].sources["pixels"]["perplexity"]
     assert found.floor is None and found.value > 20 and found.n == 100 and scores[1].sources["pixels"]["recall"].floor is not None
     reference = store.reference(place)
-    assert reference is not None and reference["judge"]["metrics"] == {"neighbourhood": 1, "perplexity": 3}
+    assert reference is not None and reference["judge"]["metrics"] == {"neighbourhood": 2, "perplexity": 3}
     assert "perplexity" not in reference["judge"]["extractors"]["pixels"]["floor"]
     assert f"perplexity {found.value:.2f}" in console.in_short(scores[1])
 

@@ -33,7 +33,7 @@ def study(*assignments: str, **given: Any) -> Study:
             ["genz=1"],
             f"genz: there is no such setting; did you mean 'gens'? there are: {FIELDS}",
         ),
-        (["model=dpm"], "model: 'dpm' is unknown; did you mean 'ddpm'? there are: ddpm, vae, gmm, gaussian, bootstrap"),
+        (["model=dpm"], "model: 'dpm' is unknown; did you mean 'ddpm'? there are: ddpm, vae, gmm, gaussian, bootstrap, smooth"),
         (["model.kind=3"], "model: '3' is unknown; there are: ddpm, "),
         (["dataset=cifar"], "dataset: 'cifar' is unknown; did you mean 'cifar10'? there are: digits, mnist, "),
         (["regime=retian"], "regime: 'retian' is unknown; did you mean 'retain'? there are: replace, retain, accumulate"),

@@ -22,7 +22,9 @@ from theory import Values
 from imgcollapse import models, store
 from imgcollapse.ablation import plan
 from imgcollapse.images import ImageSet, concatenate
-from imgcollapse.models.nulls import Bootstrap, Gaussian
+from imgcollapse.metrics import Evidence, FeatureSet
+from imgcollapse.metrics.neighbours import neighbourhood
+from imgcollapse.models.nulls import Bootstrap, Gaussian, Smooth
 from imgcollapse.regimes import Retain
 from imgcollapse.seeds import derive
 from imgcollapse.settings import build, read_file
@@ -298,3 +300,42 @@ def test_a_class_of_few_pictures_is_lost_as_often_as_theory_says(bootstraps: Run
             together = lost(counts[i]) if i == j else lost(counts[i] + counts[j], 2)
             variance += together - lost(counts[i]) * lost(counts[j])
     assert (np.abs(excess) < ERRORS * np.sqrt(variance)).all(), excess / np.sqrt(variance)
+
+
+# what a chain of null models scores
+
+
+def chain_end(model: Bootstrap | Smooth, n: int, seed: int) -> tuple[dict[str, float], int]:
+    """Of the last generation of a chain on normal points: its scores against other real points, and how many points are different."""
+    world = torch.randn(2 * n, 1, 1, 6, generator=torch.Generator().manual_seed(seed))
+    held_out, drawn = FeatureSet(world[n:].flatten(1).double()), ImageSet.of(world[:n])
+    for generation in range(5):
+        drawn = model.fit(drawn, 0).sample(n, derive(seed, generation))
+    features = drawn.pixels.flatten(1).double()
+    return neighbourhood(Evidence(held_out, held_out, FeatureSet(features))), len(features.unique(dim=0))
+
+
+def test_what_is_drawn_again_and_again_scores_as_many_new_real_points_as_it_has_ancestors() -> None:
+    """Of a set without weights, a chain's ancestors are a random part of the real points, so as good as new ones."""
+    n, apart = 200, dict[str, list[float]]()
+    for seed in range(30):
+        scores, different = chain_end(Bootstrap(), n, seed)
+        points = torch.randn(n + different, 6, generator=torch.Generator().manual_seed(10_000 + seed), dtype=torch.float64)
+        held_out = FeatureSet(points[:n])
+        new = neighbourhood(Evidence(held_out, held_out, FeatureSet(points[n:])))
+        for name in ("precision", "recall", "coverage"):
+            apart.setdefault(name, []).append(scores[name] - new[name])
+    for name, values in apart.items():
+        agrees(np.array(values), 0, name)
+        assert abs(np.mean(values)) < 0.05, name
+
+
+def test_the_null_models_agree_in_precision_and_coverage_and_families_of_near_copies_cost_recall() -> None:
+    ends = {}
+    for model in (Bootstrap(), Smooth()):
+        found = [chain_end(model, 200, seed) for seed in range(10)]
+        ends[model.kind] = {name: float(np.mean([scores[name] for scores, _ in found])) for name in ("precision", "recall", "coverage")}
+        assert {different == 200 for _, different in found} == {model.kind == "smooth"}
+    assert ends["smooth"]["coverage"] == pytest.approx(ends["bootstrap"]["coverage"], abs=0.05)
+    assert ends["smooth"]["precision"] == pytest.approx(ends["bootstrap"]["precision"], abs=0.05)
+    assert ends["smooth"]["recall"] < ends["bootstrap"]["recall"] - 0.2

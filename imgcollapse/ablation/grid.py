@@ -15,7 +15,7 @@ from pydantic import Field, field_validator, model_validator
 
 from imgcollapse.ablation.summary import named
 from imgcollapse.errors import SettingsProblem, brief
-from imgcollapse.models.nulls import NULLS
+from imgcollapse.models.nulls import NULLS, nulls_for
 from imgcollapse.settings import Settings, build, expand, merge, unfolded
 from imgcollapse.settings.yaml12 import is_text
 from imgcollapse.study import DEFAULT_KINDS, Study
@@ -108,7 +108,7 @@ class Ablation(Settings):
             except SettingsProblem as problem:
                 raise SettingsProblem(f"arm {brief(arm)}: {problem}") from None
             yield arm, None, own
-            for null in NULLS if self.nulls and own.model.kind not in NULLS else ():
+            for null in nulls_for(own.dataset.are_points) if self.nulls and own.model.kind not in NULLS else ():
                 yield arm, null, build(Study, {**values, "model": {"kind": null}, "seed": self.seeds[0]})
 
     def default_folder(self, name: str) -> Path:

@@ -22,6 +22,7 @@ class Dataset(Settings):
     """The options that every data set has; `load` applies them."""
 
     kind: str
+    are_points: ClassVar[bool] = False  # of a toy world
     files: ClassVar[str] = ""  # of a set that is downloaded: its folder in the data folder
     subset: PositiveInt | None = Field(None, description="training pictures, equally many of each class; none: all")
     imbalance: float = Field(1.0, ge=1, description="long tail: pictures of the first class for one of the last")

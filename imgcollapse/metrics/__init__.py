@@ -19,6 +19,7 @@ from imgcollapse.metrics.neighbours import (
     symmetric_precision_recall,
 )
 from imgcollapse.metrics.score import Score
+from imgcollapse.metrics.tail import TAIL, kept_classes
 from imgcollapse.metrics.variety import SPREAD, VENDI, vendi_score, within_class_distance
 
 # torchmetrics has FID, KID and the inception score of its own network's features, and computes them in the dtype of the features; these
@@ -51,13 +52,14 @@ METRICS: dict[str, Metric] = {
     "frechet_distance": Metric(frechet_distance, FRECHET),
     "frechet_infinity": Metric(frechet_infinity, FRECHET_INFINITY, default=False),
     "kernel_distance": Metric(kernel_distance, KERNEL),
-    "neighbourhood": Metric(neighbourhood, NEIGHBOURHOOD),
-    "symmetric_precision_recall": Metric(symmetric_precision_recall, SYMMETRIC),
-    "probabilistic_precision_recall": Metric(probabilistic_precision_recall, PROBABILISTIC),
+    "neighbourhood": Metric(neighbourhood, NEIGHBOURHOOD, version=2),
+    "symmetric_precision_recall": Metric(symmetric_precision_recall, SYMMETRIC, version=2),
+    "probabilistic_precision_recall": Metric(probabilistic_precision_recall, PROBABILISTIC, version=2),
     "class_variety": Metric(class_variety, VARIETY, of_all=True, version=2),
     "rare_classes": Metric(rare_classes, RARE, of_all=True, version=2),
+    "kept_classes": Metric(kept_classes, TAIL, of_all=True),
     "corrected_shares": Metric(corrected_shares, CORRECTED, of_all=True, version=2),
-    "class_neighbourhood": Metric(class_neighbourhood, CLASSWISE),
+    "class_neighbourhood": Metric(class_neighbourhood, CLASSWISE, version=2),
     "different_bins": Metric(different_bins, BINS),
     "vendi_score": Metric(vendi_score, VENDI),
     "within_class_distance": Metric(within_class_distance, SPREAD),

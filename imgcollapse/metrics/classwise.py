@@ -13,8 +13,8 @@ CLASSWISE: dict[str, Score] = {
         "log",
         3,
         "The smallest, over the classes, of the share of a class's real pictures that lie within some sample's distance to its k-th "
-        "nearest sample. It is 0 as soon as one class is lost, where recall over all classes hardly moves. Biased downwards, as the "
-        "smallest of several noisy shares: read it beside real vs real.",
+        "nearest different sample. It is 0 as soon as one class is lost, where recall over all classes hardly moves. Biased downwards, as "
+        "the smallest of several noisy shares: read it beside real vs real.",
     ),
     "min_class_coverage": Score(
         "coverage of the worst class",
@@ -23,7 +23,7 @@ CLASSWISE: dict[str, Score] = {
         "log",
         3,
         "The smallest, over the classes, of the share of a class's real pictures that have a sample within the distance to their own k-th "
-        "nearest real neighbour. Biased downwards, as the smallest of several noisy shares: read it beside real vs real.",
+        "nearest different real picture. Biased downwards, as the smallest of several noisy shares: read it beside real vs real.",
     ),
 }
 

@@ -9,6 +9,7 @@ import torch
 from scipy import stats
 from torch import Tensor
 
+from imgcollapse.metrics.kernel import kernel_mean
 from imgcollapse.metrics.nearest import OwnPairStatistics
 from imgcollapse.metrics.pairs import GROWTH, PairStatistics, Radii, pair_statistics
 
@@ -70,6 +71,20 @@ class FeatureSet:
             self._passes.append(OwnPairStatistics(self.features, max(k, min(REACH, len(self) - 1))))
         return self._passes[-1]
 
+    @cached_property
+    def different(self) -> tuple["FeatureSet", Tensor]:
+        """The pictures that are different, in order (the set itself where none is repeated), and int64 [N], which of them each one is.
+
+        Repeats are rows that are equal bit for bit. They are looked for only where the pass over the pairs found two at distance 0.
+        """
+        itself = self, torch.arange(len(self), device=self.features.device)
+        if len(self) < 2 or self.radii(1).all():
+            return itself
+        group_N = torch.unique(self.features, dim=0, return_inverse=True)[1]
+        first_N = torch.full_like(itself[1], len(self)).scatter_reduce(0, group_N, itself[1], "amin")[group_N]
+        kept_M = first_N.unique()
+        return (FeatureSet(self.features[kept_M]), torch.searchsorted(kept_M, first_N)) if len(kept_M) < len(self) else itself
+
     def radii(self, k: int) -> Tensor:
         """float64 [N]: distance of each picture to its k-th nearest neighbour among the others."""
         assert 1 <= k < len(self), f"k = {k} neighbours need more than {k} pictures, there are {len(self)}"
@@ -116,14 +131,33 @@ class Evidence:
 
     @cached_property
     def pair_statistics(self) -> PairStatistics:
-        """What one pass over all pairs of a generated and a held-out picture finds; all neighbour metrics and KID read from it."""
-        real, made = self.held_out, self.generated
-        return pair_statistics(real.features, made.features, self._radii(real), self._radii(made))
+        """What one pass over all pairs of a generated and a held-out picture finds; all neighbour metrics read from it.
 
-    def _radii(self, pictures: FeatureSet) -> Radii:
-        pictures.own_pairs(max(self.k, self.k_precision, self.k_probabilistic))  # one pass for all three
-        probabilistic = GROWTH * float(pictures.radii(self.k_probabilistic).mean())
-        return Radii(pictures.radii(self.k_precision), pictures.radii(self.k), probabilistic)
+        A set's support is that of its different pictures (`different`): the balls are theirs, each there once, and their radii reach to the
+        k-th nearest different one. What is said of pictures is said of all of them, repeats too.
+        """
+        for pictures in (self.held_out, self.generated):
+            self._one_pass(pictures)
+        (real, real_N), (made, made_M) = self.held_out.different, self.generated.different
+        found = pair_statistics(real.features, made.features, self._radii(real), self._radii(made))
+        if len(real) == len(self.held_out) and len(made) == len(self.generated):
+            return found
+        kernel = None if found.kernel is None else kernel_mean(self.generated.features, self.held_out.features)
+        return found.repeated(real_N.cpu(), made_M.cpu(), kernel)
+
+    def _one_pass(self, pictures: FeatureSet) -> None:
+        """For the radii of every kind, rather than a pass for each."""
+        pictures.own_pairs(max(self.k, self.k_precision, self.k_probabilistic))
+
+    def _radii(self, different: FeatureSet) -> Radii:
+        if max(self.k, self.k_precision, self.k_probabilistic) < len(different):
+            self._one_pass(different)
+
+        def radii(k: int) -> Tensor:
+            """Of at most k different pictures none has a k-th neighbour: they span nothing that could be known, and balls hold copies."""
+            return different.radii(k) if k < len(different) else different.features.new_zeros(len(different))
+
+        return Radii(radii(self.k_precision), radii(self.k), GROWTH * float(radii(self.k_probabilistic).mean()))
 
     @property
     def found(self) -> Tensor | None:

@@ -74,6 +74,14 @@ class KernelMean:
         return (total - float((root_N**3 + 3 * root_N**2 * own_N).sum())) / (n * (n - 1))
 
 
+def kernel_mean(x_ND: Tensor, y_MD: Tensor) -> float:
+    """The mean over all pairs of two sets, in a pass of its own."""
+    kernel = KernelMean(pairs := Pairs(x_ND, y_MD, y_MD.mean(0)))
+    for tile in pairs.tiles():
+        kernel.add(tile)
+    return kernel.mean()
+
+
 def _alone(x_ND: Tensor, centre_D: Tensor, constant: float) -> tuple[Tensor, Tensor]:
     """float64 [N] and [3, D]: f = u.c / D + constant of each picture, and the sums of u, f u and f^2 u over the pictures."""
     found, sums_3D = [], x_ND.new_zeros(3, x_ND.shape[1])

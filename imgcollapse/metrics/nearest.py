@@ -100,14 +100,14 @@ class OwnPairStatistics:
         return self.neighbours.kth(k)[0]
 
 
-def nearest(x_ND: Tensor, y_MD: Tensor) -> tuple[Tensor, Tensor]:
-    """float64 and int64 [N] on the CPU: distance of each row of x to the nearest row of y, and which one it is.
+def nearest(x_ND: Tensor, y_MD: Tensor, k: int = 1) -> tuple[Tensor, Tensor]:
+    """float64 and int64 [N] on the CPU: distance of each row of x to the nearest (k-th nearest) row of y, and which one it is.
 
     Of rows that are equally near but for float64 rounding it may be any.
     """
     pairs = Pairs(x_ND, y_MD, y_MD.mean(0))
-    found = Neighbours(pairs, 1)
+    found = Neighbours(pairs, k)
     for tile in pairs.tiles():
         found.take(tile.rows, tile.columns.start, tile.apart_bc, tile.least_b)
-    apart_N, which_N = found.kth(1)
+    apart_N, which_N = found.kth(k)
     return apart_N.cpu(), which_N.cpu()

@@ -12,8 +12,8 @@ NEIGHBOURHOOD: dict[str, Score] = {
         "higher",
         "log",
         3,
-        "The share of samples that lie within some real picture's distance to its k-th nearest real neighbour. It does not see lost "
-        "variety: a single good picture, repeated, scores 1. Kynkäänniemi et al. 2019.",
+        "The share of samples that lie within some real picture's distance to its k-th nearest different real picture. It does not see "
+        "lost variety: a single good picture, repeated, scores 1. Kynkäänniemi et al. 2019.",
         rank=5,
         from_zero=True,
     ),
@@ -23,9 +23,9 @@ NEIGHBOURHOOD: dict[str, Score] = {
         "higher",
         "log",
         3,
-        "The share of real pictures that lie within some sample's distance to its k-th nearest sample. It falls when modes are lost "
-        "and when they shrink, and reads 1 for samples that are spread too widely: read it beside precision. Kynkäänniemi et al. "
-        "2019.",
+        "The share of real pictures that lie within some sample's distance to its k-th nearest different sample. It falls when modes are "
+        "lost and when they shrink, hardly when few different samples are left that are spread as real ones are, and reads 1 for samples "
+        "that are spread too widely: read it beside precision and coverage. Kynkäänniemi et al. 2019.",
         rank=2,
         from_zero=True,
         halved=True,
@@ -37,8 +37,8 @@ NEIGHBOURHOOD: dict[str, Score] = {
         "higher",
         "log",
         3,
-        "How many real pictures' k-nearest-neighbour balls a sample lies in, on average, divided by k. It can exceed 1 and favours "
-        "the modes that a model knows well. Naeem et al. 2020.",
+        "How many different real pictures' k-nearest-neighbour balls a sample lies in, on average, divided by k. It can exceed 1 and "
+        "favours the modes that a model knows well. Naeem et al. 2020.",
         rank=8,
         from_zero=True,
     ),
@@ -48,8 +48,8 @@ NEIGHBOURHOOD: dict[str, Score] = {
         "higher",
         "log",
         3,
-        "The share of real pictures that have a sample within the distance to their own k-th nearest real neighbour. It finds lost "
-        "modes and is blind to shrinking within a mode. Naeem et al. 2020.",
+        "The share of real pictures that have a sample within the distance to their own k-th nearest different real picture. It finds "
+        "lost modes and how few different samples are left, and is blind to shrinking within a mode. Naeem et al. 2020.",
         rank=3,
         from_zero=True,
         halved=True,
@@ -71,13 +71,21 @@ NEIGHBOURHOOD: dict[str, Score] = {
 def neighbourhood(evidence: Evidence) -> dict[str, float]:
     """Precision, recall, density, coverage (share of ..., 0 to 1; density may pass 1), and the smaller of recall and coverage.
 
-    With NND_k(x) the distance of x to its k-th nearest neighbour in its own set, real r (held-out) and generated g, k = k_precision
-    for precision and recall:
+    With NND_k(x) the distance of x to the k-th nearest of the different pictures of its own set, real r (held-out) and generated g,
+    k = k_precision for precision and recall:
 
         precision = mean over g of [some r: |g - r| <= NND_k(r)]           Kynkäänniemi et al. 2019, eq. 2-3
         recall    = mean over r of [some g: |g - r| <= NND_k(g)]
-        density   = 1/k mean over g of #{r: |g - r| <= NND_k(r)}           Naeem et al. 2020, eq. 4
+        density   = 1/k mean over g of #{different r: |g - r| <= NND_k(r)} Naeem et al. 2020, eq. 4
         coverage  = mean over r of [some g: |g - r| <= NND_k(r)]           Naeem et al. 2020, eq. 5
+
+    Repeats. The papers suppose that no two pictures are equal: then this is theirs, to the last digit. A picture that is drawn again says
+    nothing about how far its law reaches (support estimation is of a set, not of a list), but would make the distance to its "neighbour"
+    0 and so take the ball away from the very picture that was drawn most often. So balls are of different pictures, each there once; means
+    are over all. A set of which every picture is repeated scores as it does without repeats, and one drawn with replacement has the recall
+    and coverage of its different pictures. Where these are at most k, their balls hold copies only.
+    Of n real and m different samples of one law, a real picture lies in the balls of k samples in expectation, whatever m: recall does
+    not see how few there are. Coverage does: it is about 1 - (n / (n + m))^k.
 
     Higher is better, but for density, which rises far above real vs real when samples shrink. Coverage finds lost modes but not shrinking
     within a mode; recall finds shrinking but reads 1 for an inflated, wrong generator; their minimum finds both. In high dimension all
@@ -89,7 +97,7 @@ def neighbourhood(evidence: Evidence) -> dict[str, float]:
     return {
         "precision": _share(pairs.precise_M),
         "recall": recall,
-        "density": pairs.inside / (evidence.k * len(evidence.generated)),
+        "density": float(pairs.inside_M.double().mean()) / evidence.k,
         "coverage": coverage,
         "min_recall_coverage": min(recall, coverage),
     }
@@ -170,7 +178,8 @@ def probabilistic_precision_recall(evidence: Evidence) -> dict[str, float]:
         p_precision = mean over g of 1 - prod over r of (1 - max(0, 1 - |g - r| / R_r)),  R_r = 1.2 mean over r of NND_k(r)
         p_recall    = mean over r of 1 - prod over g of (1 - max(0, 1 - |g - r| / R_g)),  R_g = 1.2 mean over g of NND_k(g)
 
-    From 0 to 1; higher is better. Where all pictures of a set are the same, R is 0 and its balls hold copies only.
+    Means and products that are of balls are over the different pictures, as in `neighbourhood`. From 0 to 1; higher is better. Where at
+    most k pictures of a set are different, R is 0 and its balls hold copies only.
     In high dimension, where distances hardly differ, a picture lies in the soft rims of very many balls and both come near 1 whatever is
     drawn; they rise with the number of pictures: compare at one N, beside real vs real. Of products over float32 pairs: they keep
     six digits.

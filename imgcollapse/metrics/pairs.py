@@ -1,10 +1,10 @@
 """What one pass over all pairs of a generated and a held-out picture finds: all that neighbour metrics and KID need of them.
 
-Every comparison of a distance with a radius is `<=`: a copy of a picture lies inside that picture's ball even where duplicates have made
-its radius 0. (The `prdc` package says `<` and finds precision 0 for a set of duplicates against itself.)
+Every comparison of a distance with a radius is `<=`: a copy of a picture lies inside that picture's ball even where its radius is 0. (The
+`prdc` package says `<` and finds precision 0 for a set of duplicates against itself.)
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import torch
 from torch import Tensor
@@ -43,7 +43,7 @@ class PairStatistics:
     covered_N:      bool, whether some sample lies in a real picture's ball for coverage
     complement_M:   bool, whether some real picture lies in a sample's own ball for precision
     complement_N:   bool, whether some sample lies in a real picture's own ball for precision
-    inside:         number of pairs with the sample in the real picture's ball for coverage
+    inside_M:       int64, number of real pictures' balls for coverage that a sample lies in
     nearest_real_M: float64, distance of a sample to its nearest real picture
     likely_M:       float64, probability that a sample lies in the support of the real pictures, see `probabilistic_precision_recall`
     likely_N:       float64, probability that a real picture lies in the support of the samples
@@ -55,11 +55,19 @@ class PairStatistics:
     covered_N: Tensor
     complement_M: Tensor
     complement_N: Tensor
-    inside: int
+    inside_M: Tensor
     nearest_real_M: Tensor
     likely_M: Tensor
     likely_N: Tensor
     kernel: float | None
+
+    def repeated(self, real_N: Tensor, made_M: Tensor, kernel: float | None) -> "PairStatistics":
+        """The same of sets whose pictures are these, some of them several times: int64, which one each is; with their own kernel's mean."""
+        found = {part.name: getattr(self, part.name) for part in fields(self)}
+        for name, value in found.items():
+            if name != "kernel":
+                found[name] = value[made_M if name.endswith("_M") else real_N]
+        return PairStatistics(**found | {"kernel": kernel})
 
 
 class Balls:
@@ -67,7 +75,7 @@ class Balls:
 
     filled: bool, of each ball, whether anything lies in it
     inside: bool, of each picture of the other side, whether it lies in a ball; where pairs are counted it is left aside
-    count:  int64, number of pairs of a ball and what lies in it, where they are counted
+    count:  int64, of each picture of the other side, the number of balls it lies in, where they are counted (of the columns' balls only)
     """
 
     def __init__(self, pairs: Pairs, radius: Tensor, rows: bool, counted: bool = False) -> None:
@@ -78,7 +86,7 @@ class Balls:
         error = pairs.x_error(limit) if rows else pairs.y_error(limit)
         self._limit32, self._slope, self._offset = limit.float(), (1 / error).float(), (-limit / error).float()
         self.filled, self.inside = torch.zeros_like(ours, dtype=torch.bool), torch.zeros_like(others, dtype=torch.bool)
-        self.count = torch.zeros((), dtype=torch.int64, device=radius.device)
+        self.count = torch.zeros_like(others, dtype=torch.int64)
 
     def look(self, tile: Tile) -> None:
         """Find what lies in the balls; float32 decides where it can. Writes over `spare_bc`, and where it counts over `products_bc`."""
@@ -92,9 +100,9 @@ class Balls:
         filled[(i_P if self._rows else j_P)[within_P]] = True
         if self._counted:
             # 1 for what is inside, 0 for what is not: five times as fast as comparing and counting
-            self.count += torch.mul(above_bc, -1e30, out=tile.products_bc).clamp_(0, 1).sum(1).sum().long()
+            self.count[others] += torch.mul(above_bc, -1e30, out=tile.products_bc).clamp_(0, 1).sum(1).long()
             i_P, j_P = _open(above_bc, torch.abs(above_bc, out=tile.products_bc).amin(1), dim=0)
-            self.count += self._hold(tile, i_P, j_P).sum() - (above_bc[i_P, j_P] < 0).sum()
+            self.count[others].index_add_(0, i_P, self._hold(tile, i_P, j_P).long() - (above_bc[i_P, j_P] < 0).long())
             return
         least = above_bc.amin(0 if self._rows else 1)
         inside |= least < -SURE
@@ -151,7 +159,7 @@ def pair_statistics(real_ND: Tensor, made_MD: Tensor, real: Radii, made: Radii) 
         covered_N=coverage.filled.cpu(),
         complement_M=own.filled.cpu(),
         complement_N=precision.filled.cpu(),
-        inside=int(coverage.count),
+        inside_M=coverage.count.cpu(),
         nearest_real_M=neighbours.kth(1)[0].cpu(),
         likely_M=(1 - missed_M.sqrt()).cpu(),
         likely_N=(1 - missed_N.sqrt()).cpu(),

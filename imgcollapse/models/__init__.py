@@ -10,7 +10,7 @@ from imgcollapse.images import ImageSet, ImageStream
 from imgcollapse.models.ddpm import DDPM
 from imgcollapse.models.gmm import GMM
 from imgcollapse.models.network import Network as Network
-from imgcollapse.models.nulls import Bootstrap, Gaussian
+from imgcollapse.models.nulls import Bootstrap, Gaussian, Smooth
 from imgcollapse.models.vae import VAE
 from imgcollapse.models.weights import read_about
 from imgcollapse.settings import build, one_of
@@ -59,6 +59,7 @@ MODELS: dict[str, type[Model]] = {
     "gmm": GMM,
     "gaussian": Gaussian,
     "bootstrap": Bootstrap,
+    "smooth": Smooth,
 }
 
 if TYPE_CHECKING:

@@ -8,7 +8,8 @@ from pydantic import Field, PrivateAttr
 from torch import Tensor
 
 from imgcollapse import seeds
-from imgcollapse.images import ImageSet, ImageStream, from_unit, to_unit
+from imgcollapse.images import ImageSet, ImageStream, fingerprints, from_unit, to_unit
+from imgcollapse.metrics.nearest import nearest
 from imgcollapse.models.network import set_only
 from imgcollapse.models.weights import read_about, read_tensors, write_about, write_tensors
 from imgcollapse.settings import Settings
@@ -93,7 +94,7 @@ class Bootstrap(Settings):
         """Writes the model's folder: the pictures themselves."""
         assert self._images is not None, "fit or load the model first"
         write_about(folder, self)
-        write_tensors(folder, {name: getattr(self._images, name) for name in ("pixels", "labels", "born")})
+        write_tensors(folder, _parts(self._images))
 
     def load(self, folder: Path) -> Self:
         """A fitted copy from a saved folder."""
@@ -102,4 +103,81 @@ class Bootstrap(Settings):
         return fitted
 
 
-NULLS = ("bootstrap", "gaussian")
+class Smooth(Settings):
+    """Draws its training pictures again and adds noise that is small beside their distances: a kernel density, which never repeats itself.
+
+    The noise of a picture is as long, in root mean square, as `noise` times the distance s from a training picture to the nearest
+    different one (root mean square too): normal with standard deviation noise * s / sqrt(D) in each of D coordinates. With noise = 1 it is
+    the one that maximises the leave-one-out likelihood (Duin 1976) where of each picture's kernels only the nearest counts, as in many
+    dimensions: the maximum of sum(-D log h - d^2 / (2 h^2)) is at h^2 = mean d^2 / D. That is too wide for a chain, in which each
+    generation adds its noise to the last one's: on digits precision falls from 0.92 to 0.42 in ten generations with noise = 1, to 0.73
+    with 0.5, and stays at 0.91 with 0.1, as without noise, while no picture is drawn twice.
+    """
+
+    kind: Literal["smooth"] = "smooth"
+    noise: float = Field(0.1, gt=0, description="length of the noise: a share of the distance between nearest different training pictures")
+
+    _images: ImageSet | None = PrivateAttr(None)
+    _deviation: float = PrivateAttr(0.0)
+
+    def for_world(self, shape: tuple[int, int, int], classes: int, are_points: bool = False) -> Self:
+        """Itself: the noise follows the training set."""
+        return self
+
+    def fit(self, images: ImageSet | ImageStream, seed: int, start: Self | None = None) -> Self:
+        """A fitted copy that remembers the pictures and how far apart they are. The seed is not needed.
+
+        Raises SettingsProblem for a stream or a start.
+        """
+        images = set_only(self.kind, images, start)
+        return self._fitted(images, self.noise * _spacing(images) / images.pixels[0].numel() ** 0.5)
+
+    def sample(self, n: int, seed: int) -> ImageSet:
+        """n training pictures with their labels, drawn with replacement, each with noise of its own; of pictures, rounded to 0..255."""
+        assert self._images is not None, "fit or load the model first"
+        generator = seeds.torch_generator(seed)
+        drawn = self._images[torch.randint(len(self._images), (n,), generator=generator)]
+        noise = torch.randn(drawn.pixels.shape, generator=generator, dtype=torch.float64)
+        values = to_unit(drawn.pixels).double() + self._deviation * noise
+        return ImageSet(values.float() if drawn.are_points else from_unit(values), drawn.labels, drawn.born)
+
+    def save(self, folder: Path) -> None:
+        """Writes the model's folder: the pictures themselves, and the noise."""
+        assert self._images is not None, "fit or load the model first"
+        write_about(folder, self, deviation=self._deviation)
+        write_tensors(folder, _parts(self._images))
+
+    def load(self, folder: Path) -> Self:
+        """A fitted copy from a saved folder."""
+        return self._fitted(ImageSet(**read_tensors(folder)), float(read_about(folder)["state"]["deviation"]))
+
+    def _fitted(self, images: ImageSet, deviation: float) -> Self:
+        fitted = self.model_copy()
+        fitted._images, fitted._deviation = images, deviation
+        return fitted
+
+
+def _spacing(images: ImageSet) -> float:
+    """Root mean square distance of the different pictures (LOOKED_AT of them) to the nearest other one, pixels in 0..1; 0 without one."""
+    _, which_N = fingerprints(images.pixels).unique(return_inverse=True)
+    place_M = torch.zeros(int(which_N.max()) + 1, dtype=torch.int64).scatter(0, which_N, torch.arange(len(images)))
+    values_MD = to_unit(images.pixels[place_M]).flatten(1).double()  # in the order of their fingerprints: a random one
+    if len(values_MD) < 2:
+        return 0.0
+    apart_N, _ = nearest(values_MD[:LOOKED_AT], values_MD, 2)  # the nearest is the picture itself
+    return float(apart_N.square().mean().sqrt())
+
+
+def _parts(images: ImageSet) -> dict[str, Tensor]:
+    return {name: getattr(images, name) for name in ("pixels", "labels", "born")}
+
+
+LOOKED_AT = 1000  # pictures whose nearest neighbour tells how far apart they are, to about 1 %
+REDRAWN = ("bootstrap", "smooth")  # null models that start from training pictures rather than from noise
+FAIR = "smooth"  # what finite sampling alone does to a generator that, like the models it stands beside, never repeats itself
+NULLS = ("bootstrap", "smooth", "gaussian")
+
+
+def nulls_for(are_points: bool) -> tuple[str, ...]:
+    """The null models that an ablation runs in a world of points, or of pictures, which are nothing like independent Gaussians."""
+    return NULLS if are_points else REDRAWN

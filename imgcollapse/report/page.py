@@ -17,7 +17,7 @@ from markupsafe import Markup
 
 from imgcollapse import __version__
 from imgcollapse.ablation.grid import ABLATION
-from imgcollapse.ablation.summary import named
+from imgcollapse.ablation.summary import Record, named
 from imgcollapse.errors import OtherStudyProblem
 from imgcollapse.files import bytes_of, digest_of, ledger, sweep, write_bytes
 from imgcollapse.judge.titles import REAL, counted, features_title
@@ -158,7 +158,7 @@ def _legend(findings: Findings) -> dict[str, Any]:
     nulls = any(arm["null"] == NULL and arm["extractors"] for arm in summary["arms"])
     shown = order.index(summary["reference"]) if nulls and summary["reference"] in order else None
     judges = [reference["judge"] for reference in findings.references.values()]
-    judge = next((one for one in judges if findings.extractor in one["extractors"]), {"extractors": {}})
+    judge: Record = next((one for one in judges if findings.extractor in one["extractors"]), {"extractors": {}})
     return {
         "arms": [{"number": n, "name": name, "swatch": charts.swatch(n)} for n, name in enumerate(order)],
         "names": _columns(findings),

@@ -8,13 +8,14 @@ from imgcollapse.grids import lettering
 from imgcollapse.judge.titles import REAL
 from imgcollapse.metrics.score import Quantity
 from imgcollapse.metrics.scores import SCORES, worth_showing
+from imgcollapse.models.nulls import FAIR
 from imgcollapse.report import thin
 from imgcollapse.report.style import GREY, arm_style
 
 PANELS = 6  # metrics in a figure
 FOREST = 5  # collapse numbers in a figure, where none is of those that are worth a panel of their own
 MOST = 40  # arms in a figure: the first of very many, and the reference, as it says
-NULL = "bootstrap"  # the null model drawn as a reference; the gaussian one is so far off on pictures that all arms would look alike
+NULL = FAIR  # the null model drawn as a reference
 
 
 def drawable(summary: Record) -> Record:

@@ -6,10 +6,10 @@ from imgcollapse import store
 from imgcollapse.ablation.summary import Run
 from imgcollapse.judge.titles import metric_title
 from imgcollapse.metrics.scores import SCORES, worth_showing
+from imgcollapse.models.nulls import REDRAWN
 from imgcollapse.regimes import made_of
 from imgcollapse.report import pictures, tables, thin
 from imgcollapse.report.findings import Findings
-from imgcollapse.report.panels import NULL
 from imgcollapse.report.pictures import Keep, Picture
 from imgcollapse.store.records import read_json
 
@@ -35,7 +35,7 @@ def strips(findings: Findings, size: tuple[int, int, int], keep: Keep) -> tuple[
         fine = store.read_images(store.generation_folder(run.folder, there[0]) / store.LATENTS, 1).shape[2] <= SMALL
         about = {"number": number, "name": f"{arm}, seed {run.seed}", "fine": fine}
         strip.append({**about, "frames": frames, "gone": len(kept) < len(there)})
-        if rows and run.study.model.kind != NULL:  # which has no noise to start from: its seed draws training pictures
+        if rows and run.study.model.kind not in REDRAWN:  # which have no noise to start from: their seed draws training pictures
             noise.append({**about, "frames": rows})
     return strip, noise
 

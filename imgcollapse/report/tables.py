@@ -14,7 +14,7 @@ from imgcollapse.report.charts import Line
 from imgcollapse.report.findings import Findings
 from imgcollapse.report.panels import NULL, forests
 
-CURVES = 10  # metrics with a chart above the fold
+CURVES = 11  # metrics with a chart above the fold
 WORDS = {"slope": "slope per generation", "area": "area to real vs real", "last": "last generation"}
 
 QUANTITY = {
@@ -79,7 +79,7 @@ def _curves(findings: Findings, extractor: str, names: Sequence[str]) -> list[Ch
     for key in [name for name in names if any(name in arm["extractors"][extractor] for arm in judged)]:
         arms = [(arm, arm["extractors"][extractor][key]) for arm in judged if key in arm["extractors"][extractor]]
         drawn = [(arm, metric) for arm, metric in arms if arm["null"] in (None, NULL)]
-        if not drawn:  # the gaussian null model was the quickest
+        if not drawn:  # another null model was the quickest
             continue
         reals = list({tuple(metric["real"].values()): metric["real"] for _, metric in drawn if metric["real"] is not None}.values())
         lines = [Line(_number(findings, arm), arm["arm"], metric["by_generation"], arm["null"] is not None) for arm, metric in drawn]

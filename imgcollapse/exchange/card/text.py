@@ -15,7 +15,10 @@ from imgcollapse.models.ddpm import DDPM
 
 COLOURS = {1: "grey", 3: "RGB"}
 PACKAGES = ("torch", "diffusers", "numpy", "scikit-learn")
-COPIES = "So every sample is a copy of a real one, and the folder of the model holds its training set itself."
+COPIES = {
+    "bootstrap": "So every sample is a copy of a real one, and the folder of the model holds its training set itself.",
+    "smooth": "So every sample is nearly a copy of a real one, and the folder of the model holds its training set itself.",
+}
 
 OWN = """\
 from pathlib import Path
@@ -88,7 +91,7 @@ def _warning(what: str) -> str:
 def _about(subject: Subject) -> str:
     kind, size, own = subject.study.model.kind, subject.provenance["size"], subject.lineages[-1]
     doc = (MODELS[kind].__doc__ or "").strip().splitlines()[0]
-    copies = f" {COPIES}" if kind == "bootstrap" else ""
+    copies = f" {COPIES[kind]}" if kind in COPIES else ""
     return (
         f"generation {subject.generation} of a chain of models that begins with generation 0, and learned from {size:,} {subject.things}, "
         f"**{_through(own, subject.things)}**. Its kind is `{kind}`. {doc}{copies}"
