@@ -21,7 +21,8 @@ from imgcollapse.judge.titles import NEIGHBOURS
 from imgcollapse.judge.view import View, feature_set, placed, real_view
 from imgcollapse.machine import cache
 from imgcollapse.metrics import METRICS, Evidence, FeatureSet, Metric
-from imgcollapse.metrics.record import Scores, Value
+from imgcollapse.metrics.evidence import Likelihoods
+from imgcollapse.metrics.record import MODEL, Scores, Value
 from imgcollapse.settings import Settings
 
 
@@ -37,6 +38,7 @@ class Judge(Settings):
     k: PositiveInt = Field(5, description="nearest neighbours for density and coverage")
     k_precision: PositiveInt = Field(3, description="nearest neighbours for improved and symmetric precision and recall")
     k_probabilistic: PositiveInt = Field(4, description="nearest neighbours for probabilistic precision and recall")
+    latent_draws: PositiveInt = Field(8, description="latent codes drawn for a picture's likelihood by a vae; its bound rises with them")
 
     @field_validator("metrics")
     @classmethod
@@ -93,7 +95,8 @@ class Judge(Settings):
 class Judged(NamedTuple):
     """What the reference found.
 
-    scores:  every metric by every extractor, each with its floor and the number of pictures that both are of
+    scores:  every metric by every extractor, and where models know likelihoods by these, each with its floor and the number of pictures
+             that both are of
     classes: int64 [all drawn], the class found in each picture, or NO_CLASS; None where no extractor knows classes
     """
 
@@ -111,14 +114,16 @@ class Reference:
         self.neighbours = {name: int(getattr(judge, name)) for name in NEIGHBOURS}
         self.shares = world.shares()
         self.memory = any(metric.floor == "held_out" for metric in self.metrics.values())
+        self.likelihoods = bool(extractors) and any(metric.of_model for metric in self.metrics.values())
+        self.latent_draws = judge.latent_draws
         self._real = fingerprints(world.train.pixels) if self.memory else None
         self._compared: dict[str, dict[str, float]] = {}  # by extractor, the floors of what is of the N pictures compared
         self._of_all: dict[tuple[str, int], dict[str, float]] = {}  # and by pictures drawn, of what is of all of them
         self._views = [self._view(extractor, world) for extractor in extractors]
 
-    def __call__(self, drawn: ImageSet, learned_from: ImageSet | None = None) -> Judged:
+    def __call__(self, drawn: ImageSet, learned_from: ImageSet | None = None, likelihoods: Likelihoods | None = None) -> Judged:
         """Judges what a model drew: by the first N of it, and its class shares by all of it. `learned_from` is the model's own training
-        set, where it is known."""
+        set, where it is known; `likelihoods` are those of the first N, where models know them."""
         sources, classes = dict[str, dict[str, Value]](), None
         known = learned_from if self.memory else None
         learned = None if known is None else _spread(known, self.n)
@@ -135,6 +140,8 @@ class Reference:
                 learned_copies=learned_copies,
             )
             sources[view.extractor.name] = self._values(evidence, self._floors(view, len(made)))
+        if likelihoods is not None and (known_values := self._of_models(likelihoods)):
+            sources[MODEL] = known_values
         return Judged(Scores(None, sources), classes)
 
     @property
@@ -143,10 +150,11 @@ class Reference:
         return [view.extractor for view in self._views]
 
     def record(self) -> dict[str, Any]:
-        """What identifies this reference: N, how many are drawn, k, metrics with the versions of their definitions, and each extractor with
-        the digest of its weights and its floor."""
+        """What identifies this reference: N, how many are drawn, k, metrics with the versions of their definitions, how likelihoods are
+        measured where they are, and each extractor with the digest of its weights and its floor."""
         extractors = {s.extractor.name: {**s.extractor.record(), "floor": self._floors(s, self.drawn)} for s in self._views}
-        return {"n": self.n, "drawn": self.drawn, **self.neighbours, "metrics": self._versions(), "extractors": extractors}
+        measured = {"metrics": self._versions(), **({MODEL: {"latent_draws": self.latent_draws}} if self.likelihoods else {})}
+        return {"n": self.n, "drawn": self.drawn, **self.neighbours, **measured, "extractors": extractors}
 
     def _versions(self) -> dict[str, int]:
         return {name: metric.version for name, metric in self.metrics.items()}
@@ -158,6 +166,13 @@ class Reference:
             for name, value in metric.measure(evidence).items():
                 found[name] = Value(value, None if metric.floor is None else floors[name], n)
         return found
+
+    def _of_models(self, likelihoods: Likelihoods) -> dict[str, Value]:
+        """What is of likelihoods, and looks at no features: so any real pictures may stand beside them."""
+        metrics, view = [metric for metric in self.metrics.values() if metric.of_model], self._views[0]
+        made, real = (self._evidence(view, view.held_out, likelihoods=one) for one in (likelihoods, likelihoods.of_real))
+        floors = _measured((metric, real) for metric in metrics)
+        return {name: Value(value, floors.get(name), self.n) for name, value in _measured((metric, made) for metric in metrics).items()}
 
     def _view(self, extractor: FittedExtractor, world: World) -> View:
         """The real pictures' features and their floor; of pictures they are kept in the data folder, for all runs with this reference."""

@@ -5,7 +5,7 @@ from typing import Any
 
 from imgcollapse.extractors import frechet_name
 from imgcollapse.metrics import METRICS
-from imgcollapse.metrics.record import Value
+from imgcollapse.metrics.record import MODEL, Value
 from imgcollapse.metrics.scores import SCORES
 
 NEIGHBOURS = ("k", "k_precision", "k_probabilistic")
@@ -18,9 +18,20 @@ def metric_title(name: str, extractor: str | None = None, short: bool = False) -
     return words.replace("FD", frechet_name(extractor or "")) if score.frechet else words
 
 
+def is_model(source: str) -> bool:
+    """Whether scores are of what the models themselves know, by whatever judge (`model (n 500)`), and not of an extractor's features."""
+    return source.partition(" (")[0] == MODEL
+
+
+def source_title(source: str) -> str:
+    """`features: pixels`, or `likelihoods: model`."""
+    return f"{'likelihoods' if is_model(source) else 'features'}: {source}"
+
+
 def judge_of(judge: Mapping[str, Any], source: str) -> dict[str, Any]:
-    """The reference's record as it is for one of its sources: an extractor of a further judge has N and k of its own."""
-    return {**judge, **{name: value for name, value in judge["extractors"].get(source, {}).items() if name in judge}}
+    """The reference's record as it is for one of its sources: one of a further judge has N and k of its own."""
+    about = {**judge["extractors"], **judge.get("models", {})}.get(source, {})
+    return {**judge, **{name: value for name, value in about.items() if name in judge}}
 
 
 def neighbours(judge: Mapping[str, Any]) -> str:

@@ -9,6 +9,7 @@ from imgcollapse.metrics.classwise import CLASSWISE, class_neighbourhood
 from imgcollapse.metrics.corrected import CORRECTED, corrected_shares
 from imgcollapse.metrics.distances import FRECHET, FRECHET_INFINITY, KERNEL, frechet_distance, frechet_infinity, kernel_distance
 from imgcollapse.metrics.evidence import Evidence, FeatureSet
+from imgcollapse.metrics.likelihood import LIKELIHOOD, likelihood
 from imgcollapse.metrics.memorisation import MEMORY, memorised
 from imgcollapse.metrics.modes import BINS, different_bins
 from imgcollapse.metrics.neighbours import (
@@ -36,6 +37,7 @@ class Metric:
     floor:    which real pictures stand for samples in its real-vs-real value: those of the training part, or for what looks at training
               sets the held-out ones (of which none is compared with itself); None: it has no such value
     of_all:   whether its values are of the classes of all that was drawn, not of the N pictures compared
+    of_model: whether it is of the likelihoods that the models themselves know, not of features; its real-vs-real value is measured with it
     version:  of its definition: raised when its number can change
     """
 
@@ -44,6 +46,7 @@ class Metric:
     default: bool = True
     floor: Literal["train", "held_out"] | None = "train"
     of_all: bool = False
+    of_model: bool = False
     version: int = 1
 
 
@@ -62,6 +65,7 @@ METRICS: dict[str, Metric] = {
     "vendi_score": Metric(vendi_score, VENDI),
     "within_class_distance": Metric(within_class_distance, SPREAD),
     "memorisation": Metric(memorised, MEMORY, floor="held_out"),
+    "likelihood": Metric(likelihood, LIKELIHOOD, floor=None, of_model=True),
 }
 
 __all__ = ["METRICS", "Evidence", "FeatureSet", "Metric", "Score"]

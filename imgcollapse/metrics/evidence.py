@@ -83,6 +83,28 @@ class FeatureSet:
 
 
 @dataclass(frozen=True, eq=False)
+class Likelihoods:
+    """What the models of a chain say of pictures: float64 [N] on the CPU, log-likelihoods in nats; None where a model is not kept.
+
+    dimensions:        values of a picture, C * H * W
+    held_out:          of the held-out pictures, by the generation's own model
+    first_of_held_out: of the same, by the model of generation 0
+    first_of_samples:  of the generation's samples, by the model of generation 0
+    """
+
+    dimensions: int
+    held_out: Tensor | None
+    first_of_held_out: Tensor | None
+    first_of_samples: Tensor | None
+
+    @property
+    def of_real(self) -> "Likelihoods":
+        """Those of the real-vs-real values: held-out pictures in place of samples, generation 0's model in place of the own one."""
+        real_N = self.first_of_held_out
+        return Likelihoods(self.dimensions, real_N, real_N, real_N)
+
+
+@dataclass(frozen=True, eq=False)
 class Evidence:
     """All that the metrics of one generation are computed from; all sets hold N pictures, but for `drawn`.
 
@@ -96,6 +118,7 @@ class Evidence:
     learned:         pictures of the generation's own training set; None where it is not known
     copies:          bool [N] on the CPU, whether a sample is pixel for pixel a picture of the whole real training part; None where unknown
     learned_copies:  the same of the generation's whole own training set
+    likelihoods:     what the models themselves say; None where that is not asked
     k:               nearest neighbours for density and coverage
     k_precision:     nearest neighbours for (improved and symmetric) precision and recall
     k_probabilistic: nearest neighbours for probabilistic precision and recall
@@ -110,6 +133,7 @@ class Evidence:
     drawn: Tensor | None = None
     copies: Tensor | None = None
     learned_copies: Tensor | None = None
+    likelihoods: Likelihoods | None = None
     k: int = 5
     k_precision: int = 3
     k_probabilistic: int = 4

@@ -7,7 +7,7 @@ from typing import Any
 
 from imgcollapse import grids, store
 from imgcollapse.files import ledger
-from imgcollapse.judge.titles import counted, judge_of, metric_title
+from imgcollapse.judge.titles import counted, judge_of, metric_title, source_title
 from imgcollapse.metrics.record import Value
 from imgcollapse.metrics.scores import SCORES, worth_showing
 from imgcollapse.report import panels
@@ -52,11 +52,12 @@ def _curves(run: Path) -> bytes | None:
     page, places = figure(rows, 3, (11, 2.9 * rows + 0.9))
     judge = store.known_reference(run)["judge"]
     size = counted(judge_of(judge, extractor), (first[name] for name in shown), " pictures against as many held-out real ones")
-    page.suptitle(f"{_run_title(run)}\n{size}; features: {extractor}", fontsize=11)
+    page.suptitle(f"{_run_title(run)}\n{size}; {source_title(extractor)}", fontsize=11)
     for axes in list(places.flat)[len(shown) :]:
         axes.set_axis_off()
     for axes, name in zip(places.flat, shown, strict=False):
-        _curve(axes, name, extractor, {one.generation: one.sources[extractor][name] for one in scores if extractor in one.sources})
+        there = {one.generation: one.sources.get(extractor, {}) for one in scores}
+        _curve(axes, name, extractor, {generation: values[name] for generation, values in there.items() if name in values})
     places.flat[0].legend(fontsize=8, frameon=False)
     return png(page)
 

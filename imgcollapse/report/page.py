@@ -20,7 +20,7 @@ from imgcollapse.ablation.grid import ABLATION
 from imgcollapse.ablation.summary import named
 from imgcollapse.errors import OtherStudyProblem
 from imgcollapse.files import bytes_of, digest_of, ledger, sweep, write_bytes
-from imgcollapse.judge.titles import counted
+from imgcollapse.judge.titles import counted, source_title
 from imgcollapse.report import charts, composition, pictures, tables
 from imgcollapse.report.answer import answer, reproduce
 from imgcollapse.report.findings import Findings
@@ -164,7 +164,7 @@ def _legend(findings: Findings) -> dict[str, Any]:
         "null_shown": shown,
         "null_swatch": charts.swatch(0, null=True),
         "reference": summary["reference"] if findings.is_ablation else "",
-        "extractor": findings.extractor,
+        "source": source_title(findings.extractor),
     }
 
 

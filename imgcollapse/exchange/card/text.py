@@ -7,7 +7,7 @@ from imgcollapse.exchange.card.markdown import card, fenced, plain, table
 from imgcollapse.exchange.card.subject import Lineage, Subject
 from imgcollapse.exchange.export import NO_CLASS, Export, folder_names
 from imgcollapse.images import inside
-from imgcollapse.judge.titles import counted, judge_of, metric_title, neighbours
+from imgcollapse.judge.titles import counted, is_model, judge_of, metric_title, neighbours
 from imgcollapse.metrics.record import Value
 from imgcollapse.metrics.scores import SCORES
 from imgcollapse.models import MODELS
@@ -158,12 +158,12 @@ def _scores(subject: Subject) -> list[str]:
     judge, found = subject.reference["judge"], ["## Scores"]
     for extractor, values in subject.scores.sources.items():
         rows = [_score(name, extractor, values[name]) for name in SCORES if name in values]
-        digest = judge["extractors"][extractor]["digest"]
-        own = judge_of(judge, extractor)
+        own, how = judge_of(judge, extractor), f"likelihoods by the models themselves (`{extractor}`)"
+        if not is_model(extractor):
+            how = f"features `{extractor}` (weights `{judge['extractors'][extractor]['digest']}`); {neighbours(own)}"
         size = counted(own, values.values(), f" samples against as many held-out real {subject.things}")
         found += [
-            f"{size}; features `{extractor}` (weights `{digest}`); {neighbours(own)}. "
-            f"The floor is what as many other real {subject.things} reach: the best that any model can hope for.",
+            f"{size}; {how}. The floor is what as many other real {subject.things} reach: the best that any model can hope for.",
             table(("score", f"generation {subject.generation}", "floor", "better"), rows) if rows else "Nothing was measured by them.",
         ]
     return found if len(found) > 1 else [*found, "No judge has judged this generation."]
