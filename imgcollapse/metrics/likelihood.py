@@ -12,8 +12,9 @@ RARE, RAREST = 0.05, 0.01  # shares of the real held-out pictures that lie in a 
 
 UNIT = (
     "Minus the mean base-2 logarithm of a picture's probability among all 8-bit pictures of its size, by its number of values (pixels "
-    "times channels); of a point, of the probability density, so that it may be negative. {of} Exact for the model gaussian and for points; of "
-    "pictures an upper bound for gmm (uniform dequantisation, Theis et al. 2016) and vae (importance-weighted, Burda et al. 2016)."
+    "times channels); of a point, of the probability density, so that it may be negative. {of} Exact for the model gaussian and for "
+    "points; of pictures an upper bound for gmm (uniform dequantisation, Theis et al. 2016) and vae (importance-weighted, Burda et al. "
+    "2016)."
 )
 TAIL = (
     "The share of samples {which} than {share} of N real held-out pictures are, all by the model of generation 0. For real pictures it is "
