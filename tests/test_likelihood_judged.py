@@ -244,7 +244,7 @@ def test_every_reader_shows_them_because_the_table_has_them(tmp_path: Path) -> N
     done("card", "here", "--out", "card")
     card = Path("card/model/README.md").read_text(encoding="utf-8")
     assert f"| bits per dimension | {scores[1].sources[MODEL][OWN].value:.3f} |" in card and f"- type: {OWN}\n" in card
-    assert "likelihoods by the models themselves (`model`)" in card
+    assert "likelihoods by the models themselves (`model`; of a VAE by 8 latent codes a picture)" in card
 
 
 def test_arms_are_compared_where_both_have_them(tmp_path: Path) -> None:

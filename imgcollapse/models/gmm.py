@@ -145,7 +145,8 @@ class GMM(Settings):
         terms = []
         for component, (weight, mean) in enumerate(zip(self._mixture.weights_, self._mixture.means_, strict=True)):
             covariance = torch.from_numpy(self._full_covariance(component)) + more * torch.eye(values.shape[1], dtype=torch.float64)
-            terms.append(MultivariateNormal(torch.from_numpy(mean), covariance).log_prob(values) + math.log(weight))
+            normal = MultivariateNormal(torch.from_numpy(mean), scale_tril=torch.linalg.cholesky(covariance), validate_args=False)
+            terms.append(normal.log_prob(values) + math.log(weight))
         return torch.stack(terms).logsumexp(0)
 
     def _fitted(

@@ -158,8 +158,11 @@ def _scores(subject: Subject) -> list[str]:
     judge, found = subject.reference["judge"], ["## Scores"]
     for extractor, values in subject.scores.sources.items():
         rows = [_score(name, extractor, values[name]) for name in SCORES if name in values]
-        own, how = judge_of(judge, extractor), f"likelihoods by the models themselves (`{extractor}`)"
-        if not is_model(extractor):
+        own = judge_of(judge, extractor)
+        if is_model(extractor):
+            draws = judge["models"][extractor]["latent_draws"]
+            how = f"likelihoods by the models themselves (`{extractor}`; of a VAE by {draws} latent codes a picture)"
+        else:
             how = f"features `{extractor}` (weights `{judge['extractors'][extractor]['digest']}`); {neighbours(own)}"
         size = counted(own, values.values(), f" samples against as many held-out real {subject.things}")
         found += [
