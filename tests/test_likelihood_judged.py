@@ -50,8 +50,7 @@ def said_in(folder: Path) -> dict[int, dict[str, Value]]:
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("whole") / "run"
-    made(folder)
+    made(folder := tmp_path_factory.mktemp("whole") / "run")
     return folder
 
 
