@@ -18,7 +18,7 @@ from imgcollapse.judge.judge import Judge
 from imgcollapse.judge.judging import Judging
 from imgcollapse.machine import environment, processes
 from imgcollapse.metrics.record import Scores
-from imgcollapse.models import AnyModel, Network
+from imgcollapse.models import AnyModel, Likely, Network
 from imgcollapse.models.ddpm import DDPM
 from imgcollapse.models.stream import ModelStream, stream_provenance
 from imgcollapse.regimes import AnyRegime, Have, Real, Replace, generations_in, made_of, provenance
@@ -170,8 +170,12 @@ def judging_of(study: Study, judge: Judge, folder: Path, world: World, real: Rea
         made, _ = study.training_set(world, real, Past(folder, generation, study.model.load))
         return made if isinstance(made, ImageSet) else None
 
+    def model(generation: int) -> Likely:
+        return store.kept_model(folder, generation, study.model.load)
+
     caption = study.caption if judge == study.judge else None
-    return Judging(folder, judge, world, training_set, drawn=study.drawn(), gens=study.gens, caption=caption, shared=shared)
+    likely = model if isinstance(study.model, Likely) else None
+    return Judging(folder, judge, world, training_set, likely, drawn=study.drawn(), gens=study.gens, caption=caption, shared=shared)
 
 
 def judge_again(study: Study, folder: Path, judge: Judge, landed: Landed, shared: Path | None = None) -> str:

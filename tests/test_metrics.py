@@ -23,7 +23,7 @@ from imgcollapse.metrics import METRICS, Evidence, FeatureSet, tiles
 from imgcollapse.metrics import evidence as evidence_module
 from imgcollapse.metrics.classes import class_counts, class_variety, interval, lower_bound
 from imgcollapse.metrics.distances import _kernel_within, between_gaussians, frechet_distance, kernel_distance
-from imgcollapse.metrics.evidence import NO_CLASS, confusion_of, false_hit_rates
+from imgcollapse.metrics.evidence import NO_CLASS, Likelihoods, confusion_of, false_hit_rates
 from imgcollapse.metrics.nearest import OwnPairStatistics
 from imgcollapse.metrics.neighbours import neighbourhood
 from imgcollapse.metrics.tiles import squared_distances
@@ -667,7 +667,8 @@ def judged(metric: Measure, made: FeatureSet) -> dict[str, float]:
     labels = torch.arange(90) % 3
     real = FeatureSet(normal(90, 4, 0), labels, labels)
     shares = torch.tensor([0.3, 0.3, 0.4], dtype=torch.float64)
-    return metric(Evidence(real, real, made, shares, confusion_of(labels, labels, 3)))
+    likelihoods = Likelihoods(4, *(-one.features.square().sum(1) for one in (real, real, made)))
+    return metric(Evidence(real, real, made, shares, confusion_of(labels, labels, 3), likelihoods=likelihoods))
 
 
 LOWER = {"fd", "kid", "total_variation"}

@@ -1,26 +1,21 @@
-"""What a study builds on: choices for a world, weights to start from, batches from a stream, likelihoods, and how pictures are drawn."""
+"""What a study builds on: choices for a world, weights to start from, batches from a stream, and how pictures are drawn."""
 
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
-from scipy.special import logsumexp
-from scipy.stats import multivariate_normal, norm
-from test_models import pictures, points, quick
+from test_models import pictures, quick
 from torch import Tensor, nn
 
 from imgcollapse import models, progress, seeds
 from imgcollapse.errors import DataProblem, SettingsProblem
 from imgcollapse.images import ImageSet, ImageStream, crop, inside, pad
-from imgcollapse.models import MODELS, Likely, Network
+from imgcollapse.models import MODELS, Network
 from imgcollapse.models.ddpm import DDPM
-from imgcollapse.models.gmm import GMM
 from imgcollapse.models.nulls import Bootstrap, Gaussian
 from imgcollapse.models.stream import ModelStream
 from imgcollapse.models.vae import VAE
-from imgcollapse.settings import build
 from imgcollapse.training import FixedSet, Stream, Training, fit_network, source_of
 
 NETWORKS = ("ddpm", "vae")
@@ -211,34 +206,6 @@ def test_a_stream_is_told_as_one_fit_and_gives_the_class_shares() -> None:
     assert float((drawn == 2).double().mean()) == pytest.approx(0.25, abs=0.25), "of 96 pictures that were seen"
     with pytest.raises(DataProblem, match=r"^model\.class_conditional: the training set has pictures without a class; set it to false$"):
         conditional.fit(taught_by(Gaussian().fit(images, 0)), 0)
-
-
-# --- likelihoods
-
-
-def test_who_knows_likelihoods() -> None:
-    assert [kind for kind in MODELS if isinstance(quick(kind), Likely)] == ["gmm", "gaussian"]
-
-
-@pytest.mark.parametrize("covariance", ["full", "tied", "diag", "spherical"])
-def test_the_likelihood_of_a_mixture_is_scipys(covariance: str) -> None:
-    images = points(300)
-    fitted = build(GMM, {"components": 3, "covariance": covariance}).fit(images, 0)
-    mixture, values = fitted._mixture, images.pixels.flatten(1).double().numpy()
-    terms = [
-        np.log(weight) + multivariate_normal(mean + fitted._centre.numpy(), fitted._full_covariance(component)).logpdf(values)
-        for component, (weight, mean) in enumerate(zip(mixture.weights_, mixture.means_, strict=True))
-    ]
-    found = fitted.log_likelihood(images)
-    assert found.dtype == torch.float64 and found.shape == (300,)
-    assert np.allclose(found.numpy(), logsumexp(terms, axis=0), rtol=1e-8)
-
-
-def test_the_likelihood_of_a_gaussian_is_scipys() -> None:
-    images = pictures(50)
-    fitted, values = Gaussian().fit(images, 0), images.pixels.double().numpy() / 255
-    expected = norm(values.mean(0), values.std(0)).logpdf(values).sum((1, 2, 3))
-    assert np.allclose(fitted.log_likelihood(images).numpy(), expected, rtol=1e-4), "pixels are divided by 255 in float32"
 
 
 # --- how pictures are drawn, and where they lie

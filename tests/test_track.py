@@ -92,14 +92,14 @@ def test_tensorboard_shows_every_metric_with_its_floor_and_the_grids(tmp_path: P
     assert result.exit_code == 0 and "--track" not in result.output, result.output
     assert samples(RUN) == samples(Path("plain"))
     found, scores = events(RUN), store.scores(RUN)
-    metrics = [name for name in scores[0].sources["pixels"] if not re.search(r"_(low|high)_", name)]
-    group = {name: "pixels_classes" if name[-1].isdigit() else "pixels" for name in metrics}
-    assert {"fd", "share_24"} < set(metrics)
+    metrics = {name: source for source in scores[0].sources for name in scores[0].sources[source] if not re.search(r"_(low|high)_", name)}
+    group = {name: f"{source}_classes" if name[-1].isdigit() else source for name, source in metrics.items()}
+    assert {"fd": "pixels", "share_24": "pixels_classes", "bits_per_dim": "model"}.items() < group.items()
     assert set(found.Tags()["scalars"]) == {f"{group[name]}/{name}{end}" for name in metrics for end in ("", "_floor")}
-    for name in metrics:
+    for name, source in metrics.items():
         for end, part in (("", "value"), ("_floor", "floor")):
             shown = [(event.step, event.value) for event in found.Scalars(f"{group[name]}/{name}{end}")]
-            assert shown == [(g, float(np.float32(getattr(one.sources["pixels"][name], part)))) for g, one in enumerate(scores)]
+            assert shown == [(g, float(np.float32(getattr(one.sources[source][name], part)))) for g, one in enumerate(scores)]
     assert [event.step for event in found.Images("grid")] == [0, 1, 2]
     for event in found.Images("grid"):
         with Image.open(io.BytesIO(event.encoded_image_string)) as shown_grid, Image.open(RUN / store.grid(event.step)) as grid:

@@ -43,6 +43,28 @@ def gaussian_log_variance(n: int, fits: int) -> tuple[float, float]:
     return fits * (float(psi((n - 1) / 2)) + math.log(2 / n)), fits * float(polygamma(1, (n - 1) / 2))
 
 
+def gaussian_bits_of_real(n: int, fits: int) -> float:
+    """Expected bits per coordinate of fresh real points, N(0, 1), under the maximum-likelihood model after t fits.
+
+    Minus log2 of a normal density is log2(2 pi v)/2 + (x - m)^2 / (2 v ln 2), and E[(x - m)^2 / v] = E[1/v] + E[m^2 / v]. As var_t is
+    var_{t-1} chi2_{n-1} / n and E[1/chi2_k] = 1/(k - 2), E[1/v_t] = (n / (n - 3))^t. The mean steps by a variance of v_{t-1} / n,
+    independent of that chi-square: E[m_t^2 / v_t] = (E[m_{t-1}^2 / v_{t-1}] + 1/n) n / (n - 3), from 0.
+    """
+    grown, inverse, drift = n / (n - 3), 1.0, 0.0
+    for _ in range(fits):
+        inverse, drift = inverse * grown, (drift + 1 / n) * grown
+    return 0.5 * math.log2(2 * math.pi) + (gaussian_log_variance(n, fits)[0] + inverse + drift) / (2 * math.log(2))
+
+
+def gaussian_bits_of_samples(n: int) -> float:
+    """Expected bits per coordinate of the samples of any generation under the maximum-likelihood model of generation 0.
+
+    Given that model, N(m, v), later ones have E[var] = v (1 - 1/n)^g and E[(mean - m)^2] = v (1 - (1 - 1/n)^g), as `gaussian_variance` and
+    `gaussian_mean_variance` say: what samples lose in width their drift gives back, and E[(s - m)^2 / v] = 1 for ever.
+    """
+    return 0.5 * math.log2(2 * math.pi) + (gaussian_log_variance(n, 1)[0] + 1) / (2 * math.log(2))
+
+
 def distinct_originals(n: int, fits: int) -> float:
     """Expected share of the n real pictures that still have a copy among n draws after t generations of bootstrap.
 

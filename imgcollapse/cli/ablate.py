@@ -21,6 +21,7 @@ from imgcollapse.cli.several import read_several
 from imgcollapse.errors import DivergedProblem, SettingsProblem, brief
 from imgcollapse.files import ledger, to_json
 from imgcollapse.files.places import tried
+from imgcollapse.judge.titles import source_title
 from imgcollapse.machine import devices, streams
 from imgcollapse.settings import assignment, build, merge, nested, read_file, read_list
 
@@ -191,7 +192,7 @@ def _print_end(after: Sequence[RunStatus], made: Sequence[Path], record: Record)
     out = console.out(140)
     if record:
         for extractor, (headings, *lines) in summary.table_lines(record).items():
-            table = Table(title=f"features: {extractor}; {record['method'].partition(';')[0]}", title_justify="left")
+            table = Table(title=f"{source_title(extractor)}; {record['method'].partition(';')[0]}", title_justify="left")
             for heading in headings:
                 table.add_column(heading, overflow="fold")
             for line in lines:

@@ -11,7 +11,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 from rich.table import Table
 from rich.text import Text
 
-from imgcollapse.judge.titles import REAL, counted, features_title, judge_of, metric_title
+from imgcollapse.judge.titles import REAL, counted, features_title, is_model, judge_of, metric_title, source_title
 from imgcollapse.machine import streams
 from imgcollapse.metrics.record import Scores, Value, ranged
 from imgcollapse.metrics.scores import SCORES, worth_showing
@@ -174,11 +174,11 @@ def tables(scores: Sequence[Scores], judge: Mapping[str, Any]) -> dict[str, Tabl
     for extractor, first in firsts.items():
         shown, own = worth_showing(MOST, first), judge_of(judge, extractor)
         if not shown:
-            found[extractor] = f"features: {extractor}: nothing was measured"
+            found[extractor] = f"{source_title(extractor)}: nothing was measured"
             continue
-        neighbours = f"k = {own['k_precision']} for precision and recall, {own['k']} for coverage"
+        neighbours = "" if is_model(extractor) else f", k = {own['k_precision']} for precision and recall, {own['k']} for coverage"
         size = counted(own, (first[name] for name in shown), " against held-out real pictures")
-        table = Table(title=f"{features_title(judge, extractor)}; {size}, {neighbours}", title_justify="left")
+        table = Table(title=f"{features_title(judge, extractor)}; {size}{neighbours}", title_justify="left")
         for column in ("generation", *(metric_title(name, extractor, short=True) for name in shown)):
             table.add_column(column, justify="right")
         reals = [first[name].real for name in shown]
@@ -202,7 +202,7 @@ def lost(losses: Mapping[int, int], names: Sequence[str]) -> str:
 
 
 def _cells(values: Mapping[str, Value], shown: Sequence[str]) -> list[str]:
-    return [_cell(name, values[name].value) for name in shown]
+    return [_cell(name, values[name].value) if name in values else "" for name in shown]
 
 
 def _cell(name: str, value: float) -> str:

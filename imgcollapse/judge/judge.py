@@ -23,7 +23,8 @@ from imgcollapse.judge.titles import NEIGHBOURS
 from imgcollapse.judge.view import View, feature_set, placed, real_view, view_of
 from imgcollapse.machine import cache
 from imgcollapse.metrics import METRICS, Evidence, FeatureSet
-from imgcollapse.metrics.record import RealVsReal, Scores, Value
+from imgcollapse.metrics.evidence import Likelihoods
+from imgcollapse.metrics.record import MODEL, RealVsReal, Scores, Value
 from imgcollapse.settings import Settings
 
 
@@ -41,6 +42,7 @@ class Judge(Settings):
     k: PositiveInt = Field(5, description="nearest neighbours for density and coverage")
     k_precision: PositiveInt = Field(3, description="nearest neighbours for improved and symmetric precision and recall")
     k_probabilistic: PositiveInt = Field(4, description="nearest neighbours for probabilistic precision and recall")
+    latent_draws: PositiveInt = Field(8, description="latent codes drawn for a picture's likelihood by a vae; its bound rises with them")
 
     @field_validator("metrics")
     @classmethod
@@ -97,7 +99,8 @@ class Judge(Settings):
 class Judged(NamedTuple):
     """What the reference found.
 
-    scores:  every metric by every extractor, each with its real-vs-real value and the number of pictures that both are of
+    scores:  every metric by every extractor, and where models know likelihoods by these, each with its real-vs-real value and the number
+             of pictures that both are of
     classes: int64 [all drawn], the class found in each picture, or NO_CLASS; None where no extractor knows classes
     """
 
@@ -115,15 +118,17 @@ class Reference:
         self.neighbours = {name: int(getattr(judge, name)) for name in NEIGHBOURS}
         self.shares = world.shares()
         self.memory = any(metric.trained for metric in self.metrics.values())
+        self.likelihoods = bool(extractors) and any(metric.of_model for metric in self.metrics.values())
+        self.latent_draws = judge.latent_draws
         self._trained_on = fingerprints(world.train.pixels) if self.memory else None
         self._world, self._toy = world.record(), world.train.are_points
         self._compared: dict[str, dict[str, RealVsReal]] = {}  # by extractor, of what is of the N pictures compared
         self._of_all: dict[tuple[str, int], dict[str, RealVsReal]] = {}  # and by pictures drawn, of what is of all of them
         self._views = [self._view(extractor, world) for extractor in extractors]
 
-    def __call__(self, drawn: ImageSet, learned_from: ImageSet | None = None) -> Judged:
+    def __call__(self, drawn: ImageSet, learned_from: ImageSet | None = None, likelihoods: Likelihoods | None = None) -> Judged:
         """Judges what a model drew: by the first N of it, and its class shares by all of it. `learned_from` is the model's own training
-        set, where it is known."""
+        set, where it is known; `likelihoods` are those of the first N, where models know them."""
         sources, classes = dict[str, dict[str, Value]](), None
         known = learned_from if self.memory else None
         learned = None if known is None else _spread(known, self.n)
@@ -140,6 +145,8 @@ class Reference:
                 learned_copies=learned_copies,
             )
             sources[view.extractor.name] = self._values(evidence, self._real(view, len(made)))
+        if likelihoods is not None and (known_values := self._of_models(likelihoods)):
+            sources[MODEL] = known_values
         return Judged(Scores(None, sources), classes)
 
     @property
@@ -148,12 +155,13 @@ class Reference:
         return [view.extractor for view in self._views]
 
     def record(self) -> dict[str, Any]:
-        """What identifies this reference: N, how many are drawn, k, metrics with the versions of their definitions, and each extractor with
-        the digest of its weights and its real-vs-real values."""
+        """What identifies this reference: N, how many are drawn, k, metrics with the versions of their definitions, how likelihoods are
+        measured where they are, and each extractor with the digest of its weights and its real-vs-real values."""
         extractors = {}
         for view in self._views:
             extractors[view.extractor.name] = {**view.extractor.record(), "real": _plain(self._real(view, self.drawn))}
-        return {"n": self.n, "drawn": self.drawn, **self.neighbours, "metrics": self._versions(), "extractors": extractors}
+        how = {"metrics": self._versions(), **({MODEL: {"latent_draws": self.latent_draws}} if self.likelihoods else {})}
+        return {"n": self.n, "drawn": self.drawn, **self.neighbours, **how, "extractors": extractors}
 
     def _versions(self) -> dict[str, int]:
         return {name: metric.version for name, metric in self.metrics.items()}
@@ -165,6 +173,16 @@ class Reference:
             for name, value in metric.measure(evidence).items():
                 found[name] = Value(value, real.get(name), n)
         return found
+
+    def _of_models(self, likelihoods: Likelihoods) -> dict[str, Value]:
+        """What is of likelihoods, and looks at no features."""
+        metrics, first = [metric for metric in self.metrics.values() if metric.of_model], likelihoods.first_of_held_out
+
+        def measure(of: Likelihoods) -> dict[str, float]:
+            return measured(metrics, self._evidence(self._views[0], self._views[0].held_out, likelihoods=of))
+
+        real = {} if first is None else over_splits(len(first), self.n, lambda a, b, _: measure(likelihoods.between_real(a, b)))
+        return {name: Value(value, real.get(name), self.n) for name, value in measure(likelihoods.compared(self.n)).items()}
 
     def _view(self, extractor: FittedExtractor, world: World) -> View:
         """The real pictures' features, and what of real vs real is of the N pictures compared."""

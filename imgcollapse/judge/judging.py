@@ -11,7 +11,9 @@ from imgcollapse.errors import DataProblem
 from imgcollapse.files import digest, ledger
 from imgcollapse.images import ImageSet, World
 from imgcollapse.judge.judge import Judge, Reference
+from imgcollapse.judge.likelihoods import RunLikelihoods
 from imgcollapse.metrics.record import Scores
+from imgcollapse.models import Likely
 from imgcollapse.store import judged
 from imgcollapse.store.checks import data_digest
 from imgcollapse.store.records import read_json, readable, write_sealed
@@ -25,6 +27,7 @@ class Judging:
 
     judge:        with every choice made
     training_set: the training set of a generation, built when a metric asks for it; None where it is not there any more
+    model:        opens the model of a generation, where a metric asks for it; None where models know no likelihoods
     drawn:        how many pictures a generation draws
     gens:         how many generations the run has: the last is judged, whatever judge.every says
     caption:      the title of a generation's sample grid, by its provenance; None: no grids are drawn
@@ -37,6 +40,7 @@ class Judging:
         judge: Judge,
         world: World,
         training_set: Callable[[int], ImageSet | None],
+        model: Callable[[int], Likely] | None = None,
         *,
         drawn: int,
         gens: int,
@@ -47,6 +51,9 @@ class Judging:
         self._training_set, self._caption, self._every, self._gens = training_set, caption, judge.every, gens
         self._shared = SharedStore(shared / "scores") if shared else None
         self._reference: Reference = judge.open(world, drawn)
+        self._likelihoods: RunLikelihoods | None = None
+        if model is not None and self._reference.likelihoods:
+            self._likelihoods = RunLikelihoods(model, world.held_out, judge.latent_draws)
         record = self._reference.record()
         for extractor in record["extractors"].values():
             for metric, real in extractor["real"].items():
@@ -87,7 +94,9 @@ class Judging:
         return readable(self._shared.folder / f"{key}.json") if self._shared else None
 
     def _measure(self, generation: int, drawn: ImageSet) -> Record:
-        judged_now = self._reference(drawn, self._training_set(generation) if self._reference.memory else None)
+        learned_from = self._training_set(generation) if self._reference.memory else None
+        likelihoods = self._likelihoods(generation, drawn[: self._reference.n]) if self._likelihoods else None
+        judged_now = self._reference(drawn, learned_from, likelihoods)
         shown = grids.first_of_each(judged_now.classes, len(self._world.classes))
         return {**judged_now.scores.of_generation(generation).record(), "shown": shown}
 

@@ -6,7 +6,7 @@ from typing import Any
 from imgcollapse.extractors import frechet_name
 from imgcollapse.extractors.classifier import BLIND, GOOD
 from imgcollapse.metrics import METRICS
-from imgcollapse.metrics.record import Value
+from imgcollapse.metrics.record import MODEL, Value
 from imgcollapse.metrics.scores import SCORES
 
 REAL = "real vs real"  # what stands in tables beside every score; see `judge/real.py`
@@ -21,13 +21,13 @@ def metric_title(name: str, extractor: str | None = None, short: bool = False) -
 
 
 def features_title(judge: Mapping[str, Any], source: str) -> str:
-    """`features: classifier (shipped reference digits 1; it finds the class of 99.2 % of the held-out pictures)`, and what that is too few
-    for."""
+    """`source_title`, with what is known of a classifier: `features: classifier (shipped reference digits 1; it finds the class of 99.2 %
+    of the held-out pictures)`, and what that is too few for."""
     about = judge["extractors"].get(source, {})
     known = [f"shipped reference {about['shipped']}"] if about.get("shipped") else []
     if (right := about.get("held_out_accuracy")) is not None:
         known.append(f"it finds the class of {100 * right:.1f} % of the held-out pictures{_too_few(right)}")
-    return f"features: {source}" + (f" ({'; '.join(known)})" if known else "")
+    return source_title(source) + (f" ({'; '.join(known)})" if known else "")
 
 
 def _too_few(right: float) -> str:
@@ -36,9 +36,20 @@ def _too_few(right: float) -> str:
     return "" if right >= GOOD else ", too few to trust class shares and lost classes"
 
 
+def is_model(source: str) -> bool:
+    """Whether scores are of what the models themselves know, by whatever judge (`model (n 500)`), and not of an extractor's features."""
+    return source.partition(" (")[0] == MODEL
+
+
+def source_title(source: str) -> str:
+    """`features: pixels`, or `likelihoods: model`."""
+    return f"{'likelihoods' if is_model(source) else 'features'}: {source}"
+
+
 def judge_of(judge: Mapping[str, Any], source: str) -> dict[str, Any]:
-    """The reference's record as it is for one of its sources: an extractor of a further judge has N and k of its own."""
-    return {**judge, **{name: value for name, value in judge["extractors"].get(source, {}).items() if name in judge}}
+    """The reference's record as it is for one of its sources: one of a further judge has N and k of its own."""
+    about = {**judge["extractors"], **judge.get("models", {})}.get(source, {})
+    return {**judge, **{name: value for name, value in about.items() if name in judge}}
 
 
 def neighbours(judge: Mapping[str, Any]) -> str:

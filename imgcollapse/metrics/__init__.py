@@ -8,6 +8,7 @@ from imgcollapse.metrics.classwise import CLASSWISE, class_neighbourhood
 from imgcollapse.metrics.corrected import CORRECTED, corrected_shares
 from imgcollapse.metrics.distances import FRECHET, FRECHET_INFINITY, KERNEL, frechet_distance, frechet_infinity, kernel_distance
 from imgcollapse.metrics.evidence import Evidence, FeatureSet
+from imgcollapse.metrics.likelihood import LIKELIHOOD, likelihood
 from imgcollapse.metrics.memorisation import MEMORY, memorised
 from imgcollapse.metrics.modes import BINS, different_bins
 from imgcollapse.metrics.neighbours import (
@@ -36,6 +37,7 @@ class Metric:
     real:     whether it has a real-vs-real value
     trained:  whether it looks at what models have learned from: real pictures, and the generation's own training set
     of_all:   whether its values are of the classes of all that was drawn, not of the N pictures compared
+    of_model: whether it is of the likelihoods that the models themselves know, not of features; its real-vs-real value is measured with it
     version:  of its definition: raised when its number can change
     """
 
@@ -45,6 +47,7 @@ class Metric:
     real: bool = True
     trained: bool = False
     of_all: bool = False
+    of_model: bool = False
     version: int = 1
 
 
@@ -64,6 +67,7 @@ METRICS: dict[str, Metric] = {
     "vendi_score": Metric(vendi_score, VENDI),
     "within_class_distance": Metric(within_class_distance, SPREAD),
     "memorisation": Metric(memorised, MEMORY, trained=True),
+    "likelihood": Metric(likelihood, LIKELIHOOD, of_model=True),
 }
 
 __all__ = ["METRICS", "Evidence", "FeatureSet", "Metric", "Score"]

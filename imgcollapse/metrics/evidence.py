@@ -1,7 +1,7 @@
 """What a metric may see: features and classes, never pictures, paths or models."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, TypeVar
 
@@ -98,6 +98,36 @@ class FeatureSet:
 
 
 @dataclass(frozen=True, eq=False)
+class Likelihoods:
+    """What the models of a chain say of pictures: float64 [N] on the CPU, log-likelihoods in nats; None where a model is not kept.
+
+    dimensions:        values of a picture, C * H * W
+    held_out:          of the first N held-out pictures, by the generation's own model
+    first_of_held_out: of these (to the judge, of all held-out pictures), by the model of generation 0
+    first_of_samples:  of the generation's samples, by the model of generation 0
+    """
+
+    dimensions: int
+    held_out: Tensor | None
+    first_of_held_out: Tensor | None
+    first_of_samples: Tensor | None
+
+    def compared(self, n: int) -> "Likelihoods":
+        """Those that are compared: of the first n held-out pictures."""
+        first = self.first_of_held_out
+        return replace(self, first_of_held_out=None if first is None else first[:n])
+
+    def between_real(self, samples: Tensor, held_out: Tensor) -> "Likelihoods":
+        """Those of a real-vs-real value: held-out pictures in place of samples, generation 0's model in place of the own one.
+
+        samples, held_out: int64 [N], rows of the pictures that stand for these
+        """
+        assert self.first_of_held_out is not None
+        made_N = self.first_of_held_out[samples]
+        return Likelihoods(self.dimensions, made_N, self.first_of_held_out[held_out], made_N)
+
+
+@dataclass(frozen=True, eq=False)
 class Evidence:
     """All that the metrics of one generation are computed from; all sets hold N pictures, but for `drawn`.
 
@@ -111,6 +141,7 @@ class Evidence:
     learned:         pictures of the generation's own training set; None where it is not known
     copies:          bool [N] on the CPU, whether a sample is pixel for pixel a picture of the whole real training part; None where unknown
     learned_copies:  the same of the generation's whole own training set
+    likelihoods:     what the models themselves say; None where that is not asked
     k:               nearest neighbours for density and coverage
     k_precision:     nearest neighbours for (improved and symmetric) precision and recall
     k_probabilistic: nearest neighbours for probabilistic precision and recall
@@ -125,6 +156,7 @@ class Evidence:
     drawn: Tensor | None = None
     copies: Tensor | None = None
     learned_copies: Tensor | None = None
+    likelihoods: Likelihoods | None = None
     k: int = 5
     k_precision: int = 3
     k_probabilistic: int = 4

@@ -7,6 +7,8 @@ from typing import Any
 
 from imgcollapse.errors import DataProblem
 
+MODEL = "model"  # the source of what the models themselves know; all others are extractors
+
 
 @dataclass(frozen=True)
 class RealVsReal:
@@ -51,7 +53,7 @@ class Scores:
     """All that was measured of one set of samples.
 
     generation: which one of its run; None for samples of no run
-    sources:    by what it was found (an extractor's name), then metric -> value, in the order of the judge
+    sources:    by what it was found (an extractor's name, or MODEL), then metric -> value, in the order of the judge
     """
 
     generation: int | None

@@ -47,10 +47,14 @@ class Model(Protocol):
 
 @runtime_checkable
 class Likely(Protocol):
-    """A model that knows how likely a picture is."""
+    """A model that knows how likely a picture is. Of what it has learned: no temperature, no way to draw is in it."""
 
-    def log_likelihood(self, images: ImageSet) -> Tensor:
-        """float64 [N]: the log density of each picture, in nats, in the space that the model is fitted in."""
+    def log_likelihood(self, images: ImageSet, seed: int, draws: int) -> Tensor:
+        """float64 [N], finite, in nats: the log probability of each picture among the 256^D, or a lower bound of it; of a point, the log
+        density. A function of the seed; `draws`: of a latent code for each picture, where a bound needs them.
+
+        Raises DataProblem where what was saved of it does not suffice.
+        """
 
 
 MODELS: dict[str, type[Model]] = {

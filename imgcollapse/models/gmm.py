@@ -1,5 +1,6 @@
 """A mixture of Gaussians (scikit-learn), on pictures after a principal component analysis."""
 
+import math
 import warnings
 from pathlib import Path
 from typing import Any, Literal, Self
@@ -8,10 +9,12 @@ import numpy as np
 import torch
 from pydantic import Field, PositiveFloat, PositiveInt, PrivateAttr
 from torch import Tensor
+from torch.distributions import MultivariateNormal
 
 from imgcollapse import progress, seeds
 from imgcollapse.errors import DataProblem
 from imgcollapse.images import ImageSet, ImageStream, from_unit, to_unit
+from imgcollapse.models.likelihood import LEVEL, ROUNDING, dequantised
 from imgcollapse.models.network import set_only
 from imgcollapse.models.weights import read_about, read_tensors, write_about, write_tensors
 from imgcollapse.settings import Settings
@@ -33,6 +36,7 @@ class GMM(Settings):
     _mixture: Any = PrivateAttr(None)
     _centre: Tensor = PrivateAttr(torch.empty(0))
     _axes: Tensor = PrivateAttr(torch.empty(0))
+    _left_out: Tensor | None = PrivateAttr(None)
     _shape: tuple[int, int, int] = PrivateAttr((0, 0, 0))
     _points: bool = PrivateAttr(False)
 
@@ -49,11 +53,13 @@ class GMM(Settings):
             raise DataProblem(f"model.components: {self.components} Gaussians need as many pictures, there are {len(images)}; set fewer")
         values = to_unit(images.pixels).flatten(1).double()  # [N, D]
         centre = values.mean(0)
-        axes = torch.eye(values.shape[1], dtype=torch.float64)
+        axes, left_out = torch.eye(values.shape[1], dtype=torch.float64), None
         if not images.are_points:
             kept = min(self.pca, values.shape[1], len(images) - 1)
             moments = (values - centre).T @ (values - centre)
-            axes = torch.linalg.eigh(moments).eigenvectors[:, -kept:].flip(1)
+            found = torch.linalg.eigh(moments)
+            axes = found.eigenvectors[:, -kept:].flip(1)
+            left_out = found.eigenvalues[:-kept].clamp(min=0).mean() / len(images) if kept < values.shape[1] else None
         reduced = ((values - centre) @ axes).numpy()
         mixture = self._blank(
             random_state=seeds.derive(seed, "em") % 2**32, floor=self.regularisation * max(float(reduced.var(0).mean()), 1e-12)
@@ -63,7 +69,7 @@ class GMM(Settings):
             mixture.fit(reduced)
         if any(issubclass(one.category, ConvergenceWarning) for one in caught):
             progress.say(f"gmm: not converged after {self.iterations} iterations; the fit is used as it is (raise model.iterations)")
-        return self._fitted(mixture, centre, axes, images.shape, images.are_points)
+        return self._fitted(mixture, centre, axes, left_out, images.shape, images.are_points)
 
     def sample(self, n: int, seed: int) -> ImageSet:
         """n draws; of pictures, back from the principal components and rounded to 0..255. Unlabelled."""
@@ -78,16 +84,33 @@ class GMM(Settings):
         values = (self._centre + torch.from_numpy(draws) @ self._axes.T).view(n, *self._shape)
         return ImageSet.of(values.float() if self._points else from_unit(values))
 
-    def log_likelihood(self, images: ImageSet) -> Tensor:
-        """float64 [N]: log density in nats of each picture's principal components (pixels in 0..1), or of each point."""
-        values = to_unit(images.pixels).flatten(1).double()
-        return torch.from_numpy(self._mixture.score_samples(((values - self._centre) @ self._axes).numpy()))
+    def log_likelihood(self, images: ImageSet, seed: int, draws: int) -> Tensor:
+        """float64 [N], in nats: log density of each point, or of each picture a lower bound of its log probability (`models.likelihood`).
+
+        Of a picture that is not its principal components alone: the directions that the PCA leaves out have the mean of their variances
+        in the training set (probabilistic PCA, Tipping & Bishop 1999, equation 8), which draws have not, and all directions have the
+        variance of rounding. So it is of whole pictures, and finite. Draws are not needed. Raises DataProblem for a model that an older
+        version saved, which did not keep the variance of what it leaves out.
+        """
+        if self._points:
+            return self._log_density((images.pixels.flatten(1).double() - self._centre) @ self._axes, 0.0)
+        values = dequantised(images, seed) - self._centre
+        reduced, levels = values @ self._axes, values.shape[1] * math.log(LEVEL)
+        found = self._log_density(reduced, ROUNDING**2) + levels
+        if rest := values.shape[1] - reduced.shape[1]:
+            if self._left_out is None:
+                raise DataProblem("an older version saved this gmm without the variance that its PCA leaves out; make the run again")
+            variance = float(self._left_out) + ROUNDING**2
+            apart = (values - reduced @ self._axes.T).square().sum(1)
+            found -= 0.5 * (apart / variance + rest * math.log(2 * math.pi * variance))
+        return found
 
     def save(self, folder: Path) -> None:
         """Writes the model's folder."""
         write_about(folder, self, shape=self._shape, points=self._points)
         learned = {name: torch.from_numpy(np.asarray(getattr(self._mixture, name + "_"))) for name in LEARNED}
-        write_tensors(folder, {"centre": self._centre, "axes": self._axes, **learned})
+        rest = {} if self._left_out is None else {"left_out": self._left_out}
+        write_tensors(folder, {"centre": self._centre, "axes": self._axes, **rest, **learned})
 
     def load(self, folder: Path) -> Self:
         """A fitted copy from a saved folder."""
@@ -95,7 +118,8 @@ class GMM(Settings):
         mixture = self._blank()
         for name in LEARNED:
             setattr(mixture, name + "_", tensors[name].numpy())
-        return self._fitted(mixture, tensors["centre"], tensors["axes"], tuple(state["shape"]), bool(state["points"]))
+        shape, points = tuple(state["shape"]), bool(state["points"])
+        return self._fitted(mixture, tensors["centre"], tensors["axes"], tensors.get("left_out"), shape, points)
 
     def _blank(self, random_state: int = 0, floor: float = 1e-6) -> Any:
         from sklearn.mixture import GaussianMixture
@@ -116,9 +140,21 @@ class GMM(Settings):
             case "spherical":
                 return covariances[component] * np.eye(dim)
 
-    def _fitted(self, mixture: Any, centre: Tensor, axes: Tensor, shape: tuple[int, int, int], points: bool) -> Self:
+    def _log_density(self, values: Tensor, more: float) -> Tensor:
+        """float64 [N]: log density of the mixture at [N, D], with so much more variance in every direction."""
+        terms = []
+        for component, (weight, mean) in enumerate(zip(self._mixture.weights_, self._mixture.means_, strict=True)):
+            covariance = torch.from_numpy(self._full_covariance(component)) + more * torch.eye(values.shape[1], dtype=torch.float64)
+            normal = MultivariateNormal(torch.from_numpy(mean), scale_tril=torch.linalg.cholesky(covariance), validate_args=False)
+            terms.append(normal.log_prob(values) + math.log(weight))
+        return torch.stack(terms).logsumexp(0)
+
+    def _fitted(
+        self, mixture: Any, centre: Tensor, axes: Tensor, left_out: Tensor | None, shape: tuple[int, int, int], points: bool
+    ) -> Self:
         fitted = self.model_copy()
-        fitted._mixture, fitted._centre, fitted._axes, fitted._shape, fitted._points = mixture, centre, axes, shape, points
+        fitted._mixture, fitted._centre, fitted._axes, fitted._left_out = mixture, centre, axes, left_out
+        fitted._shape, fitted._points = shape, points
         return fitted
 
 

@@ -10,6 +10,7 @@ from torch import Tensor
 from imgcollapse import seeds
 from imgcollapse.images import ImageSet, ImageStream, fingerprints, from_unit, to_unit
 from imgcollapse.metrics.nearest import nearest
+from imgcollapse.models.likelihood import log_normal_cells
 from imgcollapse.models.network import set_only
 from imgcollapse.models.weights import read_about, read_tensors, write_about, write_tensors
 from imgcollapse.settings import Settings
@@ -45,11 +46,16 @@ class Gaussian(Settings):
         values = self._mean + self._standard_deviation * noise
         return ImageSet.of(values.float() if self._points else from_unit(values))
 
-    def log_likelihood(self, images: ImageSet) -> Tensor:
-        """float64 [N]: log density in nats of each picture, pixels in 0..1 (-inf where a coordinate that never varied differs)."""
-        values = to_unit(images.pixels).double()
-        normal = torch.distributions.Normal(self._mean, self._standard_deviation.clamp(min=1e-300), validate_args=False)
-        return normal.log_prob(values).flatten(1).sum(1)
+    def log_likelihood(self, images: ImageSet, seed: int, draws: int) -> Tensor:
+        """float64 [N], in nats, exact: the log probability that a draw is this picture, or of a point the log density.
+
+        A coordinate that hardly varied counts as one of the least standard deviation that its numbers can tell: that of rounding to a grey
+        level, or the resolution of float32. Seed and draws are not needed.
+        """
+        if not self._points:
+            return log_normal_cells(images.pixels, self._mean, self._standard_deviation).flatten(1).sum(1)
+        spread = self._standard_deviation.clamp(min=torch.finfo(torch.float32).eps)
+        return torch.distributions.Normal(self._mean, spread).log_prob(images.pixels.double()).flatten(1).sum(1)
 
     def save(self, folder: Path) -> None:
         """Writes the model's folder."""

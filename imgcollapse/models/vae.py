@@ -1,5 +1,6 @@
 """A convolutional variational autoencoder (Kingma & Welling 2014)."""
 
+import math
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from pathlib import Path
@@ -14,6 +15,7 @@ from imgcollapse import seeds
 from imgcollapse.errors import DataProblem
 from imgcollapse.images import ImageSet, ImageStream, from_unit, to_unit
 from imgcollapse.machine import devices, processes
+from imgcollapse.models.likelihood import log_exponential_levels, log_normal_cells
 from imgcollapse.models.network import put, start_from, weights_of
 from imgcollapse.models.weights import read_about, write_about
 from imgcollapse.settings import Settings
@@ -101,6 +103,31 @@ class VAE(Training):
                     means = means + net.log_deviation.exp().cpu() * noise
                 drawn[number] = from_unit(means)
         return ImageSet.of(processes.put_together(drawn))
+
+    def log_likelihood(self, images: ImageSet, seed: int, draws: int) -> Tensor:
+        """float64 [N], in nats: the importance-weighted lower bound of each picture's log probability (Burda, Grosse & Salakhutdinov 2016).
+
+            log (1/K) sum_k p(x | z_k) p(z_k) / q(z_k | x),  z_k from the encoder's q, K = draws
+
+        p(x | z) is what the decoder was trained with, as probabilities of grey levels: `bernoulli` normalised over them, `gaussian`
+        integrated over their cells (`models.likelihood`). The bound rises with K; K = 1 is the evidence lower bound.
+        """
+        device = devices.current().torch_device()
+        wide = device if device.type == "cuda" else torch.device("cpu")  # where there is float64
+        net, generator, found = self._net.to(device), seeds.torch_generator(seed), []
+        with torch.inference_mode():
+            for pixels in images.pixels.split(max(1, BLOCK // draws)):
+                mean, log_variance = (part.float()[:, None] for part in net.encode(to_unit(pixels.to(device))))
+                noise = torch.randn((len(pixels), draws, self.latent), generator=generator).to(device)
+                latents = mean + (log_variance / 2).exp() * noise
+                ratio = 0.5 * (noise.square() + log_variance - latents.square()).to(wide).double().sum(2)  # log p(z) - log q(z | x)
+                decoded = net.decode(latents.flatten(0, 1)).float().unflatten(0, (len(pixels), draws)).to(wide)
+                if self.observation == "bernoulli":
+                    each = log_exponential_levels(pixels[:, None].to(wide), decoded).double()
+                else:
+                    each = log_normal_cells(pixels[:, None].to(wide), decoded, net.log_deviation.exp().to(wide))
+                found.append((each.sum((2, 3, 4)) + ratio).logsumexp(1).cpu() - math.log(draws))
+        return torch.cat(found)
 
     def save(self, folder: Path) -> None:
         """Writes the model's folder, in the `save_pretrained` layout of diffusers."""

@@ -9,7 +9,7 @@ from imgcollapse import grids, store
 from imgcollapse.ablation.summary import Record, Run
 from imgcollapse.files import ledger
 from imgcollapse.grids import lettering
-from imgcollapse.judge.titles import metric_title
+from imgcollapse.judge.titles import metric_title, source_title
 from imgcollapse.metrics.scores import SCORES
 from imgcollapse.report import panels
 from imgcollapse.report.findings import there
@@ -47,7 +47,7 @@ def _curves(summary: Record) -> bytes | None:
         place.set_axis_off()
     legend = panels.legend(axes.flat, summary)
     page.legend(list(legend.values()), list(legend), loc="outside lower center", ncols=min(5, len(legend)), frameon=False, fontsize=9)
-    page.suptitle(_figure_title(summary, f"mean over seeds with 95 % intervals; {_seeds(arms)}; features: {extractor}"), fontsize=11)
+    page.suptitle(_figure_title(summary, f"mean over seeds with 95 % intervals; {_seeds(arms)}; {source_title(extractor)}"), fontsize=11)
     return png(page, facecolor=PAPER)
 
 

@@ -57,7 +57,8 @@ def _curves(run: Path) -> bytes | None:
     for axes in list(places.flat)[len(shown) :]:
         axes.set_axis_off()
     for axes, name in zip(places.flat, shown, strict=False):
-        _curve(axes, name, extractor, {one.generation: one.sources[extractor][name] for one in scores if extractor in one.sources})
+        there = {one.generation: one.sources.get(extractor, {}) for one in scores}
+        _curve(axes, name, extractor, {generation: values[name] for generation, values in there.items() if name in values})
     places.flat[0].legend(fontsize=8, frameon=False)
     return png(page)
 

@@ -10,7 +10,7 @@ from imgcollapse.ablation.summary.text import columns, half_lives, lines
 from imgcollapse.exchange.card.markdown import fenced, table
 from imgcollapse.files import ledger
 from imgcollapse.grids.lettering import shortened
-from imgcollapse.judge.titles import counted, features_title, judge_of, metric_title, neighbours
+from imgcollapse.judge.titles import counted, features_title, judge_of, metric_title, neighbours, source_title
 from imgcollapse.report.answer import answer, reproduce
 from imgcollapse.report.findings import Findings, sessions
 from imgcollapse.report.panels import NULL
@@ -69,7 +69,7 @@ def _arms(findings: Findings) -> list[str]:
             elif arm["null"] == NULL:
                 rows.append([f"*{cell}*" if cell else "" for cell in own])
         head = ["arm", "generation", "seeds", *(metric_title(name, extractor, short=True) for name in wanted[extractor])]
-        found.append(f"**The last generation**, features: {escaped(extractor)}\n\n{table(head, rows)}")
+        found.append(f"**The last generation**, {escaped(source_title(extractor))}\n\n{table(head, rows)}")
     most = max((len(arm["seeds"]) for arm in findings.summary["arms"]), default=0)
     method = findings.summary["method"].replace("intervals by", "interval by")
     return [*found, escaped(f"Mean [{method}]." if most > 1 else "One seed, no interval.", 400)] if found else []
@@ -92,8 +92,8 @@ def _differences(findings: Findings) -> list[str]:
                 [*cells, *(spanned(spans[name], name, "+", COARSER) if name in spans else "" for name in wanted[extractor])]
             )
     heads = {name: ["arm", "generation", "paired seeds", *(metric_title(one, name, short=True) for one in wanted[name])] for name in found}
-    about = f"**Differences from {escaped(reference)}**, features:"
-    return [f"{about} {escaped(name)}\n\n{table(heads[name], rows)}" for name, rows in found.items()]
+    about = f"**Differences from {escaped(reference)}**,"
+    return [f"{about} {escaped(source_title(name))}\n\n{table(heads[name], rows)}" for name, rows in found.items()]
 
 
 def _half_lives(findings: Findings) -> str:

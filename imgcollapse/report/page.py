@@ -166,7 +166,7 @@ def _legend(findings: Findings) -> dict[str, Any]:
         "null_shown": shown,
         "null_swatch": charts.swatch(0, null=True),
         "reference": summary["reference"] if findings.is_ablation else "",
-        "features": features_title(judge, findings.extractor).removeprefix("features: "),
+        "source": features_title(judge, findings.extractor),
         "real": REAL,
     }
 

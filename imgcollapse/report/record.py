@@ -64,6 +64,8 @@ def about_runs(findings: Findings) -> list[tuple[str, str]]:
     rows.append(("judged", _each(f"{counted(one['judge'])}; {neighbours(one['judge'])}" for one in references)))
     rows.append(("metrics (version of the definition)", _each(definitions(one["judge"]) for one in references)))
     rows.append(("features", _each(_extractor(name, about) for one in references for name, about in one["judge"]["extractors"].items())))
+    draws = (about["latent_draws"] for one in references for about in one["judge"]["models"].values())
+    rows.append(("latent codes for a picture's likelihood by a VAE", _each(draws)))
     rows.append(("intervals", findings.summary["method"]))
     for key, words in (("imgcollapse", "imgcollapse"), ("git_commit", "commit"), ("python", "Python"), ("system", "system")):
         rows.append((words, _each(one[key] for one in made)))

@@ -7,7 +7,7 @@ from typing import Any
 from markupsafe import Markup
 
 from imgcollapse.ablation.summary import Record, Run, named, spanned
-from imgcollapse.judge.titles import REAL, metric_title
+from imgcollapse.judge.titles import REAL, metric_title, source_title
 from imgcollapse.metrics.scores import SCORES, worth_showing
 from imgcollapse.report import charts, thin
 from imgcollapse.report.charts import Line
@@ -85,7 +85,7 @@ def _curves(findings: Findings, extractor: str, names: Sequence[str]) -> list[Ch
         lines = [Line(_number(findings, arm), arm["arm"], metric["by_generation"], arm["null"] is not None) for arm, metric in drawn]
         last = max(metric["by_generation"][-1]["generation"] for _, metric in drawn)
         score = SCORES[key]
-        heading = metric_title(key, extractor) + (f", features: {extractor}" if other else "")
+        heading = metric_title(key, extractor) + (f", {source_title(extractor)}" if other else "")
         drawing = charts.curves(f"{other}{key}", heading, lines, reals, last)
         table = _series(findings, key, arms, other, heading)
         found.append(Chart(f"{other}{key}", heading, score.meaning, score.definition, drawing, table))

@@ -24,6 +24,7 @@ from imgcollapse.store.layout import (
     grid,
 )
 from imgcollapse.store.npz import read_images
+from imgcollapse.store.past import kept_model
 from imgcollapse.store.records import read_json, read_sealed, readable
 
 __all__ = [
@@ -47,6 +48,7 @@ __all__ = [
     "has",
     "in_use",
     "is_judged",
+    "kept_model",
     "known_reference",
     "landed",
     "misfit",

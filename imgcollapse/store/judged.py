@@ -9,9 +9,10 @@ from typing import Any
 from imgcollapse import files, progress
 from imgcollapse.errors import DataProblem, SettingsProblem
 from imgcollapse.files import digest, first_difference, stamp
+from imgcollapse.metrics.record import MODEL as MODEL_SOURCE
 from imgcollapse.metrics.record import Scores
 from imgcollapse.store.checks import finished, settings, sound
-from imgcollapse.store.layout import DATA, MENDS, REFERENCE, SAMPLES, SCORES, generation_folder
+from imgcollapse.store.layout import DATA, MENDS, MODEL, REFERENCE, SAMPLES, SCORES, generation_folder
 from imgcollapse.store.manifest import MANIFEST, made_by, part_digest
 from imgcollapse.store.records import plain, readable, write_sealed
 
@@ -45,18 +46,22 @@ def judges(run: Path) -> dict[str, Record]:
 def reference(run: Path) -> Record | None:
     """The run's record of its real pictures (`data`) and of its judges (`judge`); None where there is none yet, or where it is damaged.
 
-    Extractors of further judges stand beside the own ones, each under the name that `sources` gives it, with its `judge`, n, k and metrics.
+    Extractors of further judges stand beside the own ones, each under the name that `sources` gives it, with its `judge`, n, k and metrics;
+    so do in `models` those that ask the models themselves.
     """
     data, known = readable(run / DATA, quiet=True), judges(run)
     if data is None:
         return None
     passed_over = data.pop("passed_over", {})
     own: Record = known.get(own_judge(run)) or {"n": None, "drawn": None, "metrics": {}, "extractors": {}}
-    named = {}
-    for (name, extractor), label in sources(known).items():
+    named: dict[str, Record] = {"extractors": {}, "models": {}}
+    for (name, source), label in sources(known).items():
         further = {} if name == own_judge(run) else {"judge": name, **_told(known[name])}
-        named[label] = {**known[name]["extractors"][extractor], **further}
-    return {"data": data, "judge": {**own, "extractors": named}, **({"passed_over": passed_over} if passed_over else {})}
+        if source == MODEL_SOURCE:
+            named["models"][label] = {**known[name][source], **further}
+        else:
+            named["extractors"][label] = {**known[name]["extractors"][source], **further}
+    return {"data": data, "judge": {**own, **named}, **({"passed_over": passed_over} if passed_over else {})}
 
 
 def known_reference(run: Path) -> Record:
@@ -75,15 +80,20 @@ def _apart(judge: Record) -> Record:
     return {name: value for name, value in _told(judge).items() if not isinstance(value, dict)}
 
 
-def sources(known: Mapping[str, Record]) -> dict[tuple[str, str], str]:
-    """(judge, extractor) -> the name under which its scores stand beside those of the others: the extractor's own where it is the first.
+def _sources(judge: Record) -> list[str]:
+    """What a judge finds scores by: its extractors, and where it asks for likelihoods, the models themselves."""
+    return [*judge["extractors"], *([MODEL_SOURCE] if MODEL_SOURCE in judge else [])]
 
-    Else what tells its judge from the first that has this extractor (`classifier (n 500)`), or the judge's folder where that is not told.
+
+def sources(known: Mapping[str, Record]) -> dict[tuple[str, str], str]:
+    """(judge, source) -> the name under which its scores stand beside those of the others: the source's own where it is the first.
+
+    Else what tells its judge from the first that has this source (`classifier (n 500)`), or the judge's folder where that is not told.
     """
     found: dict[tuple[str, str], str] = {}
     first: dict[str, Record] = {}
     for name, judge in known.items():
-        for extractor in judge["extractors"]:
+        for extractor in _sources(judge):
             if extractor not in first:
                 first[extractor], label = judge, extractor
             else:
@@ -119,7 +129,8 @@ def found_by(run: Path, name: str, generation: int) -> Scores | None:
     What is damaged is reported, and is as if it were not there.
     """
     place = run / SCORES / name
-    stamps = (stamp(place / f"gen_{generation:03d}.json"), stamp(place / REFERENCE), stamp(generation_folder(run, generation) / MANIFEST))
+    made = (generation_folder(run, one) / MANIFEST for one in (generation, 0))
+    stamps = tuple(map(stamp, (place / f"gen_{generation:03d}.json", place / REFERENCE, *made)))
     return _judged(run, name, generation, stamps)
 
 
@@ -136,10 +147,12 @@ def score_file(run: Path, name: str, generation: int) -> Path:
 
 
 def of(run: Path, generation: int, reference: Record) -> Record:
-    """What scores were measured from and with: digests of samples, training set and reference."""
+    """What scores were measured from and with: digests of samples, training set and reference, and of the models that were asked."""
     folder = generation_folder(run, generation)
     made, by = made_by(folder) or {}, {"data": reference["data"], "judge": unmeasured(reference["judge"])}
-    return {"samples": part_digest(folder, SAMPLES), "training_set": made.get("training_set"), "reference": digest(by)}
+    asked = {"model": generation, "first_model": 0} if MODEL_SOURCE in reference["judge"] else {}
+    models = {name: part_digest(generation_folder(run, one), MODEL) for name, one in asked.items()}
+    return {"samples": part_digest(folder, SAMPLES), "training_set": made.get("training_set"), "reference": digest(by), **models}
 
 
 def unmeasured(judge: Record) -> Record:

@@ -18,12 +18,14 @@ class Keep(Settings):
     models: Rule | Literal["none"] = Field("all", description="all; last; none; or K: those of every K-th generation, and the last")
 
     def thin(self, kept: RunFolder, newest: int, gens: int) -> None:
-        """Throws away what these rules do not keep, now that a generation has landed; what the next one may need stays until then."""
-        for generation, last in ((newest - 1, False), (newest, True)):
-            if generation < 0 or (last and newest < gens - 1):
-                continue
-            rules = ((SAMPLES, self.samples), (MODEL, self.models))
-            kept.throw_away(generation, *(part for part, rule in rules if not _keeps(rule, generation, last)))
+        """Throws away what these rules do not keep, now that a generation has landed; what the next one may need stays until then.
+
+        The model of generation 0 stays until the last one has landed: every generation's samples are judged by it.
+        """
+        over = newest == gens - 1
+        for generation in sorted({newest - 1, *((0, newest) if over else ())} - {-1}):
+            rules = ((SAMPLES, self.samples), *(((MODEL, self.models),) if generation > 0 or over else ()))
+            kept.throw_away(generation, *(part for part, rule in rules if not _keeps(rule, generation, generation == newest)))
 
 
 def _keeps(rule: str | int, generation: int, last: bool) -> bool:

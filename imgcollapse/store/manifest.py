@@ -51,10 +51,10 @@ def made_by(folder: Path) -> dict[str, Any] | None:
     return made
 
 
-def damage(folder: Path, but: str = "") -> str | None:
+def damage(folder: Path, but: str = "", only: str = "") -> str | None:
     """What is wrong with a generation's files, in words; None where every file is as its manifest says.
 
-    Files in the folder `but`, and what was thrown away on purpose, are not looked at.
+    Files in the folder `but`, others than those in the folder `only`, and what was thrown away on purpose, are not looked at.
     """
     try:
         files = read_manifest(folder)["files"]
@@ -62,7 +62,7 @@ def damage(folder: Path, but: str = "") -> str | None:
         return str(problem)
     for name, entry in files.items():
         path = folder / name
-        if (but and _is_of(name, but)) or "thrown_away" in entry:
+        if (but and _is_of(name, but)) or (only and not _is_of(name, only)) or "thrown_away" in entry:
             continue
         if not path.is_file():
             return f"{name} is missing"

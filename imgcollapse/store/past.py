@@ -6,9 +6,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar, overload
 
+from imgcollapse.errors import DataProblem
 from imgcollapse.images import ImageSet
-from imgcollapse.store.layout import MODEL, SAMPLES, generation_folder
-from imgcollapse.store.manifest import part_digest
+from imgcollapse.store.layout import MENDS, MODEL, SAMPLES, generation_folder
+from imgcollapse.store.manifest import damage, has, part_digest
 from imgcollapse.store.npz import read_images
 
 T = TypeVar("T")
@@ -47,6 +48,16 @@ class Generation:
     def model_digest(self) -> str | None:
         """SHA-256 of its weights, by its manifest."""
         return part_digest(self.folder, MODEL)
+
+
+def kept_model(run: Path, generation: int, load: Load) -> Any:
+    """The fitted model of a finished generation. Raises DataProblem where it was thrown away or is damaged."""
+    folder = generation_folder(run, generation)
+    if wrong := damage(folder, only=MODEL):
+        raise DataProblem(f"{folder}: {wrong}; {MENDS}")
+    if not has(folder, MODEL):
+        raise DataProblem("models were thrown away, as the study says (keep.models)")
+    return load(folder / MODEL)
 
 
 class OnDemand(Sequence[T]):

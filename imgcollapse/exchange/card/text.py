@@ -7,7 +7,7 @@ from imgcollapse.exchange.card.markdown import card, fenced, plain, table
 from imgcollapse.exchange.card.subject import Lineage, Subject
 from imgcollapse.exchange.export import NO_CLASS, Export, folder_names
 from imgcollapse.images import inside
-from imgcollapse.judge.titles import REAL, counted, judge_of, metric_title, neighbours
+from imgcollapse.judge.titles import REAL, counted, is_model, judge_of, metric_title, neighbours
 from imgcollapse.metrics.record import Value, ranged
 from imgcollapse.metrics.scores import SCORES
 from imgcollapse.models import MODELS
@@ -161,11 +161,15 @@ def _scores(subject: Subject) -> list[str]:
     judge, found = subject.reference["judge"], ["## Scores"]
     for extractor, values in subject.scores.sources.items():
         rows = [_score(name, extractor, values[name]) for name in SCORES if name in values]
-        digest = judge["extractors"][extractor]["digest"]
         own = judge_of(judge, extractor)
+        if is_model(extractor):
+            draws = judge["models"][extractor]["latent_draws"]
+            how = f"likelihoods by the models themselves (`{extractor}`; of a VAE by {draws} latent codes a picture)"
+        else:
+            how = f"features `{extractor}` (weights `{judge['extractors'][extractor]['digest']}`); {neighbours(own)}"
         size = counted(own, values.values(), f" samples against as many held-out real {subject.things}")
         found += [
-            f"{size}; features `{extractor}` (weights `{digest}`); {neighbours(own)}. "
+            f"{size}; {how}. "
             f"{REAL.capitalize()}: what real {subject.things} that no network has learned from score against as many others, the mean and "
             "the range of 95 % of splits.",
             table(("score", f"generation {subject.generation}", REAL, "better"), rows) if rows else "Nothing was measured by them.",

@@ -1,0 +1,89 @@
+"""How probable held-out pictures are to a generation's model, and how probable its samples are to the model of generation 0."""
+
+import math
+
+import torch
+from torch import Tensor
+
+from imgcollapse.metrics.evidence import Evidence
+from imgcollapse.metrics.score import Score
+
+RARE, RAREST = 0.05, 0.01  # shares of the real held-out pictures that lie in a tail
+
+UNIT = (
+    "Minus the mean base-2 logarithm of a picture's probability among all 8-bit pictures of its size, by its number of values (pixels "
+    "times channels); of a point, of the probability density, so that it may be negative. {of} Exact for the model gaussian and for "
+    "points; of pictures an upper bound for gmm (uniform dequantisation, Theis et al. 2016) and vae (importance-weighted, Burda et al. "
+    "2016)."
+)
+TAIL = (
+    "The share of samples {which} than {share} of N real held-out pictures are, all by the model of generation 0. For real pictures it is "
+    "{real} by construction. After the histograms of Shumailov et al. 2024 (perplexity of each generation's data under the first model)."
+)
+
+
+def _tail(title: str, which: str, share: str, real: str) -> Score:
+    meaning = f"share of samples {which} to generation 0's model than {share} of real pictures; lower is better"
+    definition, short = TAIL.format(which=which, share=share, real=real), title.removesuffix(" samples")
+    return Score(title, meaning, "lower", "linear", 3, definition, short=short, from_zero=True)
+
+
+LIKELIHOOD: dict[str, Score] = {
+    "bits_per_dim": Score(
+        "bits per dimension",
+        "of held-out real pictures by the generation's own model; lower is better",
+        "lower",
+        "linear",
+        3,
+        UNIT.format(of="Of N held-out pictures, by the model of this generation: what it has forgotten becomes improbable to it."),
+        short="bits/dim",
+    ),
+    "bits_per_dim_of_samples": Score(
+        "bits per dimension of samples",
+        "of the samples by generation 0's model; lower is better, down to the value of real pictures",
+        "lower",
+        "linear",
+        3,
+        UNIT.format(of="Of N samples of this generation, by the model of generation 0: below the value of real pictures, too typical."),
+        short="samples' bits/dim",
+    ),
+    "unlikely": _tail("unlikely samples", "less likely", "95 %", "5 %"),
+    "very_unlikely": _tail("very unlikely samples", "less likely", "99 %", "1 %"),
+    "too_likely": _tail("too likely samples", "more likely", "95 %", "5 %"),
+}
+
+
+def likelihood(evidence: Evidence) -> dict[str, float]:
+    """Log-likelihoods in nats, L_g(x) of a picture x by the model of generation g; D values in a picture.
+
+        bits_per_dim             - mean over N held-out x of L_g(x) / (D ln 2)
+        bits_per_dim_of_samples  - mean over N samples s of generation g of L_0(s) / (D ln 2)
+        unlikely, very_unlikely  share of s with L_0(s) below the 5 %, the 1 % quantile of L_0 of N held-out pictures: 0 to 1
+        too_likely               share of s with L_0(s) above the 95 % quantile: 0 to 1
+
+    Lower is better, but for bits_per_dim_of_samples no further down than real pictures. To a model that knows nothing all pictures have 8
+    bits per dimension; one that is sure of what is not so gives more. Left out where a model is not kept any more, or knows no likelihoods.
+    The last four see what a chain makes improbable or too typical to where it began: the tails of Shumailov et al. 2024.
+    In their real-vs-real values held-out pictures stand for samples, and the model of generation 0 for that of generation g.
+    Bias: none in the samples' means; the quantiles are of N pictures, so a share of 1 % is coarse below N = 1,000. bits_per_dim is a mean
+    over what may be far out: a model that has lost all width in a coordinate pays without limit for a picture that differs there.
+    Cost: O(N log N), beside the models' own: O(N) passes, times the draws of a latent code where they need them.
+    """
+    if evidence.likelihoods is None:
+        return {}
+    own_N, real_N, made_N = evidence.likelihoods.held_out, evidence.likelihoods.first_of_held_out, evidence.likelihoods.first_of_samples
+    a_bit = evidence.likelihoods.dimensions * math.log(2)
+    found = {} if own_N is None else {"bits_per_dim": -float(own_N.mean()) / a_bit}
+    if real_N is None or made_N is None:
+        return found
+    low, lowest, high = (float(real_N.quantile(share)) for share in (RARE, RAREST, 1 - RARE))
+    return found | {
+        "bits_per_dim_of_samples": -float(made_N.mean()) / a_bit,
+        "unlikely": _share(made_N < low),
+        "very_unlikely": _share(made_N < lowest),
+        "too_likely": _share(made_N > high),
+    }
+
+
+def _share(those_N: Tensor) -> float:
+    return float(those_N.to(torch.float64).mean())
