@@ -9,16 +9,14 @@ import numpy as np
 import pytest
 import torch
 from sklearn.decomposition import PCA as Oracle
-from standins import pictures, world
+from standins import pictures
 from torch import Tensor
 
 from imgcollapse import datasets, seeds
 from imgcollapse.datasets.toys import Gaussian
 from imgcollapse.errors import DataProblem
-from imgcollapse.extractors import EXTRACTORS, by_default
-from imgcollapse.extractors.classifier import Classifier
+from imgcollapse.extractors import EXTRACTORS
 from imgcollapse.extractors.pca import PCA, FittedPCA
-from imgcollapse.extractors.pixels import Pixels
 from imgcollapse.extractors.random import SCALE, FittedRandom, Random
 from imgcollapse.images import ImageSet, World
 from imgcollapse.machine import devices
@@ -39,14 +37,7 @@ def random_of(channels: int, height: int, width: int, seed: int = 0) -> FittedRa
     return Random(seed=seed).fit(of_shape(channels, height, width))
 
 
-# --- where nobody chose
-
-
-def test_pictures_are_judged_in_two_spaces_of_which_one_has_not_learned_classes() -> None:
-    tiny = world()
-    assert by_default(tiny) == (Classifier(), Random())
-    assert by_default(replace(tiny, classes=("all",))) == (Random(), PCA())
-    assert by_default(datasets.load(Gaussian(size=50), 0)) == (Pixels(),)
+# --- both
 
 
 @pytest.mark.parametrize("kind", ["random", "pca"])

@@ -63,6 +63,6 @@ def _way(extractor: str, name: str, begin: Record, end: Record) -> Way:
 
 
 def _sentence(name: str, by: list[Way]) -> str:
-    """`Precision falls by classifier features (0.83 to 0.65), rises by random features (0.85 to 0.93): they do not agree, so ...`."""
-    parts = [f"{way.direction} by {way.extractor} features ({spanned(way.begin, name)} to {spanned(way.end, name)})" for way in by]
-    return f"{metric_title(name)} {', '.join(parts)}: they do not agree, so nothing is said of it."
+    """`precision falls by classifier (0.830 to 0.650), rises by random (0.850 to 0.930): these features do not agree, so nothing ...`."""
+    parts = [f"{way.direction} by {way.extractor} ({spanned(way.begin, name)} to {spanned(way.end, name)})" for way in by]
+    return f"{metric_title(name)} {', '.join(parts)}: these features do not agree, so nothing is said of it."
