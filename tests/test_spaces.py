@@ -1,9 +1,7 @@
 """The spaces that have not learned classes: a network with fixed random weights, and principal components of the training part."""
 
 import re
-from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -19,13 +17,6 @@ from imgcollapse.extractors import EXTRACTORS
 from imgcollapse.extractors.pca import PCA, FittedPCA
 from imgcollapse.extractors.random import SCALE, FittedRandom, Random
 from imgcollapse.images import ImageSet, World
-from imgcollapse.machine import devices
-
-
-@pytest.fixture(autouse=True)
-def _own_cache(tmp_path: Path) -> Iterator[None]:
-    with devices.use(devices.Machine(device="cpu", precision="float32", data_dir=tmp_path)):
-        yield
 
 
 def of_shape(channels: int, height: int, width: int, n: int = 12) -> World:
@@ -164,4 +155,5 @@ def test_held_out_pictures_have_no_part_in_it_and_training_pictures_do() -> None
     train = spread(60, "train")
     one, same, other = fitted_pca(train, spread(50, "a")), fitted_pca(train, spread(50, "b")), fitted_pca(train[:40], spread(50, "a"))
     assert torch.equal(one.components, same.components) and torch.equal(one.mean, same.mean) and one.record() == same.record()
+    assert torch.allclose(one.mean, train.flatten(1).double().mean(0) / 255), "and not that of all pictures"
     assert one.record()["digest"] != other.record()["digest"] and not torch.equal(one.mean, other.mean)
