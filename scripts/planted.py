@@ -22,6 +22,7 @@ import torch  # isort: skip
 from torch import Tensor  # isort: skip
 
 from imgcollapse import datasets, seeds  # isort: skip
+from imgcollapse.extractors.classifier import Classifier  # isort: skip
 from imgcollapse.machine import devices  # isort: skip
 from imgcollapse.images import ImageSet, World  # isort: skip
 from imgcollapse.judge.judge import Judge  # isort: skip
@@ -113,7 +114,7 @@ FAILURES: dict[str, Plant] = {
 
 def measure(world: World, unseen: ImageSet, n: int) -> tuple[dict[str, list[float]], dict[str, dict[str, float]]]:
     """The scores of DRAWS draws without a failure, a list a metric, and the scores of every failure."""
-    reference = Judge(n=n).resolved(world, n).open(world)
+    reference = Judge(extractors=(Classifier(),), n=n).resolved(world, n).open(world)
 
     def scores(plant: Plant, *place: int | str) -> dict[str, float]:
         samples = plant(world, unseen, n, seeds.torch_generator(seeds.derive(0, "planted", *place)))

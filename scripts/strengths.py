@@ -33,7 +33,7 @@ from imgcollapse.settings import assignment, build, merge  # isort: skip
 from imgcollapse.study import Study  # isort: skip
 
 EXTRACTORS = ["classifier", "random", "pca", "pixels"]
-METRICS = ["frechet_distance", "kernel_distance", "neighbourhood"]
+METRICS = ["frechet_distance", "neighbourhood"]
 Found = dict[str, dict[str, float]]  # extractor -> score -> value
 
 
