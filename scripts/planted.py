@@ -23,8 +23,8 @@ import torch  # isort: skip
 from torch import Tensor  # isort: skip
 
 from imgcollapse import datasets, seeds  # isort: skip
-from imgcollapse.machine import devices  # isort: skip
 from imgcollapse.extractors.classifier import Classifier  # isort: skip
+from imgcollapse.machine import devices  # isort: skip
 from imgcollapse.images import ImageSet, World  # isort: skip
 from imgcollapse.judge.judge import Judge  # isort: skip
 from imgcollapse.judge.titles import metric_title  # isort: skip

@@ -21,7 +21,7 @@ from imgcollapse import progress, seeds
 from imgcollapse.ablation import worker
 from imgcollapse.ablation.engines import ENGINES, Engine
 from imgcollapse.errors import DataProblem, SettingsProblem, WeightsProblem
-from imgcollapse.extractors import inception, weights
+from imgcollapse.extractors import EXTRACTORS, inception, weights
 from imgcollapse.extractors.forward import forward
 from imgcollapse.extractors.inception import FittedInception, Inception
 from imgcollapse.extractors.resize import bicubic
@@ -276,7 +276,7 @@ def test_the_extractors_of_a_flag_its_variable_and_a_setting() -> None:
     assert kinds("--extractor", "pixels", "--set", "judge.extractors=[inception]") == ["inception"]
     wrong = call("run", "--extractor", "classifier,resnet")
     assert wrong.exit_code == 2
-    assert wrong.stderr.startswith("imgcollapse: judge.extractors.1: 'resnet' is unknown; there are: classifier, pixels, inception, dinov2")
+    assert wrong.stderr == f"imgcollapse: judge.extractors.1: 'resnet' is unknown; there are: {', '.join(EXTRACTORS)}\n"
 
 
 def test_doctor_says_where_weights_belong_and_verifies_them(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:

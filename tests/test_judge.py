@@ -21,7 +21,9 @@ from imgcollapse.datasets.toys import MODES, SPREAD, Gaussian, Grid25
 from imgcollapse.errors import DataProblem, SettingsProblem
 from imgcollapse.extractors import EXTRACTORS
 from imgcollapse.extractors.classifier import LAYOUT, Classifier, FittedClassifier
+from imgcollapse.extractors.pca import PCA
 from imgcollapse.extractors.pixels import FittedPixels, Pixels
+from imgcollapse.extractors.random import Random
 from imgcollapse.images import ImageSet, World
 from imgcollapse.judge.judge import Judge, Reference
 from imgcollapse.judge.real import SPLITS
@@ -88,8 +90,9 @@ def files(cache: Path) -> list[Path]:
 # --- judge: what is chosen, and what cannot be
 
 
-def test_pictures_are_judged_by_the_classifier_and_points_by_their_coordinates(world: World, points: World) -> None:
-    assert Judge().resolved(world, 50).extractors == (Classifier(),)
+def test_pictures_are_judged_in_two_spaces_and_points_by_their_coordinates(world: World, points: World) -> None:
+    assert Judge().resolved(world, 50).extractors == (Classifier(), Random())
+    assert Judge().resolved(replace(world, classes=("all",)), 50).extractors == (Random(), PCA())
     assert Judge().resolved(points, 50).extractors == (Pixels(),)
     assert Judge(extractors=(Pixels(),)).resolved(world, 50).extractors == (Pixels(),)
     assert Judge(extractors=()).resolved(world, 50).extractors == ()

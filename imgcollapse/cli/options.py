@@ -79,7 +79,7 @@ ENGINE = click.option("--engine", default="local", show_default=True, help=f"Wha
 TRACK = setting("--track", f"Log to a tracker as well: {TRACKERS}; may be repeated.", multiple=True, metavar="KIND")
 EXTRACTOR = setting(
     "--extractor",
-    f"Features to judge by, with commas: {EXTRACTORS} (inception: FID). [classifier; of points pixels]",
+    f"Features to judge by, with commas: {EXTRACTORS} (inception: FID). [classifier,random; of one class random,pca; of points pixels]",
     callback=_listed,
     metavar="KIND,KIND",
 )

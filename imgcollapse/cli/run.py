@@ -75,7 +75,7 @@ def _end_early(chosen: Study, folder: Path) -> None:
 
 def _end(folder: Path, as_json: bool) -> None:
     """Draws the run, and prints its scores."""
-    pictures, page = draw(folder)
+    pictures, page, findings = draw(folder)
     scores = store.scores(folder)
     lost = losses(scores, build(Study, read_file(folder / store.STUDY)))
     if as_json:
@@ -90,15 +90,16 @@ def _end(folder: Path, as_json: bool) -> None:
         out.print(table)
         if line := console.lost(lost.get(extractor, {}), names):
             streams.out(line)
-    for line in ("pictures:", *(f"  {path}" for path in pictures), f"  {folder}/grid_*.png"):
+    for line in (*report.disagreements(findings.summary), "pictures:", *(f"  {path}" for path in pictures), f"  {folder}/grid_*.png"):
         streams.out(line)
     streams.out(f"report: {page.page} ({page.size / 1e6:.2f} MB)")
 
 
-def draw(folder: Path) -> tuple[list[Path], report.Written]:
-    """The run's pictures, and its page."""
+def draw(folder: Path) -> tuple[list[Path], report.Written, report.Findings]:
+    """The run's pictures, its page, and what the page is about."""
     with progress.watched_by(console.Lines()):
-        return report.draw(folder), report.write(report.read([folder]), folder / report.PAGE, aside=True)
+        pictures, findings = report.draw(folder), report.read([folder])
+        return pictures, report.write(findings, folder / report.PAGE, aside=True), findings
 
 
 def _there(folder: Path, gens: int) -> str:

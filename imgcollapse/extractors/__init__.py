@@ -9,7 +9,9 @@ from imgcollapse.errors import WeightsProblem
 from imgcollapse.extractors.classifier import Classifier
 from imgcollapse.extractors.dinov2 import DinoV2
 from imgcollapse.extractors.inception import Inception
+from imgcollapse.extractors.pca import PCA
 from imgcollapse.extractors.pixels import Pixels
+from imgcollapse.extractors.random import Random
 from imgcollapse.extractors.weights import Published, find
 from imgcollapse.images import World
 from imgcollapse.settings import one_of
@@ -54,7 +56,9 @@ class Weighted(Protocol):
 
 EXTRACTORS: dict[str, type[Extractor]] = {
     "classifier": Classifier,
+    "random": Random,
     "pixels": Pixels,
+    "pca": PCA,
     "inception": Inception,
     "dinov2": DinoV2,
 }
@@ -63,6 +67,13 @@ if TYPE_CHECKING:
     AnyExtractor = Extractor
 else:
     AnyExtractor = one_of(EXTRACTORS)  # built from the table, which a type checker cannot follow
+
+
+def by_default(world: World) -> tuple[Extractor, ...]:
+    """What judges where nobody chose: of pictures two spaces that know nothing of each other, as what one is blind to the other may see."""
+    if world.train.are_points:
+        return (Pixels(),)
+    return (Classifier(), Random()) if len(world.classes) > 1 else (Random(), PCA())
 
 
 def frechet_name(extractor: str) -> str:

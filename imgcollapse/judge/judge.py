@@ -14,9 +14,7 @@ from torch import Tensor
 
 from imgcollapse import progress
 from imgcollapse.errors import SettingsProblem, WeightsProblem
-from imgcollapse.extractors import AnyExtractor, FittedExtractor
-from imgcollapse.extractors.classifier import Classifier
-from imgcollapse.extractors.pixels import Pixels
+from imgcollapse.extractors import AnyExtractor, FittedExtractor, by_default
 from imgcollapse.images import ImageSet, World, fingerprints
 from imgcollapse.judge.real import measured, of_classes, over_splits, taken
 from imgcollapse.judge.titles import NEIGHBOURS
@@ -32,7 +30,8 @@ class Judge(Settings):
     """How generations are judged."""
 
     extractors: tuple[AnyExtractor, ...] | None = Field(
-        None, description="features to judge by; none: classifier for pictures of several classes, else pixels; []: no judging"
+        None,
+        description="features to judge by; none: classifier and random, of a single class random and pca, of points pixels; []: no judging",
     )
     metrics: tuple[str, ...] | None = Field(None, description="names of metrics; none: all but those that have to be asked for")
     n: PositiveInt | None = Field(
@@ -61,8 +60,7 @@ class Judge(Settings):
                 f"judge.n: {n} pictures cannot be compared: {len(world.held_out)} are held out, of which two halves are real vs real, "
                 f"{len(world.train)} are for training, {samples} are drawn; set it to at most {there}"
             )
-        blind = world.train.are_points or len(world.classes) < 2  # to a classifier
-        chosen = ((Pixels() if blind else Classifier()),) if self.extractors is None else self.extractors
+        chosen = by_default(world) if self.extractors is None else self.extractors
         kinds = [extractor.kind for extractor in chosen]
         for kind in kinds:
             if kinds.count(kind) > 1:

@@ -11,6 +11,7 @@ from imgcollapse.exchange.card.markdown import fenced, table
 from imgcollapse.files import ledger
 from imgcollapse.grids.lettering import shortened
 from imgcollapse.judge.titles import counted, features_title, judge_of, metric_title, neighbours, source_title
+from imgcollapse.report.agreement import disagreements
 from imgcollapse.report.answer import answer, reproduce
 from imgcollapse.report.findings import Findings, sessions
 from imgcollapse.report.panels import NULL
@@ -29,8 +30,9 @@ NO_WIDTH = "\u200b"
 def markdown(findings: Findings, folder: Path) -> list[Path]:
     """Writes the findings as `report.md` into the folder, and returns its path. Links to `collapse.gif` where one lies there.
 
-    Question, answer, arms at the last generation, differences from the reference, half-lives, what is not finished, and all that is
-    needed to do it again. Names and questions are shown as they are: nothing in them becomes a link, a mention, a tag or a formula.
+    Question, answer, arms at the last generation, differences from the reference, half-lives, where the extractors disagree, what is not
+    finished, and all that is needed to do it again. Names and questions are shown as they are: nothing in them becomes a link, a mention,
+    a tag or a formula.
     """
     parts = [
         f"## {escaped(findings.question)}",
@@ -39,6 +41,7 @@ def markdown(findings: Findings, folder: Path) -> list[Path]:
         *_arms(findings),
         *_differences(findings),
         _half_lives(findings),
+        _listed("Where the extractors disagree", disagreements(findings.summary)),
         _unfinished(findings),
         _listed("What it was made with", _about(findings)),
         f"To reproduce:\n\n{fenced(reproduce(findings), 'bash')}",

@@ -22,6 +22,7 @@ from imgcollapse.errors import OtherStudyProblem
 from imgcollapse.files import bytes_of, digest_of, ledger, sweep, write_bytes
 from imgcollapse.judge.titles import REAL, counted, features_title
 from imgcollapse.report import charts, composition, pictures, tables
+from imgcollapse.report.agreement import disagreements
 from imgcollapse.report.answer import answer, reproduce
 from imgcollapse.report.findings import Findings
 from imgcollapse.report.panels import NULL
@@ -146,7 +147,7 @@ def _head(findings: Findings, live: bool) -> dict[str, Any]:
         "question": findings.question,
         "answer": answer(findings),
         "facts": _facts(findings),
-        "notes": notes(findings),
+        "notes": [*notes(findings), *disagreements(findings.summary)],
         "style": Markup(style),
         "script": Markup(script),
     }
