@@ -25,7 +25,7 @@ from PIL import Image
 from imgcollapse import grids, progress, store
 from imgcollapse.ablation import plan, worker
 from imgcollapse.ablation.grid import Ablation
-from imgcollapse.ablation.statistics import interval
+from imgcollapse.ablation.intervals import interval
 from imgcollapse.ablation.status import RunStatus, run_statuses
 from imgcollapse.ablation.summary import Record, Run
 from imgcollapse.ablation.worker import Resources
@@ -40,8 +40,9 @@ from imgcollapse.images import ImageSet
 from imgcollapse.machine import devices
 from imgcollapse.metrics.scores import SCORES
 from imgcollapse.report import Findings, movie, paper, read
-from imgcollapse.report.answer import answer, reproduce
+from imgcollapse.report.answer import answer
 from imgcollapse.report.markdown import escaped, markdown
+from imgcollapse.report.reproduce import reproduce
 from imgcollapse.report.style import GREY, arm_style
 from imgcollapse.settings import build, to_yaml
 from imgcollapse.store import npz

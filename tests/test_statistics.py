@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from imgcollapse.ablation.statistics import METHODS, EventTime, Interval, area, half_life, interval, lost, median_time, paired, slope
+from imgcollapse.ablation.intervals import METHODS, Interval, interval, paired
+from imgcollapse.ablation.statistics import EventTime, area, half_life, lost, median_time, slope
 from imgcollapse.errors import DataProblem, SettingsProblem
 
 ERRORS = 4.5  # standard errors; two-sided 7e-6

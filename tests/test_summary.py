@@ -13,7 +13,7 @@ from chains import put_scores
 
 from imgcollapse import store
 from imgcollapse.ablation import summary
-from imgcollapse.ablation.statistics import interval, paired
+from imgcollapse.ablation.intervals import interval, paired
 from imgcollapse.ablation.summary import COLUMNS, Record, Run
 from imgcollapse.errors import SettingsProblem
 from imgcollapse.files import to_json, write_text

@@ -1,13 +1,13 @@
 """Toy worlds: points from a known distribution, drawn anew for each study seed."""
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from pydantic import Field, PositiveInt
 
-from imgcollapse.datasets.dataset import Dataset
+from imgcollapse.datasets.dataset import ANEW, Dataset
 from imgcollapse.images import ImageSet, World
 from imgcollapse.seeds import derive, numpy_generator
 
@@ -19,6 +19,7 @@ class Gaussian(Dataset):
     """Points from the standard normal distribution N(0, I): the world in which collapse can be calculated by hand."""
 
     kind: Literal["gaussian"] = "gaussian"
+    comes_split: ClassVar[str] = ANEW
     size: PositiveInt = Field(1000, description="training points, and as many held out")
     dim: PositiveInt = Field(2, description="coordinates of a point")
 
@@ -35,6 +36,7 @@ class Grid25(Dataset):
     """Points from 25 narrow Gaussians on a grid (Srivastava et al. 2017): the world in which modes are counted."""
 
     kind: Literal["grid25"] = "grid25"
+    comes_split: ClassVar[str] = ANEW
     size: PositiveInt = Field(2500, description="training points, and as many held out")
 
     def read(self, seed: int, extra: int) -> World:

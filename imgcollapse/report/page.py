@@ -22,11 +22,12 @@ from imgcollapse.errors import OtherStudyProblem
 from imgcollapse.files import bytes_of, digest_of, ledger, sweep, write_bytes
 from imgcollapse.judge.titles import counted
 from imgcollapse.report import charts, composition, pictures, tables
-from imgcollapse.report.answer import answer, reproduce
+from imgcollapse.report.answer import answer
 from imgcollapse.report.findings import Findings
 from imgcollapse.report.panels import NULL
 from imgcollapse.report.pictures import SIZES, Keep
 from imgcollapse.report.record import about_runs, notes, settings
+from imgcollapse.report.reproduce import reproduce
 from imgcollapse.report.strips import strips
 from imgcollapse.report.tables import Chart, Table
 
@@ -144,6 +145,7 @@ def _head(findings: Findings, live: bool) -> dict[str, Any]:
         "policy": policy,
         "reload": RELOAD if live else None,
         "question": findings.question,
+        "scope": findings.summary["scope"],
         "answer": answer(findings),
         "facts": _facts(findings),
         "notes": notes(findings),
