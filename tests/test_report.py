@@ -216,7 +216,7 @@ def test_ticks_are_round_and_inside(low: float, high: float) -> None:
 
 
 def test_an_interval_beyond_the_window_stays_inside_the_chart() -> None:
-    points = [{"generation": g, "mean": 0.5, "low": -9.0, "high": 9.0} for g in range(2)]
+    points = [{"generation": g, "mean": 0.5, "low": -9.0, "high": 9.0, "values": []} for g in range(2)]
     drawn = str(charts.curves("x", "x", [Line(0, "a", points)], [0.6], 1))
     (edge,) = re.findall(r'class="band" points="([^"]*)"', drawn)
     assert all(TOP <= float(point.split(",")[1]) <= HEIGHT - BOTTOM for point in edge.split())

@@ -18,7 +18,7 @@ def seeds_of(ablation: Ablation, first: Sequence[Run]) -> list[int]:
     no wider than ± that. They follow from the first seeds alone, so a call that goes on finds the same.
     """
     seeds, own = list(ablation.seeds), [run for run in first if run.null is None]
-    if ablation.half_width is None or any(one.state != "done" for one in run_statuses(own, checked=True)):
+    if ablation.half_width is None or any(one.state != "done" for one in run_statuses(own)):
         return seeds
     names = list(dict.fromkeys(run.arm for run in own))
     what = compared(ablation.endpoint, names, ablation.reference or names[0], chains(own, rows(own), SCORES.__contains__))

@@ -55,7 +55,6 @@ NEIGHBOURHOOD: dict[str, Score] = {
         rank=2,
         from_zero=True,
         halved=True,
-        panels=("slope",),
     ),
     "min_recall_coverage": Score(
         "min(recall, coverage)",

@@ -52,8 +52,8 @@ def swatch(number: int, null: bool = False) -> Markup:
 def curves(key: str, title: str, lines: Sequence[Line], floors: Sequence[float], last: int) -> Markup:
     """A metric over generations 0 to `last`: mean of every line, its interval as a band, the floors dashed; very long lines thinned.
 
-    The means decide the window: with few seeds an interval may reach far beyond them. Of two seeds, both are dots. Attributes tell the script where
-    generations lie (`data-x0`, `data-dx`).
+    The means decide the window: with few seeds an interval may reach far beyond them. Of two seeds, both are dots. Attributes tell the
+    script where generations lie (`data-x0`, `data-dx`).
     """
     means = [point["mean"] for line in lines for point in line.points]
     highest = max(*means, *floors, 1e-9)
@@ -97,13 +97,7 @@ def forest(key: str, title: str, rows: Sequence[tuple[Line, dict[str, Any]]], re
     left, step, top = 130, 22, 8
     height = top + step * len(known) + 34
     bottom = height - 30
-    drawn = [
-        Markup('<line class="grid" x1="{0}" x2="{0}" y1="{1}" y2="{2}"/>').format(*_tick(x, tick, left), top, bottom) for tick in x.ticks
-    ]
-    drawn += [
-        Markup('<text class="tick" x="{}" y="{}" text-anchor="middle">{:g}</text>').format(*_tick(x, tick, left), bottom + 13, tick)
-        for tick in x.ticks
-    ]
+    drawn = [_rule(x, tick, left, top, bottom) for tick in x.ticks]
     if reference is not None:
         drawn.append(Markup('<line class="floor" x1="{0}" x2="{0}" y1="{1}" y2="{2}"/>').format(*_tick(x, reference, left), top, bottom))
     for row, (line, span) in enumerate(known):
@@ -128,6 +122,13 @@ def forest(key: str, title: str, rows: Sequence[tuple[Line, dict[str, Any]]], re
         f"{title}: every arm with its 95 % interval, of one or two seeds their values.",
         Markup().join(drawn),
     )
+
+
+def _rule(x: Range, tick: float, left: float, top: float, bottom: float) -> Markup:
+    """A grid line with its number below."""
+    line = Markup('<line class="grid" x1="{0}" x2="{0}" y1="{1}" y2="{2}"/>').format(*_tick(x, tick, left), top, bottom)
+    number = Markup('<text class="tick" x="{}" y="{}" text-anchor="middle">{:g}</text>').format(*_tick(x, tick, left), bottom + 13, tick)
+    return line + number
 
 
 def _tick(x: Range, value: float, left: float) -> tuple[float]:

@@ -136,6 +136,7 @@ def _head(findings: Findings, live: bool) -> dict[str, Any]:
     reference = _legend(findings)["null_shown"]
     if reference is not None:
         style += f'.chart .null[data-arm="{reference}"] {{ display: inline; }}\n'
+    scope = findings.summary["scope"]
     policy = (
         f"default-src 'none'; img-src data: 'self' file:; script-src '{_hash(script)}'; style-src '{_hash(style)}'; "
         "base-uri 'none'; form-action 'none'"
@@ -145,7 +146,7 @@ def _head(findings: Findings, live: bool) -> dict[str, Any]:
         "policy": policy,
         "reload": RELOAD if live else None,
         "question": findings.question,
-        "scope": findings.summary["scope"],
+        "scope": f"{scope[0].upper()}{scope[1:]}.",
         "answer": answer(findings),
         "facts": _facts(findings),
         "notes": notes(findings),

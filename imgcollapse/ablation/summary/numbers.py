@@ -178,7 +178,7 @@ def differences(name: str, a: Seeds, b: Seeds, quantity: Quantity) -> tuple[int,
 
 
 def changes(name: str, seeds: Seeds, quantity: Quantity) -> tuple[int, dict[int, float]]:
-    """How far an arm has come, and by seed what it has changed by there: the last value minus that of generation 0, the slope, or the area."""
+    """How far an arm has come, and by seed its change by then: the last value minus that of generation 0, the slope, or the area."""
     through = max(one.generations[-1] for one in seeds.values())
     reached = {seed: one for seed, one in seeds.items() if one.generations[-1] == through}
     both = _common(list(reached.values()))

@@ -48,7 +48,7 @@ def sentence(summary: Record) -> str:
         return ""
     found = sorted(endpoint["found"], key=lambda one: list(CLAUSES).index(one["verdict"]))
     if not found:
-        return f"cannot tell: {subject(endpoint)} has not been measured{' with two arms yet' if endpoint['against'] else ''}"
+        return f"cannot tell: {subject(endpoint)} has not been measured{' with two arms of one seed yet' if endpoint['against'] else ''}"
     seeds = f"{_range([one['n'] for one in found])} seed{'s' * (max(one['n'] for one in found) > 1)}"
     unsure = endpoint["answer"] == "cannot tell"
     last = max(one["generation"] for one in found)
