@@ -105,13 +105,12 @@ def script() -> Any:
     return module
 
 
-def printed(first: str) -> dict[str, list[float]]:
-    """The table of the documentation whose head begins so: first cells -> numbers."""
+def printed(first: str, names: int = 1) -> dict[str, list[float]]:
+    """The table of the documentation whose head begins so: the first cells, which name a row -> the numbers in it."""
     text = (ROOT / "docs" / "statistics.md").read_text(encoding="utf-8")
     (table,) = re.findall(rf"^\| {re.escape(first)} \|.*\n\|[-| ]+\n((?:\|.*\n)+)", text, re.M)
     rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in table.splitlines()]
-    texts = {row[0] if len(row) < 4 or not re.fullmatch(r"[\d.]+", row[1]) else f"{row[0]}, {row[1]}": row for row in rows}
-    return {name: [float(cell) for cell in row if re.fullmatch(r"[\d.]+", cell)] for name, row in texts.items()}
+    return {", ".join(row[:names]): [float(cell) for cell in row[names:]] for row in rows}
 
 
 def agrees(found: float, shown: float, draws: int) -> bool:
@@ -156,14 +155,15 @@ def test_what_differs_by_the_margin_is_seldom_called_the_same(script: Any) -> No
     for spread in (0.3, 1.0):
         assert script.of_sameness(1.0, spread, 5, 1500) < 0.025 + ERRORS * math.sqrt(0.025 * 0.975 / 1500)
     assert script.of_sameness(0.0, 0.3, 10, 300) > 0.9
-    assert agrees(script.of_sameness(0.0, 0.3, 3, 1500), printed("difference / margin")["0, 0.3"][2], 1500)
+    assert agrees(script.of_sameness(0.0, 0.3, 3, 1500), printed("difference / margin", 2)["0, 0.3"][0], 1500)
 
 
 @pytest.mark.parametrize("case", range(3))
 def test_added_seeds_keep_the_level(script: Any, case: int) -> None:
-    """Normal, skewed and bounded differences; adding one seed at a time until t is narrow enough does not."""
+    """Of normal and bounded differences, and of skewed ones as nearly as t does; adding a seed at a time until t is narrow does not."""
     draws = 400
     held, _, naive, seeds = script.of_added_seeds(script.APART[case], 0.75, draws)
-    assert held > 0.95 - ERRORS * math.sqrt(0.05 * 0.95 / draws) and 5 < seeds < MOST_SEEDS
-    shown = printed("differences")[f"{script.APART[case].name}, 0.75"]
-    assert agrees(held, shown[1], draws) and agrees(naive, shown[3], draws) and naive < held
+    level = 0.91 if "skewed" in script.APART[case].name else 0.95
+    assert held > level - ERRORS * math.sqrt(0.05 * 0.95 / draws) and 5 < seeds < MOST_SEEDS
+    shown = printed("differences", 2)[f"{script.APART[case].name}, 0.75"]
+    assert agrees(held, shown[0], draws) and agrees(naive, shown[2], draws) and naive < held
