@@ -15,10 +15,11 @@ import click
 
 from imgcollapse import datasets
 from imgcollapse.ablation.grid import ABLATION, Ablation
-from imgcollapse.ablation.statistics import Interval, interval
+from imgcollapse.ablation.intervals import Interval, interval
 from imgcollapse.ablation.summary.text import columns, lines, spanned
 from imgcollapse.judge.titles import metric_title
 from imgcollapse.metrics.classes import SHARE
+from imgcollapse.metrics.score import POSITIVE
 from imgcollapse.metrics.scores import most_prominent
 from imgcollapse.settings import build, read_file
 
@@ -83,7 +84,7 @@ def classes(folder: Path, arm: str) -> None:
             chains = shares[kind, c]
             last = [chain[max(chain)] for chain in chains.values()]
             lost = sum(value == 0 for value in last)
-            span = interval([value / real for value in last])
+            span = interval([value / real for value in last], bounds=POSITIVE)
             cells += [_cell(span), f"{lost} of {len(last)} seeds"]
         print(f"| {c} | {100 * real:.1f} % | {' | '.join(cells)} |")
 
@@ -101,7 +102,7 @@ def _text(path: Path) -> str:
 
 
 def _cell(span: Interval) -> str:
-    return f"{span.mean:.2f}" if span.low is None else f"{span.mean:.2f} [{span.low:.2f}, {span.high:.2f}]"
+    return ", ".join(f"{value:.2f}" for value in span.values) if span.low is None else f"{span.mean:.2f} [{span.low:.2f}, {span.high:.2f}]"
 
 
 if __name__ == "__main__":

@@ -60,7 +60,7 @@ def test_a_run_prints_lines_then_a_table_with_the_floor_first_and_where_the_pict
     assert rows[0].split("│")[1].strip() == "floor (real)" and len(rows) == 3
     header = next(line for line in result.stdout.splitlines() if line.startswith("┃"))
     assert [
-        word for word in ("FD", "precision", "recall", "coverage", "classes alive", "effective classes") if word in header
+        word for word in ("FD", "precision", "recall", "coverage", "min(recall, coverage)", "classes alive") if word in header
     ].__len__() == 6
     assert "here/curves.png" in result.stdout and Path("here/curves.png").is_file()
     with Image.open("here/grid_001.png") as grid, Image.open("here/grid_000.png") as first:

@@ -216,10 +216,22 @@ def test_ticks_are_round_and_inside(low: float, high: float) -> None:
 
 
 def test_an_interval_beyond_the_window_stays_inside_the_chart() -> None:
-    points = [{"generation": g, "mean": 0.5, "low": -9.0, "high": 9.0} for g in range(2)]
+    points = [{"generation": g, "mean": 0.5, "low": -9.0, "high": 9.0, "values": []} for g in range(2)]
     drawn = str(charts.curves("x", "x", [Line(0, "a", points)], [0.6], 1))
     (edge,) = re.findall(r'class="band" points="([^"]*)"', drawn)
     assert all(TOP <= float(point.split(",")[1]) <= HEIGHT - BOTTOM for point in edge.split())
+
+
+def test_two_seeds_are_dots_beside_their_mean_and_two_marks_without_an_interval() -> None:
+    points = [{"generation": g, "mean": 0.5, "low": None, "high": None, "values": [0.4, 0.6]} for g in range(3)]
+    drawn = str(charts.curves("x", "x", [Line(0, "a", points), Line(0, "a", points, null=True)], [], 2))
+    dots = re.findall(rf'd="{charts.DOT}" transform="translate\(([\d.]+),([\d.]+)\)"', drawn)
+    assert len(dots) == 6 and 'class="band"' not in drawn and len({y for _, y in dots}) == 2
+    span = {"mean": 2.0, "low": None, "high": None, "n": 2, "values": [1.0, 3.0]}
+    rows = str(charts.forest("x", "x", [(Line(0, "a", ()), span)], None, "x"))
+    places = re.findall(r'class="mark" d="[^"]*" transform="translate\(([\d.]+),', rows)
+    assert len(places) == 2 and float(places[0]) < float(places[1]) and 'class="line"' not in rows
+    assert tables._plain(span) == "1 and 3" and tables._plain({**span, "low": 1.0, "high": 3.0, "values": []}) == "2 [1, 3]"
 
 
 def test_hostile_names_are_words_everywhere(tmp_path: Path) -> None:
@@ -294,7 +306,7 @@ def test_half_finished_folders_are_shown_so_far(grid: Path, tmp_path: Path) -> N
     found = Reader(html)
     said = " ".join(found.texts["p"])
     assert "Not finished: " in said and "half, seed 1 failed in generation 2: gmm: the loss was <nan>" in said
-    assert "So far, at generation 2" in said
+    assert "So far, cannot tell with 1 seed: min(recall, coverage) at generation 2 is undecided with half against none" in said
     assert [text for text in found.texts["h3"] if text.endswith("seed 0")] == ["none, seed 0", "half, seed 0"]
 
 

@@ -24,10 +24,13 @@ from PIL import Image
 
 from imgcollapse import grids, progress, store
 from imgcollapse.ablation import plan, worker
+from imgcollapse.ablation.endpoint import Asked
 from imgcollapse.ablation.grid import Ablation
-from imgcollapse.ablation.statistics import interval
+from imgcollapse.ablation.intervals import interval
 from imgcollapse.ablation.status import RunStatus, run_statuses
 from imgcollapse.ablation.summary import Record, Run
+from imgcollapse.ablation.summary.decided import decided
+from imgcollapse.ablation.summary.numbers import _Chain
 from imgcollapse.ablation.worker import Resources
 from imgcollapse.cli import main as cli
 from imgcollapse.cli.run import study_from
@@ -40,9 +43,11 @@ from imgcollapse.images import ImageSet
 from imgcollapse.machine import devices
 from imgcollapse.metrics.scores import SCORES
 from imgcollapse.report import Findings, movie, paper, read
-from imgcollapse.report.answer import answer, reproduce
+from imgcollapse.report.answer import answer
 from imgcollapse.report.markdown import escaped, markdown
-from imgcollapse.report.style import GREY, arm_style
+from imgcollapse.report.panels import curve
+from imgcollapse.report.reproduce import reproduce
+from imgcollapse.report.style import GREY, arm_style, figure
 from imgcollapse.settings import build, to_yaml
 from imgcollapse.store import npz
 from imgcollapse.store.manifest import MANIFEST, write_manifest
@@ -288,7 +293,7 @@ def printed(whole: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, 
 
 
 def test_every_figure_is_there_in_three_forms(printed: dict[str, Path]) -> None:
-    names = ("curves", "fd", "recall", "coverage", "precision", "classes_alive", "forest")
+    names = ("curves", "fd", "min_recall_coverage", "coverage", "precision", "classes_alive", "forest")
     assert sorted(printed) == sorted(f"{name}.{kind}" for name in names for kind in ("svg", "png", "pdf"))
     (folder,) = {path.parent for path in printed.values()}
     assert {path.name for path in folder.iterdir()} == set(printed), "no parts are left"
@@ -297,7 +302,13 @@ def test_every_figure_is_there_in_three_forms(printed: dict[str, Path]) -> None:
 def test_a_single_run_has_no_forest_and_a_single_class_is_not_counted(tmp_path: Path) -> None:
     run(build(Study, {"dataset": {"kind": "gaussian", "size": 100}, "model": "gaussian", "gens": 2}), tmp_path / "run")
     with paper.styled():
-        assert [name for name, _ in paper.pages(read([tmp_path / "run"]))] == ["curves", "fd", "precision", "recall", "coverage"]
+        assert [name for name, _ in paper.pages(read([tmp_path / "run"]))] == [
+            "curves",
+            "fd",
+            "precision",
+            "coverage",
+            "min_recall_coverage",
+        ]
 
 
 def test_figures_are_as_wide_as_a_column_or_both(printed: dict[str, Path]) -> None:
@@ -367,29 +378,40 @@ def test_no_text_lies_on_another_or_beyond_the_page(whole: Path) -> None:
                 assert min(deep) < 1.5, (name, text, under)
 
 
-def test_curves_are_the_means_with_their_bands_beside_floor_and_null_model(whole: Path) -> None:
+def test_curves_are_the_means_of_two_seeds_and_their_dots_beside_floor_and_null_model(whole: Path) -> None:
     findings = read([whole])
-    arms = {(arm["arm"], arm["null"]): arm["extractors"]["classifier"]["recall"] for arm in findings.summary["arms"]}
+    arms = {(arm["arm"], arm["null"]): arm["extractors"]["classifier"]["coverage"] for arm in findings.summary["arms"]}
     with paper.styled():
-        page = dict(paper.pages(findings))["recall"]
+        page = dict(paper.pages(findings))["coverage"]
     (place,) = page.axes
     *own, null, floor = place.lines
-    for number, (line, name) in enumerate(zip(own, findings.arms, strict=True)):
-        assert list(line.get_ydata()) == [point["mean"] for point in arms[name, None]["by_generation"]]
+    for number, (line, dots, name) in enumerate(zip(own[::2], own[1::2], findings.arms, strict=True)):
+        points = arms[name, None]["by_generation"]
+        assert list(line.get_ydata()) == [point["mean"] for point in points]
+        assert list(dots.get_ydata()) == [value for point in points for value in point["values"]] and len(points[0]["values"]) == 2
         assert (line.get_color(), line.get_marker()) == (arm_style(number)["color"], arm_style(number)["marker"])
     assert list(null.get_ydata()) == [point["mean"] for point in arms["none", "smooth"]["by_generation"]]
     assert (null.get_linestyle(), null.get_color(), floor.get_linestyle(), floor.get_color()) == (":", GREY, "--", GREY)
     assert set(floor.get_ydata()) == {arms["none", None]["floor"]}
-    lows = place.collections[0].get_paths()[0].vertices[:, 1].min()
-    assert len(place.collections) == 3 and lows == pytest.approx(min(point["low"] for point in arms["none", None]["by_generation"]))
+    assert not place.collections, "of two seeds there is no interval"
+
+
+def test_three_seeds_have_a_band_and_no_dots() -> None:
+    points = [{"generation": g, **span([0.5, 0.6, 0.4 + g / 10])} for g in range(3)]
+    page, axes = figure(1, 1, (3, 2))
+    assert curve(axes.flat[0], points, "a", arm_style(0)) == max(point["mean"] for point in points)
+    (band,), lines = axes.flat[0].collections, axes.flat[0].lines
+    assert len(lines) == 1 and page is not None
+    edges = band.get_paths()[0].vertices[:, 1]
+    assert (edges.min(), edges.max()) == (min(point["low"] for point in points), max(point["high"] for point in points))
 
 
 def test_half_finished_and_failed_runs_are_drawn_as_far_as_they_are(broken: Path) -> None:
     with paper.styled():
         pages = dict(paper.pages(read([broken])))
-    none, kept, _ = pages["fd"].axes[0].lines
-    assert list(none.get_xdata()) == [0, 1, 2] and list(kept.get_xdata()) == [0, 1]
-    assert set(pages) == set("curves fd recall coverage precision forest".split())
+    none, _, kept, dots, _ = pages["fd"].axes[0].lines
+    assert list(none.get_xdata()) == [0, 1, 2] and list(kept.get_xdata()) == [0, 1] and list(dots.get_xdata()) == [0, 0]
+    assert set(pages) == set("curves fd min_recall_coverage coverage precision forest".split())
 
 
 def test_the_style_file_comes_with_the_package() -> None:
@@ -404,7 +426,7 @@ def test_the_style_file_comes_with_the_package() -> None:
 
 def span(values: list[float]) -> Record:
     one = interval(values)
-    return {"mean": one.mean, "low": one.low, "high": one.high, "n": one.n}
+    return {"mean": one.mean, "low": one.low, "high": one.high, "n": one.n, "values": list(one.values)}
 
 
 def told(values: dict[str, list[list[float]]], floors: dict[str, float]) -> Record:
@@ -416,79 +438,100 @@ def told(values: dict[str, list[list[float]]], floors: dict[str, float]) -> Reco
     return found
 
 
-FLOORS = {"fd": 4.2, "recall": 0.95, "coverage": 0.97, "classes_alive": 10.0}
+FLOORS = {"fd": 4.2, "min_recall_coverage": 0.95, "coverage": 0.97, "classes_alive": 10.0}
+
+
+def chained(series: list[list[float]]) -> Any:
+    """Seed -> chain of values, of the values of all seeds by generation."""
+    return {seed: _Chain(dict(enumerate(values)), None) for seed, values in enumerate(zip(*series, strict=True))}
 
 
 def by_hand(arms: dict[tuple[str, str | None], dict[str, list[list[float]]]], state: str = "done", classes: int = 10) -> Findings:
-    """Findings whose summary has these values; differences are those of the means, without an interval."""
+    """Findings whose summary has these values; differences are paired, the endpoint is the first metric of the first arm."""
     records = [
         {"arm": arm, "null": null, "seeds": [0], "planned": [0], "extractors": {"pixels": told(values, FLOORS)} if values else {}}
         for (arm, null), values in arms.items()
     ]
-    first = records[0]["extractors"].get("pixels", {})
     differences = []
     for one in records[1:]:
         apart: Record = {}
         for name, metric in one["extractors"].get("pixels", {}).items():
-            mean = metric["last"]["mean"] - first[name]["last"]["mean"]
-            apart[name] = {"last": {**metric["last"], "mean": mean, "low": None, "high": None}}
+            pairs = zip(arms[one["arm"], None][name][-1], arms[records[0]["arm"], None][name][-1], strict=True)
+            apart[name] = {"last": {**metric["last"], **span([own - other for own, other in pairs])}}
         if one["null"] is None and apart:
             ends = {"arm": one["arm"], "null": None, "against": records[0]["arm"], "against_null": None}
             differences.append({**ends, "extractors": {"pixels": apart}})
     own = build(Study, {"model": "gmm", "gens": 2})
     runs = tuple(Run(arm, null, 0, own, Path(f"{number}")) for number, (arm, null) in enumerate(arms))
     left = tuple(RunStatus(one, state, 1, (), 0, None) for one in runs)  # type: ignore[arg-type]
-    summary = {"method": "", "reference": records[0]["arm"], "arms": records, "differences": differences}
+    judged = {
+        (arm, null): {"pixels": {name: chained(series) for name, series in values.items()}}
+        for (arm, null), values in arms.items()
+        if values
+    }
+    names = list(dict.fromkeys(arm for arm, _ in arms))
+    endpoint = decided(Asked(), names, names[0], judged)
+    summary = {"method": "", "reference": records[0]["arm"], "endpoint": endpoint, "arms": records, "differences": differences}
     reference = {"data": {"name": "x", "classes": [""] * classes}, "judge": {"n": 9, "k": 5, "extractors": {}}}
     return Findings((), "", runs, left, summary, (), {runs[0].folder: reference})
 
 
 def test_the_answer_about_one_run_tells_how_far_it_fell() -> None:
-    values = {"fd": [[8.7], [79.31]], "recall": [[0.974], [0.69]], "classes_alive": [[10.0], [10.0]]}
+    values = {"fd": [[8.7], [79.31]], "min_recall_coverage": [[0.974], [0.69]], "classes_alive": [[10.0], [10.0]]}
     assert answer(by_hand({("x", None): values})) == (
-        "From generation 0 to 1, recall falls from 0.97 to 0.69 (floor 0.95) and FD rises from 8.7 to 79.3 (floor 4.2); "
-        "10 of 10 classes are alive; one seed, so no interval."
+        "Cannot tell with 1 seed: min(recall, coverage) at generation 1 is undecided against generation 0: -0.284; "
+        "from generation 0 to 1, min(recall, coverage) goes from 0.97 to 0.69 (floor 0.95) and FD goes from 8.7 to 79.3 (floor 4.2); "
+        "10 of 10 classes are alive."
     )
     early = by_hand({("x", None): {"coverage": [[0.9]]}, ("x", "smooth"): {"coverage": [[0.8]]}}, "running")
     assert answer(early) == (
-        "So far, at generation 0, coverage is 0.90 (floor 0.97; finite sampling alone 0.80); one seed, so no interval."
+        "So far, cannot tell with 1 seed: coverage at generation 0 is undecided against generation 0: +0.000; "
+        "at generation 0, coverage is 0.90 (floor 0.97; finite sampling alone 0.80)."
     )
-    level = by_hand({("x", None): {"fd": [[5.02], [5.04]], "classes_alive": [[9.0], [1.0]]}})
-    assert answer(level) == ("From generation 0 to 1, FD stays at 5.0 (floor 4.2); 1 of 10 classes is alive; one seed, so no interval.")
+    three = {"min_recall_coverage": [[0.97, 0.96, 0.98], [0.69, 0.68, 0.72]], "classes_alive": [[9.0] * 3, [1.0] * 3]}
+    assert answer(by_hand({("x", None): three})) == (
+        "Yes: min(recall, coverage) at generation 1 is lower than at generation 0 by 0.273 [0.245, 0.302] (3 seeds); "
+        "from generation 0 to 1, min(recall, coverage) goes from 0.97 [0.95, 0.99] to 0.70 [0.64, 0.75] (floor 0.95); "
+        "1 [1, 1] of 10 classes are alive."
+    )
 
 
 def test_the_answer_about_arms_tells_what_each_adds_to_the_reference() -> None:
     seeds: dict[tuple[str, str | None], dict[str, list[list[float]]]] = {
-        ("0 % real", None): {"recall": [[0.9, 0.9], [0.4, 0.5]], "fd": [[5.0, 5.0], [50.0, 50.0]]},
-        ("0 % real", "smooth"): {"recall": [[0.9, 0.9], [0.5, 0.5]]},
-        ("a tenth, redrawn", None): {"recall": [[0.9, 0.9], [0.8, 0.8]], "fd": [[5.0, 5.0], [20.0, 20.0]]},
-        ("all", None): {"recall": [[0.9, 0.9], [0.9, 0.9]], "fd": [[5.0, 5.0], [30.0, 30.0]]},
-        ("all", "smooth"): {"recall": [[0.9, 0.9], [0.7, 0.7]]},
-        ("0 % real", "bootstrap"): {"recall": [[0.9, 0.9], [0.1, 0.1]]},
+        ("0 % real", None): {"min_recall_coverage": [[0.9] * 3, [0.40, 0.45, 0.5]], "fd": [[5.0] * 3, [50.0, 51.0, 52.0]]},
+        ("0 % real", "bootstrap"): {"min_recall_coverage": [[0.9] * 3, [0.5] * 3]},
+        ("a tenth, redrawn", None): {"min_recall_coverage": [[0.9] * 3, [0.80, 0.83, 0.9]], "fd": [[5.0] * 3, [20.0, 21.0, 22.0]]},
+        ("all", None): {"min_recall_coverage": [[0.9] * 3, [0.9, 0.45, 0.7]], "fd": [[5.0] * 3, [30.0, 31.0, 32.0]]},
+        ("all", "bootstrap"): {"min_recall_coverage": [[0.9] * 3, [0.7] * 3]},
+        ("0 % real", "gaussian"): {"min_recall_coverage": [[0.9] * 3, [0.1] * 3]},
     }
     assert answer(by_hand(seeds)) == (
-        "At generation 1, recall is 0.45 [-0.19, 1.09] with 0 % real (floor 0.95; finite sampling alone 0.50 [0.50, 0.50]); "
-        "“a tenth, redrawn” adds +0.35, all +0.45; "
-        "FD is 50.0 [50.0, 50.0] (floor 4.2), lowest with “a tenth, redrawn”: 20.0 [20.0, 20.0]."
+        "Yes: min(recall, coverage) at generation 1 is higher with “a tenth, redrawn” than with 0 % real by 0.393 [0.352, 0.435]; "
+        "undecided with all: +0.233 [-0.392, +0.858] (Holm-adjusted over 2 comparisons, 3 seeds); "
+        "with 0 % real it is 0.45 [0.33, 0.57] (floor 0.95; finite sampling alone 0.50 [0.50, 0.50]); "
+        "FD is 51.0 [48.5, 53.5] (floor 4.2), to which is added -30.0 [-30.0, -30.0] with “a tenth, redrawn”, "
+        "-20.0 [-20.0, -20.0] with all (not adjusted)."
     )
-    seeds["worse", None] = {"recall": [[0.9, 0.9], [0.1, 0.1]]}
     seeds["later", None] = {}
     said = answer(by_hand(seeds, "running"))
-    assert said.startswith("So far, at generation 1, recall is 0.45")
-    assert "“a tenth, redrawn” changes it by +0.35, all by +0.45, worse by -0.35;" in said
-    assert said.endswith("; not judged yet: later.")
+    assert said.startswith(
+        "So far, yes: min(recall, coverage) at generation 1 is higher with “a tenth, redrawn” than with 0 % real by 0.39"
+    )
+    assert "over 3 comparisons" in said and said.endswith("; not judged yet: later.")
 
 
 def test_the_answer_is_as_long_as_a_sentence_may_be() -> None:
-    one = {"recall": [[0.9], [0.5]]}
+    one = {"min_recall_coverage": [[0.9], [0.5]]}
     said = answer(by_hand({(f"{'long ' * 50}{number}", None): one for number in range(40)}))
     assert "and 31 more arms not named here" in said and len(said) < 1200 and "\n" not in said
 
 
 def test_the_answer_counts_what_failed_and_what_was_not_judged(broken: Path, tmp_path: Path) -> None:
     said = answer(read([broken]))
-    assert said.startswith("So far, at generation 2, recall is") and said.endswith("; 1 of 4 runs failed.")
-    assert "everything kept" in said and "(at generation 1)" in said
+    assert said.startswith(
+        "So far, cannot tell with 1 seed: min(recall, coverage) at generation 1 is undecided with everything kept against "
+    )
+    assert said.endswith("; 1 of 4 runs failed.")
     run(build(Study, {**TOY, "judge": {"extractors": []}}), tmp_path / "blind")
     assert answer(read([tmp_path / "blind"])) == ("Nothing was judged, for the study names no extractors: 2 of 2 generations are finished.")
 
@@ -680,10 +723,10 @@ def test_the_text_for_a_pull_request_has_all_that_was_found(whole: Path, tmp_pat
     assert {tag for tag, _ in shown.tags} <= allowed and "collapse.gif" not in path.read_text()
     rows = "\n".join(shown.texts)
     for arm in findings.summary["arms"]:
-        recall = arm["extractors"]["classifier"]["recall"]["last"]
-        cell = f"{recall['mean']:.2f} [{recall['low']:.2f}, {recall['high']:.2f}]"
-        assert (cell in shown.texts) or arm["null"] == "bootstrap", arm["arm"]
-    assert "none, null model smooth" in rows and "null model bootstrap" not in rows
+        coverage = arm["extractors"]["classifier"]["coverage"]["last"]
+        cell = " and ".join(f"{value:.2f}" for value in coverage["values"])
+        assert (cell in shown.texts) or arm["null"] == "gaussian", arm["arm"]
+    assert "none, null model bootstrap" in rows and "null model gaussian" not in rows
     assert rows.index("floor (real)") < rows.index("none, null model")
     reference = next(iter(findings.references.values()))
     for wanted in (
@@ -694,9 +737,9 @@ def test_the_text_for_a_pull_request_has_all_that_was_found(whole: Path, tmp_pat
         reproduce(findings),
     ):
         assert wanted in rows, wanted
-    assert "Student" in rows and "Half-lives" in rows and "Not finished" not in rows
+    assert "Two seeds, their values and no interval." in shown.texts and "Half-lives" in rows and "Not finished" not in rows
     apart = next(one for one in findings.summary["differences"] if one["arm"] == "everything kept" and one["against_null"] is None)
-    assert f"{apart['extractors']['classifier']['recall']['last']['mean']:+.2f} [" in rows
+    assert " and ".join(f"{value:+.2f}" for value in apart["extractors"]["classifier"]["coverage"]["last"]["values"]) in rows
 
 
 def test_null_models_are_in_italics_and_digits_follow_the_metric(whole: Path, tmp_path: Path) -> None:
@@ -706,7 +749,7 @@ def test_null_models_are_in_italics_and_digits_follow_the_metric(whole: Path, tm
     assert all(cell.startswith("*") and cell.endswith("*") for cell in cells) and len(cells) == 8
     floor = next(line for line in path.read_text().splitlines() if line.startswith("| floor"))
     digits = [len(number.partition(".")[2]) for number in floor.strip("| ").split(" | ")[-5:]]
-    wanted = [max(1, SCORES[name].decimals - 1) for name in ("fd", "precision", "recall", "coverage", "classes_alive")]
+    wanted = [max(1, SCORES[name].decimals - 1) for name in ("fd", "precision", "coverage", "min_recall_coverage", "classes_alive")]
     assert digits == [2, *wanted[1:]], "and a distance below 1 keeps all of its own"
 
 

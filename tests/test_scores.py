@@ -150,7 +150,9 @@ def place(registered: None, tmp_path: Path) -> Path:
 
 
 def test_a_metric_without_a_floor_is_one_function_and_one_line(place: Path, tmp_path: Path) -> None:
-    assert worth_showing(1, SCORES) == ["fd", "perplexity"] and worth_showing(1, ["recall", "perplexity"]) == ["perplexity"]
+    assert worth_showing(1, SCORES) == ["min_recall_coverage", "perplexity"] and worth_showing(1, ["recall", "perplexity"]) == [
+        "perplexity"
+    ]
     scores = store.scores(place)
     found = scores[1].sources["pixels"]["perplexity"]
     assert found.floor is None and found.value > 20 and found.n == 100 and scores[1].sources["pixels"]["recall"].floor is not None
@@ -171,7 +173,7 @@ def test_a_metric_without_a_floor_is_one_function_and_one_line(place: Path, tmp_
     assert [event.step for event in logged.Scalars("pixels/perplexity")] == [0, 1]
     assert "pixels/perplexity_floor" not in logged.Tags()["scalars"] and "pixels/recall_floor" in logged.Tags()["scalars"]
     column = head.index("perplexity")
-    assert floor[0] == "floor (real)" and floor[column] == "" and floor[head.index("recall")]
+    assert floor[0] == "floor (real)" and floor[column] == "" and floor[head.index("coverage")]
 
     write_cards(place, out=tmp_path / "card")
     card = (tmp_path / "card" / "model" / "README.md").read_text(encoding="utf-8")
@@ -185,7 +187,7 @@ def test_a_metric_without_a_floor_has_panels_a_chart_and_a_row(place: Path, tmp_
     start = page.index('<svg id="chart-perplexity"')
     assert 'class="floor"' not in page[start : page.index("</svg>", start)] and 'id="chart-recall"' in page
     assert "perplexity 3" in page, "the version of its definition"
-    assert {name for name, _ in paper.pages(findings)} >= {"curves", "perplexity", "recall"}
+    assert {name for name, _ in paper.pages(findings)} >= {"curves", "perplexity", "coverage"}
     assert [path.name for path in report.beside(findings, place / report.PAGE) if path.name == "report.md"]
 
     runs = [*findings.runs]
@@ -193,7 +195,7 @@ def test_a_metric_without_a_floor_has_panels_a_chart_and_a_row(place: Path, tmp_
     summary = {"question": "", **summarise(runs, rows(runs))}
     metric = summary["arms"][0]["extractors"]["pixels"]["perplexity"]
     assert metric["floor"] is None and "area" not in metric and metric["last"]["mean"] > 20
-    assert summary["differences"][0]["extractors"]["pixels"]["perplexity"]["last"]["in_floors"] is None
+    assert summary["differences"][0]["extractors"]["pixels"]["perplexity"].keys() == {"last", "slope"}
     (lines,) = table_lines(summary).values()
     assert "perplexity" in lines[0] and lines[1][lines[0].index("perplexity")] == "" and headline(summary)
     assert [path.name for path in report.draw_ablation(tmp_path, runs, summary)] == ["curves.png", "forest.png"]
@@ -214,5 +216,5 @@ def test_where_nothing_measured_has_a_floor_no_row_is_of_it(registered: None, tm
     assert not isinstance(table, str) and table.row_count == 2
     assert [line[0] for line in next(iter(table_lines(findings.summary).values()))] == ["arm", findings.runs[0].arm]
     page = report.write(findings, tmp_path / "page.html").page.read_text(encoding="utf-8")
-    assert "perplexity rises from" in page or "perplexity falls from" in page or "perplexity stays at" in page
+    assert "perplexity goes from" in page and "Cannot tell with 1 seed: perplexity at generation 1" in page
     assert report.draw(tmp_path / "run") and report.beside(findings, tmp_path / "page.html")

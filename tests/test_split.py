@@ -13,11 +13,14 @@ from PIL import Image
 from sklearn.datasets import load_digits
 from terminal import done
 
+from imgcollapse.ablation.summary import Run, summarise
 from imgcollapse.datasets import load
 from imgcollapse.datasets.dataset import LEAST, held_out_of, stratified
 from imgcollapse.datasets.folder import Folder
 from imgcollapse.errors import DataProblem
 from imgcollapse.images import ImageSet
+from imgcollapse.settings import build
+from imgcollapse.study import Study
 
 
 @cache
@@ -132,3 +135,64 @@ def test_with_held_out_pictures_of_one_class_alone_nobody_is_called_lost(tmp_pat
     found = judged["sources"]["classifier"]
     assert "share_alive_0" not in found and "rare_share" in found and all(one["floor"] is not None for one in found.values())
     assert done("score", "run", "--against", f"folder:{root}", *few).stdout.count("lost") == 0
+
+
+# --- a split for each seed
+
+
+def digests(values: dict[str, Any], seed: int) -> tuple[str, str]:
+    world = load(build(Study, {"dataset": values}).dataset, seed)
+    return world.train.digest(), world.held_out.digest()
+
+
+def test_the_split_of_a_seed_is_its_own_and_the_fixed_one_stays(tmp_path: Path) -> None:
+    class_folders(tmp_path / "pics", {0: 20, 1: 16})
+    for values in ({"kind": "digits"}, {"kind": "folder", "path": str(tmp_path / "pics")}):
+        fixed = [digests(values, seed) for seed in (0, 1)]
+        assert fixed[0] == fixed[1] == digests({**values, "split": "fixed"}, 2)
+        by_seed = [digests({**values, "split": "seed"}, seed) for seed in (0, 1, 0)]
+        assert by_seed[0] == by_seed[2] and len({fixed[0], *by_seed}) == 3
+        world, other = (load(build(Study, {"dataset": {**values, "split": split}}).dataset, 3) for split in ("fixed", "seed"))
+        everything = [torch.cat([one.train.pixels, one.held_out.pixels]).flatten(1).sum(1).sort().values for one in (world, other)]
+        assert torch.equal(*everything) and len(world.train) == len(other.train), "the same pictures, and as many in either part"
+        assert other.split["seed"] == 3 and "seed" not in world.split
+
+
+def test_a_study_with_the_fixed_split_is_the_study_that_it_was() -> None:
+    plain = build(Study, {})
+    assert "split" not in plain.model_dump(mode="json")["dataset"] and plain == build(
+        Study, {"dataset": {"kind": "digits", "split": "fixed"}}
+    )
+    assert plain.name() == "digits-ddpm-replace-seed0-efbe3d", "as folders were named before there was a choice"
+    other = build(Study, {"dataset": {"kind": "digits", "split": "seed"}})
+    assert other.model_dump(mode="json")["dataset"]["split"] == "seed" and build(Study, other.model_dump(mode="json")) == other
+
+
+@pytest.mark.parametrize(
+    ("values", "text"),
+    [
+        (
+            {"kind": "mnist"},
+            "mnist: dataset.split is seed, but it comes split, and published numbers are of its own test part; leave split out",
+        ),
+        ({"kind": "cifar10"}, "cifar10: dataset.split is seed, but it comes split, and published numbers are of its own test part; leave"),
+        ({"kind": "grid25"}, "grid25: dataset.split is seed, but both parts are drawn anew for every seed; leave split out"),
+    ],
+)
+def test_what_cannot_be_split_by_the_seed_is_refused_with_the_reason(values: dict[str, Any], text: str) -> None:
+    with pytest.raises(DataProblem) as caught:
+        load(build(Study, {"dataset": {**values, "split": "seed"}}).dataset, 0)
+    assert str(caught.value).startswith(text)
+
+
+def test_pictures_with_a_held_out_part_of_their_own_are_not_split_again(tmp_path: Path) -> None:
+    parts = {part: str(class_folders(tmp_path / part, {0: 8, 1: 8})) for part in ("path", "held_out")}
+    with pytest.raises(DataProblem, match=r"dataset\.split is seed, but it comes with a held-out part of its own; leave split out"):
+        load(Folder(**parts, split="seed"), 0)
+
+
+def test_the_summary_says_what_the_seeds_have_in_common() -> None:
+    for values, scope in (({}, "are the same for all seeds, so"), ({"kind": "digits", "split": "seed"}, "every seed has its own split")):
+        own = build(Study, {"dataset": values} if values else {})
+        record = summarise([Run("a", None, 0, own, Path("nowhere"))], [])
+        assert scope in record["scope"] and record["method"].endswith(record["scope"])

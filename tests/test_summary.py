@@ -13,19 +13,20 @@ from chains import put_scores
 
 from imgcollapse import store
 from imgcollapse.ablation import summary
-from imgcollapse.ablation.statistics import interval, paired
+from imgcollapse.ablation.intervals import interval, paired
 from imgcollapse.ablation.summary import COLUMNS, Record, Run
 from imgcollapse.errors import SettingsProblem
 from imgcollapse.files import to_json, write_text
 from imgcollapse.metrics import METRICS, Evidence, FeatureSet
+from imgcollapse.metrics.score import ANY, POSITIVE, UNIT, Bounds
 from imgcollapse.metrics.scores import SCORES
 from imgcollapse.settings import build, to_yaml
 from imgcollapse.store.manifest import write_manifest
 from imgcollapse.study import Study
 
-FLOOR = {"fd": 2.0, "recall": 0.9, "kid": -0.001, "share_0": 0.5, "coverage": 0.9, "classes_alive": 25.0, "effective_classes": 25.0}
+FLOOR = {"fd": 2.0, "coverage": 0.9, "kid": -0.001, "share_0": 0.5, "recall": 0.9, "classes_alive": 25.0, "effective_classes": 25.0}
 FLOOR |= {"share_alive_0": 1.0, "share_alive_1": 1.0, "share_alive_10": 0.0}
-LOSING = {0: [0.8, 0.7, 0.39, 0.1], 1: [0.8, 0.6, 0.5, 0.2], 2: [0.8, 0.8, 0.8, 0.7]}  # recall of the losing arm by seed
+LOSING = {0: [0.8, 0.7, 0.39, 0.1], 1: [0.8, 0.6, 0.5, 0.2], 2: [0.8, 0.8, 0.8, 0.7]}  # coverage of the losing arm by seed
 KEEPING = {0: [0.8, 0.79, 0.78, 0.77], 1: [0.8, 0.78, 0.79, 0.8], 2: [0.82, 0.8, 0.8, 0.81]}
 
 
@@ -68,10 +69,10 @@ def runs(tmp_path: Path) -> list[Run]:
     found = []
     for seed in range(3):
         fd = [3.0 + (seed + 1) * t for t in range(4)]
-        found.append(written(tmp_path, "0 % real", seed, {"fd": fd, "recall": LOSING[seed], "kid": [0.1] * 4, "share_0": [0.4] * 4}))
-        half = {"fd": [one / 2 + 1 for one in fd], "recall": KEEPING[seed], "kid": [0.1 + seed / 10] * 4, "share_0": [0.4] * 4}
+        found.append(written(tmp_path, "0 % real", seed, {"fd": fd, "coverage": LOSING[seed], "kid": [0.1] * 4, "share_0": [0.4] * 4}))
+        half = {"fd": [one / 2 + 1 for one in fd], "coverage": KEEPING[seed], "kid": [0.1 + seed / 10] * 4, "share_0": [0.4] * 4}
         found.append(written(tmp_path, "half, fixed", seed, half, regime="retain"))
-        found.append(written(tmp_path, "0 % real", seed, {"fd": [2.5] * 4, "recall": [0.9] * 4}, null="bootstrap"))
+        found.append(written(tmp_path, "0 % real", seed, {"fd": [2.5] * 4, "coverage": [0.9] * 4}, null="bootstrap"))
     return sorted(found, key=lambda run: (run.arm, run.null or ""))
 
 
@@ -87,8 +88,8 @@ def span(record: Record) -> tuple[float | None, float | None, float | None, int]
     return record["mean"], record["low"], record["high"], record["n"]
 
 
-def spans(values: list[float], method: str = "t") -> Any:
-    one = interval(values, method)
+def spans(values: list[float], method: str = "t", bounds: Bounds = ANY) -> Any:
+    one = interval(values, method, bounds=bounds)
     return tuple(None if part is None else pytest.approx(part, rel=1e-12) for part in (one.mean, one.low, one.high, one.n))
 
 
@@ -108,7 +109,7 @@ def test_the_table_has_a_row_per_arm_seed_generation_extractor_and_metric(runs: 
     about = {"arm": "0 % real", "model": "gmm", "null": "", "regime": "replace", "seed": 0, "generation": 2, "extractor": "pixels"}
     assert [row for row in table if all(row[name] == value for name, value in about.items())] == [
         {**about, "metric": "fd", "value": 5.0, "floor": 2.0, "n": 400},
-        {**about, "metric": "recall", "value": 0.39, "floor": 0.9, "n": 400},
+        {**about, "metric": "coverage", "value": 0.39, "floor": 0.9, "n": 400},
         {**about, "metric": "kid", "value": 0.1, "floor": -0.001, "n": 400},
         {**about, "metric": "share_0", "value": 0.4, "floor": 0.5, "n": 400},
     ]
@@ -142,7 +143,7 @@ def test_a_run_that_was_not_judged_has_no_rows(tmp_path: Path) -> None:
 
 def test_the_csv_reads_back_as_the_same_numbers(tmp_path: Path) -> None:
     values = [0.1 + 0.2, 1e-17, 1 / 3, 123456789.123456789]
-    table = summary.rows([written(tmp_path, 'half, "fixed"', 0, {"fd": values}), written(tmp_path, "b", 1, {"recall": values})])
+    table = summary.rows([written(tmp_path, 'half, "fixed"', 0, {"fd": values}), written(tmp_path, "b", 1, {"coverage": values})])
     summary.write_csv(table, tmp_path / "ablation.csv")
     with (tmp_path / "ablation.csv").open(newline="", encoding="utf-8") as file:
         back = list(csv.DictReader(file))
@@ -161,51 +162,52 @@ def test_the_csv_reads_back_as_the_same_numbers(tmp_path: Path) -> None:
 def test_an_arm_is_summarised_over_its_seeds(runs: list[Run]) -> None:
     record = summarised(runs)
     assert record["reference"] == "0 % real"
-    assert record["method"] == "95 % intervals by Student's t over seeds (mean ± t s/√n); differences paired by seed"
+    assert record["method"] == (
+        "95 % intervals by Student's t over seeds (mean ± t s/√n, of shares on the logit scale, of distances on the log scale); "
+        f"differences paired by seed; {record['scope']}"
+    )
+    assert record["scope"] == "every seed has its own split, judge and held-out set", "of toy worlds"
     assert [(one["arm"], one["null"]) for one in record["arms"]] == [("0 % real", None), ("0 % real", "bootstrap"), ("half, fixed", None)]
     about = {"arm": "0 % real", "null": None, "model": "gmm", "regime": "replace", "gens": 4, "planned": [0, 1, 2], "seeds": [0, 1, 2]}
     about["lost"] = {}  # no classes were known
     assert {name: value for name, value in arm(record, "0 % real").items() if name != "extractors"} == about
     fd = metric(record, "0 % real", "fd")
-    assert set(arm(record, "0 % real")["extractors"]["pixels"]) == {"fd", "recall", "kid"}, "shares of classes are in the table only"
+    assert set(arm(record, "0 % real")["extractors"]["pixels"]) == {"fd", "coverage", "kid"}, "shares of classes are in the table only"
     assert fd["floor"] == 3.0, "of 2, 3, 4"
     assert [one["generation"] for one in fd["by_generation"]] == [0, 1, 2, 3]
-    assert span(fd["by_generation"][2]) == spans([5.0, 7.0, 9.0])
-    assert span(fd["last"]) == spans([6.0, 9.0, 12.0]) and (fd["last"]["generation"], fd["last"]["unit"]) == (3, "fd")
+    assert span(fd["by_generation"][2]) == spans([5.0, 7.0, 9.0], bounds=POSITIVE)
+    assert span(fd["last"]) == spans([6.0, 9.0, 12.0], bounds=POSITIVE) and (fd["last"]["generation"], fd["last"]["unit"]) == (3, "fd")
     assert span(fd["slope"]) == spans([1.0, 2.0, 3.0])
     assert (fd["slope"]["scale"], fd["slope"]["unit"]) == ("linear", "fd per generation")
     assert span(fd["area"]) == spans([3 * (1 + 1.5), 3 * (0 + 3), 3 * (-1 + 4.5)]) and fd["area"]["unit"] == "fd × generations"
     assert "half" not in fd
-    recall = metric(record, "0 % real", "recall")
-    assert (recall["slope"]["scale"], recall["slope"]["unit"]) == ("log", "relative change per generation")
-    assert recall["slope"]["mean"] < -0.1
-    assert recall["half"] == {"generation": 3, "within": 4, "reached": 2, "of": 3, "words": "3 (2 of 3 seeds)"}
+    coverage = metric(record, "0 % real", "coverage")
+    assert (coverage["slope"]["scale"], coverage["slope"]["unit"]) == ("log", "relative change per generation")
+    assert coverage["slope"]["mean"] < -0.1
+    assert coverage["half"] == {"generation": 3, "within": 4, "reached": 2, "of": 3, "words": "3 (2 of 3 seeds)"}
     areas = [3 * 0.9 - (0.4 + 0.7 + 0.39 + 0.05), 3 * 0.9 - (0.4 + 0.6 + 0.5 + 0.1), 3 * 0.9 - (0.4 + 0.8 + 0.8 + 0.35)]
-    assert span(recall["area"]) == spans(areas)
-    assert metric(record, "half, fixed", "recall")["half"]["words"] == "not within 4 generations (0 of 3 seeds)"
+    assert span(coverage["area"]) == spans(areas)
+    assert metric(record, "half, fixed", "coverage")["half"]["words"] == "not within 4 generations (0 of 3 seeds)"
 
 
-def test_differences_are_paired_by_seed_and_told_in_floors_too(runs: list[Run]) -> None:
+def test_differences_are_paired_by_seed(runs: list[Run]) -> None:
     record = summarised(runs)
     assert [(one["arm"], one["null"], one["against"], one["against_null"]) for one in record["differences"]] == [
         ("half, fixed", None, "0 % real", None),
         ("0 % real", None, "0 % real", "bootstrap"),
     ]
     pixels = record["differences"][0]["extractors"]["pixels"]
-    assert set(pixels) == {"fd", "recall", "kid"} and set(pixels["fd"]) == {"last", "slope", "area"}
+    assert set(pixels) == {"fd", "coverage", "kid"} and set(pixels["fd"]) == {"last", "slope", "area"}
     last = pixels["fd"]["last"]
     assert span(last) == spans([4.0 - 6, 5.5 - 9, 7.0 - 12])
     assert (last["generation"], last["unit"]) == (3, "fd")
-    assert last["in_floors"] == {part: pytest.approx(last[part] / 3, rel=1e-12) for part in ("mean", "low", "high")}
     assert span(pixels["fd"]["slope"]) == spans([-0.5, -1.0, -1.5])
-    assert pixels["fd"]["slope"]["in_floors"]["mean"] == pytest.approx(-1 / 3)
-    assert span(pixels["recall"]["last"]) == spans([KEEPING[seed][3] - LOSING[seed][3] for seed in range(3)])
-    assert pixels["recall"]["slope"]["mean"] > 0 and pixels["recall"]["slope"]["in_floors"] is None, "relative already"
-    assert pixels["recall"]["area"]["in_floors"]["mean"] == pytest.approx(pixels["recall"]["area"]["mean"] / 0.9)
-    assert pixels["kid"]["last"]["in_floors"] is None, "a floor below 0 is no measure"
+    mean, low, high, n = spans([KEEPING[seed][3] - LOSING[seed][3] for seed in range(3)])
+    assert high.expected > 1 and span(pixels["coverage"]["last"]) == (mean, low, 1.0, n), "no two shares differ by more"
+    assert pixels["coverage"]["slope"]["mean"] > 0
     assert pixels["kid"]["last"]["mean"] == pytest.approx(0.1)
     null = record["differences"][1]["extractors"]["pixels"]
-    assert set(null) == {"fd", "recall"} and span(null["fd"]["last"]) == spans([3.5, 6.5, 9.5])
+    assert set(null) == {"fd", "coverage"} and span(null["fd"]["last"]) == spans([3.5, 6.5, 9.5])
 
 
 def test_the_reference_can_be_named_and_the_bootstrap_asked_for(runs: list[Run]) -> None:
@@ -214,7 +216,7 @@ def test_the_reference_can_be_named_and_the_bootstrap_asked_for(runs: list[Run])
     first = record["differences"][0]
     assert (first["arm"], first["against"]) == ("0 % real", "half, fixed")
     assert span(first["extractors"]["pixels"]["fd"]["last"]) == spans([2.0, 3.5, 5.0], "bootstrap")
-    assert span(metric(record, "0 % real", "fd")["last"]) == spans([6.0, 9.0, 12.0], "bootstrap")
+    assert span(metric(record, "0 % real", "fd")["last"]) == spans([6.0, 9.0, 12.0], "bootstrap", POSITIVE)
     with pytest.raises(SettingsProblem, match=r"^reference: there is no arm '50 %'; there are: 0 % real, half, fixed$"):
         summarised(runs, reference="50 %")
     with pytest.raises(SettingsProblem, match=r"^interval: 'jackknife' is unknown; there are: t, bootstrap$"):
@@ -223,14 +225,14 @@ def test_the_reference_can_be_named_and_the_bootstrap_asked_for(runs: list[Run])
 
 def test_runs_cut_short_count_for_as_long_as_they_were_seen(tmp_path: Path) -> None:
     a = [
-        written(tmp_path, "a", 0, {"fd": [1.0, 2.0, 3.0, 4.0], "recall": [0.8, 0.7, 0.6, 0.5]}),
-        written(tmp_path, "a", 1, {"fd": [2.0, 4.0], "recall": [0.8, 0.7]}),
+        written(tmp_path, "a", 0, {"fd": [1.0, 2.0, 3.0, 4.0], "coverage": [0.8, 0.7, 0.6, 0.5]}),
+        written(tmp_path, "a", 1, {"fd": [2.0, 4.0], "coverage": [0.8, 0.7]}),
         written(tmp_path, "a", 2, {}),
     ]
     b = [
-        written(tmp_path, "b", 0, {"fd": [1.5, 2.5, 3.5], "recall": [0.8, 0.3, 0.2]}),
-        written(tmp_path, "b", 1, {"fd": [2.5, 4.5, 6.5], "recall": [0.8, 0.7, 0.3]}),
-        written(tmp_path, "b", 3, {"fd": [9.0, 9.0, 9.0, 9.0], "recall": [0.8, 0.7, 0.6, 0.5]}),
+        written(tmp_path, "b", 0, {"fd": [1.5, 2.5, 3.5], "coverage": [0.8, 0.3, 0.2]}),
+        written(tmp_path, "b", 1, {"fd": [2.5, 4.5, 6.5], "coverage": [0.8, 0.7, 0.3]}),
+        written(tmp_path, "b", 3, {"fd": [9.0, 9.0, 9.0, 9.0], "coverage": [0.8, 0.7, 0.6, 0.5]}),
     ]
     record = summarised([*a, *b])
     assert (arm(record, "a")["planned"], arm(record, "a")["seeds"]) == ([0, 1, 2], [0, 1])
@@ -238,8 +240,8 @@ def test_runs_cut_short_count_for_as_long_as_they_were_seen(tmp_path: Path) -> N
     assert [one["n"] for one in fd["by_generation"]] == [2, 2, 1, 1]
     assert (fd["last"]["generation"], *span(fd["last"])) == (3, 4.0, None, None, 1)
     assert span(fd["slope"]) == (pytest.approx(1.0), None, None, 1)
-    assert metric(record, "a", "recall")["half"]["words"] == "not within 4 generations (0 of 2 seeds; 1 cut short)"
-    assert metric(record, "b", "recall")["half"]["words"] == "2 (2 of 3 seeds)"
+    assert metric(record, "a", "coverage")["half"]["words"] == "not within 4 generations (0 of 2 seeds; 1 cut short)"
+    assert metric(record, "b", "coverage")["half"]["words"] == "2 (2 of 3 seeds)"
     difference = record["differences"][0]["extractors"]["pixels"]["fd"]
     # seed 0 has generations 0 to 2 in both arms, seed 1 only 0 and 1, seeds 2 and 3 are not in both
     assert (difference["last"]["generation"], *span(difference["last"])) == (2, 0.5, None, None, 1)
@@ -248,26 +250,26 @@ def test_runs_cut_short_count_for_as_long_as_they_were_seen(tmp_path: Path) -> N
 
 
 def test_what_lies_behind_a_missing_generation_waits_until_it_is_made_again(tmp_path: Path) -> None:
-    record = summarised([written(tmp_path, "a", 0, {"recall": [0.8, 0.7, 0.1, 0.1]}, skip=2)])
-    recall = metric(record, "a", "recall")
-    assert recall["last"]["generation"] == 1 and recall["half"]["words"] == "not within 2 generations (0 of 1 seed)"
+    record = summarised([written(tmp_path, "a", 0, {"coverage": [0.8, 0.7, 0.1, 0.1]}, skip=2)])
+    coverage = metric(record, "a", "coverage")
+    assert coverage["last"]["generation"] == 1 and coverage["half"]["words"] == "not within 2 generations (0 of 1 seed)"
 
 
 def test_a_single_generation_has_neither_slope_nor_area(tmp_path: Path) -> None:
     runs = [written(tmp_path, name, seed, {"fd": [3.0 + seed]}) for name in ("a", "b") for seed in (0, 1)]
     record = summarised(runs)
     fd = metric(record, "a", "fd")
-    assert span(fd["last"]) == spans([3.0, 4.0])
+    assert (span(fd["last"]), fd["last"]["values"]) == ((3.5, None, None, 2), [3.0, 4.0]), "of two seeds their values, no interval"
     assert span(fd["slope"]) == span(fd["area"]) == (None, None, None, 0)
     difference = record["differences"][0]["extractors"]["pixels"]["fd"]
-    assert span(difference["last"]) == (0.0, 0.0, 0.0, 2)
-    assert difference["slope"]["in_floors"] == {"mean": None, "low": None, "high": None}
+    assert (span(difference["last"]), difference["last"]["values"]) == ((0.0, None, None, 2), [0.0, 0.0])
+    assert span(difference["slope"]) == (None, None, None, 0)
 
 
 def test_arms_without_a_common_seed_have_no_difference(tmp_path: Path) -> None:
     record = summarised([written(tmp_path, "a", 0, {"fd": [3.0]}), written(tmp_path, "b", 1, {"fd": [3.0]})])
     assert record["differences"] == [{"arm": "b", "null": None, "against": "a", "against_null": None, "extractors": {}}]
-    assert summary.headline(record) == []
+    assert summary.headline(record) == ["Cannot tell: FD at the last generation has not been measured with two arms of one seed yet."]
     not_begun = Run("c", None, 0, build(Study, {}), tmp_path / "nowhere")
     assert summarised([not_begun])["differences"] == []
 
@@ -315,11 +317,11 @@ def test_losses_are_told_in_the_order_in_which_they_happened_and_up_to_a_missing
 def test_the_table_in_words_shows_the_last_generation_beside_its_floor(runs: list[Run]) -> None:
     lines = summary.table_lines(summarised(runs))["pixels"]
     assert lines == [
-        ["arm", "generation", "seeds", "FD", "recall"],
+        ["arm", "generation", "seeds", "FD", "coverage"],
         ["floor (real)", "", "", "3.00", "0.900"],
-        ["0 % real", "3", "3 of 3", "9.00 [1.55, 16.45]", "0.333 [-0.465, 1.132]"],
+        ["0 % real", "3", "3 of 3", "9.00 [3.93, 20.60]", "0.333 [0.014, 0.948]"],
         ["0 % real, null model bootstrap", "3", "3 of 3", "2.50 [2.50, 2.50]", "0.900 [0.900, 0.900]"],
-        ["half, fixed", "3", "3 of 3", "5.50 [1.77, 9.23]", "0.793 [0.742, 0.845]"],
+        ["half, fixed", "3", "3 of 3", "5.50 [2.79, 10.83]", "0.793 [0.737, 0.840]"],
     ]
 
 
@@ -336,11 +338,13 @@ def test_arms_with_another_floor_stand_below_their_own(tmp_path: Path) -> None:
 def test_the_headline_tells_differences_with_intervals_and_half_lives(runs: list[Run]) -> None:
     told = summary.headline(summarised(runs))
     assert told[0] == (
-        "half, fixed minus 0 % real (generation 3, pixels, 3 paired seeds): FD -3.50 [-7.23, +0.23] (-1.17 floors), "
-        "recall +0.460 [-0.298, +1.218] (+0.51 floors)"
+        "Cannot tell with 3 seeds: coverage at generation 3 is undecided with “half, fixed” against 0 % real: +0.460 [-0.298, +1.000]."
     )
-    first = "first generation below half of generation 0: recall:"
-    assert told[1:] == [  # null models are left to the table
+    assert told[1] == (
+        "half, fixed minus 0 % real (generation 3, pixels, 3 paired seeds): FD -3.50 [-7.23, +0.23], coverage +0.460 [-0.298, +1.000]"
+    )
+    first = "first generation below half of generation 0: coverage:"
+    assert told[2:] == [  # null models are left to the table
         f"0 % real (pixels), {first} 3 (2 of 3 seeds)",
         f"half, fixed (pixels), {first} not within 4 generations (0 of 3 seeds)",
     ]
@@ -350,10 +354,11 @@ def test_half_lives_with_the_same_words_share_them_and_classes_are_counted_with_
     values = {"recall": [0.9, 0.8], "coverage": [0.9, 0.1], "classes_alive": [25.0, 24.0], "effective_classes": [25.0, 20.0]}
     record = summarised([written(tmp_path, "a", seed, values) for seed in (0, 1)])
     assert summary.headline(record) == [
+        "Cannot tell with 2 seeds: coverage at generation 1 is undecided against generation 0: -0.800 and -0.800.",
         "a (pixels), first generation below half of generation 0: recall, classes alive, effective classes: "
-        "not within 2 generations (0 of 2 seeds); coverage: 1 (2 of 2 seeds)"
+        "not within 2 generations (0 of 2 seeds); coverage: 1 (2 of 2 seeds)",
     ]
-    assert [line[-1] for line in summary.table_lines(record)["pixels"]] == ["classes alive", "25.0", "24.0 [24.0, 24.0]"]
+    assert [line[-1] for line in summary.table_lines(record)["pixels"]] == ["classes alive", "25.0", "24.0 and 24.0"]
 
 
 def test_pairing_is_what_the_summary_does(runs: list[Run]) -> None:
@@ -362,12 +367,12 @@ def test_pairing_is_what_the_summary_does(runs: list[Run]) -> None:
         {
             row["seed"]: row["value"]
             for row in table
-            if (row["arm"], row["null"], row["metric"], row["generation"]) == (name, "", "recall", 3)
+            if (row["arm"], row["null"], row["metric"], row["generation"]) == (name, "", "coverage", 3)
         }
         for name in ("half, fixed", "0 % real")
     ]
-    found = summarised(runs)["differences"][0]["extractors"]["pixels"]["recall"]["last"]
-    one = paired(*ends)
+    found = summarised(runs)["differences"][0]["extractors"]["pixels"]["coverage"]["last"]
+    one = paired(*ends, bounds=UNIT)
     assert span(found) == (one.mean, one.low, one.high, one.n)
 
 
@@ -383,8 +388,15 @@ def test_every_score_has_an_entry_that_says_how_it_is_read() -> None:
     scores = {name for metric in METRICS.values() for name in metric.measure(evidence)}
     assert {name for name in scores if not re.search(r"_\d+$", name)} == set(SCORES), "all but those of single classes"
     halved = {name for name, score in SCORES.items() if score.halved}
-    assert halved == {"recall", "coverage", "classes_alive", "effective_classes"}
+    assert halved == {"recall", "coverage", "min_recall_coverage", "classes_alive", "effective_classes"}
+    ranks = sorted((score.rank, name) for name, score in SCORES.items() if score.rank is not None)
+    assert [name for _, name in ranks[:3]] == ["min_recall_coverage", "coverage", "fd"], "what a page says first"
+    assert [rank for rank, _ in ranks] == list(range(1, len(ranks) + 1))
     assert halved < {name for name, score in SCORES.items() if score.scale == "log" and score.better == "higher"}
+    for metric in METRICS.values():
+        for name, value in metric.measure(evidence).items():
+            low, high = SCORES[name].bounds if name in SCORES else (None, None)
+            assert (low is None or value >= low) and (high is None or value <= high), "intervals would be of what cannot be"
     lower = {name for name, score in SCORES.items() if score.better == "lower"}
     assert lower >= {"fd", "kid", "total_variation", "total_variation_corrected"}
     assert not lower & {"precision", "recall", "coverage", "confident", "rare_share", "min_class_recall", *halved}
@@ -394,21 +406,21 @@ def test_every_score_has_an_entry_that_says_how_it_is_read() -> None:
 
 
 def test_the_numbers_of_a_thinly_judged_chain_are_of_real_generations(tmp_path: Path) -> None:
-    run = written(tmp_path, "a", 0, {"fd": [2.0, 4.0, 8.0, 9.0], "recall": [0.8, 0.5, 0.3, 0.1]}, every=20, gens=51)
+    run = written(tmp_path, "a", 0, {"fd": [2.0, 4.0, 8.0, 9.0], "coverage": [0.8, 0.5, 0.3, 0.1]}, every=20, gens=51)
     found = summarised([run])
-    fd, recall = metric(found, "a", "fd"), metric(found, "a", "recall")
+    fd, coverage = metric(found, "a", "fd"), metric(found, "a", "coverage")
     assert [(one["generation"], one["mean"]) for one in fd["by_generation"]] == [(0, 2.0), (20, 4.0), (40, 8.0), (50, 9.0)]
     assert (fd["last"]["generation"], fd["last"]["mean"]) == (50, 9.0)
     assert fd["area"]["mean"] == pytest.approx(20 * (0 + 2) / 2 + 20 * (2 + 6) / 2 + 10 * (6 + 7) / 2)
     assert fd["slope"]["mean"] == pytest.approx(np.polyfit([0, 20, 40, 50], [2, 4, 8, 9], 1)[0])
-    assert (recall["half"]["generation"], recall["half"]["words"]) == (40, "40 at the latest (1 of 1 seed)")
+    assert (coverage["half"]["generation"], coverage["half"]["words"]) == (40, "40 at the latest (1 of 1 seed)")
 
 
 def test_a_thinly_judged_chain_ends_before_what_should_have_been_judged_and_is_not(tmp_path: Path) -> None:
-    values = {"fd": [2.0, 4.0, 8.0, 9.0], "recall": [0.8, 0.5, 0.5, 0.1]}
-    recall = metric(summarised([written(tmp_path, "a", 0, values, every=20, gens=51, skip=40)]), "a", "recall")
-    assert [one["generation"] for one in recall["by_generation"]] == [0, 20]
-    assert recall["half"]["words"] == "not within 21 generations (0 of 1 seed)"
+    values = {"fd": [2.0, 4.0, 8.0, 9.0], "coverage": [0.8, 0.5, 0.5, 0.1]}
+    coverage = metric(summarised([written(tmp_path, "a", 0, values, every=20, gens=51, skip=40)]), "a", "coverage")
+    assert [one["generation"] for one in coverage["by_generation"]] == [0, 20]
+    assert coverage["half"]["words"] == "not within 21 generations (0 of 1 seed)"
 
 
 def test_arms_are_compared_at_generations_that_both_have(tmp_path: Path) -> None:

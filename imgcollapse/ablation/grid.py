@@ -11,8 +11,11 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, PositiveFloat, field_validator, model_validator
 
+from imgcollapse.ablation.comparisons import MOST_SEEDS
+from imgcollapse.ablation.endpoint import DEFAULT, Endpoint
+from imgcollapse.ablation.intervals import FEWEST
 from imgcollapse.ablation.summary import named
 from imgcollapse.errors import SettingsProblem, brief
 from imgcollapse.models.nulls import NULLS, nulls_for
@@ -22,6 +25,7 @@ from imgcollapse.study import DEFAULT_KINDS, Study
 
 ABLATION, PLAN, RUNS, SHARED, CSV, SUMMARY = "ablation.yaml", "plan.json", "runs", "shared", "ablation.csv", "summary.json"
 MOST_RUNS = 100_000
+AUTO, PILOT = "auto:", 5  # `seeds: auto:0.1`: so many first, and then as many as make every difference known to ± 0.1
 
 
 class Ablation(Settings):
@@ -31,9 +35,31 @@ class Ablation(Settings):
     base: dict[str, Any] = Field({}, description="the settings that all studies have in common")
     arms: dict[str, dict[str, Any]] = Field({}, description="name of an arm -> settings in which it differs from the base")
     axes: dict[str, tuple[Any, ...]] = Field({}, description="path of a setting -> its values; axes (and arms) cross")
-    seeds: tuple[int, ...] = Field((0, 1, 2), description="seeds of every arm: a list, or how many (3: 0, 1, 2)")
+    seeds: tuple[int, ...] = Field((0, 1, 2), description="seeds of every arm: a list, or how many (3: 0, 1, 2), or auto:HALF_WIDTH")
+    half_width: PositiveFloat | None = Field(
+        None, description="add seeds after these until every arm's difference of the endpoint is known to ± this; none: add none"
+    )
     nulls: bool = Field(True, description="also run the null models under every regime")
     reference: str | None = Field(None, description="the arm that the others are compared with; none: the first")
+    endpoint: Endpoint = Field(DEFAULT, description="what decides the question: a score, or {metric, quantity, extractor, margin}")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _auto(cls, values: Any) -> Any:
+        """`seeds: auto:0.1` stands for `seeds: 5` and `half_width: 0.1`."""
+        seeds = values.get("seeds") if isinstance(values, dict) else None
+        if not isinstance(seeds, str) or not seeds.startswith(AUTO):
+            return values
+        try:
+            width = float(seeds.removeprefix(AUTO))
+        except ValueError:
+            raise ValueError(f"seeds: {brief(seeds)} cannot be used; write for example auto:0.1") from None
+        return {**values, "seeds": PILOT, "half_width": width}
+
+    @field_validator("endpoint", mode="before")
+    @classmethod
+    def _score(cls, value: object) -> object:
+        return {"metric": value} if isinstance(value, str) else value
 
     @field_validator("seeds", mode="before")
     @classmethod
@@ -50,6 +76,12 @@ class Ablation(Settings):
         if not value or min(value) < 0 or len(set(value)) < len(value):
             raise ValueError(f"{brief(list(value))} cannot be used; name different seeds of at least 0, or how many")
         return value
+
+    @model_validator(mode="after")
+    def _enough(self) -> "Ablation":
+        if self.half_width is not None and not FEWEST <= len(self.seeds) <= MOST_SEEDS:
+            raise ValueError(f"half_width: {len(self.seeds)} seeds cannot say how many more are needed; name {FEWEST} to {MOST_SEEDS}")
+        return self
 
     @field_validator("arms")
     @classmethod

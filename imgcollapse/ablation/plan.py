@@ -7,6 +7,7 @@ from typing import Any
 
 from imgcollapse import datasets, files, store, study
 from imgcollapse.ablation import worker
+from imgcollapse.ablation.endpoint import DEFAULT, Asked, Endpoint, When
 from imgcollapse.ablation.grid import ABLATION, PLAN, RUNS, Ablation, without_gens
 from imgcollapse.ablation.summary import Run
 from imgcollapse.ablation.worker import Resources
@@ -33,29 +34,61 @@ def resolve(ablation: Ablation, folder: Path) -> Resolved:
         if key not in worlds:
             worlds[key] = datasets.load(chosen.dataset, chosen.seed)
         try:
-            resolved.append((arm, null, study.prepare(chosen, worlds[key])[0]))
+            own = study.prepare(chosen, worlds[key])[0]
+            if null is None:
+                ablation.endpoint.check(own)
+            resolved.append((arm, null, own))
         except (SettingsProblem, DataProblem) as problem:
             raise type(problem)(f"arm {brief(arm)}{f' with null model {null}' if null else ''}: {problem}") from None
     _refuse_other(folder)
     return resolved
 
 
-def make(ablation: Ablation, resolved: Resolved, folder: Path, resources: Resources) -> list[Run]:
-    """All runs of the ablation, each with its folder laid out, arms in their order within each seed.
+def make(ablation: Ablation, resolved: Resolved, folder: Path, resources: Resources, seeds: Sequence[int] | None = None) -> list[Run]:
+    """All runs of the ablation with its seeds (or with these), each with its folder laid out, arms in their order within each seed.
 
     Two arms with the same settings share a folder. Raises OtherStudyProblem for a folder that holds another ablation.
     """
+    endpoint = {**ablation.endpoint.model_dump(mode="json"), "named": _named(ablation.endpoint, folder)}
     _keep(ablation, folder)
-    runs = []
-    for seed in ablation.seeds:
-        for arm, null, chosen in resolved:
-            own = chosen.model_copy(update={"seed": seed})
-            run = Run(arm, null, seed, own, folder / RUNS / own.name())
-            worker.lay_out(run.folder, own, resources)
-            runs.append(run)
+    runs = runs_of(resolved, folder, ablation.seeds if seeds is None else seeds)
+    for run in runs:
+        worker.lay_out(run.folder, run.study, resources)
     index = [{"arm": run.arm, "null": run.null, "seed": run.seed, "run": run.folder.name, "study": _digest(run.study)} for run in runs]
-    ledger.put(folder, {PLAN: to_json({"runs": index})})
+    pilot = [] if ablation.half_width is None else list(ablation.seeds)
+    ledger.put(folder, {PLAN: to_json({"endpoint": endpoint, "pilot": pilot, "half_width": ablation.half_width, "runs": index})})
     return runs
+
+
+def runs_of(resolved: Resolved, folder: Path, seeds: Sequence[int]) -> list[Run]:
+    """The runs with these seeds, whether their folders are there or not."""
+    studies = [(arm, null, seed, chosen.model_copy(update={"seed": seed})) for seed in seeds for arm, null, chosen in resolved]
+    return [Run(arm, null, seed, own, folder / RUNS / own.name()) for arm, null, seed, own in studies]
+
+
+def _named(endpoint: Endpoint, folder: Path) -> When:
+    """When the endpoint was named. Another than that of an earlier call, where generations are there, was named after the runs."""
+    try:
+        before = asked(folder)
+    except (SettingsProblem, DataProblem):  # no plan yet, or none that can be believed
+        before = None
+    if before is not None and before.endpoint == endpoint:
+        return before.named
+    chosen = endpoint != DEFAULT
+    if (chosen or before is not None) and any(store.numbers(run) for run in (folder / RUNS).glob("*")):
+        return "after the runs"
+    return "before the runs" if chosen else "by default"
+
+
+def asked(folder: Path) -> Asked:
+    """What the ablation in the folder is to decide, as its plan says; the default endpoint, where an older version wrote the plan."""
+    plan = _plan(folder)
+    try:
+        endpoint = dict(plan.get("endpoint", {}))
+        when = endpoint.pop("named", "by default")
+        return Asked(build(Endpoint, endpoint), when, tuple(plan.get("pilot", ())))
+    except (SettingsProblem, TypeError, ValueError):
+        raise DataProblem(f"{folder / PLAN}: is damaged; {AGAIN}") from None
 
 
 def _digest(study: Study) -> str:
@@ -64,15 +97,20 @@ def _digest(study: Study) -> str:
 
 def read(folder: Path) -> list[Run]:
     """The runs of an ablation's last call, from its folder alone. Raises SettingsProblem where the folder holds none."""
+    plan = _plan(folder)
+    try:
+        return [_run(folder, one) for one in plan["runs"]]
+    except (KeyError, TypeError, AttributeError):
+        raise DataProblem(f"{folder / PLAN}: is damaged; {AGAIN}") from None
+
+
+def _plan(folder: Path) -> dict[str, Any]:
     if not (folder / PLAN).is_file():
         raise SettingsProblem(f"{folder}: holds no ablation ({PLAN} is missing); name a folder that `imgcollapse ablate` made")
     noted = ledger.known(folder)[PLAN]
     if noted and digest_of(folder / PLAN) not in noted:
         raise DataProblem(f"{folder / PLAN}: has been changed since it was written; {AGAIN}")
-    try:
-        return [_run(folder, one) for one in read_json(folder / PLAN)["runs"]]
-    except (KeyError, TypeError, AttributeError):
-        raise DataProblem(f"{folder / PLAN}: is damaged; {AGAIN}") from None
+    return read_json(folder / PLAN)
 
 
 def _run(folder: Path, one: dict[str, Any]) -> Run:

@@ -1,74 +1,14 @@
-"""Statistics over seeds: intervals, paired differences, and what makes collapses comparable: slopes, half-lives, areas. Pure functions."""
+"""What makes collapses comparable: slopes, half-lives and their medians over seeds, areas. Pure functions."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
-from scipy.special import ndtr, ndtri, stdtrit
 
-from imgcollapse.errors import DataProblem, SettingsProblem
-
-RESAMPLES = 9999
-
-# method -> how an interval is made, for the reader
-METHODS: dict[str, str] = {
-    "t": "Student's t over seeds (mean ± t s/√n)",
-    "bootstrap": f"BCa bootstrap over seeds ({RESAMPLES:,} resamples; too narrow with few seeds)",
-}
-
-
-@dataclass(frozen=True)
-class Interval:
-    """A mean over n seeds with its confidence interval; one seed gives no interval, none gives no mean."""
-
-    mean: float | None
-    low: float | None
-    high: float | None
-    n: int
-
-
-def interval(values: Sequence[float], method: str = "t", level: float = 0.95, seed: int = 0) -> Interval:
-    """The mean of the values, one per seed, with a two-sided confidence interval for the expectation over seeds.
-
-        t          mean ± t_{n-1, (1+level)/2} s / sqrt(n), s^2 = sum (x - mean)^2 / (n - 1)      Student 1908
-        bootstrap  BCa: quantiles of the means of 9,999 resamples with replacement, at levels
-                   Phi(z0 + (z0 + z) / (1 - a (z0 + z))), z0 = Phi^-1(share of them below the mean),
-                   a = sum (x - mean)^3 / (6 (sum (x - mean)^2)^(3/2))                            Efron 1987
-
-    t is exact for values from a normal distribution, and wide with few seeds because it has to be: at n = 2, 12.7 standard errors. The
-    bootstrap assumes no distribution, but never looks beyond the smallest and largest value: of normal values its 95 % interval holds the
-    expectation in only 48 % of cases at n = 2, 74 % at n = 3, 84 % at n = 5, 90 % at n = 10. Neither is cut at the range of a metric.
-    Values that are all equal give a width of 0. `seed` decides the resamples. Raises DataProblem for a value that is no finite number.
-    """
-    x_N = _finite(values)
-    n = len(x_N)
-    if n == 0:
-        return Interval(None, None, None, 0)
-    if n == 1:
-        return Interval(float(x_N[0]), None, None, 1)
-    if x_N.min() == x_N.max():
-        return Interval(*3 * (float(x_N[0]),), n)
-    mean = float(x_N.mean())
-    match method:
-        case "t":
-            half = float(stdtrit(n - 1, (1 + level) / 2)) * float(x_N.std(ddof=1)) / math.sqrt(n)
-            return Interval(mean, mean - half, mean + half, n)
-        case "bootstrap":
-            return Interval(mean, *_bca(x_N, level, seed), n)
-    raise SettingsProblem(f"interval: '{method}' is unknown; there are: {', '.join(METHODS)}")
-
-
-def paired(a: Mapping[int, float], b: Mapping[int, float], method: str = "t", level: float = 0.95, seed: int = 0) -> Interval:
-    """`interval` of the differences a - b, seed by seed; a and b map seeds to values.
-
-    What a seed does to both sides cancels, so the interval is narrower than that of unpaired means where the sides rise and fall together:
-    Var(a - b) = Var a + Var b - 2 Cov(a, b). Seeds that one side lacks are dropped; n says how many are left.
-    """
-    return interval([a[one] - b[one] for one in sorted(a.keys() & b.keys())], method, level, seed)
+from imgcollapse.ablation.intervals import finite
 
 
 def slope(generations: Sequence[int], values: Sequence[float], scale: Literal["linear", "log"]) -> float | None:
@@ -80,7 +20,7 @@ def slope(generations: Sequence[int], values: Sequence[float], scale: Literal["l
     On the log scale a value of 0 or less ends the series before it, for nothing can be lost after it. None where fewer than two points
     are left. Raises DataProblem for a value that is no finite number.
     """
-    g_T, y_T = np.asarray(generations, dtype=np.float64), _finite(values)
+    g_T, y_T = np.asarray(generations, dtype=np.float64), finite(values)
     assert len(g_T) == len(y_T), (len(g_T), len(y_T))
     if scale == "log":
         gone = np.flatnonzero(y_T <= 0)
@@ -114,7 +54,7 @@ def half_life(values: Sequence[float], generations: Sequence[int] | None = None)
     that was cut short is censored at its own end, whatever number of generations was asked for. None where there is nothing to halve: v_0
     is 0 or less, or there is no v_0. Raises DataProblem for a value that is no finite number.
     """
-    v_T = _finite(values)
+    v_T = finite(values)
     if len(v_T) == 0 or v_T[0] <= 0:
         return None
     below = np.flatnonzero(v_T < v_T[0] / 2)
@@ -130,7 +70,7 @@ def lost(alive: Sequence[float], generations: Sequence[int] | None = None) -> Ev
     on is lost at 6. The last generations are therefore the least certain: what is dead at the last one alone may come back in the next.
     Raises DataProblem for a value that is no finite number.
     """
-    v_T = _finite(alive)
+    v_T = finite(alive)
     if len(v_T) == 0:
         return None
     there = np.flatnonzero(v_T > 0)
@@ -206,35 +146,15 @@ def median_time(times: Sequence[EventTime | None], nothing: str = "nothing to ha
     return MedianTime(median, within, at, len(known), short, len(times) - len(known), nothing, median is None or exact)
 
 
-def area(generations: Sequence[int], values: Sequence[float], floor: float, better: Literal["lower", "higher"]) -> float:
-    """The area between a series and its floor, in units of the metric times generations, by the trapezoidal rule.
+def area(generations: Sequence[int], values: Sequence[float], real: float, better: Literal["lower", "higher"]) -> float:
+    """The area between a series and the mean of real vs real, in units of the metric times generations, by the trapezoidal rule.
 
-        sum over i of (g_{i+1} - g_i) (e_i + e_{i+1}) / 2,  e = value - floor where lower is better, floor - value where higher is
+        sum over i of (g_{i+1} - g_i) (e_i + e_{i+1}) / 2,  e = value - real where lower is better, real - value where higher is
 
-    0 for a perfect generator, signed: better than the floor counts as negative. What generation 0 itself lacks is part of it. It grows with
+    0 for a perfect generator, signed: better than real vs real counts as negative. What generation 0 itself lacks is part of it. It grows with
     the number of generations: compare equal ones. Fewer than two points enclose 0. Raises DataProblem for what is no finite number.
     """
-    g_T, worse_T = np.asarray(generations, dtype=np.float64), _finite(values) - _finite([floor])[0]
+    g_T, worse_T = np.asarray(generations, dtype=np.float64), finite(values) - finite([real])[0]
     assert len(g_T) == len(worse_T), (len(g_T), len(worse_T))
     found = float(np.diff(g_T) @ (worse_T[1:] + worse_T[:-1]) / 2)
     return found if better == "lower" else 0.0 - found
-
-
-def _bca(x_N: NDArray[np.float64], level: float, seed: int) -> tuple[float, float]:
-    n = len(x_N)
-    # sorted, so that a resample that holds every value once has exactly the mean of the values: rounding must not break that tie
-    rows_BN = np.sort(np.random.default_rng(seed).integers(n, size=(RESAMPLES, n)), axis=1)
-    means_B, mean = x_N[rows_BN].mean(1), x_N[None].mean(1)
-    z0 = ndtri(((means_B < mean).mean() + (means_B <= mean).mean()) / 2)
-    away_N = x_N - mean
-    skew = (away_N**3).sum() / (6 * (away_N**2).sum() ** 1.5)
-    z = z0 + ndtri(np.array([(1 - level) / 2, (1 + level) / 2]))
-    low, high = np.quantile(means_B, ndtr(z0 + z / (1 - skew * z)))
-    return float(low), float(high)
-
-
-def _finite(values: Sequence[float]) -> NDArray[np.float64]:
-    x_N = np.asarray(values, dtype=np.float64)
-    if not np.isfinite(x_N).all():
-        raise DataProblem(f"statistics: {x_N[~np.isfinite(x_N)][0]} is no finite number; leave out the run that it came from")
-    return x_N

@@ -1,4 +1,4 @@
-"""`imgcollapse ablate`, `worker` and `status`."""
+"""`imgcollapse ablate`."""
 
 import sys
 from collections.abc import Mapping, Sequence
@@ -7,11 +7,11 @@ from typing import Any
 
 from rich.table import Table
 
-from imgcollapse import progress, report, store, track
-from imgcollapse.ablation import grid, plan, summary, worker
+from imgcollapse import progress, report, track
+from imgcollapse.ablation import grid, plan, sequential, summary
 from imgcollapse.ablation.engines import ENGINES, Engine, EngineConfiguration
 from imgcollapse.ablation.grid import Ablation
-from imgcollapse.ablation.status import RunStatus, account, as_record, run_statuses, seconds_left
+from imgcollapse.ablation.status import RunStatus, account, as_record, run_statuses
 from imgcollapse.ablation.summary import Record, Run, named
 from imgcollapse.ablation.worker import Resources
 from imgcollapse.cli import console
@@ -52,8 +52,12 @@ def ablate(given: dict[str, Any], assignments: tuple[str, ...], axes: tuple[str,
             streams.err(f"{line}; going on without it")
         resolved = plan.resolve(chosen, folder)
         with plan.alone(folder):
-            runs = plan.make(chosen, resolved, folder, resources)
-            after, made, record, stopped = _executed(chosen, runs, folder, configuration, given)
+            first = plan.runs_of(resolved, folder, chosen.seeds)
+            seeds, done = sequential.seeds_of(chosen, first), list[int]()
+            while seeds != done:
+                runs = plan.make(chosen, resolved, folder, resources, seeds)
+                after, made, record, stopped = _executed(chosen, runs, folder, configuration, given)
+                seeds, done = seeds if stopped else sequential.seeds_of(chosen, first), seeds
     if stopped:
         streams.err(f"stopped; what is finished is kept in {folder}. To go on, run the same command again.")
         sys.exit(stopped[0])
@@ -72,7 +76,8 @@ def _executed(
     before = run_statuses(runs, checked=True)
     todo = [one.run for one in before if one.state != "done" and not (_diverged(one) and not given["retry"])]
     asked, there = sum(one.run.study.gens for one in before), sum(one.done for one in before)
-    streams.err(f"{folder}: {len(before)} runs of {asked} generations; {there} generations are there")
+    seeds = f" with {len({run.seed for run in runs})} seeds" if chosen.half_width is not None else ""
+    streams.err(f"{folder}: {len(before)} runs{seeds} of {asked} generations; {there} generations are there")
     lines = AblationProgress(before, configuration.jobs)
     with stoppable() as stopped, track.tracking(given["track"], plan.in_order(runs)) as look:
 
@@ -105,11 +110,18 @@ def ablation_from(given: dict[str, Any], assignments: Sequence[str], axes: Seque
         base = merge(base, assignment(text))
     layer: dict[str, Any] = {"base": base, "axes": crossed}
     if given.get("seeds") is not None:
-        wanted = read_list(given["seeds"], "--seeds")
-        layer["seeds"] = wanted if len(wanted) > 1 or "," in given["seeds"] else wanted[0]
+        layer["seeds"] = _seeds(given["seeds"])
     if given.get("nulls") is not None:
         layer["nulls"] = given["nulls"]
     return build(Ablation, {**values, **layer})
+
+
+def _seeds(text: str) -> Any:
+    """`3`, `0,7` or `auto:0.1` as a file has it."""
+    if text.startswith(grid.AUTO):
+        return text
+    wanted = read_list(text, "--seeds")
+    return wanted if len(wanted) > 1 or "," in text else wanted[0]
 
 
 def _mapping(values: Mapping[str, Any], name: str) -> dict[str, Any]:
@@ -152,40 +164,6 @@ def finish(folder: Path, chosen: Ablation, runs: Sequence[Run], after: Sequence[
     page = report.write(findings, folder / report.PAGE, aside=True)
     streams.err(f"report: {page.page} ({page.size / 1e6:.2f} MB)")
     return [page.page, *made], record
-
-
-def work(run: Path) -> None:
-    """`imgcollapse worker RUN_DIR`."""
-    if run.is_dir():
-        tried(run / store.STUDY, "make it writable")
-    with stoppable() as stopped:
-        code = worker.work(run)
-    sys.exit(stopped[0] if stopped else code)
-
-
-def status(folder: Path, as_json: bool) -> None:
-    """`imgcollapse status DIR`: of an ablation or of a single run."""
-    if (folder / store.STUDY).is_file():
-        runs, root = [plan.run_at(folder)], folder.parent
-    else:
-        runs, root = plan.read(folder), folder
-    with progress.watched_by(console.Lines()):
-        all_of_them = run_statuses(runs, checked=True)
-    busy = sum(one.state == "running" for one in all_of_them)
-    left = seconds_left(all_of_them, max(1, busy))
-    if as_json:
-        records = [as_record(one, root) for one in all_of_them]
-        streams.out_json({"folder": str(folder), "runs": records, "account": account(all_of_them), "seconds_left": left})
-        return
-    out = console.out(140)
-    table = Table(title=str(folder), title_justify="left")
-    for heading in ("arm", "seed", "state", "generations", ""):
-        table.add_column(heading, overflow="fold")
-    for one in all_of_them:
-        message = f"{one.failure['kind']} in generation {one.failure['generation']}: {one.failure['message']}" if one.failure else ""
-        table.add_row(named(one.run.arm, one.run.null), str(one.run.seed), one.state, f"{one.done} of {one.run.study.gens}", message)
-    out.print(table)
-    streams.out(account_line(all_of_them, left if busy else None))
 
 
 def _print_end(after: Sequence[RunStatus], made: Sequence[Path], record: Record) -> None:

@@ -95,7 +95,7 @@ def run(assignments: tuple[str, ...], dry_run: bool, as_json: bool, **given: Any
 @setting("--pool", "One or several: fixed,resample,fresh (regime retain).")
 @setting("--samples", "Pictures a generation draws and learns from; one or several.")
 @setting("--gens", "Number of models trained one after the other. [10]", type=Number())
-@setting("--seeds", "How many (3: seeds 0, 1, 2), or a list: 0,7. [3]")
+@setting("--seeds", "How many (3: seeds 0, 1, 2), a list: 0,7, or auto:0.1: until the endpoint is known to ±0.1. [3]")
 @click.option("--axis", "axes", multiple=True, metavar="PATH=V,V", help="Any setting with its values; may be repeated; axes cross.")
 @click.option("--set", "assignments", multiple=True, metavar="PATH=VALUE", help="Any setting of all arms; may be repeated.")
 @click.option("--nulls/--no-nulls", default=None, help="Also run the null models under every regime. [--nulls]")
@@ -128,9 +128,9 @@ def worker(run: Path) -> None:
     from imgcollapse.machine import busy
 
     busy.wait_asleep_if_busy()
-    from imgcollapse.cli import ablate
+    from imgcollapse.cli import status as command
 
-    ablate.work(run)
+    command.work(run)
 
 
 @main.command()
@@ -138,9 +138,9 @@ def worker(run: Path) -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print it as JSON.")
 def status(folder: Path, as_json: bool) -> None:
     """What of an ablation (or a run) is done, running or failed, and the time left."""
-    from imgcollapse.cli import ablate
+    from imgcollapse.cli import status as command
 
-    ablate.status(folder, as_json)
+    command.status(folder, as_json)
 
 
 @main.command()

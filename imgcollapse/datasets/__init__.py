@@ -23,11 +23,14 @@ __all__ = ["DATASETS", "AnyDataset", "Dataset", "load"]
 def load(dataset: Dataset, seed: int, extra: int = 0) -> World:
     """The data set, checked, with `subset` and `imbalance` applied; in random order: its first n are a sample.
 
-    Only toy worlds depend on `seed`, and only they have `extra` more training points (which a `subset` cuts off again).
-    Smaller subsets lie within larger ones. Both parts get the long tail, so that they keep one distribution. What is odd in it is reported.
+    Only toy worlds and `split: seed` depend on `seed`, and only toy worlds have `extra` more training points (which a `subset` cuts off
+    again). Smaller subsets lie within larger ones. Both parts get the long tail, so that they keep one distribution. What is odd in it is
+    reported.
 
     Raises DataProblem.
     """
+    if dataset.comes_split and dataset.split == "seed":
+        raise DataProblem(f"{dataset.kind}: dataset.split is seed, but {dataset.comes_split}; leave split out")
     world = dataset.read(seed, extra)
     name, classes, train, held_out = world.name, world.classes, world.train, world.held_out
     _check(name, "training", train, classes)

@@ -38,9 +38,11 @@ class Archive(Dataset):
         with ExitStack() as stack:
             if len(archives) == 1 and not others:
                 train, other = parted(of_archive(archives[0], stack))
-                return world_of(self.kind, stem, [train], [] if other is None else [other], self.held_out_share, self.alpha)
+                return world_of(
+                    self.kind, stem, [train], [] if other is None else [other], self.held_out_share, self.alpha, self.place(seed)
+                )
             parts = [[classed(of_archive(file, stack)) for file in files] for files in (archives, others)]
-            return world_of(self.kind, stem, parts[0], parts[1], self.held_out_share, self.alpha)
+            return world_of(self.kind, stem, parts[0], parts[1], self.held_out_share, self.alpha, self.place(seed))
 
 
 def _matches(pattern: str) -> list[Path]:

@@ -4,10 +4,10 @@ from abc import abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar, Literal
 
 import torch
-from pydantic import Field, PositiveInt
+from pydantic import Field, PositiveInt, SerializerFunctionWrapHandler, model_serializer
 from torch import Tensor
 
 from imgcollapse.errors import DataProblem
@@ -15,6 +15,7 @@ from imgcollapse.images import ImageSet, World, fingerprints
 from imgcollapse.seeds import derive, torch_generator
 from imgcollapse.settings import Settings
 
+ANEW = "both parts are drawn anew for every seed"  # of toy worlds
 LEAST = 4  # pictures of a class from which on some are held out
 
 
@@ -24,15 +25,35 @@ class Dataset(Settings):
     kind: str
     are_points: ClassVar[bool] = False  # of a toy world
     files: ClassVar[str] = ""  # of a set that is downloaded: its folder in the data folder
+    comes_split: ClassVar[str] = ""  # why there is nothing that could be split here; empty: `split` says how it is
     subset: PositiveInt | None = Field(None, description="training pictures, equally many of each class; none: all")
     imbalance: float = Field(1.0, ge=1, description="long tail: pictures of the first class for one of the last")
+
+    split: Literal["fixed", "seed"] = Field(
+        "fixed", description="where the held-out part is chosen here: one split for ever, or one for each seed"
+    )
+
+    @model_serializer(mode="wrap")
+    def _without_the_fixed_split(self, plain: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Plain values; without the field where nothing was split by the seed, so that studies keep their names."""
+        values: dict[str, Any] = plain(self)
+        return {name: value for name, value in values.items() if (name, value) != ("split", "fixed")}
+
+    @property
+    def shared_by_seeds(self) -> bool:
+        """Whether all seeds have the same pictures in the training and in the held-out part."""
+        return self.split == "fixed" and self.comes_split != ANEW
+
+    def place(self, seed: int) -> tuple[int | str, ...]:
+        """What tells the split of this seed from others in `order`: nothing for the fixed one."""
+        return () if self.split == "fixed" else ("seed", seed)
 
     @abstractmethod
     def read(self, seed: int, extra: int) -> World:
         """All of the data set, both parts in random order; `load` is what callers want.
 
-        Where the set is finite, split and order are the same for ever. Toy worlds draw a new set for each `seed`, with
-        `extra` more training points. Raises DataProblem where the data is missing, damaged or not what it claims to be.
+        Where the set is finite, split and order are the same for ever, by `split: seed` for each `seed`. Toy worlds draw a new set for
+        each `seed`, with `extra` more training points. Raises DataProblem for data that is missing, damaged or not what it claims to be.
         """
 
 
@@ -47,17 +68,17 @@ def split(images: ImageSet, held_out: int, *place: int | str) -> tuple[ImageSet,
     return images[index[held_out:]], images[index[:held_out]]
 
 
-def stratified(images: ImageSet, share: float, name: str) -> tuple[ImageSet, ImageSet]:
+def stratified(images: ImageSet, share: float, name: str, *place: int | str) -> tuple[ImageSet, ImageSet]:
     """The training part and the held-out part: `share` of each class, to the nearest picture, and at least one, is held out.
 
-    Classes of fewer than LEAST pictures are kept whole for training. The pictures and their classes alone decide which ones are held out,
-    not their order and names. Raises DataProblem where no class has enough.
+    Classes of fewer than LEAST pictures are kept whole for training. The pictures, their classes and the place alone decide which ones are
+    held out, not their order and names. Raises DataProblem where no class has enough.
     """
     images = images[fingerprints(images.pixels).argsort(stable=True)]  # equal pictures have equal fingerprints
     kept, out = [], []
     for label in images.labels.unique().tolist():
         members = (images.labels == label).nonzero()[:, 0]
-        members = members[order(len(members), "stratified")]
+        members = members[order(len(members), "stratified", *place)]
         held_out = held_out_of(len(members), share)
         out.append(members[:held_out])
         kept.append(members[held_out:])
@@ -65,7 +86,7 @@ def stratified(images: ImageSet, share: float, name: str) -> tuple[ImageSet, Ima
         few = f"no class has {LEAST} pictures, so none can be held out to judge by"
         raise DataProblem(f"{name}: {few}; add pictures, or name a held-out part of their own with held_out")
     parts = (torch.cat(kept), "train"), (torch.cat(out), "held_out")
-    train, held = (images[index[order(len(index), "stratified", part)]] for index, part in parts)
+    train, held = (images[index[order(len(index), "stratified", part, *place)]] for index, part in parts)
     return train, held
 
 

@@ -21,5 +21,6 @@ class Digits(Dataset):
 
         values, labels = load_digits(return_X_y=True)
         pixels = torch.from_numpy(values * (255 / 16)).round().to(torch.uint8).view(-1, 1, 8, 8)
-        train, held_out = split(ImageSet.of(pixels, torch.from_numpy(labels)), HELD_OUT, self.kind)
-        return World(self.kind, train, held_out, tuple("0123456789"))
+        train, held_out = split(ImageSet.of(pixels, torch.from_numpy(labels)), HELD_OUT, self.kind, *self.place(seed))
+        by = {} if self.split == "fixed" else {"rule": "random", "seed": seed}
+        return World(self.kind, train, held_out, tuple("0123456789"), by)

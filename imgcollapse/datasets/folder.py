@@ -40,4 +40,5 @@ class Folder(Dataset):
             [] if other is None else [other],
             self.held_out_share,
             self.alpha,
+            self.place(seed),
         )

@@ -29,10 +29,19 @@ class Listed(NamedTuple):
 
 
 def world_of(
-    kind: str, stem: str, train: Sequence[Classed], held_out: Sequence[Classed], share: float, alpha: decoder.Alpha = "refuse"
+    kind: str,
+    stem: str,
+    train: Sequence[Classed],
+    held_out: Sequence[Classed],
+    share: float,
+    alpha: decoder.Alpha = "refuse",
+    place: tuple[int | str, ...] = (),
 ) -> World:
-    """Reads the pictures; without held-out ones, holds out a fixed random `share` of each class. Says what it reads and passes over."""
+    """Reads the pictures; without held-out ones, holds out a random `share` of each class, the same for ever or one for each place (`seed`
+    and its number). Says what it reads and passes over. Raises DataProblem for a place where there is nothing to be split."""
     name = f"{kind}-{text(stem).encode()[:120].decode(errors='ignore')}" if stem else kind
+    if held_out and place:
+        raise DataProblem(f"{shown(name)}: dataset.split is seed, but it comes with a held-out part of its own; leave split out")
     keys = classes_of(train, held_out)
     number = {key: label for label, key in enumerate(keys)}
     classes = tuple(ALONE if key is None else text(str(key)) for key in keys)
@@ -43,11 +52,12 @@ def world_of(
     if held_out:
         index = order(len(files), kind, "train"), len(files) + order(len(others), kind, "held_out")
         return World(name, images[index[0]], images[index[1]], classes, passed_over=passed)
-    kept, out = stratified(images, share, shown(name))
+    kept, out = stratified(images, share, shown(name), *place)
     without = [classes[label] for label in sorted(set(kept.labels.tolist()) - set(out.labels.tolist()))]
     if without:
         progress.say(f"{shown(name)}: fewer than {LEAST} pictures of {shortened(without)}: all of them are for training, none for judging")
-    return World(name, kept, out, classes, {"rule": "stratified", "share": share, "judged_without": without}, passed)
+    by = {"rule": "stratified", "share": share, "judged_without": without, **({"seed": place[1]} if place else {})}
+    return World(name, kept, out, classes, by, passed)
 
 
 def _say(name: str, keys: Sequence[Key], classes: Sequence[str], counts: tuple[int, int], passed: Mapping[str, int]) -> None:

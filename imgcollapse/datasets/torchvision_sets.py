@@ -18,6 +18,7 @@ from imgcollapse.images import ImageSet, World
 from imgcollapse.machine import devices
 
 CLOTHES = ("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot")
+OFFICIAL = "it comes split, and published numbers are of its own test part"
 SOURCES = {"MNIST": "MNIST", "FashionMNIST": "FashionMNIST", cifar.FOLDER: "CIFAR10"}  # folder in the data folder: torchvision's class
 
 
@@ -26,6 +27,7 @@ class Mnist(Dataset):
 
     kind: Literal["mnist"] = "mnist"
     files: ClassVar[str] = "MNIST"
+    comes_split: ClassVar[str] = OFFICIAL
 
     def read(self, seed: int, extra: int) -> World:
         """uint8 [N, 1, 28, 28]; the original training and test parts."""
@@ -37,6 +39,7 @@ class FashionMnist(Dataset):
 
     kind: Literal["fashion-mnist"] = "fashion-mnist"
     files: ClassVar[str] = "FashionMNIST"
+    comes_split: ClassVar[str] = OFFICIAL
 
     def read(self, seed: int, extra: int) -> World:
         """uint8 [N, 1, 28, 28]; the original training and test parts."""
@@ -48,6 +51,7 @@ class Cifar10(Dataset):
 
     kind: Literal["cifar10"] = "cifar10"
     files: ClassVar[str] = cifar.FOLDER
+    comes_split: ClassVar[str] = OFFICIAL
 
     def read(self, seed: int, extra: int) -> World:
         """uint8 [N, 3, 32, 32]; the original training and test parts."""

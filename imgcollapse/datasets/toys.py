@@ -7,7 +7,7 @@ import torch
 from numpy.typing import NDArray
 from pydantic import Field, PositiveInt
 
-from imgcollapse.datasets.dataset import Dataset
+from imgcollapse.datasets.dataset import ANEW, Dataset
 from imgcollapse.images import ImageSet, World
 from imgcollapse.seeds import derive, numpy_generator
 
@@ -20,6 +20,7 @@ class Gaussian(Dataset):
 
     kind: Literal["gaussian"] = "gaussian"
     are_points: ClassVar[bool] = True
+    comes_split: ClassVar[str] = ANEW
     size: PositiveInt = Field(1000, description="training points, and as many held out")
     dim: PositiveInt = Field(2, description="coordinates of a point")
 
@@ -37,6 +38,7 @@ class Grid25(Dataset):
 
     kind: Literal["grid25"] = "grid25"
     are_points: ClassVar[bool] = True
+    comes_split: ClassVar[str] = ANEW
     size: PositiveInt = Field(2500, description="training points, and as many held out")
 
     def read(self, seed: int, extra: int) -> World:

@@ -5,7 +5,7 @@ from scipy import stats
 from torch import Tensor
 
 from imgcollapse.metrics.evidence import LEVEL, NO_CLASS, Evidence
-from imgcollapse.metrics.score import Score
+from imgcollapse.metrics.score import POSITIVE, UNIT, Score
 
 CLASSES_ALIVE = "classes_alive"
 CONFIDENT = 0.9  # the probability from which the classifier is confident
@@ -37,6 +37,7 @@ VARIETY: dict[str, Score] = {
         0,
         "Classes whose share of the confident samples has a one-sided 95 % lower bound (Clopper & Pearson 1934) above what the "
         "classifier's false hits may explain (the 95 % upper bound of their rate among held-out real pictures of other classes).",
+        bounds=POSITIVE,
         rank=4,
         from_zero=True,
         halved=True,
@@ -49,7 +50,8 @@ VARIETY: dict[str, Score] = {
         2,
         "exp(-Σ p ln p) of the class shares p among the confident samples: 1 when only one class is left, the number of classes when "
         "all are equally often. Biased downwards in small samples.",
-        rank=6,
+        bounds=POSITIVE,
+        rank=7,
         from_zero=True,
         halved=True,
         panels=("last",),
@@ -61,6 +63,7 @@ VARIETY: dict[str, Score] = {
         "linear",
         3,
         "½ Σ |p_c - real_c| over the classes: 0 for the real shares, 1 for nothing in common. Biased upwards in small samples.",
+        bounds=UNIT,
         rank=9,
         from_zero=True,
     ),
@@ -72,6 +75,7 @@ VARIETY: dict[str, Score] = {
         3,
         "The share of samples to which the classifier gives a class with a probability of at least 0.9. Class shares are of these alone; "
         "1 minus it is the part of the samples in no class.",
+        bounds=UNIT,
         rank=10,
     ),
 }
@@ -125,6 +129,7 @@ RARE: dict[str, Score] = {
         "The rarest classes' share of the confident samples, divided by their real share. Rare is the quarter of the classes with the "
         "smallest real shares (rounded up, with all that tie with them, but never a class of the largest share). It can exceed 1. A "
         "classifier that takes other classes for rare ones keeps it from reaching 0.",
+        bounds=POSITIVE,
     ),
 }
 

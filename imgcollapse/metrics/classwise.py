@@ -3,7 +3,7 @@
 import torch
 
 from imgcollapse.metrics.evidence import Evidence
-from imgcollapse.metrics.score import Score
+from imgcollapse.metrics.score import UNIT, Score
 
 CLASSWISE: dict[str, Score] = {
     "min_class_recall": Score(
@@ -15,6 +15,7 @@ CLASSWISE: dict[str, Score] = {
         "The smallest, over the classes, of the share of a class's real pictures that lie within some sample's distance to its k-th "
         "nearest different sample. It is 0 as soon as one class is lost, where recall over all classes hardly moves. Biased downwards, as "
         "the smallest of several noisy shares: read it beside real vs real.",
+        bounds=UNIT,
     ),
     "min_class_coverage": Score(
         "coverage of the worst class",
@@ -24,6 +25,7 @@ CLASSWISE: dict[str, Score] = {
         3,
         "The smallest, over the classes, of the share of a class's real pictures that have a sample within the distance to their own k-th "
         "nearest different real picture. Biased downwards, as the smallest of several noisy shares: read it beside real vs real.",
+        bounds=UNIT,
     ),
 }
 

@@ -7,7 +7,7 @@ from scipy import stats
 from torch import Tensor
 
 from imgcollapse.metrics.evidence import LEVEL, NO_CLASS, Evidence
-from imgcollapse.metrics.score import Score
+from imgcollapse.metrics.score import UNIT, Score
 
 ILL = 100.0  # condition number from which a confusion matrix is not inverted: an error of 1 % in it could become one of 100 %
 HALVINGS = 40  # of the range 0..1 in search of a bound: to 1e-12
@@ -22,6 +22,7 @@ CORRECTED: dict[str, Score] = {
         "½ Σ |p_c - real_c| of class shares p from which the classifier's confusions among held-out real pictures have been taken out "
         "(adjusted count: Rogan & Gladen 1978; Lipton et al. 2018), projected on the shares that there can be. It supposes that samples of "
         "a class are mistaken as often as its real pictures. Biased upwards in small samples, more than without the correction.",
+        bounds=UNIT,
     ),
 }
 

@@ -5,7 +5,7 @@ from torch import Tensor
 
 from imgcollapse.metrics.evidence import Evidence, FeatureSet
 from imgcollapse.metrics.kernel import by_moments, third_moments
-from imgcollapse.metrics.score import Score
+from imgcollapse.metrics.score import POSITIVE, Score
 from imgcollapse.seeds import derive, torch_generator
 
 FRECHET: dict[str, Score] = {
@@ -18,9 +18,10 @@ FRECHET: dict[str, Score] = {
         "|m_r - m_g|² + tr(C_r + C_g - 2 (C_r C_g)^(1/2)) of the means and covariances of real and generated features. It sees two "
         "moments only, and is biased upwards by about 1/N: compare at one N. It is called FID with Inception features alone. Heusel "
         "et al. 2017.",
+        bounds=POSITIVE,
         short="FD",
         frechet=True,
-        rank=1,
+        rank=3,
         from_zero=True,
         panels=("area", "slope"),
     ),
@@ -127,7 +128,7 @@ KERNEL: dict[str, Score] = {
         3,
         "The squared maximum mean discrepancy of the features under the kernel (xᵀy / D + 1)³, estimated without bias, so that small "
         "values can be negative. Bińkowski et al. 2018.",
-        rank=7,
+        rank=8,
     ),
 }
 

@@ -5,7 +5,7 @@ from torch import Tensor
 
 from imgcollapse.metrics.evidence import Evidence, FeatureSet
 from imgcollapse.metrics.nearest import nearest
-from imgcollapse.metrics.score import Score
+from imgcollapse.metrics.score import UNIT, Score
 from imgcollapse.metrics.tiles import squared_distances
 
 SLACK = 1e-9  # relative: two computations of one distance must not differ by which side of the other they round to
@@ -35,6 +35,7 @@ def _scores(prefix: str, name: str, of: str, beware: str = "") -> dict[str, Scor
             "linear",
             3,
             RATIO.format(of=of, beware=beware),
+            bounds=(0.0, 2.0),
         ),
         f"{prefix}authenticity": Score(
             f"{name}authenticity",
@@ -43,6 +44,7 @@ def _scores(prefix: str, name: str, of: str, beware: str = "") -> dict[str, Scor
             "linear",
             3,
             AUTHENTIC.format(of=of),
+            bounds=UNIT,
         ),
         f"{prefix}copies": Score(
             f"{name}copies",
@@ -51,6 +53,7 @@ def _scores(prefix: str, name: str, of: str, beware: str = "") -> dict[str, Scor
             "linear",
             3,
             COPIES.format(of=of),
+            bounds=UNIT,
         ),
     }
 

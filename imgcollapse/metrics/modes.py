@@ -11,7 +11,7 @@ from sklearn.exceptions import ConvergenceWarning
 from torch import Tensor
 
 from imgcollapse.metrics.evidence import LEVEL, Evidence, FeatureSet
-from imgcollapse.metrics.score import Score
+from imgcollapse.metrics.score import UNIT, Score
 from imgcollapse.metrics.tiles import squared_distances
 from imgcollapse.seeds import derive, torch_generator
 
@@ -83,6 +83,7 @@ BINS: dict[str, Score] = {
         "The share of K bins (k-means of real features) whose share of the samples differs significantly from that of the real pictures, "
         "by a two-proportion z-test at a false discovery rate of 5 % (Benjamini & Hochberg 1995). It finds lost modes within a class, "
         "and needs many pictures to see small differences: compare at one N. Richardson & Weiss 2018.",
+        bounds=UNIT,
     ),
     "jsd": Score(
         "bin divergence (JSD)",
@@ -92,6 +93,7 @@ BINS: dict[str, Score] = {
         3,
         "The Jensen-Shannon divergence, in bits, between the shares of the samples and of the real pictures in the K bins of NDB: 0 for "
         "equal shares, 1 for nothing in common. Biased upwards by about 3 (K - 1) / (8 N ln 2).",
+        bounds=UNIT,
     ),
 }
 

@@ -3,7 +3,7 @@
 from torch import Tensor
 
 from imgcollapse.metrics.evidence import Evidence
-from imgcollapse.metrics.score import Score
+from imgcollapse.metrics.score import POSITIVE, UNIT, Score
 
 NEIGHBOURHOOD: dict[str, Score] = {
     "precision": Score(
@@ -14,6 +14,7 @@ NEIGHBOURHOOD: dict[str, Score] = {
         3,
         "The share of samples that lie within some real picture's distance to its k-th nearest different real picture. It does not see "
         "lost variety: a single good picture, repeated, scores 1. Kynkäänniemi et al. 2019.",
+        bounds=UNIT,
         rank=5,
         from_zero=True,
     ),
@@ -26,10 +27,10 @@ NEIGHBOURHOOD: dict[str, Score] = {
         "The share of real pictures that lie within some sample's distance to its k-th nearest different sample. It falls when modes are "
         "lost and when they shrink, hardly when few different samples are left that are spread as real ones are, and reads 1 for samples "
         "that are spread too widely: read it beside precision and coverage. Kynkäänniemi et al. 2019.",
-        rank=2,
+        bounds=UNIT,
+        rank=6,
         from_zero=True,
         halved=True,
-        panels=("slope",),
     ),
     "density": Score(
         "density",
@@ -39,7 +40,7 @@ NEIGHBOURHOOD: dict[str, Score] = {
         3,
         "How many different real pictures' k-nearest-neighbour balls a sample lies in, on average, divided by k. It can exceed 1 and "
         "favours the modes that a model knows well. Naeem et al. 2020.",
-        rank=8,
+        bounds=POSITIVE,
         from_zero=True,
     ),
     "coverage": Score(
@@ -50,10 +51,10 @@ NEIGHBOURHOOD: dict[str, Score] = {
         3,
         "The share of real pictures that have a sample within the distance to their own k-th nearest different real picture. It finds "
         "lost modes and how few different samples are left, and is blind to shrinking within a mode. Naeem et al. 2020.",
-        rank=3,
+        bounds=UNIT,
+        rank=2,
         from_zero=True,
         halved=True,
-        panels=("slope",),
     ),
     "min_recall_coverage": Score(
         "min(recall, coverage)",
@@ -63,7 +64,11 @@ NEIGHBOURHOOD: dict[str, Score] = {
         3,
         "Recall finds shrinking but is fooled by samples spread too widely, coverage finds lost modes but not shrinking: the smaller "
         "of the two falls in either case.",
+        bounds=UNIT,
+        rank=1,
         from_zero=True,
+        halved=True,
+        panels=("slope",),
     ),
 }
 
@@ -113,6 +118,7 @@ SYMMETRIC: dict[str, Score] = {
         "The smaller of precision and of the share of samples that have a real picture within their own distance to their k-th nearest "
         "sample. In high dimension precision alone is near 1 for samples that are too close together; this is not. Khayatkhoei & "
         "AbdAlmageed 2023.",
+        bounds=UNIT,
     ),
     "symmetric_recall": Score(
         "symmetric recall",
@@ -123,6 +129,7 @@ SYMMETRIC: dict[str, Score] = {
         "The smaller of recall and of the share of real pictures that have a sample within their own distance to their k-th nearest real "
         "picture. In high dimension recall alone is near 1 for samples that are spread too widely; this is not. Khayatkhoei & "
         "AbdAlmageed 2023.",
+        bounds=UNIT,
     ),
 }
 
@@ -157,6 +164,7 @@ PROBABILISTIC: dict[str, Score] = {
         "The mean probability that a sample lies in some real picture's ball, where a ball's probability falls from 1 at its centre to 0 "
         "at R, and R, the same for all balls, is 1.2 times the mean distance to the k-th nearest real neighbour: no single outlier has a "
         "large ball. Park & Kim 2023.",
+        bounds=UNIT,
     ),
     "p_recall": Score(
         "P-recall",
@@ -166,6 +174,7 @@ PROBABILISTIC: dict[str, Score] = {
         3,
         "The mean probability that a real picture lies in some sample's ball, with R of the samples. It falls when modes are lost and "
         "when they shrink, and not when samples are spread too widely: read it beside P-precision. Park & Kim 2023.",
+        bounds=UNIT,
     ),
 }
 

@@ -6,6 +6,11 @@ from typing import Literal
 Better = Literal["lower", "higher"]
 Scale = Literal["linear", "log"]
 Quantity = Literal["last", "slope", "area"]  # a collapse number: of the last generation, per generation, to real vs real in all of them
+Bounds = tuple[float | None, float | None]  # the least and the greatest that a number can be; None: it has no such bound
+
+ANY: Bounds = (None, None)
+UNIT: Bounds = (0.0, 1.0)
+POSITIVE: Bounds = (0.0, None)
 
 
 # The scale is the one on which finite-sampling theory makes the beginning of a collapse a straight line (Shumailov et al. 2024).
@@ -29,6 +34,7 @@ class Score:
     scale:      on which its collapse is a straight line over the generations, see above
     decimals:   worth printing of a single value
     definition: how it is computed, what to beware of, and its source
+    bounds:     what it can be: UNIT (0 to 1), POSITIVE (0 and more), ANY; intervals over seeds stay within
     short:      its name where there is little room; None: the title
     frechet:    whether it is a Fréchet distance: FD in its names is then what it is called with the features of an extractor, such as FID
     rank:       how prominent it is, 1 the most: what has room for k scores shows those of rank 1 to k; None: in the tables of all only
@@ -43,6 +49,7 @@ class Score:
     scale: Scale
     decimals: int
     definition: str
+    bounds: Bounds = ANY
     short: str | None = None
     frechet: bool = False
     rank: int | None = None

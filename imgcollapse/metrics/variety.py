@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from imgcollapse.metrics.evidence import NO_CLASS, Evidence, FeatureSet
-from imgcollapse.metrics.score import Score
+from imgcollapse.metrics.score import POSITIVE, Score
 from imgcollapse.metrics.tiles import squared_distances
 
 VENDI: dict[str, Score] = {
@@ -17,6 +17,7 @@ VENDI: dict[str, Score] = {
         "exp(-Σ λ ln λ) of the eigenvalues λ of K/N, K the cosine similarities of the features of all pairs of samples, divided by the "
         "same of as many real pictures. It needs no classes and falls when modes are lost or shrink; noise raises it above 1. Friedman & "
         "Dieng 2023.",
+        bounds=POSITIVE,
     ),
 }
 
@@ -59,6 +60,7 @@ SPREAD: dict[str, Score] = {
         "The mean distance between the features of two samples of a class, divided by the same of real pictures; the mean over the "
         "classes. It falls when every class shrinks to a prototype though all classes are alive. A class with fewer than two confident "
         "samples counts as 0.",
+        bounds=POSITIVE,
     ),
 }
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from imgcollapse import grids, store
+from imgcollapse.ablation.intervals import FEWEST
 from imgcollapse.ablation.summary import Record, Run
 from imgcollapse.files import ledger
 from imgcollapse.grids import lettering
@@ -47,7 +48,7 @@ def _curves(summary: Record) -> bytes | None:
         place.set_axis_off()
     legend = panels.legend(axes.flat, summary)
     page.legend(list(legend.values()), list(legend), loc="outside lower center", ncols=min(5, len(legend)), frameon=False, fontsize=9)
-    page.suptitle(_figure_title(summary, f"mean over seeds with 95 % intervals; {_seeds(arms)}; {source_title(extractor)}"), fontsize=11)
+    page.suptitle(_figure_title(summary, f"{_means(arms)}; {_seeds(arms)}; {source_title(extractor)}"), fontsize=11)
     return png(page, facecolor=PAPER)
 
 
@@ -75,7 +76,8 @@ def _forest(summary: Record) -> bytes | None:
         for row, arm in enumerate(arms):
             words = arm["extractors"][extractor].get(halved, {"half": {"words": ""}})["half"]["words"]
             place.text(0, row, words, fontsize=8, va="center", color=GREY if arm["null"] else "black")
-    page.suptitle(_figure_title(summary, f"means with 95 % intervals; {_seeds([a for a in arms if a['null'] is None])}"), fontsize=11)
+    own = [arm for arm in arms if arm["null"] is None]
+    page.suptitle(_figure_title(summary, f"{_means(own)}; {_seeds(own)}"), fontsize=11)
     return png(page, facecolor=PAPER)
 
 
@@ -117,6 +119,10 @@ def _extractor(summary: Record) -> str:
 def _seeds(arms: Sequence[dict[str, Any]]) -> str:
     counts = sorted({len(arm["seeds"]) for arm in arms})
     return f"{counts[0]} seeds" if len(counts) == 1 else f"{counts[0]} to {counts[-1]} seeds"
+
+
+def _means(arms: Sequence[dict[str, Any]]) -> str:
+    return "means over seeds with 95 % intervals" if any(len(arm["seeds"]) >= FEWEST for arm in arms) else "means, and two seeds as dots"
 
 
 def _figure_title(summary: Record, rest: str) -> str:

@@ -26,11 +26,13 @@ SHAPES = {
     "<": "M-3.4 0L2.6-3.3v6.6z",
     ">": "M3.4 0L-2.6-3.3v6.6z",
 }
+DOT = "M-1.5 0a1.5 1.5 0 1 0 3 0a1.5 1.5 0 1 0-3 0z"  # one of two seeds
 
 
 @dataclass(frozen=True)
 class Line:
-    """One arm's curve. `number` is the arm's place; `null`: the null model under that arm's regime; points: generation, mean, low, high."""
+    """One arm's curve. `number` is the arm's place; `null`: the null model under that arm's regime; points: generation, mean, low, high,
+    values (those of two seeds)."""
 
     number: int
     name: str
@@ -50,8 +52,8 @@ def swatch(number: int, null: bool = False) -> Markup:
 def curves(key: str, title: str, lines: Sequence[Line], reals: Sequence[Mapping[str, float]], last: int) -> Markup:
     """A metric over generations 0 to `last`: mean of every line, its interval as a band, real vs real as a grey one; long lines thinned.
 
-    The means decide the window: with few seeds an interval may reach far beyond what a metric can be. Attributes tell the script where
-    generations lie (`data-x0`, `data-dx`).
+    The means decide the window: with few seeds an interval may reach far beyond them. Of two seeds, both are dots. Attributes tell the
+    script where generations lie (`data-x0`, `data-dx`).
     """
     means = [point["mean"] for line in lines for point in line.points]
     ends = [real[part] for real in reals for part in ("low", "high")]
@@ -77,8 +79,9 @@ def curves(key: str, title: str, lines: Sequence[Line], reals: Sequence[Mapping[
         path = " ".join(at(point, "mean") for point in points)
         parts += Markup('<polyline class="line" points="{}" {}/>').format(path, _dash(line.number, line.null))
         if not line.null:
-            shape = _shape(line.number)
-            for point in points[:: thin.mark_every(len(points))]:
+            marks = [(point, _shape(line.number)) for point in points[:: thin.mark_every(len(points))]]
+            marks += [({**point, "mean": value}, DOT) for point in points if len(point["values"]) > 1 for value in point["values"]]
+            for point, shape in marks:
                 parts += Markup('<path class="mark" d="{}" transform="translate({})"/>').format(shape, at(point, "mean"))
         drawn.append(_group(line, parts))
     drawn.append(Markup('<line class="cursor" x1="{0}" x2="{0}" y1="{1}" y2="{2}"/>').format(x0, y1, y0))
@@ -88,22 +91,16 @@ def curves(key: str, title: str, lines: Sequence[Line], reals: Sequence[Mapping[
 
 
 def forest(key: str, title: str, rows: Sequence[tuple[Line, dict[str, Any]]], real: Mapping[str, float] | None, words: str) -> Markup:
-    """One collapse number with its interval for every arm, row under row; a band with a line marks real vs real, or 0."""
+    """One collapse number with its interval, or two seeds, for every arm, row under row; a band with a line marks real vs real, or 0."""
     known = [(line, span) for line, span in rows if span["mean"] is not None]
-    ends = [span[part] for _, span in known for part in ("low", "mean", "high") if span[part] is not None]
+    ends = [value for _, span in known for value in (span["low"], span["mean"], span["high"], *span["values"]) if value is not None]
     ends += [] if real is None else list(real.values())
     low, high = min(ends), max(ends)
     x = Range.around(low - 0.04 * (high - low), high + 0.04 * (high - low), 4)
     left, step, top = 130, 22, 8
     height = top + step * len(known) + 34
     bottom = height - 30
-    drawn = [
-        Markup('<line class="grid" x1="{0}" x2="{0}" y1="{1}" y2="{2}"/>').format(*_tick(x, tick, left), top, bottom) for tick in x.ticks
-    ]
-    drawn += [
-        Markup('<text class="tick" x="{}" y="{}" text-anchor="middle">{:g}</text>').format(*_tick(x, tick, left), bottom + 13, tick)
-        for tick in x.ticks
-    ]
+    drawn = [_rule(x, tick, left, top, bottom) for tick in x.ticks]
     if real is not None:
         low, mean, high = (x.place(real[part], left, WIDTH - RIGHT) for part in ("low", "mean", "high"))
         band = Markup('<rect class="between" x="{}" y="{}" width="{}" height="{}"/>').format(low, top, round(high - low, 1), bottom - top)
@@ -118,10 +115,25 @@ def forest(key: str, title: str, rows: Sequence[tuple[Line, dict[str, Any]]], re
             low, high = (x.place(span[part], left, WIDTH - RIGHT) for part in ("low", "high"))
             parts += Markup('<path class="line" d="M{} {}H{}"/>').format(low, middle, high)
         shape = SHAPES["o"] if line.null else _shape(line.number)
-        parts += Markup('<path class="mark" d="{}" transform="translate({},{})"/>').format(shape, *_tick(x, span["mean"], left), middle)
+        for value in span["values"] or [span["mean"]]:
+            parts += Markup('<path class="mark" d="{}" transform="translate({},{})"/>').format(shape, *_tick(x, value, left), middle)
         drawn.append(_group(line, parts))
     drawn.append(Markup('<text class="tick" x="{}" y="{}" text-anchor="middle">{}</text>').format((left + WIDTH) / 2, height - 3, words))
-    return svg(f"forest-{key}", WIDTH, height, title, f"{title}: every arm with its 95 % interval.", Markup().join(drawn))
+    return svg(
+        f"forest-{key}",
+        WIDTH,
+        height,
+        title,
+        f"{title}: every arm with its 95 % interval, of one or two seeds their values.",
+        Markup().join(drawn),
+    )
+
+
+def _rule(x: Range, tick: float, left: float, top: float, bottom: float) -> Markup:
+    """A grid line with its number below."""
+    line = Markup('<line class="grid" x1="{0}" x2="{0}" y1="{1}" y2="{2}"/>').format(*_tick(x, tick, left), top, bottom)
+    number = Markup('<text class="tick" x="{}" y="{}" text-anchor="middle">{:g}</text>').format(*_tick(x, tick, left), bottom + 13, tick)
+    return line + number
 
 
 def _tick(x: Range, value: float, left: float) -> tuple[float]:

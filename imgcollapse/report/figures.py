@@ -66,7 +66,8 @@ def _curves(run: Path) -> bytes | None:
 def _curve(axes: Any, name: str, extractor: str, found: Mapping[int | None, Value]) -> None:
     """found: generation -> value, of those that were judged."""
     values, real = [one.value for one in found.values()], next(iter(found.values())).real
-    points = [{"generation": generation, "mean": one.value, "low": None, "high": None} for generation, one in found.items()]
+    no_interval: dict[str, Any] = {"low": None, "high": None, "values": []}
+    points = [{"generation": generation, "mean": one.value, **no_interval} for generation, one in found.items()]
     panels.curve(axes, points, "samples", arm_style(0))
     panels.draw_real(axes, None if real is None else dataclasses.asdict(real))
     tidy(axes, metric_title(name, extractor), SCORES[name].meaning, whole=True)

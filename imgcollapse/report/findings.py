@@ -8,6 +8,7 @@ from typing import Any
 
 from imgcollapse import store
 from imgcollapse.ablation import plan, status, summary
+from imgcollapse.ablation.endpoint import NOTHING_ASKED, Asked
 from imgcollapse.ablation.grid import ABLATION, CSV, PLAN, Ablation
 from imgcollapse.ablation.status import RunStatus
 from imgcollapse.ablation.summary import Record, Run
@@ -52,6 +53,11 @@ class Findings:
     def extractor(self) -> str:
         """The first extractor that judged; empty where none did."""
         return next(iter(self.extractors), "")
+
+    @property
+    def endpoint_extractor(self) -> str:
+        """The one by whose features the endpoint is; empty where nothing was measured."""
+        return "" if self.summary["endpoint"] is None else str(self.summary["endpoint"]["extractor"])
 
     @property
     def extractors(self) -> list[str]:
@@ -109,20 +115,19 @@ def read(places: Sequence[Path], method: str = "t") -> Findings:
     parts = [_read_one(place) for place in places]
     several = len(parts) > 1
     runs: list[Run] = []
-    for place, (_, _, own) in zip(places, parts, strict=True):
+    for place, (_, _, own, _) in zip(places, parts, strict=True):
         grid = _is_ablation(place)
         runs += [replace(run, arm=f"{place.resolve().name}: {run.arm}") if several and grid else run for run in own]
     runs = _told_apart(runs)
     rows = summary.rows(runs)
-    reference_arm = parts[0][1] if not several else None
-    question = parts[0][0] if not several else "How do these runs compare?"
+    question, reference_arm, _, asked = parts[0] if not several else ("How do these runs compare?", None, None, NOTHING_ASKED)
     references = {run.folder: record for run in runs if (record := store.reference(run.folder)) is not None}
     return Findings(
         places=tuple(places),
         question=question,
         runs=tuple(runs),
         statuses=tuple(status.run_statuses(runs, checked=True)),
-        summary=summary.summarise(runs, rows, reference_arm, method),
+        summary=summary.summarise(runs, rows, reference_arm, method, asked),
         rows=tuple(rows),
         references=references,
     )
@@ -150,13 +155,13 @@ def _is_ablation(place: Path) -> bool:
     return (place / PLAN).is_file()
 
 
-def _read_one(place: Path) -> tuple[str, str | None, list[Run]]:
-    """Question, reference arm and runs of one folder."""
+def _read_one(place: Path) -> tuple[str, str | None, list[Run], Asked]:
+    """Question, reference arm, runs and endpoint of one folder."""
     runs = plan.runs_in(place)
     if (place / store.STUDY).is_file():
-        return f"What does a chain of {runs[0].study.gens} generations forget? {runs[0].arm}", None, runs
+        return f"Does a chain of {runs[0].study.gens} generations collapse? {runs[0].arm}", None, runs, NOTHING_ASKED
     chosen = build(Ablation, read_file(place / ABLATION))
-    return chosen.question or f"How do the arms of {place.resolve().name} differ?", chosen.reference, runs
+    return chosen.question or f"Do the arms of {place.resolve().name} differ?", chosen.reference, runs, plan.asked(place)
 
 
 def _told_apart(runs: Sequence[Run]) -> list[Run]:

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+from imgcollapse.ablation.intervals import FEWEST
 from imgcollapse.ablation.summary import named, spanned
 from imgcollapse.ablation.summary.text import columns, half_lives, lines
 from imgcollapse.exchange.card.markdown import fenced, table
@@ -12,9 +13,10 @@ from imgcollapse.files import ledger
 from imgcollapse.grids.lettering import shortened
 from imgcollapse.judge.titles import counted, features_title, judge_of, metric_title, neighbours, source_title
 from imgcollapse.report.agreement import disagreements
-from imgcollapse.report.answer import answer, reproduce
+from imgcollapse.report.answer import answer
 from imgcollapse.report.findings import Findings, sessions
 from imgcollapse.report.panels import NULL
+from imgcollapse.report.reproduce import reproduce
 
 REPORT, MOVIE = "report.md", "collapse.gif"
 MOST = 5  # scores that a table has room for
@@ -75,7 +77,8 @@ def _arms(findings: Findings) -> list[str]:
         found.append(f"**The last generation**, {escaped(source_title(extractor))}\n\n{table(head, rows)}")
     most = max((len(arm["seeds"]) for arm in findings.summary["arms"]), default=0)
     method = findings.summary["method"].replace("intervals by", "interval by")
-    return [*found, escaped(f"Mean [{method}]." if most > 1 else "One seed, no interval.", 400)] if found else []
+    few = "One seed, no interval." if most == 1 else "Two seeds, their values and no interval."
+    return [*found, escaped(f"Mean [{method}]." if most >= FEWEST else few, 400)] if found else []
 
 
 def _differences(findings: Findings) -> list[str]:

@@ -23,11 +23,12 @@ from imgcollapse.files import bytes_of, digest_of, ledger, sweep, write_bytes
 from imgcollapse.judge.titles import REAL, counted, features_title
 from imgcollapse.report import charts, composition, pictures, tables
 from imgcollapse.report.agreement import disagreements
-from imgcollapse.report.answer import answer, reproduce
+from imgcollapse.report.answer import answer
 from imgcollapse.report.findings import Findings
 from imgcollapse.report.panels import NULL
 from imgcollapse.report.pictures import SIZES, Keep
 from imgcollapse.report.record import about_runs, notes, settings
+from imgcollapse.report.reproduce import reproduce
 from imgcollapse.report.strips import strips
 from imgcollapse.report.tables import Chart, Table
 
@@ -136,6 +137,7 @@ def _head(findings: Findings, live: bool) -> dict[str, Any]:
     reference = _legend(findings)["null_shown"]
     if reference is not None:
         style += f'.chart .null[data-arm="{reference}"] {{ display: inline; }}\n'
+    scope = findings.summary["scope"]
     policy = (
         f"default-src 'none'; img-src data: 'self' file:; script-src '{_hash(script)}'; style-src '{_hash(style)}'; "
         "base-uri 'none'; form-action 'none'"
@@ -145,6 +147,7 @@ def _head(findings: Findings, live: bool) -> dict[str, Any]:
         "policy": policy,
         "reload": RELOAD if live else None,
         "question": findings.question,
+        "scope": f"{scope[0].upper()}{scope[1:]}.",
         "answer": answer(findings),
         "facts": _facts(findings),
         "notes": [*notes(findings), *disagreements(findings.summary)],

@@ -7,7 +7,7 @@ from imgcollapse.ablation.summary import Record
 from imgcollapse.grids import lettering
 from imgcollapse.judge.titles import REAL
 from imgcollapse.metrics.score import Quantity
-from imgcollapse.metrics.scores import SCORES, worth_showing
+from imgcollapse.metrics.scores import SCORES, most_prominent, worth_showing
 from imgcollapse.models.nulls import FAIR
 from imgcollapse.report import thin
 from imgcollapse.report.style import GREY, arm_style
@@ -77,7 +77,7 @@ def curves(
         points = arm["extractors"][extractor][name]["by_generation"]
         highest = max(highest, curve(place, points, label(arm["arm"]), _scaled(arm_style(number), scale)))
     for arm in (arm for arm in nulls if name in arm["extractors"][extractor]):
-        points = [{**point, "low": None} for point in arm["extractors"][extractor][name]["by_generation"]]
+        points = [{**point, "low": None, "values": []} for point in arm["extractors"][extractor][name]["by_generation"]]
         style = {"color": GREY, "linestyle": ":", "linewidth": 1.6 * scale}
         highest = max(highest, curve(place, points, label(f"null model {NULL}, {arm['arm']}"), style))
     draw_real(place, real, scale)
@@ -87,9 +87,9 @@ def curves(
 
 
 def curve(place: Any, points: Sequence[Mapping[str, Any]], label: str, style: Mapping[str, Any]) -> float:
-    """Draws a metric over the generations, its interval as a band where there is one; returns the highest value.
+    """Draws a metric over the generations, its interval as a band where there is one, of two seeds both as dots; returns the highest mean.
 
-    points: generation, mean, low, high; of very many, some, the extremes among them, and then with few markers.
+    points: generation, mean, low, high, values; of very many, some, the extremes among them, and then with few markers.
     """
     shown = thin.curve(points)
     x, mean = [point["generation"] for point in shown], [point["mean"] for point in shown]
@@ -98,6 +98,9 @@ def curve(place: Any, points: Sequence[Mapping[str, Any]], label: str, style: Ma
     if banded:
         x, low, high = ([point[key] for point in banded] for key in ("generation", "low", "high"))
         place.fill_between(x, low, high, color=style["color"], alpha=0.12, linewidth=0)
+    dots = [(point["generation"], value) for point in shown if len(point["values"]) > 1 for value in point["values"]]
+    if dots:
+        place.plot(*zip(*dots, strict=True), color=style["color"], linestyle="", marker=".", markersize=style.get("linewidth", 1.6) * 2)
     return max(float(point["mean"]) for point in shown)
 
 
@@ -109,7 +112,7 @@ def draw_real(place: Any, real: Mapping[str, float] | None, scale: float = 1) ->
 
 
 def forest(place: Any, name: str, quantity: str, extractor: str, arms: Sequence[Record], scale: float = 1) -> None:
-    """That collapse number (QUANTITIES) of every arm with its interval, a row an arm, null models in grey.
+    """That collapse number (QUANTITIES) of every arm with its interval, or the values of two seeds, a row an arm, null models in grey.
 
     A line marks where nothing is lost: 0, or for the last generation, real vs real as a band.
     """
@@ -123,7 +126,8 @@ def forest(place: Any, name: str, quantity: str, extractor: str, arms: Sequence[
         style = _scaled(style, scale)
         if span["low"] is not None:
             place.plot([span["low"], span["high"]], [row, row], color=style["color"], linewidth=1.4 * scale)
-        place.plot([span["mean"]], [row], color=style["color"], marker=style["marker"], markersize=style["markersize"])
+        shown = span["values"] or [span["mean"]]
+        place.plot(shown, [row] * len(shown), color=style["color"], linestyle="", marker=style["marker"], markersize=style["markersize"])
     place.set_ylim(len(arms) - 0.5, -0.5)
     if quantity != "last":
         place.axvline(0, color=GREY, linewidth=0.8 * scale)
@@ -133,8 +137,8 @@ def forest(place: Any, name: str, quantity: str, extractor: str, arms: Sequence[
 
 
 def halved(extractor: str, arms: Sequence[Record]) -> str | None:
-    """The first metric with a half-life that any of the arms has."""
-    return next((name for name in SCORES if SCORES[name].halved and any(name in arm["extractors"][extractor] for arm in arms)), None)
+    """The most prominent metric with a half-life that any of the arms has."""
+    return most_prominent((name for arm in arms for name in arm["extractors"][extractor]), halved=True)
 
 
 def unit(name: str, quantity: str, extractor: str, arms: Sequence[Record]) -> str:

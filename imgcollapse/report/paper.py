@@ -109,7 +109,7 @@ def _forest(wanted: Sequence[tuple[str, str]], summary: Record, extractor: str, 
         place.get_gridspec().set_width_ratios([1.0] * len(wanted) + [1.15])
         place.set_axis_off()
         place.set_ylim(len(arms) - 0.5, -0.5)
-        place.set_title(f"{SCORES[halved].title} below half", fontsize=small)
+        place.set_title(f"{SCORES[halved].title}\nbelow half", fontsize=small)
         for row, arm in enumerate(arms):
             words = _half(arm["extractors"][extractor][halved]["half"]) if halved in arm["extractors"][extractor] else ""
             place.text(0, row, words, fontsize=small, va="center", color=style.GREY if arm["null"] else "black")

@@ -5,7 +5,7 @@ from typing import Any
 
 from imgcollapse import store
 from imgcollapse.ablation.grid import ABLATION
-from imgcollapse.ablation.summary import named
+from imgcollapse.ablation.summary import endpoint_text, named
 from imgcollapse.datasets.names import in_words, shortened
 from imgcollapse.extractors.classifier import distrust
 from imgcollapse.judge.titles import counted, definitions, neighbours
@@ -66,6 +66,7 @@ def about_runs(findings: Findings) -> list[tuple[str, str]]:
     rows.append(("features", _each(_extractor(name, about) for one in references for name, about in one["judge"]["extractors"].items())))
     draws = (about["latent_draws"] for one in references for about in one["judge"]["models"].values())
     rows.append(("latent codes for a picture's likelihood by a VAE", _each(draws)))
+    rows += [("endpoint", endpoint_text(findings.summary["endpoint"]))] if findings.summary["endpoint"] else []
     rows.append(("intervals", findings.summary["method"]))
     for key, words in (("imgcollapse", "imgcollapse"), ("git_commit", "commit"), ("python", "Python"), ("system", "system")):
         rows.append((words, _each(one[key] for one in made)))
@@ -88,8 +89,11 @@ def settings(findings: Findings) -> list[tuple[str, str]]:
 
 
 def _split(split: Mapping[str, Any]) -> str:
+    if "share" not in split:
+        return f"{split['rule']}, by seed {split['seed']}"
     without = f", {shortened(split['judged_without'])} judged without (too few pictures)" if split["judged_without"] else ""
-    return f"{split['rule']}, {100 * split['share']:g} % of each class held out{without}"
+    seed = f", by seed {split['seed']}" if "seed" in split else ""
+    return f"{split['rule']}, {100 * split['share']:g} % of each class held out{seed}{without}"
 
 
 def _extractor(name: str, about: dict[str, Any]) -> str:

@@ -14,7 +14,7 @@ from imgcollapse.report.pictures import Keep, Picture
 from imgcollapse.store.records import read_json
 
 SMALL = 64  # pixels: pictures of this side or less are enlarged without smoothing
-CAPTION = 2  # scores below a picture
+CAPTION = 3  # scores below a picture
 
 
 def strips(findings: Findings, size: tuple[int, int, int], keep: Keep) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:

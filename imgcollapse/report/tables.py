@@ -113,7 +113,7 @@ def numbers(findings: Findings) -> list[Chart]:
         table = Table(
             f"number-{key}-{what}",
             heading,
-            ["arm", f"{unit}, mean [95 % interval]", "seeds"],
+            ["arm", f"{unit}, mean [95 % interval] or both values", "seeds"],
             [[named(arm["arm"], arm["null"]), _plain(span), str(span["n"])] for arm, span in known],
             records,
         )
@@ -163,7 +163,7 @@ def _series(findings: Findings, key: str, arms: Sequence[tuple[Record, Record]],
     ]
     headings = ["generation", *(named(arm["arm"], arm["null"]) for arm, _ in arms)]
     part = f"; {some}, all of them in {findings.all_numbers}" if (some := thin.some_of(shown, judged)) else ""
-    return Table(f"curve-{other}{key}", f"{heading}: mean over seeds [95 % interval]{part}", headings, rows, records)
+    return Table(f"curve-{other}{key}", f"{heading}: mean over seeds [95 % interval], of two seeds both{part}", headings, rows, records)
 
 
 def _real_cells(real: Record | None) -> Record:
@@ -173,8 +173,9 @@ def _real_cells(real: Record | None) -> Record:
 
 
 def _plain(span: Record) -> str:
-    bounds = "" if span["low"] is None else f" [{span['low']:.3g}, {span['high']:.3g}]"
-    return f"{span['mean']:.3g}{bounds}"
+    if span["low"] is None:
+        return " and ".join(f"{value:.3g}" for value in span["values"])
+    return f"{span['mean']:.3g} [{span['low']:.3g}, {span['high']:.3g}]"
 
 
 def first_run(findings: Findings, runs: Sequence[Run]) -> Run | None:

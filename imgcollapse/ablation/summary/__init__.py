@@ -1,11 +1,20 @@
 """What an ablation found: a tidy table of all scores, and means, differences and collapse numbers with intervals over seeds.
 
-`rows` reads run folders, `summarise` makes of the rows a record of plain JSON values. SPAN stands for "mean", "low", "high", "n": a 95 %
-interval over n seeds; low and high are null with one seed, all three with none. TIME stands for {"generation": null or the median over
-seeds, "within": generations seen, "reached": seeds to which it happened, "of": seeds to which it could, "words": all of it}.
+`rows` reads run folders, `summarise` makes of the rows a record of plain JSON values. SPAN stands for "mean", "low", "high", "n", "values":
+a 95 % interval over n seeds; with one or two seeds low and high are null, and the values are those of the seeds (else there are none); with
+no seed the mean is null too. TIME stands for {"generation": null or the median over seeds, "within": generations seen, "reached": seeds to
+which it happened, "of": seeds to which it could, "words": all of it}.
 
-    {"method": how intervals are made, a sentence
+    {"method": how intervals are made, and "scope": what all seeds have in common, a sentence each
      "reference": the arm that others are compared with
+     "endpoint": null (nothing is measured), or what decides the question: {"metric", "quantity", "extractor",
+               "margin": null or by how much arms may differ that are called the same,
+               "named": "by default", "before the runs" or "after the runs",
+               "pilot": the seeds whose spread decided how many there are (else none),
+               "against": the reference, or null (one arm alone: its change since generation 0; of slope and area, from 0),
+               "comparisons": of the arms asked for,
+               "answer": "yes", "no" or "cannot tell",
+               "found": [{"arm", "generation", "verdict": "higher", "lower", "same" or "open", "level": of this interval by Holm, SPAN}]}
      "arms": [{"arm", "null": null or the null model's name, "model", "regime", "gens": generations asked for,
                "planned": all seeds, "seeds": those with scores,
                "extractors": {EXTRACTOR: {METRIC: {
@@ -33,19 +42,24 @@ that the study does not name, all that it has judged. Runs and sides are compare
 generation was judged, a TIME is the first judged one after what happened, and its words say "at the latest".
 """
 
-from imgcollapse.ablation.summary.numbers import QUANTITIES, losses, summarise
+from imgcollapse.ablation.summary.numbers import QUANTITIES, losses
+from imgcollapse.ablation.summary.sentence import endpoint_text, headline, quoted, sentence
 from imgcollapse.ablation.summary.table import COLUMNS, Record, Run, rows, write_csv
-from imgcollapse.ablation.summary.text import headline, named, spanned, table_lines
+from imgcollapse.ablation.summary.text import named, spanned, table_lines
+from imgcollapse.ablation.summary.whole import summarise
 
 __all__ = [
     "COLUMNS",
     "QUANTITIES",
     "Record",
     "Run",
+    "endpoint_text",
     "headline",
     "losses",
     "named",
+    "quoted",
     "rows",
+    "sentence",
     "spanned",
     "summarise",
     "table_lines",

@@ -1,4 +1,4 @@
-"""The summary of an ablation: means, differences and collapse numbers over seeds, each with its interval."""
+"""The numbers of an ablation: means, differences and collapse numbers over seeds, each with its interval."""
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -6,12 +6,12 @@ from dataclasses import asdict, dataclass
 from typing import Any, get_args
 
 from imgcollapse import store
-from imgcollapse.ablation.statistics import METHODS, MedianTime, area, half_life, interval, lost, median_time, paired, slope
+from imgcollapse.ablation.intervals import Interval, interval, paired
+from imgcollapse.ablation.statistics import MedianTime, area, half_life, lost, median_time, slope
 from imgcollapse.ablation.summary.table import Record, Run, unbroken
-from imgcollapse.errors import SettingsProblem
 from imgcollapse.metrics.classes import ALIVE
 from imgcollapse.metrics.record import RealVsReal, Scores
-from imgcollapse.metrics.score import Quantity
+from imgcollapse.metrics.score import ANY, Bounds, Quantity
 from imgcollapse.metrics.scores import SCORES
 from imgcollapse.store.judged import judges, own_judge, sources
 from imgcollapse.study import Study
@@ -37,36 +37,10 @@ class _Chain:
         return list(self.values.values())
 
 
-_Key = tuple[str, str | None]  # arm, null
-_Seeds = dict[int, _Chain]
-_Judged = dict[_Key, dict[str, dict[str, _Seeds]]]  # arm -> extractor -> metric -> seed -> chain
-
-
-def summarise(runs: Sequence[Run], rows: Iterable[Mapping[str, Any]], reference: str | None = None, method: str = "t") -> Record:
-    """The summary of an ablation, as the head of `imgcollapse/summary/__init__.py` describes it.
-
-    `rows` are those of `rows(runs)`. The reference is the first arm where none is named. Raises SettingsProblem for a reference that is no
-    arm, and for an unknown method.
-    """
-    planned: dict[_Key, list[Run]] = {}
-    for run in runs:
-        planned.setdefault((run.arm, run.null), []).append(run)
-    names = list(dict.fromkeys(arm for arm, _ in planned))
-    reference = names[0] if reference is None and names else reference
-    if method not in METHODS:
-        raise SettingsProblem(f"interval: '{method}' is unknown; there are: {', '.join(METHODS)}")
-    if reference not in names:
-        raise SettingsProblem(f"reference: there is no arm '{reference}'; there are: {', '.join(names) or 'none'}")
-    table = list(rows)
-    judged, alive = _judged(runs, table, SCORES.__contains__), _judged(runs, table, lambda name: name.startswith(ALIVE))
-    pairs: list[tuple[_Key, _Key]] = [((arm, None), (reference, None)) for arm in names if arm != reference]
-    pairs += [((arm, None), (arm, null)) for arm, null in planned if null is not None]
-    return {
-        "method": f"95 % intervals by {METHODS[method]}; differences paired by seed",
-        "reference": reference,
-        "arms": [_arm(key, members, judged.get(key, {}), alive.get(key, {}), method) for key, members in planned.items()],
-        "differences": [_difference(a, b, judged, method) for a, b in pairs if a in judged and b in judged],
-    }
+Key = tuple[str, str | None]  # arm, null
+Seeds = dict[int, _Chain]
+Numbers = dict[str, float]  # of QUANTITIES
+Judged = dict[Key, dict[str, dict[str, Seeds]]]  # arm -> extractor -> metric -> seed -> chain
 
 
 def losses(scores: Sequence[Scores], study: Study | None = None) -> dict[str, dict[int, int]]:
@@ -89,15 +63,16 @@ def losses(scores: Sequence[Scores], study: Study | None = None) -> dict[str, di
     return found
 
 
-def _judged(runs: Sequence[Run], rows: Iterable[Mapping[str, Any]], wanted: Callable[[str], bool]) -> _Judged:
+def chains(runs: Sequence[Run], rows: Iterable[Mapping[str, Any]], wanted: Callable[[str], bool]) -> Judged:
+    """Every chain of the metrics that are wanted."""
     by_place = {((run.arm, run.null), run.seed): run for run in runs}
     further = {run.folder: _further(run) for run in by_place.values()}
-    there: dict[tuple[_Key, str, str, int], dict[int, Mapping[str, Any]]] = {}
+    there: dict[tuple[Key, str, str, int], dict[int, Mapping[str, Any]]] = {}
     for row in rows:
         if wanted(row["metric"]):
             place = (row["arm"], row["null"] or None), row["extractor"], row["metric"], row["seed"]
             there.setdefault(place, {})[row["generation"]] = row
-    found: _Judged = {}
+    found: Judged = {}
     for (key, extractor, metric, seed), by_generation in there.items():
         run = by_place.get((key, seed))
         if run is not None and extractor in further[run.folder] and 0 in by_generation:
@@ -118,7 +93,8 @@ def _further(run: Run) -> set[str]:
     return {source for (judge, _), source in sources(judges(run.folder)).items() if judge != own}
 
 
-def _arm(key: _Key, runs: list[Run], judged: dict[str, dict[str, _Seeds]], alive: dict[str, dict[str, _Seeds]], method: str) -> Record:
+def arm_record(key: Key, runs: list[Run], judged: dict[str, dict[str, Seeds]], alive: dict[str, dict[str, Seeds]], method: str) -> Record:
+    """An arm, or a null model under its regime, with all that its seeds have in `judged`; `alive`: which classes they have."""
     study = runs[0].study
     seen = {seed for metrics in judged.values() for seeds in metrics.values() for seed in seeds}
     return {
@@ -138,7 +114,7 @@ def _arm(key: _Key, runs: list[Run], judged: dict[str, dict[str, _Seeds]], alive
     }
 
 
-def _metric(name: str, seeds: _Seeds, method: str) -> Record:
+def _metric(name: str, seeds: Seeds, method: str) -> Record:
     through = max(one.generations[-1] for one in seeds.values())
     reached = [one for one in seeds.values() if one.generations[-1] == through]
     both = _common(reached)
@@ -147,17 +123,18 @@ def _metric(name: str, seeds: _Seeds, method: str) -> Record:
     record: Record = {"real": None if real is None else asdict(real), "by_generation": []}
     for generation in sorted(set().union(*(one.values for one in seeds.values()))):
         values = [one.values[generation] for one in seeds.values() if generation in one.values]
-        record["by_generation"].append({"generation": generation, **asdict(interval(values, method))})
+        record["by_generation"].append({"generation": generation, **span(interval(values, method, bounds=SCORES[name].bounds))})
     for quantity in _quantities(real):
-        over = interval([one[quantity] for one in whole if quantity in one], method)
-        record[quantity] = {"generation": through, **asdict(over), "unit": _unit(name, quantity)}
+        over = interval([one[quantity] for one in whole if quantity in one], method, bounds=bounds_of(name, quantity))
+        record[quantity] = {"generation": through, **span(over), "unit": _unit(name, quantity)}
     record["slope"]["scale"] = SCORES[name].scale
     if SCORES[name].halved:
         record["half"] = _when(median_time([half_life(one.series, one.generations) for one in seeds.values()]))
     return record
 
 
-def _difference(a: _Key, b: _Key, judged: _Judged, method: str) -> Record:
+def difference_record(a: Key, b: Key, judged: Judged, method: str) -> Record:
+    """a minus b, in all that both were judged by."""
     extractors: dict[str, Record] = {}
     for extractor, metrics in judged[a].items():
         other = judged[b].get(extractor, {})
@@ -167,22 +144,48 @@ def _difference(a: _Key, b: _Key, judged: _Judged, method: str) -> Record:
     return {"arm": a[0], "null": a[1], "against": b[0], "against_null": b[1], "extractors": extractors}
 
 
-def _apart(name: str, a: _Seeds, b: _Seeds, method: str) -> Record:
+def _apart(name: str, a: Seeds, b: Seeds, method: str) -> Record:
     """The differences a - b of one metric; empty where no seed is in both."""
-    last = {seed: _common([a[seed], b[seed]])[-1] for seed in a if seed in b}  # both begin at generation 0
-    if not last:
+    through, left, right = _both_sides(name, a, b)
+    if not left:
         return {}
-    through = max(last.values())
-    seeds = [seed for seed, reached in last.items() if reached == through]
-    both = [g for g in _common([side[seed] for side in (a, b) for seed in seeds]) if g <= through]
-    numbers = [{seed: _numbers(name, side[seed], both) for seed in seeds} for side in (a, b)]
-    real = _mean([side[seed].real for side in (a, b) for seed in seeds])
+    real = _mean([side[seed].real for side in (a, b) for seed in left])
     record: Record = {}
     for quantity in _quantities(real):
-        left, right = ({seed: one[quantity] for seed, one in side.items() if quantity in one} for side in numbers)
-        over = paired(left, right, method)
-        record[quantity] = {"generation": through, **asdict(over), "unit": _unit(name, quantity)}
+        one, other = ({seed: found[quantity] for seed, found in side.items() if quantity in found} for side in (left, right))
+        over = paired(one, other, method, bounds=bounds_of(name, quantity))
+        record[quantity] = {"generation": through, **span(over), "unit": _unit(name, quantity)}
     return record
+
+
+def _both_sides(name: str, a: Seeds, b: Seeds) -> tuple[int, dict[int, Numbers], dict[int, Numbers]]:
+    """What is compared of two arms, by seed: the last generation that some seed has in both, and the numbers of each side up to there.
+
+    Only seeds count that have come as far on both sides, and only generations that all of them have.
+    """
+    last = {seed: _common([a[seed], b[seed]])[-1] for seed in a if seed in b}  # both begin at generation 0
+    through = max(last.values(), default=0)
+    seeds = [seed for seed, reached in last.items() if reached == through]
+    both = [g for g in _common([side[seed] for side in (a, b) for seed in seeds]) if g <= through] if seeds else []
+    left, right = ({seed: _numbers(name, side[seed], both) for seed in seeds} for side in (a, b))
+    return through, left, right
+
+
+def differences(name: str, a: Seeds, b: Seeds, quantity: Quantity) -> tuple[int, dict[int, float]]:
+    """The last generation that some seed has in both, and by seed a - b there, or of their slopes or areas up to there."""
+    through, left, right = _both_sides(name, a, b)
+    there = sorted(seed for seed in left if quantity in left[seed] and quantity in right[seed])
+    return through, {seed: left[seed][quantity] - right[seed][quantity] for seed in there}
+
+
+def changes(name: str, seeds: Seeds, quantity: Quantity) -> tuple[int, dict[int, float]]:
+    """How far an arm has come, and by seed its change by then: the last value minus that of generation 0, the slope, or the area."""
+    through = max(one.generations[-1] for one in seeds.values())
+    reached = {seed: one for seed, one in seeds.items() if one.generations[-1] == through}
+    both = _common(list(reached.values()))
+    found = {seed: _numbers(name, one, both) for seed, one in reached.items()}
+    from_first = {seed: one.values[0] if quantity == "last" else 0.0 for seed, one in reached.items()}
+    return through, {seed: one[quantity] - from_first[seed] for seed, one in found.items() if quantity in one}
 
 
 def _common(chains: Sequence[_Chain]) -> list[int]:
@@ -190,7 +193,7 @@ def _common(chains: Sequence[_Chain]) -> list[int]:
     return [g for g in chains[0].generations if all(g in one.values for one in chains)]
 
 
-def _numbers(name: str, chain: _Chain, generations: Sequence[int]) -> dict[str, float]:
+def _numbers(name: str, chain: _Chain, generations: Sequence[int]) -> Numbers:
     """The QUANTITIES of one run over these generations; without those that so few generations do not have."""
     values, score = [chain.values[generation] for generation in generations], SCORES[name]
     found = {"last": values[-1]}
@@ -202,17 +205,28 @@ def _numbers(name: str, chain: _Chain, generations: Sequence[int]) -> dict[str, 
     return found
 
 
+def bounds_of(name: str, quantity: str) -> Bounds:
+    """What a collapse number of that metric can be: a relative change is above -1."""
+    if quantity == "last":
+        return SCORES[name].bounds
+    return (-1.0, None) if quantity == "slope" and SCORES[name].scale == "log" else ANY
+
+
+def span(found: Interval) -> Record:
+    """As plain JSON values."""
+    return {**asdict(found), "values": list(found.values)}
+
+
 def _unit(name: str, quantity: str) -> str:
     if quantity == "slope":
         return "relative change per generation" if SCORES[name].scale == "log" else f"{name} per generation"
     return f"{name} × generations" if quantity == "area" else name
 
 
-def _lost(seeds: _Seeds) -> Record:
+def _lost(seeds: Seeds) -> Record:
     """When a class was lost; of seeds in which it is not alive among as many real pictures either, nothing can be said."""
-    return _when(
-        median_time([lost(one.series, one.generations) if _is_alive(one.real) else None for one in seeds.values()], "nothing to lose")
-    )
+    times = [lost(one.series, one.generations) if _is_alive(one.real) else None for one in seeds.values()]
+    return _when(median_time(times, "nothing to lose"))
 
 
 def _when(median: MedianTime) -> Record:

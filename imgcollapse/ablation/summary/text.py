@@ -59,26 +59,6 @@ def table_lines(summary: Record) -> dict[str, list[list[str]]]:
     }
 
 
-def headline(summary: Record) -> list[str]:
-    """What came out, in plain sentences: the arms' differences from the reference at the last generation, then their half-lives.
-
-    Null models are left to `summary.json` and the table.
-    """
-    found, wanted = [], columns(summary)
-    for one in (one for one in summary["differences"] if one["against_null"] is None):
-        for extractor, metrics in one["extractors"].items():
-            spans = {name: metrics[name]["last"] for name in wanted[extractor] if name in metrics}
-            if spans:
-                last = next(iter(spans.values()))
-                pair = f"{named(one['arm'], one['null'])} minus {named(one['against'], one['against_null'])}"
-                where = f"generation {last['generation']}, {extractor}, {last['n']} paired seed{'s' if last['n'] > 1 else ''}"
-                parts = [f"{metric_title(name, extractor, short=True)} {spanned(span, name, '+')}" for name, span in spans.items()]
-                found.append(f"{pair} ({where}): {', '.join(parts)}")
-    for arm, extractor, words in half_lives(summary):
-        found.append(f"{arm} ({extractor}), first generation below half of generation 0: {words}")
-    return found
-
-
 def half_lives(summary: Record) -> list[tuple[str, str, str]]:
     """(arm, extractor, words): when the metrics of each arm first fell below half of generation 0; null models aside."""
     found = []
@@ -98,12 +78,13 @@ def named(arm: str, null: str | None) -> str:
 
 
 def spanned(span: Record, name: str, sign: str = "", coarser: int = 0) -> str:
-    """`mean [low, high]` of a SPAN, in the digits that a metric deserves or `coarser`; without an interval, the mean alone."""
+    """`mean [low, high]` of a SPAN, in the digits that a metric deserves or `coarser`; of one or two seeds, the values: `0.7 and 0.8`."""
     if SCORES[name].better == "lower" and abs(span["mean"] or 0) < 1:
         coarser = 0  # distances have no common size: those of toy worlds are small
     decimals = max(1, SCORES[name].decimals - coarser)  # a mean of whole numbers is none
-    mean, low, high = ("" if span[part] is None else f"{span[part]:{sign}z.{decimals}f}" for part in ("mean", "low", "high"))
-    return f"{mean} [{low}, {high}]" if low else mean
+    shown = span.get("values") or [span[part] for part in ("mean", "low", "high") if span[part] is not None]
+    texts = [f"{value:{sign}z.{decimals}f}" for value in shown]
+    return " and ".join(texts) if span["low"] is None else f"{texts[0]} [{texts[1]}, {texts[2]}]"
 
 
 def _real(metric: Record | None, name: str, coarser: int) -> str:

@@ -134,7 +134,7 @@
 
   // tables to take away: a spreadsheet must not run what begins as a formula does (as in ablation.csv)
   const harmless = (text) => (/^ *[=+\-@\t\r\n'＝＋－＠]/.test(text) ? `'${text}` : text);
-  const number = /^[-+]?[\d.,]+( %)?( \[[-+\d.,e ]+\])?$/;
+  const number = /^[-+]?[\d.,]+( %)?( \[[-+\d.,e ]+\]| and [-+]?[\d.,]+)?$/;
   const quoted = (value) => {
     const text = value === null ? "" : typeof value === "string" ? harmless(value) : String(value);
     return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;

@@ -1,0 +1,73 @@
+"""The primary endpoint of an ablation: the one number that its question is decided by, named before it runs."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from pydantic import Field, PositiveFloat, field_validator
+
+from imgcollapse.errors import SettingsProblem, brief
+from imgcollapse.metrics import METRICS
+from imgcollapse.metrics.score import UNIT, Quantity
+from imgcollapse.metrics.scores import SCORES
+from imgcollapse.settings import Settings
+from imgcollapse.study import Study
+
+MARGIN = 0.05  # of a share at the last generation: what differs by less is called the same, where nothing else was named
+
+When = Literal["by default", "before the runs", "after the runs"]
+
+
+class Endpoint(Settings):
+    """What decides the question: one collapse number of one score by one extractor."""
+
+    metric: str | None = Field(None, description="a score; none: the most prominent one that is measured, min(recall, coverage)")
+    quantity: Quantity = Field("last", description="of the last generation, slope over all of them, or area above real vs real")
+    extractor: str | None = Field(None, description="by whose features; none: the first")
+    margin: PositiveFloat | None = Field(
+        None, description="differences within ± this are called the same; none: 0.05 of a share at the last generation, else never"
+    )
+
+    @field_validator("metric")
+    @classmethod
+    def _known(cls, name: str | None) -> str | None:
+        if name is not None and name not in SCORES:
+            raise ValueError(f"{brief(name)} is unknown; there are: {', '.join(SCORES)}")
+        return name
+
+    def check(self, study: Study) -> None:
+        """Raises SettingsProblem for what a study, with every choice made, does not measure."""
+        kinds = [extractor.kind for extractor in study.judge.extractors or ()]
+        scores = [name for metric in study.judge.metrics or () for name in METRICS[metric].scores]
+        if self.extractor is not None and self.extractor not in kinds:
+            there = ", ".join(kinds) or "none"
+            raise SettingsProblem(
+                f"endpoint.extractor: {brief(self.extractor)} does not judge; there are: {there}; name it in judge.extractors"
+            )
+        if self.metric is not None and (self.metric not in scores or not kinds):
+            where = "judge.metrics" if kinds else "judge.extractors"
+            raise SettingsProblem(f"endpoint.metric: {brief(self.metric)} is not measured; set {where} so that it is, or name another")
+
+    def margin_of(self, metric: str) -> float | None:
+        """The margin, and where none was named MARGIN for a share at the last generation; None: nothing is called the same."""
+        if self.margin is None and self.quantity == "last" and SCORES[metric].bounds == UNIT:
+            return MARGIN
+        return self.margin
+
+
+DEFAULT = Endpoint()
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What an ablation was to decide, and when that was said.
+
+    named: when the endpoint was named; `after the runs`: some of them were there, and it was another before, or none
+    pilot: the first seeds, where the number of the others followed from their spread; else empty
+    """
+
+    endpoint: Endpoint = DEFAULT
+    named: When = "by default"
+    pilot: tuple[int, ...] = ()
+
+
+NOTHING_ASKED = Asked()
