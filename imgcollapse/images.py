@@ -213,7 +213,7 @@ class World:
     split:    how the held-out part was chosen, where it was chosen here: rule, share, the classes `judged_without`, and the seed if by one
 
     passed_over: how many of the user's files were not read, by the reason; it is no part of the record, as it decides nothing
-    uncut:       the held-out part as it was before a long tail was cut from it; None: nothing was cut
+    uncut:       the held-out part before a long tail was cut from it; None: nothing was cut
     """
 
     name: str
@@ -236,11 +236,10 @@ class World:
 
     def record(self) -> dict[str, Any]:
         """What names this world: sizes, classes and digests of both parts. Plain JSON values."""
-        parts = {
-            name: {"pictures": len(part), "sha256": part.digest()} for name, part in (("train", self.train), ("held_out", self.held_out))
-        }
-        split = {"split": dict(self.split)} if self.split else {}
-        return {"name": self.name, "shape": list(self.train.shape), "classes": list(self.classes), **parts, **split}
+        both = (("train", self.train), ("held_out", self.held_out))
+        parts: dict[str, Any] = {name: {"pictures": len(part), "sha256": part.digest()} for name, part in both}
+        parts |= {"split": dict(self.split)} if self.split else {}
+        return {"name": self.name, "shape": list(self.train.shape), "classes": list(self.classes), **parts}
 
 
 @runtime_checkable

@@ -151,8 +151,8 @@ def area(generations: Sequence[int], values: Sequence[float], real: float, bette
 
         sum over i of (g_{i+1} - g_i) (e_i + e_{i+1}) / 2,  e = value - real where lower is better, real - value where higher is
 
-    0 for a perfect generator, signed: better than real vs real counts as negative. What generation 0 itself lacks is part of it. It grows with
-    the number of generations: compare equal ones. Fewer than two points enclose 0. Raises DataProblem for what is no finite number.
+    0 for a perfect generator, signed: better than real vs real counts as negative. What generation 0 itself lacks is part of it. It grows
+    with the number of generations: compare equal ones. Fewer than two points enclose 0. Raises DataProblem for what is no finite number.
     """
     g_T, worse_T = np.asarray(generations, dtype=np.float64), finite(values) - finite([real])[0]
     assert len(g_T) == len(worse_T), (len(g_T), len(worse_T))

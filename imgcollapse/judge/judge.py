@@ -1,11 +1,8 @@
 """The reference of a study: real pictures and extractors, fixed before generation 0; only here extractors and metrics meet."""
 
-import functools
 import json
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, replace
-from hashlib import sha256
-from pathlib import Path
+from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import torch
@@ -16,9 +13,9 @@ from imgcollapse import progress
 from imgcollapse.errors import SettingsProblem, WeightsProblem
 from imgcollapse.extractors import AnyExtractor, FittedExtractor, by_default
 from imgcollapse.images import ImageSet, World, fingerprints
-from imgcollapse.judge.real import measured, of_classes, over_splits, taken
+from imgcollapse.judge.real import measured, of_classes, over_splits, plain, ranges, taken
 from imgcollapse.judge.titles import NEIGHBOURS
-from imgcollapse.judge.view import View, feature_set, placed, real_view, view_of
+from imgcollapse.judge.view import View, feature_set, placed, real_view, source, view_of
 from imgcollapse.machine import cache
 from imgcollapse.metrics import METRICS, Evidence, FeatureSet
 from imgcollapse.metrics.evidence import Likelihoods
@@ -157,7 +154,7 @@ class Reference:
         measured where they are, and each extractor with the digest of its weights and its real-vs-real values."""
         extractors = {}
         for view in self._views:
-            extractors[view.extractor.name] = {**view.extractor.record(), "real": _plain(self._real(view, self.drawn))}
+            extractors[view.extractor.name] = {**view.extractor.record(), "real": plain(self._real(view, self.drawn))}
         how = {"metrics": self._versions(), **({MODEL: {"latent_draws": self.latent_draws}} if self.likelihoods else {})}
         return {"n": self.n, "drawn": self.drawn, **self.neighbours, **how, "extractors": extractors}
 
@@ -190,10 +187,10 @@ class Reference:
             tensors = {"train": view.train.features.float(), "unseen": view.unseen.features.float()}
             for name, value in (("train_found", view.train.classes), ("unseen_found", view.unseen.classes)):
                 tensors |= {} if value is None else {name: value}
-            return tensors, _plain(self._between_real(view, world))
+            return tensors, plain(self._between_real(view, world))
 
         tensors, real = self._remembered(extractor, "", make)
-        self._compared[extractor.name] = _ranges(real)
+        self._compared[extractor.name] = ranges(real)
         train, unseen = (FeatureSet(placed(tensors[part]), tensors.get(f"{part}_found")) for part in ("train", "unseen"))
         return view_of(extractor, world, self.n, train, unseen)
 
@@ -201,7 +198,7 @@ class Reference:
         """What that gives; of pictures it is kept in the data folder, for all runs with this reference."""
         if self._toy:
             return make()
-        key = json.dumps([self._world, extractor.record(), self.n, self.neighbours, self._versions(), _source(), more], sort_keys=True)
+        key = json.dumps([self._world, extractor.record(), self.n, self.neighbours, self._versions(), source(), more], sort_keys=True)
         return cache.remembered("references", f"{self._world['name']}-{extractor.name}{more}", key, make)
 
     def _between_real(self, view: View, world: World) -> dict[str, RealVsReal]:
@@ -228,9 +225,9 @@ class Reference:
 
             def make() -> cache.Made:
                 known = view.unseen.classes is not None and metrics
-                return {}, _plain(of_classes(view.unseen, self.shares, drawn, measure)) if known else {}
+                return {}, plain(of_classes(view.unseen, self.shares, drawn, measure)) if known else {}
 
-            self._of_all[name, drawn] = _ranges(self._remembered(view.extractor, f"-{drawn}", make)[1])
+            self._of_all[name, drawn] = ranges(self._remembered(view.extractor, f"-{drawn}", make)[1])
         return self._compared[name] | self._of_all[name, drawn]
 
     def _evidence(self, view: View, generated: FeatureSet, **more: Any) -> Evidence:
@@ -243,22 +240,6 @@ class Reference:
         return [None if own is None or of is None else torch.isin(own, of) for of in sets]
 
 
-def _plain(real: Mapping[str, RealVsReal]) -> dict[str, Any]:
-    return {name: asdict(one) for name, one in real.items()}
-
-
-def _ranges(record: Mapping[str, Any]) -> dict[str, RealVsReal]:
-    return {name: RealVsReal(**one) for name, one in record.items()}
-
-
 def _spread(images: ImageSet, n: int) -> ImageSet:
     """n pictures evenly spread over the set, so that each of its origins is there with its share; all where there are fewer."""
     return images if len(images) <= n else images[torch.arange(n) * len(images) // n]
-
-
-@functools.cache
-def _source() -> str:
-    """A digest of the code that measures: what an older version measured is measured again."""
-    own = Path(__file__)
-    files = [own, *(own.with_name(name) for name in ("view.py", "real.py")), *sorted((own.parent.parent / "metrics").glob("*.py"))]
-    return sha256(b"".join(file.read_bytes() for file in files)).hexdigest()

@@ -1,6 +1,8 @@
 """Real vs real: what a metric reads of real pictures that no extractor has learned from, against other such pictures."""
 
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import asdict
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -31,7 +33,7 @@ def over_splits(pictures: int, n: int, measure: Callable[[Tensor, Tensor, int], 
     for split in progress.steps(SPLITS, what):
         order = torch.randperm(pictures, generator=torch_generator(derive(0, "real vs real", split)))
         found.append(measure(order[:n], order[n : 2 * n], split))
-    return _ranges(found)
+    return _over(found)
 
 
 def of_classes(unseen: FeatureSet, shares: Tensor, drawn: int, measure: Callable[[Tensor], Measured]) -> dict[str, RealVsReal]:
@@ -52,7 +54,7 @@ def of_classes(unseen: FeatureSet, shares: Tensor, drawn: int, measure: Callable
         counts = torch.bincount(labels[half], minlength=len(shares)).clamp(min=1)
         weights = (shares / counts)[labels[half]]
         values.append(measure(found[half][torch.multinomial(weights, drawn, replacement=True, generator=generator)]))
-    return _ranges(values)
+    return _over(values)
 
 
 def taken(pictures: FeatureSet, rows: Tensor) -> FeatureSet:
@@ -66,6 +68,16 @@ def measured(metrics: Iterable[Metric], evidence: Evidence) -> dict[str, float]:
     return {name: value for metric in metrics for name, value in metric.measure(evidence).items()}
 
 
-def _ranges(found: list[Measured]) -> dict[str, RealVsReal]:
+def _over(found: list[Measured]) -> dict[str, RealVsReal]:
     there = [name for name in found[0] if all(name in one for one in found)]
     return {name: RealVsReal.of([one[name] for one in found]) for name in there}
+
+
+def plain(real: Mapping[str, RealVsReal]) -> dict[str, Any]:
+    """Plain JSON values."""
+    return {name: asdict(one) for name, one in real.items()}
+
+
+def ranges(record: Mapping[str, Any]) -> dict[str, RealVsReal]:
+    """What `plain` made."""
+    return {name: RealVsReal(**one) for name, one in record.items()}

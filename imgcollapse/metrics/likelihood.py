@@ -6,11 +6,11 @@ import torch
 from torch import Tensor
 
 from imgcollapse.metrics.evidence import Evidence
-from imgcollapse.metrics.score import Score
+from imgcollapse.metrics.score import UNIT, Score
 
 RARE, RAREST = 0.05, 0.01  # shares of the real held-out pictures that lie in a tail
 
-UNIT = (
+BITS = (
     "Minus the mean base-2 logarithm of a picture's probability among all 8-bit pictures of its size, by its number of values (pixels "
     "times channels); of a point, of the probability density, so that it may be negative. {of} Exact for the model gaussian and for "
     "points; of pictures an upper bound for gmm (uniform dequantisation, Theis et al. 2016) and vae (importance-weighted, Burda et al. "
@@ -25,7 +25,7 @@ TAIL = (
 def _tail(title: str, which: str, share: str, real: str) -> Score:
     meaning = f"share of samples {which} to generation 0's model than {share} of real pictures; lower is better"
     definition, short = TAIL.format(which=which, share=share, real=real), title.removesuffix(" samples")
-    return Score(title, meaning, "lower", "linear", 3, definition, short=short, from_zero=True)
+    return Score(title, meaning, "lower", "linear", 3, definition, short=short, bounds=UNIT, from_zero=True)
 
 
 LIKELIHOOD: dict[str, Score] = {
@@ -35,7 +35,7 @@ LIKELIHOOD: dict[str, Score] = {
         "lower",
         "linear",
         3,
-        UNIT.format(of="Of N held-out pictures, by the model of this generation: what it has forgotten becomes improbable to it."),
+        BITS.format(of="Of N held-out pictures, by the model of this generation: what it has forgotten becomes improbable to it."),
         short="bits/dim",
     ),
     "bits_per_dim_of_samples": Score(
@@ -44,7 +44,7 @@ LIKELIHOOD: dict[str, Score] = {
         "lower",
         "linear",
         3,
-        UNIT.format(of="Of N samples of this generation, by the model of generation 0: below the value of real pictures, too typical."),
+        BITS.format(of="Of N samples of this generation, by the model of generation 0: below the value of real pictures, too typical."),
         short="samples' bits/dim",
     ),
     "unlikely": _tail("unlikely samples", "less likely", "95 %", "5 %"),

@@ -27,6 +27,14 @@ class RealVsReal:
         """Of the values of all splits."""
         return cls(math.fsum(values) / len(values), min(values), max(values))
 
+    @classmethod
+    def mean_of(cls, reals: Sequence["RealVsReal | None"]) -> "RealVsReal | None":
+        """Of each part over the seeds, which are one where all were judged by the same pictures; None where any of them is."""
+        known = [real for real in reals if real is not None]
+        if len(known) < len(reals):
+            return None
+        return cls(*(math.fsum(getattr(real, part) for real in known) / len(known) for part in ("mean", "low", "high")))
+
 
 def ranged(real: RealVsReal, decimals: int) -> str:
     """`4.1 [3.4, 5.0]`."""

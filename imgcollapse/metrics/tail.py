@@ -6,7 +6,7 @@ from torch import Tensor
 
 from imgcollapse.metrics.classes import class_counts
 from imgcollapse.metrics.evidence import LEVEL, Evidence
-from imgcollapse.metrics.score import Score
+from imgcollapse.metrics.score import POSITIVE, Score
 
 PART = 0.5  # of its real share: a class that keeps less has lost half
 LOST = "share_lost_"  # and the number of a class
@@ -23,6 +23,7 @@ TAIL: dict[str, Score] = {
         "drawn, the true shares of the whole training part, and what the classifier takes for the class and overlooks of it (Jeffreys' "
         "prior throughout). A class that is rare among real pictures may be rare here; one is missed only where so few pictures were "
         "drawn that its absence says nothing.",
+        bounds=POSITIVE,
         rank=11,
         from_zero=True,
     ),

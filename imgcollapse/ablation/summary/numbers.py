@@ -1,6 +1,5 @@
 """The numbers of an ablation: means, differences and collapse numbers over seeds, each with its interval."""
 
-import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, get_args
@@ -8,7 +7,7 @@ from typing import Any, get_args
 from imgcollapse import store
 from imgcollapse.ablation.intervals import Interval, interval, paired
 from imgcollapse.ablation.statistics import MedianTime, area, half_life, lost, median_time, slope
-from imgcollapse.ablation.summary.table import Record, Run, unbroken
+from imgcollapse.ablation.summary.table import Record, Run, real_of, unbroken
 from imgcollapse.metrics.classes import ALIVE
 from imgcollapse.metrics.record import RealVsReal, Scores
 from imgcollapse.metrics.score import ANY, Bounds, Quantity
@@ -81,7 +80,7 @@ def chains(runs: Sequence[Run], rows: Iterable[Mapping[str, Any]], wanted: Calla
             chain = unbroken(by_generation, run.study if run else None)
         if chain:
             seeds = found.setdefault(key, {}).setdefault(extractor, {}).setdefault(metric, {})
-            seeds[seed] = _Chain({g: by_generation[g]["value"] for g in chain}, _real_of(by_generation[0]))
+            seeds[seed] = _Chain({g: by_generation[g]["value"] for g in chain}, real_of(by_generation[0]))
     return found
 
 
@@ -119,7 +118,7 @@ def _metric(name: str, seeds: Seeds, method: str) -> Record:
     reached = [one for one in seeds.values() if one.generations[-1] == through]
     both = _common(reached)
     whole = [_numbers(name, one, both) for one in reached]
-    real = _mean([one.real for one in seeds.values()])
+    real = RealVsReal.mean_of([one.real for one in seeds.values()])
     record: Record = {"real": None if real is None else asdict(real), "by_generation": []}
     for generation in sorted(set().union(*(one.values for one in seeds.values()))):
         values = [one.values[generation] for one in seeds.values() if generation in one.values]
@@ -149,7 +148,7 @@ def _apart(name: str, a: Seeds, b: Seeds, method: str) -> Record:
     through, left, right = _both_sides(name, a, b)
     if not left:
         return {}
-    real = _mean([side[seed].real for side in (a, b) for seed in left])
+    real = RealVsReal.mean_of([side[seed].real for side in (a, b) for seed in left])
     record: Record = {}
     for quantity in _quantities(real):
         one, other = ({seed: found[quantity] for seed, found in side.items() if quantity in found} for side in (left, right))
@@ -242,18 +241,6 @@ def _when(median: MedianTime) -> Record:
 def _quantities(real: RealVsReal | None) -> Sequence[Quantity]:
     """Those of a metric: where it has no real-vs-real value, there is no area between the two."""
     return [quantity for quantity in QUANTITIES if real is not None or quantity != "area"]
-
-
-def _mean(reals: list[RealVsReal | None]) -> RealVsReal | None:
-    """Of each part over the seeds, which are one where all were judged by the same pictures; None where any of them is."""
-    known = [real for real in reals if real is not None]
-    if len(known) < len(reals):
-        return None
-    return RealVsReal(*(math.fsum(getattr(real, part) for real in known) / len(known) for part in ("mean", "low", "high")))
-
-
-def _real_of(row: Mapping[str, Any]) -> RealVsReal | None:
-    return None if row["real"] is None else RealVsReal(row["real"], row["real_low"], row["real_high"])
 
 
 def _is_alive(real: RealVsReal | None) -> bool:

@@ -8,6 +8,7 @@ from typing import Any
 
 from imgcollapse import store
 from imgcollapse.files import ledger
+from imgcollapse.metrics.record import RealVsReal
 from imgcollapse.store.judged import is_due
 from imgcollapse.study import Study
 
@@ -46,6 +47,11 @@ def rows(runs: Sequence[Run]) -> list[Record]:
                     cells = (*about, scores.generation, extractor, metric, one.value, *real, one.n)
                     found.append(dict(zip(COLUMNS, cells, strict=True)))
     return found
+
+
+def real_of(row: Mapping[str, Any]) -> RealVsReal | None:
+    """Real vs real, as it stands in a row of the table."""
+    return None if row["real"] is None else RealVsReal(row["real"], row["real_low"], row["real_high"])
 
 
 def unbroken(judged: Iterable[int], study: Study | None = None) -> list[int]:
