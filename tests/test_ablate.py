@@ -99,7 +99,7 @@ def test_each_distinct_generation_is_made_once(whole: tuple[Path, Result]) -> No
     # per seed and model: the chain that two arms share (3), and generations 1 and 2 of "half real"
     assert len(keys) == 2 * 4 * 5
     account = status(str(folder))["account"]
-    assert (account["generations_asked_for"], account["generations_made"], account["generations_linked"]) == (54, 30, 24)
+    assert (account["generations_asked_for"], account["generations_made"], account["generations_linked"]) == (72, 40, 32)
     summary = json.loads((folder / grid.SUMMARY).read_text())
     assert summary["account"] == account and summary["question"] == "Does it collapse?"
     runs = {(run.arm, run.null, run.seed): run.folder for run in plan.read(folder)}
