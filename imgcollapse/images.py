@@ -211,7 +211,6 @@ class World:
     held_out: the held-out part, in a fixed random order; no model and no classifier ever learns from it
     classes:  the name of each class; labels index it
     split:    how the held-out part was chosen, where it was chosen here: rule, share, and the classes `judged_without`
-
     passed_over: how many of the user's files were not read, by the reason; it is no part of the record, as it decides nothing
     uncut:       the held-out part as it was before a long tail was cut from it; None: nothing was cut
     """
