@@ -6,7 +6,7 @@ from typing import Any
 import yaml
 from terminal import done
 
-JUDGE = {"extractors": [{"kind": "classifier", "steps": 30}]}
+JUDGE = {"extractors": ["classifier"]}  # the one that is shipped for digits
 HOSTILE = "</script><script>window.ran=1</script><img src=x onerror='window.ran=2'>\"'`${window.ran=3}` =1+1|$x$"
 
 

@@ -5,6 +5,7 @@ import os
 import re
 import shutil
 from collections.abc import Callable
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,7 @@ from imgcollapse.exchange.card.text import COPIES
 from imgcollapse.exchange.export import folder_names, write_image_folder
 from imgcollapse.files.places import HERE, RECORD
 from imgcollapse.images import ImageSet
+from imgcollapse.metrics.record import ranged
 from imgcollapse.metrics.scores import SCORES
 from imgcollapse.models.nulls import REDRAWN
 from imgcollapse.regimes import Accumulate, Real, Regime, Replace, Retain, provenance
@@ -38,7 +40,7 @@ from imgcollapse.store.manifest import MANIFEST, write_manifest
 from imgcollapse.store.records import read_json, read_sealed, write_sealed
 from imgcollapse.study import Study, run
 
-JUDGE = {"extractors": [{"kind": "classifier", "steps": 5}]}
+JUDGE = {"extractors": ["classifier"]}
 RETAIN = {"kind": "retain", "real_fraction": 0.25}
 CHAINS: dict[str, dict[str, Any]] = {
     "ddpm": {"model": {"kind": "ddpm", "steps": 1, "timesteps": 8, "sampling": {"steps": 4}}, "regime": RETAIN, "gens": 3, "judge": JUDGE},
@@ -139,7 +141,8 @@ def test_the_heads_of_a_ddpm_say_what_the_run_folder_says(chain: Callable[[str],
     results = own.data.eval_results
     measured = [name for name in SCORES if name in judged]
     assert results and {one.metric_type: one.metric_value for one in results} == {name: judged[name].value for name in measured}
-    assert {one.metric_type: one.metric_args["floor"] for one in results} == {name: judged[name].floor for name in measured}
+    reals = {name: asdict(real) for name in measured if (real := judged[name].real)}
+    assert {one.metric_type: one.metric_args["real_vs_real"] for one in results} == reals
     assert results[0].task_type == "unconditional-image-generation" and (results[0].dataset_type, results[0].dataset_split) == (
         "digits",
         None,
@@ -168,7 +171,7 @@ def test_the_words_say_of_what_the_training_set_was_made_and_what_was_measured(c
             ["samples of 2", "100 %", "3", "2.312"],
         ]
         judged = store.scores_of(chain("ddpm"), 2).sources["classifier"]
-        fd = [SCORES["fd"].title, f"{judged['fd'].value:.2f}", f"{judged['fd'].floor:.2f}", "lower"]
+        fd = [SCORES["fd"].title, f"{judged['fd'].value:.2f}", ranged(judged["fd"].real, 2), "lower"]
         assert fd in scores and len(scores) == 1 + len(SCORES.keys() & judged.keys())
         reference = store.reference(chain("ddpm"))
         k = "k = 3 (precision, recall), 5 (density, coverage), 4 (probabilistic)"

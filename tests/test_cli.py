@@ -50,14 +50,14 @@ def test_help_imports_neither_torch_nor_anything_else_heavy() -> None:
     assert done.stdout.rstrip().endswith("heavy: set()"), done.stdout[-300:] + done.stderr
 
 
-def test_a_run_prints_lines_then_a_table_with_the_floor_first_and_where_the_pictures_are(tmp_path: Path) -> None:
+def test_a_run_prints_lines_then_a_table_with_real_vs_real_first_and_where_the_pictures_are(tmp_path: Path) -> None:
     result = call("run", *TOY, "--gens", "2", "--out", "here")
     assert result.exit_code == 0, result.output
     lines = result.stderr.splitlines()
     assert [line.split()[1] for line in lines] == ["0", "1"]
     assert all(line.startswith("generation ") and " left)" in line and "classes alive" in line for line in lines)
     rows = [line for line in result.stdout.splitlines() if line.startswith("│")]
-    assert rows[0].split("│")[1].strip() == "floor (real)" and len(rows) == 3
+    assert rows[0].split("│")[1].strip() == "real vs real" and len(rows) == 3
     header = next(line for line in result.stdout.splitlines() if line.startswith("┃"))
     assert [
         word for word in ("FD", "precision", "recall", "coverage", "min(recall, coverage)", "classes alive") if word in header
@@ -92,7 +92,7 @@ def test_a_run_says_which_classes_are_lost_since_when() -> None:
 
 
 def test_pictures_of_a_run_on_digits() -> None:
-    judge = "judge.extractors=[{kind: classifier, steps: 20}]"
+    judge = "judge.extractors=[classifier]"
     assert call("run", "--model", "bootstrap", "--gens", "2", "--out", "here", "--set", judge).exit_code == 0
     with (
         Image.open("here/grid_000.png") as first,

@@ -224,13 +224,13 @@ def test_without_weights_a_run_goes_on_with_the_classifier() -> None:
     assert result.exit_code == 0 and result.stderr.count(ABSENT) == 1 and list(scores()) == ["classifier"], result.output
 
 
-def test_with_other_weights_a_run_has_fd_kid_and_floors_and_no_fid(file: Path) -> None:
+def test_with_other_weights_a_run_has_fd_kid_and_real_vs_real_and_no_fid(file: Path) -> None:
     result = run("--extractor", "pixels,inception", "--inception-weights", file)
     assert result.exit_code == 0, result.output
     assert f"inception: {file} {OTHER}" in result.stderr and "FID" not in result.stdout
     assert list(scores()) == ["pixels", "inception-other"]
     found = scores()["inception-other"]
-    assert {"fd", "kid"} <= set(found) and all(one["floor"] is not None for one in found.values()) and found["fd"]["floor"] > 0
+    assert {"fd", "kid"} <= set(found) and all(one["real"] is not None for one in found.values()) and found["fd"]["real"]["low"] > 0
     reference = json.loads((scores_in(Path("here")) / "reference.json").read_text())["judge"]["extractors"]["inception-other"]
     assert reference["digest"] == weights.digest_of(file) and reference["published"] is False
     moved = Path("moved.pt")

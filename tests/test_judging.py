@@ -24,7 +24,7 @@ from imgcollapse.store.records import read_sealed, write_sealed
 from imgcollapse.study import Study, run
 
 TOY: dict[str, Any] = {"dataset": {"kind": "grid25", "size": 200}, "model": "bootstrap", "gens": 3}
-DIGITS = ["--dataset", "digits", "--model", "bootstrap", "--samples", "120", "--set", "judge.extractors=[{kind: classifier, steps: 20}]"]
+DIGITS = ["--dataset", "digits", "--model", "bootstrap", "--samples", "120", "--set", "judge.extractors=[classifier]"]
 
 
 def made(folder: Path, **values: Any) -> tuple[list[int], list[str]]:
@@ -80,13 +80,13 @@ def test_a_judge_that_fails_or_is_killed_costs_no_training(
 def test_what_is_no_number_is_no_result_and_is_not_kept(value: float, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     metric = METRICS["kernel_distance"]
     monkeypatch.setitem(
-        METRICS, "kernel_distance", dataclasses.replace(metric, measure=lambda one: {"kid": 1.0 if one.generated is one.train else value})
+        METRICS, "kernel_distance", dataclasses.replace(metric, measure=lambda one: {"kid": 1.0 if one.drawn is None else value})
     )
-    with pytest.raises(DataProblem, match=rf"^pixels: kid is {value}, its floor 1\.0, which is no result$"):
+    with pytest.raises(DataProblem, match=rf"^pixels: kid is {value}, real vs real \{{'mean': 1\.0, .*\}}, which is no result$"):
         made(tmp_path / "run")
     assert store.finished(tmp_path / "run") == [0] and not list((tmp_path / "run").glob("scores/*/gen_*"))
     monkeypatch.setitem(METRICS, "kernel_distance", dataclasses.replace(metric, measure=lambda one: {"kid": value}))
-    with pytest.raises(DataProblem, match=rf"kid of real pictures is {value}, which is no floor; leave it out of judge\.metrics$"):
+    with pytest.raises(DataProblem, match=rf"kid of real pictures is {value}, which is no number; leave it out of judge\.metrics$"):
         made(tmp_path / "other")
 
 
@@ -146,10 +146,10 @@ def digest_of(folder: Path) -> str:
 
 
 def test_what_the_judge_measured_of_real_pictures_may_differ_in_its_last_digits(copy: Path) -> None:
-    """On another machine: the run goes on, with the floors that were found first."""
+    """On another machine: the run goes on, with real vs real as it was found first."""
     place = scores_in(copy)
     record = read_sealed(place / "reference.json")
-    record["judge"]["extractors"]["pixels"]["floor"]["fd"] += 1e-9
+    record["judge"]["extractors"]["pixels"]["real"]["fd"]["mean"] += 1e-9
     write_sealed(place / "reference.json", record)
     assert made(copy) == ([], [])
     assert made(copy, gens=4)[0] == [3]
@@ -277,5 +277,5 @@ def test_samples_that_were_thrown_away_are_left_out_of_a_second_judgement(tmp_pa
 def test_a_judge_that_named_nothing_new_says_what_it_is(whole: Path) -> None:
     assert list(judged.judges(whole)) == [scores_in(whole).name] == [judged.own_judge(whole)]
     reference = store.reference(whole)
-    assert reference is not None and reference["judge"]["n"] == 200 and list(reference["judge"]["extractors"]) == ["pixels"]
+    assert reference is not None and reference["judge"]["n"] == 100 and list(reference["judge"]["extractors"]) == ["pixels"]
     assert reference["judge"]["metrics"]["class_variety"] == 2, "versions of definitions stand in the record"

@@ -125,8 +125,8 @@ def test_every_console_can_show_it(charset: str, chain: Path) -> None:
     for arguments in (["list"], ["list", "frechet_infinity"], ["status", chain], ["doctor"]):
         done(*arguments, charset=charset)
     out = done("score", chain, *AGAINST, "--out", "s.json", charset=charset)
-    assert Path("s.json").is_file() and "floor (real)" in out.stdout
-    head = next(line for line in out.stdout.splitlines() if "floor (real)" in line)
+    assert Path("s.json").is_file() and "real vs real" in out.stdout
+    head = next(line for line in out.stdout.splitlines() if "real vs real" in line)
     assert head[0] == ("┃" if charset == "utf-8" else "|"), "boxes of letters that the console has"
     heads = [line for line in out.stdout.splitlines() if line[:1] == head[0]]
     assert len({len(line) for line in heads}) == 1, "and the columns stand under each other"
@@ -301,7 +301,7 @@ def test_what_cannot_be_written_after_all_is_printed(more: list[str], chain: Pat
 
     monkeypatch.setattr("imgcollapse.cli.score.write_text", full)
     result = call("score", chain, *AGAINST, *more)
-    assert result.exit_code == 8 and "floor" in result.stdout, result.output
+    assert result.exit_code == 8 and ('"real": ' if more else "real vs real") in result.stdout, result.output
     line = result.stderr.splitlines()[-1]
     assert re.match(r"imgcollapse: scores/digits-\w{6}\.json: No space left on device; make room there, or ", line), line
     assert line.endswith("; what was found stands above; choose another --out")
@@ -405,9 +405,7 @@ class Choices:
         record = json.loads(to_json(self.record))
         record["judge"]["metrics"] = {name: METRICS[name].version for name in names}
         for extractor, about in record["judge"]["extractors"].items():
-            about["floor"] = {
-                key: value for name in names for key, value in self.references[name]["extractors"][extractor]["floor"].items()
-            }
+            about["real"] = {key: value for name in names for key, value in self.references[name]["extractors"][extractor]["real"].items()}
         begun = {"study": study_digest(read_file(place / store.STUDY)), "sessions": store.sessions(place)}
         write_sealed(place / store.ENVIRONMENT, begun)
         for generation in range(self.study.gens):
@@ -422,7 +420,7 @@ class Choices:
 @pytest.fixture(scope="module")
 def choices(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Choices]:
     folder = tmp_path_factory.mktemp("choices")
-    judge = "judge.extractors=[{kind: pixels}, {kind: classifier, steps: 20}]"
+    judge = "judge.extractors=[pixels, classifier]"
     done("run", *QUICK[:2], *QUICK[4:], "--set", judge, "--set", "judge.metrics=[]", "--out", folder / "pictures")
     done("run", *POINTS, "--set", "judge.metrics=[]", "--out", folder / "points")
     return {name: Choices(folder / name) for name in ("pictures", "points")}

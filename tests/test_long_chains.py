@@ -43,7 +43,7 @@ def long(tmp_path_factory: pytest.TempPathFactory) -> Path:
     real = {"pictures": 1000, "sha256": "0" * 64}
     classes = [str(c) for c in range(25)]
     write_sealed(folder / store.DATA, {"name": "grid25", "shape": [1, 1, 2], "classes": classes, "train": real, "held_out": real})
-    judge = {"n": 1000, "k": 5, "drawn": 1000, "metrics": {}, "extractors": {"pixels": {"dim": 2, "digest": "0" * 12, "floor": {}}}}
+    judge = {"n": 1000, "k": 5, "drawn": 1000, "metrics": {}, "extractors": {"pixels": {"dim": 2, "digest": "0" * 12, "real": {}}}}
     points = ImageSet.of(torch.zeros(20, 1, 1, 2))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(os, "fsync", lambda number: None)
@@ -61,7 +61,8 @@ def long(tmp_path_factory: pytest.TempPathFactory) -> Path:
             if generation % 20 == 0 or generation == GENS - 1:
                 values = {"fd": 1 + generation / 100, "recall": 0.9 - generation / 1000}
                 values |= {f"share_{c}": 0.04 for c in range(25)} | {f"share_alive_{c}": float(generation < 100) for c in range(25)}
-                found = {name: {"value": value, "floor": 1.0 if "alive" in name else 0.04, "n": 1000} for name, value in values.items()}
+                alive, other = ({"mean": mean, "low": mean, "high": mean} for mean in (1.0, 0.04))
+                found = {name: {"value": value, "real": alive if "alive" in name else other, "n": 1000} for name, value in values.items()}
                 put_scores(folder, generation, {"generation": generation, "sources": {"pixels": found}}, judge)
     return folder
 

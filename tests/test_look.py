@@ -120,7 +120,7 @@ def test_parts_that_share_pictures_are_said() -> None:
 
     assert said(changed(one, "held_out", shared)) == [
         "tiny: 3 of 20 held-out pictures (15 %) are in the training part too, so copies of these pass for new pictures, "
-        "and scores and floors are too good"
+        "and scores are too good"
     ]
 
 

@@ -145,7 +145,14 @@ def summary_of(names: list[str], question: str = "") -> dict[str, Any]:
     span = {"generation": 1, "mean": 0.5, "low": 0.4, "high": 0.6, "n": 2, "unit": "recall", "scale": "log"}
     half = {"generation": None, "within": 1, "reached": 0, "of": 2, "words": "not within 1 generation"}
     points = [{"generation": g, "mean": 0.5, "low": 0.4, "high": 0.6, "n": 2} for g in range(2)]
-    metric = {"floor": 0.9, "by_generation": points, "last": span, "slope": span, "area": span, "half": half}
+    metric = {
+        "real": {"mean": 0.9, "low": 0.85, "high": 0.95},
+        "by_generation": points,
+        "last": span,
+        "slope": span,
+        "area": span,
+        "half": half,
+    }
     arms = [{"arm": name, "null": None, "seeds": [0, 1], "extractors": {"pixels": {"recall": metric, "fd": metric}}} for name in names]
     return {"question": question, "arms": arms, "reference": names[0], "differences": [], "method": "95 % intervals by t"}
 
@@ -200,14 +207,14 @@ def read_back(text: str) -> str:
 @pytest.mark.parametrize("text", DANGEROUS + FINE)
 def test_a_cell_is_shown_and_not_run_and_reads_back(text: str, tmp_path: Path) -> None:
     assert harmless(text) == (f"'{text}" if text in DANGEROUS else text)
-    row = {**dict.fromkeys(COLUMNS, text), "seed": 0, "generation": 1, "value": -0.1, "floor": -1e-300, "n": 5}
+    row = {**dict.fromkeys(COLUMNS, text), "seed": 0, "generation": 1, "value": -0.1, "real": -1e-300, "real_low": -0.2, "n": 5}
     write_csv([row], tmp_path / "x.csv")
     with (tmp_path / "x.csv").open(newline="", encoding="utf-8") as file:
         (found,) = csv.DictReader(file)
     assert {name: read_back(found[name]) for name in ("arm", "model", "regime", "metric")} == dict.fromkeys(
         ("arm", "model", "regime", "metric"), text
     )
-    assert (found["value"], found["floor"]) == ("-0.1", "-1e-300"), "a negative number is no formula"
+    assert (found["value"], found["real"], found["real_low"]) == ("-0.1", "-1e-300", "-0.2"), "a negative number is no formula"
 
 
 @pytest.mark.skipif(shutil.which("node") is None, reason="needs node")

@@ -98,7 +98,7 @@ def sizes(paths: list[Path]) -> list[tuple[int, int]]:
 
 
 def test_figures_are_made_from_a_half_finished_folder_alone(tmp_path: Path) -> None:
-    judge = {"extractors": [{"kind": "classifier", "steps": 5}]}
+    judge = {"extractors": ["classifier"]}
     run(build(Study, {"model": "bootstrap", "gens": 3, "samples": 100, "judge": judge}), tmp_path / "run")
     whole = sizes(report.draw(tmp_path / "run"))
     for path in (tmp_path / "run" / "gen_002").iterdir():

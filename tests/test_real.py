@@ -216,7 +216,7 @@ Found = tuple[dict[str, float], dict[str, RealVsReal]]
 def judging(extractor: FittedPixels, world: World, drawn: int = N) -> Callable[[ImageSet], Found]:
     """Gives what the extractor finds in pictures, and what is real vs real."""
     metrics = ("frechet_distance", "neighbourhood", "class_variety", "corrected_shares")
-    reference = Reference(Judge(n=N, metrics=metrics), world, [extractor], drawn)
+    reference = Reference(Judge(n=N, k=2, metrics=metrics), world, [extractor], drawn)
 
     def judged(images: ImageSet) -> Found:
         found = reference(images).scores.sources["pixels"]

@@ -167,13 +167,13 @@ def test_lost_classes_are_listed_with_their_generation_and_their_seeds(grid: Pat
             for r in findings.rows
             if r["arm"] == arm and not r["null"] and r["metric"].startswith("share_alive_")
         }
-        floor = {r["metric"].removeprefix("share_alive_"): r["floor"] for r in findings.rows if r["metric"].startswith("share_alive_")}
-        last = {c: [max((g for g in range(3) if alive[c, seed, g]), default=-1) for seed in (0, 1)] for c in classes if floor[c]}
+        real = {r["metric"].removeprefix("share_alive_"): r["real"] > 0.5 for r in findings.rows if r["metric"].startswith("share_alive_")}
+        last = {c: [max((g for g in range(3) if alive[c, seed, g]), default=-1) for seed in (0, 1)] for c in classes if real[c]}
         gone = {c: sorted(g + 1 for g in both if g < 2) for c, both in last.items()}
         assert chart.above is not None
         shown = {row[0]: (row[1], row[2]) for row in chart.above.rows}
         assert shown == {c: (str(at[0]), f"{len(at)} of 2") for c, at in gone.items() if at} | {
-            c: ("not alive among real pictures either", "") for c in classes if not floor[c]
+            c: ("not alive among real pictures either", "") for c in classes if not real[c]
         }
         order = [int(row[1]) for row in chart.above.rows if row[1].isdigit()]
         assert order == sorted(order) and order, "the first to go first"

@@ -35,12 +35,13 @@ from imgcollapse.images import ImageSet, World
 from imgcollapse.judge.judge import Judge
 from imgcollapse.judge.titles import metric_title
 from imgcollapse.metrics import METRICS
+from imgcollapse.metrics.record import RealVsReal, ranged
 from imgcollapse.metrics.scores import SCORES
 from imgcollapse.settings import build
 from imgcollapse.store.npz import write_images
 from imgcollapse.study import Study, run
 
-CLASSIFIER = "judge.extractors=[{kind: classifier, steps: 20}]"
+CLASSIFIER = "judge.extractors=[classifier]"
 FEW = ["--extractor", "pixels", "--set", "judge.metrics=[frechet_distance,neighbourhood]"]
 PIXELS = Judge(extractors=(Pixels(),), metrics=("frechet_distance", "neighbourhood"))
 
@@ -336,7 +337,7 @@ def test_wrong_settings_are_one_line(chain: Path) -> None:
         ([chain, "--against", "digits", "--n", "0"], "judge.n: 0 cannot be used; it should be greater than 0"),
         (
             [chain, "--against", "digits", "--n", "151"],
-            "judge.n: 151 pictures cannot be compared: 599 are held out, 1198 are for training, 150 ",
+            "judge.n: 151 pictures cannot be compared: 599 are held out, of which two halves are real vs real, 1198 are for training, 150 ",
         ),
         ([chain, chain, "--against", "digits"], f"{chain}: is named twice; "),
     ):
@@ -370,10 +371,10 @@ def test_the_smallest_set_decides_how_many_are_compared_and_it_is_said(chain: Pa
     assert alone.stderr == "few.npz: 40 pictures, 40 of them compared\n"
     assert "as asked for" in call("score", chain, "--against", "digits", "--n", "30", *FEW).stderr
     theirs("many.npz", world.train.pixels.permute(0, 2, 3, 1).numpy())
-    assert "599 of each set are compared, as many as digits holds out" in call("score", "many.npz", "--against", "digits", *FEW).stderr
-    of_few = ("--set", "dataset.subset=300")
+    assert "299 of each set are compared, half of what digits holds out" in call("score", "many.npz", "--against", "digits", *FEW).stderr
+    of_few = ("--set", "dataset.subset=200")
     assert (
-        "300 of each set are compared, as many as digits has for training"
+        "200 of each set are compared, as many as digits has for training"
         in call("score", "many.npz", "--against", "digits", *FEW, *of_few).stderr
     )
 
@@ -381,21 +382,24 @@ def test_the_smallest_set_decides_how_many_are_compared_and_it_is_said(chain: Pa
 # --- what is shown and written
 
 
-def test_the_table_has_every_score_with_its_floor_first(chain: Path) -> None:
-    said = call("score", chain / "gen_000", chain / "gen_001", "--against", "digits", "--set", CLASSIFIER, "--set", "judge.k=4")
+def test_the_table_has_every_score_with_real_vs_real_first(chain: Path, world: World) -> None:
+    without = theirs("no_7.npz", world.train[world.train.labels != 7].pixels[:150].permute(0, 2, 3, 1).numpy())
+    said = call("score", chain / "gen_000", without, "--against", "digits", "--set", CLASSIFIER, "--set", "judge.k=4")
     assert said.exit_code == 0, said.output
     lines = said.stdout.splitlines()
     assert max(map(len, lines)) <= 110
-    assert lines[0].rstrip() == "features: classifier; N = 150 against held-out real pictures of digits"
-    assert lines[1].startswith("k = 3 (precision, recall), 4 (density, coverage), 4 (probabilistic)")
+    assert " ".join(" ".join(lines[:3]).split()).startswith(
+        "features: classifier (shipped reference digits 1; it finds the class of 99.2 % of the held-out pictures); N = 150 against "
+        "held-out real pictures of digits k = 3 (precision, recall), 4 (density, coverage), 4 (probabilistic)"
+    )
     record = json.loads(Path(lines[-1].removeprefix("written: ")).read_text())
     heads = [[cell.strip() for cell in re.split("[│┃]", line)[1:-1]] for line in lines if line.startswith("┃")]
-    assert heads == [["score", "better", "floor (real)", "gen_000", "gen_001"], ["class", "floor (real)", "gen_000", "gen_001"]]
+    assert heads == [["score", "better", "real vs real", "gen_000", "no_7.npz"], ["class", "real vs real", "gen_000", "no_7.npz"]]
     rows = [[cell.strip() for cell in line.split("│")[1:-1]] for line in lines if line.startswith("│")]
     found = {name: one["sources"]["classifier"] for name, one in record["samples"].items()}
     judged = {name: {key: one["value"] for key, one in values.items()} for name, values in found.items()}
-    floor = record["judge"]["extractors"]["classifier"]["floor"]
-    assert all({key: one["floor"] for key, one in values.items()}.items() <= floor.items() for values in found.values()), "of one size"
+    real = record["judge"]["extractors"]["classifier"]["real"]
+    assert all(one["real"] == real.get(key) for values in found.values() for key, one in values.items()), "of one size"
     shown: dict[str, list[str]] = {}
     for head, *cells in [row for row in rows if len(row) == 5]:
         if not cells[0]:  # the title before goes on here
@@ -406,28 +410,31 @@ def test_the_table_has_every_score_with_its_floor_first(chain: Path) -> None:
         if name in judged["gen_000"]:
             row = shown.pop(metric_title(name, "classifier"))
             assert row[0] == one.better
-            for cell, value in zip(row[1:], (floor[name], judged["gen_000"][name], judged["gen_001"][name]), strict=True):
+            between = re.fullmatch(r"(\S+) \[(\S+), (\S+)\]", row[1])
+            assert between, row
+            values = (*real[name].values(), judged["gen_000"][name], judged["no_7.npz"][name])
+            for cell, value in zip((*between.groups(), *row[2:]), values, strict=True):
                 digits = max(one.decimals, len(cell.partition(".")[2]))
                 assert float(cell) == pytest.approx(value, abs=0.5001 * 10**-digits), name
     assert not shown
     classes = [row for row in rows if len(row) == 4]
     assert [row[0] for row in classes] == list("0123456789")
     for c, row in enumerate(classes):
-        for cell, metrics in zip(row[1:], (floor, *judged.values()), strict=True):
-            assert cell.removeprefix("lost ") == f"{100 * metrics[f'share_{c}']:.1f} %"
-            assert cell.startswith("lost ") == (metrics[f"share_alive_{c}"] == 0)
-    assert any(cell.startswith("lost") for row in classes for cell in row[2:])  # 20 steps do not make a sure classifier
+        shares = [(real[f"share_{c}"]["mean"], real[f"share_alive_{c}"]["mean"] > 0.5)]
+        shares += [(metrics[f"share_{c}"], metrics[f"share_alive_{c}"] == 1) for metrics in judged.values()]
+        assert row[1:] == [f"{'' if alive else 'lost '}{100 * share:.1f} %" for share, alive in shares]
+    assert [(row[0], cell) for row in classes for cell in row[1:] if cell.startswith("lost")] == [("7", "lost 0.0 %")]
 
 
 def test_small_distances_keep_their_digits(chain: Path) -> None:
     said = call("score", chain, "--against", "digits", *FEW)
     record = json.loads(Path(said.stdout.splitlines()[-1].removeprefix("written: ")).read_text())
-    floor = record["judge"]["extractors"]["pixels"]["floor"]["fd"]
+    real = record["judge"]["extractors"]["pixels"]["real"]
     (row,) = [line.split("│") for line in said.stdout.splitlines() if line.startswith("│ Fréchet distance (FD)")]
-    assert 0.1 < floor < 1 and row[3].strip() == f"{floor:.3f}"
+    assert 0.1 < real["fd"]["mean"] < 1 and row[3].strip() == ranged(RealVsReal(**real["fd"]), 3)
     (row,) = [line.split("│") for line in said.stdout.splitlines() if line.startswith("│ recall ")]
-    assert row[3].strip() == f"{record['judge']['extractors']['pixels']['floor']['recall']:.3f}"
-    assert [decimals(SCORES["fd"], floor) for floor in (123.4, 1.2, 0.0123, -0.00123, 1e-12, 0.0)] == [2, 2, 4, 5, 8, 2]
+    assert row[3].strip() == ranged(RealVsReal(**real["recall"]), 3)
+    assert [decimals(SCORES["fd"], mean) for mean in (123.4, 1.2, 0.0123, -0.00123, 1e-12, 0.0)] == [2, 2, 4, 5, 8, 2]
     assert decimals(SCORES["recall"], 0.001) == 3
     assert len([line for line in said.stdout.splitlines() if line.startswith("┃")]) == 1  # pixels know no classes: no table of them
 
@@ -473,9 +480,9 @@ def test_json_alone_on_stdout_is_the_file_and_the_same_call_gives_the_same_bytes
     assert (judge["n"], judge["k"]) == (100, 5) and len(judge["extractors"]["classifier"]["digest"]) == 64
     one = record["samples"]["run"]
     assert (one["path"], one["pictures"], len(one["sha256"])) == (str(chain), 150, 64)
-    found, floors = one["sources"]["classifier"], judge["extractors"]["classifier"]["floor"]
+    found, reals = one["sources"]["classifier"], judge["extractors"]["classifier"]["real"]
     assert {value["n"] for value in found.values()} == {100, 150} and found["fd"]["n"] == 100 and found["share_0"]["n"] == 150
-    assert {name: value["floor"] for name, value in found.items()}.items() <= floors.items()
+    assert {name: value["real"] for name, value in found.items()} == {name: reals.get(name) for name in found}
     assert judge["metrics"]["frechet_distance"] == 1 and judge["metrics"]["class_variety"] == 2, "versions of the definitions"
 
 
@@ -485,7 +492,7 @@ def test_nothing_but_this_very_scoring_is_overwritten(chain: Path, monkeypatch: 
     before = Path("mine.json").read_bytes()
     measured = json.loads(before)
     measured["samples"]["run"]["sources"]["pixels"]["fd"]["value"] += 1e-9  # the last digits of other hardware
-    measured["judge"]["extractors"]["pixels"]["floor"]["fd"] += 1e-9
+    measured["judge"]["extractors"]["pixels"]["real"]["fd"]["mean"] += 1e-9
     Path("mine.json").write_text(json.dumps(measured))
     assert call(*arguments).exit_code == 0 and Path("mine.json").read_bytes() == before
     with monkeypatch.context() as patch:
@@ -532,7 +539,7 @@ def test_points_of_a_toy_world(tmp_path: Path) -> None:
     ours = json.loads(call("score", tmp_path / "run", *against).stdout)
     exported = json.loads(call("score", "points.npz", *against).stdout)
     one, other = ours["samples"]["run"], exported["samples"]["points.npz"]
-    assert one["sources"] == other["sources"] and one["sha256"] == other["sha256"] and one["sources"]["pixels"]["fd"]["n"] == 200
+    assert one["sources"] == other["sources"] and one["sha256"] == other["sha256"] and one["sources"]["pixels"]["fd"]["n"] == 100
     assert one["sources"]["pixels"]["copies"]["value"] == 1.0  # its seed is the run's: the training points are drawn again
     assert (
         json.loads(call("score", "points.npz", *against[:-3], "--json").stdout)["samples"]["points.npz"]["sources"]["pixels"]["copies"][
@@ -553,7 +560,7 @@ def test_with_the_own_training_set_its_memory_is_measured(chain: Path) -> None:
     without = scored(chain, *of_memory)
     record = scored(chain, *of_memory, "--learned-from", chain / "gen_000")
     own = next(iter(record["samples"].values()))["sources"]["pixels"]["own_copies"]
-    assert own["value"] == 1.0 and own["floor"] == 0.0  # a bootstrap draws what it learned from
+    assert own["value"] == 1.0 and own["real"]["high"] == 0.0  # a bootstrap draws what it learned from
     assert record["learned_from"]["path"] == str(chain / "gen_000") and record["learned_from"]["pictures"] == 150
     assert without["learned_from"] is None and "own_copies" not in without["samples"]["run"]["sources"]["pixels"]
     assert "own copies" in call("score", chain, "--against", "digits", *of_memory, "--learned-from", chain / "gen_000").stdout
@@ -593,12 +600,12 @@ def test_with_inception_the_distance_of_papers_stands_below(chain: Path, world: 
 
 
 def test_two_extractors_are_two_tables(chain: Path) -> None:
-    both = "judge.extractors=[{kind: classifier, steps: 20}, pixels]"
+    both = "judge.extractors=[classifier, pixels]"
     said = call(
         "score", chain, "--against", "digits", "--n", "60", "--set", both, "--set", "judge.metrics=[frechet_distance,class_variety]"
     )
     heads = [line for line in said.stdout.splitlines() if line.startswith(("features: ", "class shares: "))]
-    assert [head.split(";")[0] for head in heads[:2]] == ["features: classifier", "features: pixels"] and len(heads) == 3
+    assert [re.split("[;( ]+", head)[1] for head in heads[:2]] == ["classifier", "pixels"] and len(heads) == 3
 
 
 def test_the_kinds_of_settings_are_those_of_a_run() -> None:

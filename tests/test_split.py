@@ -133,7 +133,7 @@ def test_with_held_out_pictures_of_one_class_alone_nobody_is_called_lost(tmp_pat
     said = done("run", "--dataset", f"folder:{root}", "--model", "bootstrap", "--gens", 1, "--out", "run", *few, "--json")
     (judged,) = json.loads(said.stdout)["scores"]
     found = judged["sources"]["classifier"]
-    assert "share_alive_0" not in found and "rare_share" in found and all(one["floor"] is not None for one in found.values())
+    assert "share_alive_0" not in found and "rare_share" in found and all(one["real"] is not None for one in found.values())
     assert done("score", "run", "--against", f"folder:{root}", *few).stdout.count("lost") == 0
 
 

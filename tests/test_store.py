@@ -75,8 +75,8 @@ def test_a_run_folder_holds_what_the_design_says(whole: Path) -> None:
     assert {path.name for path in judge.iterdir()} == {"reference.json", *(f"gen_00{number}.json" for number in range(4))}
     scores = json.loads((judge / "gen_002.json").read_text())
     judged = scores["sources"]["pixels"]
-    assert scores["generation"] == 2 and {one["n"] for one in judged.values()} == {400}
-    assert all(one["floor"] is not None for one in judged.values())
+    assert scores["generation"] == 2 and {one["n"] for one in judged.values()} == {200, 400}
+    assert all(one["real"] is not None for one in judged.values())
     assert set(judged) >= {
         "fd",
         "kid",

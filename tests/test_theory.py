@@ -95,7 +95,7 @@ def test_the_judge_measures_the_frechet_distance_of_the_loop(tmp_path: Path) -> 
     """`scores.json` of a two-dimensional chain with pixels features, against the closed form on the very moments of its samples."""
     study = {"dataset": {"kind": "gaussian", "size": 3000, "dim": 2}, "model": "gaussian", "gens": 3, "seed": 1}
     run(build(Study, study), tmp_path / "run")
-    n = 3000
+    n = 1500  # half of the held-out part
     for generation, scores in enumerate(store.scores(tmp_path / "run")):
         fd = scores.sources["pixels"]["fd"]
         model, found = fitted(tmp_path / "run", generation), fd.value

@@ -23,7 +23,7 @@ import imgcollapse
 from imgcollapse import report, store, track
 from imgcollapse.ablation import plan
 from imgcollapse.cli import console
-from imgcollapse.metrics.record import Scores, Value
+from imgcollapse.metrics.record import RealVsReal, Scores, Value
 from imgcollapse.store import history
 from imgcollapse.track import tracker
 from imgcollapse.track.kinds import Logged
@@ -86,7 +86,7 @@ def stop_after(generation: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(console.Plain, "landed", landed)
 
 
-def test_tensorboard_shows_every_metric_with_its_floor_and_the_grids(tmp_path: Path) -> None:
+def test_tensorboard_shows_every_metric_beside_real_vs_real_and_the_grids(tmp_path: Path) -> None:
     assert run(out=Path("plain")).exit_code == 0
     result = tracked()
     assert result.exit_code == 0 and "--track" not in result.output, result.output
@@ -95,11 +95,12 @@ def test_tensorboard_shows_every_metric_with_its_floor_and_the_grids(tmp_path: P
     metrics = {name: source for source in scores[0].sources for name in scores[0].sources[source] if not re.search(r"_(low|high)_", name)}
     group = {name: f"{source}_classes" if name[-1].isdigit() else source for name, source in metrics.items()}
     assert {"fd": "pixels", "share_24": "pixels_classes", "bits_per_dim": "model"}.items() < group.items()
-    assert set(found.Tags()["scalars"]) == {f"{group[name]}/{name}{end}" for name in metrics for end in ("", "_floor")}
+    assert set(found.Tags()["scalars"]) == {f"{group[name]}/{name}{end}" for name in metrics for end in ("", "_real")}
     for name, source in metrics.items():
-        for end, part in (("", "value"), ("_floor", "floor")):
+        values = [one.sources[source][name] for one in scores]
+        for end, expected in (("", [one.value for one in values]), ("_real", [one.real.mean for one in values if one.real])):
             shown = [(event.step, event.value) for event in found.Scalars(f"{group[name]}/{name}{end}")]
-            assert shown == [(g, float(np.float32(getattr(one.sources[source][name], part)))) for g, one in enumerate(scores)]
+            assert shown == [(g, float(np.float32(one))) for g, one in enumerate(expected)]
     assert [event.step for event in found.Images("grid")] == [0, 1, 2]
     for event in found.Images("grid"):
         with Image.open(io.BytesIO(event.encoded_image_string)) as shown_grid, Image.open(RUN / store.grid(event.step)) as grid:
@@ -279,13 +280,13 @@ def test_wandb_and_trackio_are_told_the_same_in_one_run_a_folder(kind: str, monk
     else:
         assert [one["resume"] for one in calls] == ["never", "allow"]
     assert list(dict.fromkeys(step for step, _ in logged)) == [0, -1, 1, 2] and logged[-1][0] == -1
-    assert {name for step, names in logged for name in names if step == 1} >= {"grid", "pixels/fd", "pixels/fd_floor"}
+    assert {name for step, names in logged for name in names if step == 1} >= {"grid", "pixels/fd", "pixels/fd_real"}
 
 
 def test_what_is_of_one_class_is_a_group_of_their_own_without_their_intervals() -> None:
     part = {"fd": 1.0, "share_0": 0.5, "share_low_0": 0.4, "share_high_0": 0.6}
-    named = tracker.scalars(Scores(0, {"classifier": {name: Value(one, one, 9) for name, one in part.items()}}))
-    assert list(named) == ["classifier/fd", "classifier/fd_floor", "classifier_classes/share_0", "classifier_classes/share_0_floor"]
+    named = tracker.scalars(Scores(0, {"classifier": {name: Value(one, RealVsReal(one, 0.0, 1.0), 9) for name, one in part.items()}}))
+    assert list(named) == ["classifier/fd", "classifier/fd_real", "classifier_classes/share_0", "classifier_classes/share_0_real"]
 
 
 def test_settings_are_named_by_their_paths() -> None:

@@ -190,9 +190,11 @@ def source(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> S
 
 
 def network() -> nn.Module:
-    """With weights and with averages of its own."""
+    """With weights that do not lie in memory row by row, and with averages of its own."""
     with seeds.global_torch_seed(0):
-        return nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4), nn.GELU(), nn.Linear(4, 3))
+        body = nn.Conv2d(3, 4, 3, padding=1), nn.BatchNorm2d(4), nn.GELU()
+        net = nn.Sequential(nn.Unflatten(1, (3, 1, 1)), *body, nn.Flatten(), nn.Linear(4, 3))
+    return net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
 
 def fitted(source: Source, options: Training, checkpoint: Checkpoint | None = None, kill_at: int | None = None) -> tuple[nn.Module, int]:

@@ -1,5 +1,6 @@
 """The one optimisation loop, used by every network of the package (models and classifier alike)."""
 
+import math
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
@@ -43,38 +44,44 @@ def fit_network(
     Inside `processes.fit` each process takes its share of every batch; the gradient is that of the whole batch's mean, whatever the number
     of processes, but for rounding. Raises DivergedProblem when the loss is no longer a finite number.
     """
-    where = devices.current()
-    device, halved = where.torch_device(), where.mixed_precision() == "bf16"
-    share = processes.share()
-    weight = len(range(options.batch)[share]) / options.batch
-    if not weight:
-        share = slice(1)  # more processes than rows: this one only keeps step
+    device, halved = devices.current().torch_device(), devices.current().mixed_precision() == "bf16"
+    share, weight = _own_part(options.batch)
     optimiser = Optimiser(net.to(device).train(), options, device)
     generator = seeds.torch_generator(seeds.derive(seed, "loss", 0), device)
     randomness = BatchRandomness(options.batch, share, generator)
     total, before = torch.zeros((), device=device), 0.0
     first = 0 if checkpoint is None else _go_on(checkpoint, net, optimiser, generator)
     batches = source.batches(options, seeds.derive(seed, "order"), share, device, first)
-
     for step, rows in zip(progress.steps(options.steps, what, first), batches, strict=True):
         # the precision is torch's own: an Accelerator's holds for a whole process, which may train networks of several
         with torch.autocast(device.type, torch.bfloat16, enabled=halved):
             value = weight * loss(net, rows, randomness)
         total += optimiser.step(step, value)
-        if step % CHECK_EVERY != CHECK_EVERY - 1 and step != options.steps - 1:
-            continue
-        if not torch.isfinite(total):
-            raise DivergedProblem(
-                f"{what}: the loss was no finite number within step {step + 1} of {options.steps}; "
-                f"try a smaller learning rate (now {options.learning_rate:g}) or --precision float32"
-            )
-        if log is not None:
-            log(step, (float(total) - before) / (step % CHECK_EVERY + 1))
-            before = float(total)
-        if checkpoint is not None and checkpoint.is_due():
-            checkpoint.keep(_all_of(step + 1, net, optimiser, generator))
+        if step % CHECK_EVERY == CHECK_EVERY - 1 or step == options.steps - 1:
+            before = _looked_at(float(total), before, step, options, what, log)
+            if checkpoint is not None and checkpoint.is_due():
+                checkpoint.keep(_all_of(step + 1, net, optimiser, generator))
     optimiser.use_average()
     return net.eval().requires_grad_(False)
+
+
+def _own_part(batch: int) -> tuple[slice, float]:
+    """The rows of a batch that are this process's, and their share of it; where there are more processes than rows, one that counts 0."""
+    share = processes.share()
+    weight = len(range(batch)[share]) / batch
+    return (share if weight else slice(1)), weight  # with nothing of its own it only keeps step
+
+
+def _looked_at(total: float, before: float, step: int, options: Training, what: str, log: Log | None) -> float:
+    """The sum of the losses up to a step; the log is told their mean since the last look. Raises DivergedProblem for no finite number."""
+    if not math.isfinite(total):
+        raise DivergedProblem(
+            f"{what}: the loss was no finite number within step {step + 1} of {options.steps}; "
+            f"try a smaller learning rate (now {options.learning_rate:g}) or --precision float32"
+        )
+    if log is not None:
+        log(step, (total - before) / (step % CHECK_EVERY + 1))
+    return total
 
 
 def _all_of(step: int, net: nn.Module, optimiser: Optimiser, generator: Generator) -> dict[str, Tensor]:

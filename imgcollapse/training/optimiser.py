@@ -50,8 +50,13 @@ class Optimiser:
     def restore(self, tensors: dict[str, Tensor]) -> None:
         """Puts into its place what `tensors` gave."""
         state = self._adam.state_dict()
+        # each average lies in memory as its weight does (channels last, say): a fused step goes through both in the order of memory
         state["state"] = {
-            i: {name: tensors[f"adam {i} {name}"] for name in ("step", "exp_avg", "exp_avg_sq")} for i in range(len(self._weights))
+            i: {
+                "step": tensors[f"adam {i} step"],
+                **{name: torch.empty_like(weight).copy_(tensors[f"adam {i} {name}"]) for name in ("exp_avg", "exp_avg_sq")},
+            }
+            for i, weight in enumerate(self._weights)
         }
         self._adam.load_state_dict(state)
         with torch.no_grad():
