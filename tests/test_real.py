@@ -180,7 +180,7 @@ def pictures(n: int, place: str) -> ImageSet:
 @pytest.fixture
 def world(tmp_path: Path) -> Iterator[World]:
     with devices.use(devices.Machine(device="cpu", data_dir=tmp_path)):
-        yield World("dark and light", pictures(2 * N, "train"), pictures(2 * N, "held out"), CLASSES)
+        yield World("dark and light", pictures(10 * N, "train"), pictures(2 * N, "held out"), CLASSES)
 
 
 class Honest(FittedPixels):
