@@ -94,14 +94,9 @@ def test_a_thinned_curve_keeps_its_ends_and_its_extremes() -> None:
 
 
 def test_long_lines_are_drawn_with_few_points_and_fewer_markers() -> None:
-<<<<<<< ours
     points = [{"generation": g, "mean": 0.5, "low": 0.4, "high": 0.6, "values": []} for g in range(2000)]
-    drawn = str(charts.curves("x", "x", [Line(0, "a", points)], [0.6], 1999))
-=======
-    points = [{"generation": g, "mean": 0.5, "low": 0.4, "high": 0.6} for g in range(2000)]
     real = {"mean": 0.6, "low": 0.55, "high": 0.65}
     drawn = str(charts.curves("x", "x", [Line(0, "a", points)], [real], 1999))
->>>>>>> theirs
     (line,) = re.findall(r'<polyline class="line" points="([^"]*)"', drawn)
     assert len(line.split()) <= thin.POINTS and 10 <= drawn.count('class="mark"') <= 15
     assert re.findall(r'text-anchor="middle">(\d+)<', drawn) == [str(g) for g in range(0, 2000, 200)]
