@@ -49,7 +49,7 @@ def arms(folder: Path) -> None:
     print("|---" * (len(shown) + 4) + "|")
     for arm, (_, _, _, *cells) in table:
         if arm is None:
-            print(f"| *floor (real against real)* | | {' | '.join(cells)} | | |")
+            print(f"| *real vs real* | | {' | '.join(cells)} | | |")
         elif arm["null"] != "gaussian":
             other = differences.get((arm["arm"], summary["reference"], None)) if arm["null"] is None else None
             cells.append(spanned(other[extractor][headline]["last"], headline, "+", COARSER) if other else "")
@@ -102,7 +102,9 @@ def _text(path: Path) -> str:
 
 
 def _cell(span: Interval) -> str:
-    return ", ".join(f"{value:.2f}" for value in span.values) if span.low is None else f"{span.mean:.2f} [{span.low:.2f}, {span.high:.2f}]"
+    return (
+        " and ".join(f"{value:.2f}" for value in span.values) if span.low is None else f"{span.mean:.2f} [{span.low:.2f}, {span.high:.2f}]"
+    )
 
 
 if __name__ == "__main__":

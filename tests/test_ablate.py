@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -88,7 +89,9 @@ def test_every_arm_and_null_model_runs_with_every_seed(whole: tuple[Path, Result
     for row in rows:
         if (row["arm"], row["null"], row["seed"]) == ("half real", "", "1"):
             value = store.scores_of(one.folder, int(row["generation"])).sources[row["extractor"]][row["metric"]]
-            assert (float(row["value"]), float(row["floor"]), int(row["n"])) == (value.value, value.floor, value.n)
+            assert (float(row["value"]), int(row["n"])) == (value.value, value.n)
+            real = ("", "", "") if value.real is None else tuple(str(part) for part in asdict(value.real).values())
+            assert (row["real"], row["real_low"], row["real_high"]) == real
 
 
 def test_each_distinct_generation_is_made_once(whole: tuple[Path, Result]) -> None:

@@ -112,7 +112,8 @@ def test_the_bits_of_the_gaussian_chain_follow_their_closed_form(tmp_path: Path)
             bits_D = (0.5 * z_ND**2 + np.log(spread * math.sqrt(2 * math.pi))).mean(0) / math.log(2)
             assert found[generation][name].value == pytest.approx(bits_D.mean(), rel=1e-9)
             assert abs(bits_D.mean() - expected) < ERRORS * bits_D.std() / math.sqrt(dim), (name, generation)
-        assert found[generation][OF_SAMPLES].floor == found[generation][OWN].floor == found[0][OWN].value and found[0][OWN].n == n
+        real = found[generation][OWN].real
+        assert real is not None and real == found[generation][OF_SAMPLES].real and real.low <= found[0][OWN].value <= real.high
 
 
 @pytest.mark.parametrize(("scale", "unlikely", "too_likely"), [(1.0, 0.05, 0.05), (0.5, 0.0, 1.0), (2.0, 1.0, 0.0)])
@@ -147,7 +148,8 @@ def test_pictures_are_judged_by_their_models(model: dict[str, Any], tmp_path: Pa
         assert found[generation].keys() == LIKELIHOOD.keys() and all(one.n == 100 for one in found[generation].values())
         bits = -fitted[generation].log_likelihood(held_out, 1, 20).mean() / (64 * math.log(2))
         assert found[generation][OWN].value == pytest.approx(float(bits), abs=0.4), "the same but for seed and draws"
-        assert found[generation]["unlikely"].floor == pytest.approx(0.05) and found[generation]["very_unlikely"].floor == 0.01
+        tails = found[generation]["unlikely"].real, found[generation]["very_unlikely"].real
+        assert all(tail is not None and tail.low <= share <= tail.high for tail, share in zip(tails, (0.05, 0.01), strict=True))
 
 
 # --- models that are gone
@@ -170,7 +172,7 @@ def test_models_that_were_thrown_away_are_said_once_and_left_out_by_a_later_judg
     found = {one.generation: one.sources.get("model (n 50)") for one in store.scores(tmp_path / "run")}
     assert found[0] is found[1] is None
     last = found[2]
-    assert last is not None and list(last) == [OWN] and last[OWN].floor is None and last[OWN].n == 50
+    assert last is not None and list(last) == [OWN] and last[OWN].real is None and last[OWN].n == 50
     more, said = made(tmp_path / "run", keep={"models": "last"}, gens=4)
     assert said[-1:] == [gone] and list(more[3]) == [OWN] and more[2] == said_in(whole)[2], "generation 0's model is gone by then"
 
@@ -233,7 +235,7 @@ def test_every_reader_shows_them_because_the_table_has_them(tmp_path: Path) -> N
     assert list(scores[1].sources) == ["pixels", MODEL, "pixels (n 50)", "model (n 50)"]
     assert scores[1].sources["model (n 50)"][OWN].n == 50 and source_title("model (n 50)") == "likelihoods: model (n 50)"
     found = scalars(scores[1])
-    assert found[f"model/{OWN}"] == scores[1].sources[MODEL][OWN].value and f"model/{OWN}_floor" in found
+    assert found[f"model/{OWN}"] == scores[1].sources[MODEL][OWN].value and f"model/{OWN}_real" in found
     page = Path("here/report.html").read_text(encoding="utf-8")
     assert f'id="chart-model-{OWN}"' in page and "bits per dimension, likelihoods: model" in page
     again = done("run", "--dataset", "gaussian", "--model", "gaussian", *few).stdout
@@ -260,7 +262,7 @@ def test_arms_are_compared_where_both_have_them(tmp_path: Path) -> None:
     with (tmp_path / "all.csv").open() as file:
         rows = [row for row in csv.DictReader(file) if row["extractor"] == MODEL]
     assert len(rows) == 2 * 3 * len(LIKELIHOOD) and {row["metric"] for row in rows} == LIKELIHOOD.keys()
-    assert all(row["floor"] for row in rows)
+    assert all(row["real"] for row in rows)
 
 
 def test_samples_of_no_model_have_no_likelihoods(whole: Path, tmp_path: Path) -> None:

@@ -378,21 +378,24 @@ def test_no_text_lies_on_another_or_beyond_the_page(whole: Path) -> None:
                 assert min(deep) < 1.5, (name, text, under)
 
 
-def test_curves_are_the_means_of_two_seeds_and_their_dots_beside_floor_and_null_model(whole: Path) -> None:
+def test_curves_are_the_means_of_two_seeds_and_their_dots_beside_real_vs_real_and_null_model(whole: Path) -> None:
     findings = read([whole])
     arms = {(arm["arm"], arm["null"]): arm["extractors"]["classifier"]["coverage"] for arm in findings.summary["arms"]}
     with paper.styled():
         page = dict(paper.pages(findings))["coverage"]
     (place,) = page.axes
-    *own, null, floor = place.lines
+    *own, null, real = place.lines
     for number, (line, dots, name) in enumerate(zip(own[::2], own[1::2], findings.arms, strict=True)):
         points = arms[name, None]["by_generation"]
         assert list(line.get_ydata()) == [point["mean"] for point in points]
         assert list(dots.get_ydata()) == [value for point in points for value in point["values"]] and len(points[0]["values"]) == 2
         assert (line.get_color(), line.get_marker()) == (arm_style(number)["color"], arm_style(number)["marker"])
     assert list(null.get_ydata()) == [point["mean"] for point in arms["none", "smooth"]["by_generation"]]
-    assert (null.get_linestyle(), null.get_color(), floor.get_linestyle(), floor.get_color()) == (":", GREY, "--", GREY)
-    assert set(floor.get_ydata()) == {arms["none", None]["floor"]}
+    assert (null.get_linestyle(), null.get_color(), real.get_linestyle(), real.get_color()) == (":", GREY, "--", GREY)
+    known = arms["none", None]["real"]
+    assert set(real.get_ydata()) == {known["mean"]}
+    (band,) = place.patches
+    assert band.get_y() == known["low"] and band.get_height() == pytest.approx(known["high"] - known["low"])
     assert not place.collections, "of two seeds there is no interval"
 
 
@@ -429,16 +432,16 @@ def span(values: list[float]) -> Record:
     return {"mean": one.mean, "low": one.low, "high": one.high, "n": one.n, "values": list(one.values)}
 
 
-def told(values: dict[str, list[list[float]]], floors: dict[str, float]) -> Record:
+def told(values: dict[str, list[list[float]]], real: dict[str, float]) -> Record:
     """The record of an arm: metric -> generation -> values of all seeds."""
     found: Record = {}
     for name, series in values.items():
         by = [{"generation": g, **span(seeds)} for g, seeds in enumerate(series)]
-        found[name] = {"floor": floors[name], "by_generation": by, "last": by[-1]}
+        found[name] = {"real": {"mean": real[name], "low": real[name], "high": real[name] + 0.1}, "by_generation": by, "last": by[-1]}
     return found
 
 
-FLOORS = {"fd": 4.2, "min_recall_coverage": 0.95, "coverage": 0.97, "classes_alive": 10.0}
+REAL_VS_REAL = {"fd": 4.2, "min_recall_coverage": 0.95, "coverage": 0.97, "classes_alive": 10.0}
 
 
 def chained(series: list[list[float]]) -> Any:
@@ -449,7 +452,7 @@ def chained(series: list[list[float]]) -> Any:
 def by_hand(arms: dict[tuple[str, str | None], dict[str, list[list[float]]]], state: str = "done", classes: int = 10) -> Findings:
     """Findings whose summary has these values; differences are paired, the endpoint is the first metric of the first arm."""
     records = [
-        {"arm": arm, "null": null, "seeds": [0], "planned": [0], "extractors": {"pixels": told(values, FLOORS)} if values else {}}
+        {"arm": arm, "null": null, "seeds": [0], "planned": [0], "extractors": {"pixels": told(values, REAL_VS_REAL)} if values else {}}
         for (arm, null), values in arms.items()
     ]
     differences = []
@@ -480,18 +483,18 @@ def test_the_answer_about_one_run_tells_how_far_it_fell() -> None:
     values = {"fd": [[8.7], [79.31]], "min_recall_coverage": [[0.974], [0.69]], "classes_alive": [[10.0], [10.0]]}
     assert answer(by_hand({("x", None): values})) == (
         "Cannot tell with 1 seed: min(recall, coverage) at generation 1 is undecided against generation 0: -0.284; "
-        "from generation 0 to 1, min(recall, coverage) goes from 0.97 to 0.69 (floor 0.95) and FD goes from 8.7 to 79.3 (floor 4.2); "
+        "from generation 0 to 1, min(recall, coverage) goes from 0.97 to 0.69 (real vs real 0.95 [0.95, 1.05]) and FD goes from 8.7 to 79.3 (real vs real 4.2 [4.2, 4.3]); "
         "10 of 10 classes are alive."
     )
     early = by_hand({("x", None): {"coverage": [[0.9]]}, ("x", "smooth"): {"coverage": [[0.8]]}}, "running")
     assert answer(early) == (
         "So far, cannot tell with 1 seed: coverage at generation 0 is undecided against generation 0: +0.000; "
-        "at generation 0, coverage is 0.90 (floor 0.97; finite sampling alone 0.80)."
+        "at generation 0, coverage is 0.90 (real vs real 0.97 [0.97, 1.07]; finite sampling alone 0.80)."
     )
     three = {"min_recall_coverage": [[0.97, 0.96, 0.98], [0.69, 0.68, 0.72]], "classes_alive": [[9.0] * 3, [1.0] * 3]}
     assert answer(by_hand({("x", None): three})) == (
         "Yes: min(recall, coverage) at generation 1 is lower than at generation 0 by 0.273 [0.245, 0.302] (3 seeds); "
-        "from generation 0 to 1, min(recall, coverage) goes from 0.97 [0.95, 0.99] to 0.70 [0.64, 0.75] (floor 0.95); "
+        "from generation 0 to 1, min(recall, coverage) goes from 0.97 [0.95, 0.99] to 0.70 [0.64, 0.75] (real vs real 0.95 [0.95, 1.05]); "
         "1 [1, 1] of 10 classes are alive."
     )
 
@@ -499,17 +502,17 @@ def test_the_answer_about_one_run_tells_how_far_it_fell() -> None:
 def test_the_answer_about_arms_tells_what_each_adds_to_the_reference() -> None:
     seeds: dict[tuple[str, str | None], dict[str, list[list[float]]]] = {
         ("0 % real", None): {"min_recall_coverage": [[0.9] * 3, [0.40, 0.45, 0.5]], "fd": [[5.0] * 3, [50.0, 51.0, 52.0]]},
-        ("0 % real", "bootstrap"): {"min_recall_coverage": [[0.9] * 3, [0.5] * 3]},
+        ("0 % real", "smooth"): {"min_recall_coverage": [[0.9] * 3, [0.5] * 3]},
         ("a tenth, redrawn", None): {"min_recall_coverage": [[0.9] * 3, [0.80, 0.83, 0.9]], "fd": [[5.0] * 3, [20.0, 21.0, 22.0]]},
         ("all", None): {"min_recall_coverage": [[0.9] * 3, [0.9, 0.45, 0.7]], "fd": [[5.0] * 3, [30.0, 31.0, 32.0]]},
-        ("all", "bootstrap"): {"min_recall_coverage": [[0.9] * 3, [0.7] * 3]},
-        ("0 % real", "gaussian"): {"min_recall_coverage": [[0.9] * 3, [0.1] * 3]},
+        ("all", "smooth"): {"min_recall_coverage": [[0.9] * 3, [0.7] * 3]},
+        ("0 % real", "bootstrap"): {"min_recall_coverage": [[0.9] * 3, [0.1] * 3]},
     }
     assert answer(by_hand(seeds)) == (
         "Yes: min(recall, coverage) at generation 1 is higher with “a tenth, redrawn” than with 0 % real by 0.393 [0.352, 0.435]; "
         "undecided with all: +0.233 [-0.392, +0.858] (Holm-adjusted over 2 comparisons, 3 seeds); "
-        "with 0 % real it is 0.45 [0.33, 0.57] (floor 0.95; finite sampling alone 0.50 [0.50, 0.50]); "
-        "FD is 51.0 [48.5, 53.5] (floor 4.2), to which is added -30.0 [-30.0, -30.0] with “a tenth, redrawn”, "
+        "with 0 % real it is 0.45 [0.33, 0.57] (real vs real 0.95 [0.95, 1.05]; finite sampling alone 0.50 [0.50, 0.50]); "
+        "FD is 51.0 [48.5, 53.5] (real vs real 4.2 [4.2, 4.3]), to which is added -30.0 [-30.0, -30.0] with “a tenth, redrawn”, "
         "-20.0 [-20.0, -20.0] with all (not adjusted)."
     )
     seeds["later", None] = {}
@@ -725,9 +728,9 @@ def test_the_text_for_a_pull_request_has_all_that_was_found(whole: Path, tmp_pat
     for arm in findings.summary["arms"]:
         coverage = arm["extractors"]["classifier"]["coverage"]["last"]
         cell = " and ".join(f"{value:.2f}" for value in coverage["values"])
-        assert (cell in shown.texts) or arm["null"] == "gaussian", arm["arm"]
-    assert "none, null model bootstrap" in rows and "null model gaussian" not in rows
-    assert rows.index("floor (real)") < rows.index("none, null model")
+        assert (cell in shown.texts) or arm["null"] == "bootstrap", arm["arm"]
+    assert "none, null model smooth" in rows and "null model bootstrap" not in rows
+    assert rows.index("real vs real") < rows.index("none, null model")
     reference = next(iter(findings.references.values()))
     for wanted in (
         reference["data"]["train"]["sha256"][:12],
@@ -747,8 +750,8 @@ def test_null_models_are_in_italics_and_digits_follow_the_metric(whole: Path, tm
     null = next(line for line in path.read_text().splitlines() if "| *none, null model smooth* |" in line)
     cells = [cell.strip() for cell in null.strip("|").split("|")]
     assert all(cell.startswith("*") and cell.endswith("*") for cell in cells) and len(cells) == 8
-    floor = next(line for line in path.read_text().splitlines() if line.startswith("| floor"))
-    digits = [len(number.partition(".")[2]) for number in floor.strip("| ").split(" | ")[-5:]]
+    real = next(line for line in path.read_text().splitlines() if line.startswith("| real vs real"))
+    digits = [len(cell.partition(" ")[0].partition(".")[2]) for cell in real.strip("| ").split(" | ")[-5:]]
     wanted = [max(1, SCORES[name].decimals - 1) for name in ("fd", "precision", "coverage", "min_recall_coverage", "classes_alive")]
     assert digits == [2, *wanted[1:]], "and a distance below 1 keeps all of its own"
 

@@ -355,11 +355,11 @@ def test_a_perfect_generator_has_no_area() -> None:
         assert str(area(range(4), [0.95] * 4, 0.95, better)) == "0.0"  # type: ignore[arg-type]
 
 
-def test_the_area_is_the_trapezoidal_integral_of_what_is_worse_than_the_floor() -> None:
+def test_the_area_is_the_trapezoidal_integral_of_what_is_worse_than_real_vs_real() -> None:
     assert area(range(4), [5.0, 7.0, 9.0, 11.0], 4.0, "lower") == 1.5 + 3.5 + 5.5 + 1.5
     assert area(range(3), [1.0, 0.5, 0.0], 1.0, "higher") == 1.0
     assert area([0, 2, 3], [4.0, 6.0, 4.0], 4.0, "lower") == 2.0 + 1.0
-    assert area(range(3), [3.0, 3.0, 3.0], 4.0, "lower") == -2.0, "better than the floor is negative"
+    assert area(range(3), [3.0, 3.0, 3.0], 4.0, "lower") == -2.0, "better than real vs real is negative"
     assert area(range(3), [3.0, 4.0, 5.0], 4.0, "lower") == 0.0, "signed"
     assert area([0], [9.0], 4.0, "lower") == 0.0 == area([], [], 4.0, "lower")
 

@@ -24,8 +24,20 @@ from imgcollapse.settings import build, to_yaml
 from imgcollapse.store.manifest import write_manifest
 from imgcollapse.study import Study
 
-FLOOR = {"fd": 2.0, "coverage": 0.9, "kid": -0.001, "share_0": 0.5, "recall": 0.9, "classes_alive": 25.0, "effective_classes": 25.0}
-FLOOR |= {"share_alive_0": 1.0, "share_alive_1": 1.0, "share_alive_10": 0.0}
+REAL_VS_REAL = {"fd": 2.0, "coverage": 0.9, "kid": -0.001, "share_0": 0.5, "recall": 0.9, "classes_alive": 25.0, "effective_classes": 25.0}
+
+
+def between(mean: float) -> dict[str, float]:
+    """Real vs real with that mean, as scores and summary have it."""
+    return {"mean": mean, "low": mean - 0.5, "high": mean + 0.5}
+
+
+def in_columns(mean: float) -> dict[str, float]:
+    """The same as the table has it."""
+    return dict(zip(("real", "real_low", "real_high"), between(mean).values(), strict=True))
+
+
+REAL_VS_REAL |= {"share_alive_0": 1.0, "share_alive_1": 1.0, "share_alive_10": 0.0}
 LOSING = {0: [0.8, 0.7, 0.39, 0.1], 1: [0.8, 0.6, 0.5, 0.2], 2: [0.8, 0.8, 0.8, 0.7]}  # coverage of the losing arm by seed
 KEEPING = {0: [0.8, 0.79, 0.78, 0.77], 1: [0.8, 0.78, 0.79, 0.8], 2: [0.82, 0.8, 0.8, 0.81]}
 
@@ -55,7 +67,10 @@ def written(
     for number, generation in enumerate(due):
         if generation != skip:
             there = {name: series[number] for name, series in values.items()}
-            judged = {name: {"value": value, "floor": FLOOR[name] + seed * (name == "fd"), "n": 400} for name, value in there.items()}
+            judged = {
+                name: {"value": value, "real": between(REAL_VS_REAL[name] + seed * (name == "fd")), "n": 400}
+                for name, value in there.items()
+            }
             place = store.generation_folder(run.folder, generation)
             place.mkdir()
             write_manifest(place)
@@ -108,10 +123,10 @@ def test_the_table_has_a_row_per_arm_seed_generation_extractor_and_metric(runs: 
     assert all(tuple(row) == COLUMNS for row in table)
     about = {"arm": "0 % real", "model": "gmm", "null": "", "regime": "replace", "seed": 0, "generation": 2, "extractor": "pixels"}
     assert [row for row in table if all(row[name] == value for name, value in about.items())] == [
-        {**about, "metric": "fd", "value": 5.0, "floor": 2.0, "n": 400},
-        {**about, "metric": "coverage", "value": 0.39, "floor": 0.9, "n": 400},
-        {**about, "metric": "kid", "value": 0.1, "floor": -0.001, "n": 400},
-        {**about, "metric": "share_0", "value": 0.4, "floor": 0.5, "n": 400},
+        {**about, "metric": "fd", "value": 5.0, **in_columns(2.0), "n": 400},
+        {**about, "metric": "coverage", "value": 0.39, **in_columns(0.9), "n": 400},
+        {**about, "metric": "kid", "value": 0.1, **in_columns(-0.001), "n": 400},
+        {**about, "metric": "share_0", "value": 0.4, **in_columns(0.5), "n": 400},
     ]
     assert {(row["model"], row["null"], row["regime"]) for row in table} == {
         ("gmm", "", "replace"),
@@ -147,10 +162,13 @@ def test_the_csv_reads_back_as_the_same_numbers(tmp_path: Path) -> None:
     summary.write_csv(table, tmp_path / "ablation.csv")
     with (tmp_path / "ablation.csv").open(newline="", encoding="utf-8") as file:
         back = list(csv.DictReader(file))
-    kinds = {"seed": int, "generation": int, "n": int, "value": float, "floor": float}
+    kinds = {"seed": int, "generation": int, "n": int} | dict.fromkeys(("value", "real", "real_low", "real_high"), float)
     assert [{name: kinds.get(name, str)(cell) for name, cell in row.items()} for row in back] == table
     content = (tmp_path / "ablation.csv").read_bytes()
-    assert content.startswith(b"arm,model,null,regime,seed,generation,extractor,metric,value,floor,n\n") and b"\r" not in content
+    assert (
+        content.startswith(b"arm,model,null,regime,seed,generation,extractor,metric,value,real,real_low,real_high,n\n")
+        and b"\r" not in content
+    )
     summary.write_csv(table, tmp_path / "ablation.csv")
     assert (tmp_path / "ablation.csv").read_bytes() == content
     assert not list(tmp_path.glob("*.part"))
@@ -173,7 +191,7 @@ def test_an_arm_is_summarised_over_its_seeds(runs: list[Run]) -> None:
     assert {name: value for name, value in arm(record, "0 % real").items() if name != "extractors"} == about
     fd = metric(record, "0 % real", "fd")
     assert set(arm(record, "0 % real")["extractors"]["pixels"]) == {"fd", "coverage", "kid"}, "shares of classes are in the table only"
-    assert fd["floor"] == 3.0, "of 2, 3, 4"
+    assert fd["real"] == between(3.0), "of 2, 3, 4"
     assert [one["generation"] for one in fd["by_generation"]] == [0, 1, 2, 3]
     assert span(fd["by_generation"][2]) == spans([5.0, 7.0, 9.0], bounds=POSITIVE)
     assert span(fd["last"]) == spans([6.0, 9.0, 12.0], bounds=POSITIVE) and (fd["last"]["generation"], fd["last"]["unit"]) == (3, "fd")
@@ -314,24 +332,24 @@ def test_losses_are_told_in_the_order_in_which_they_happened_and_up_to_a_missing
 # --- in words
 
 
-def test_the_table_in_words_shows_the_last_generation_beside_its_floor(runs: list[Run]) -> None:
+def test_the_table_in_words_shows_the_last_generation_beside_real_vs_real(runs: list[Run]) -> None:
     lines = summary.table_lines(summarised(runs))["pixels"]
     assert lines == [
         ["arm", "generation", "seeds", "FD", "coverage"],
-        ["floor (real)", "", "", "3.00", "0.900"],
+        ["real vs real", "", "", "3.00 [2.50, 3.50]", "0.900 [0.400, 1.400]"],
         ["0 % real", "3", "3 of 3", "9.00 [3.93, 20.60]", "0.333 [0.014, 0.948]"],
         ["0 % real, null model bootstrap", "3", "3 of 3", "2.50 [2.50, 2.50]", "0.900 [0.900, 0.900]"],
         ["half, fixed", "3", "3 of 3", "5.50 [2.79, 10.83]", "0.793 [0.737, 0.840]"],
     ]
 
 
-def test_arms_with_another_floor_stand_below_their_own(tmp_path: Path) -> None:
+def test_arms_with_other_real_values_stand_below_their_own(tmp_path: Path) -> None:
     runs = [written(tmp_path, name, seed, {"fd": [3.0]}) for name, seed in (("a", 0), ("b", 0), ("c", 2), ("d", 0))]
     lines = summary.table_lines(summarised(runs))["pixels"]
     assert [(line[0], line[3]) for line in lines[1:]] == [
-        *(("floor (real)", "2.00"), ("a", "3.00"), ("b", "3.00")),
-        *(("floor (real)", "4.00"), ("c", "3.00")),
-        *(("floor (real)", "2.00"), ("d", "3.00")),
+        *(("real vs real", "2.00 [1.50, 2.50]"), ("a", "3.00"), ("b", "3.00")),
+        *(("real vs real", "4.00 [3.50, 4.50]"), ("c", "3.00")),
+        *(("real vs real", "2.00 [1.50, 2.50]"), ("d", "3.00")),
     ]
 
 
@@ -447,7 +465,7 @@ def test_classes_lost_between_judged_generations(tmp_path: Path) -> None:
 def test_the_chain_of_a_judge_that_the_study_does_not_name_has_gaps_of_its_own(tmp_path: Path) -> None:
     run = written(tmp_path, "a", 0, {"fd": [1.0, 2.0, 3.0, 4.0]})
     for generation in (0, 2, 3):
-        scores = {"generation": generation, "sources": {"other": {"fd": {"value": generation, "floor": 2.0, "n": 9}}}}
+        scores = {"generation": generation, "sources": {"other": {"fd": {"value": generation, "real": between(2.0), "n": 9}}}}
         put_scores(run.folder, generation, scores, {"extractors": {"other": {}}}, "other-123456")
     found = arm(summarised([run]), "a")["extractors"]
     assert [one["generation"] for one in found["other"]["fd"]["by_generation"]] == [0, 2, 3]
