@@ -128,15 +128,15 @@ def test_one_job_finds_what_two_find(whole: tuple[Path, Result], tmp_path: Path)
 
 def test_the_end_says_what_was_found_and_what_was_saved(whole: tuple[Path, Result]) -> None:
     _, result = whole
-    assert "18 runs (18 done); 54 of 54 generations: 30 made" in result.stdout and "24 linked, which saved" in result.stdout
+    assert "24 runs (24 done); 72 of 72 generations: 40 made" in result.stdout and "32 linked, which saved" in result.stdout
     assert (
         "half real" in result.stdout
         and "Cannot tell with 2 seeds: min(recall, coverage) at" in " ".join(result.stdout.split())
         and "out/ablation.csv" in result.stdout
     )
     lines = [line for line in result.stderr.splitlines() if line.startswith("[")]
-    assert len(lines) == 54 and sum(line.endswith("(shared)") for line in lines) == 24
-    assert lines[-1].startswith("[54/54]")
+    assert len(lines) == 72 and sum(line.endswith("(shared)") for line in lines) == 32
+    assert lines[-1].startswith("[72/72]")
 
 
 @pytest.mark.slow

@@ -483,7 +483,8 @@ def test_the_answer_about_one_run_tells_how_far_it_fell() -> None:
     values = {"fd": [[8.7], [79.31]], "min_recall_coverage": [[0.974], [0.69]], "classes_alive": [[10.0], [10.0]]}
     assert answer(by_hand({("x", None): values})) == (
         "Cannot tell with 1 seed: min(recall, coverage) at generation 1 is undecided against generation 0: -0.284; "
-        "from generation 0 to 1, min(recall, coverage) goes from 0.97 to 0.69 (real vs real 0.95 [0.95, 1.05]) and FD goes from 8.7 to 79.3 (real vs real 4.2 [4.2, 4.3]); "
+        "from generation 0 to 1, min(recall, coverage) goes from 0.97 to 0.69 (real vs real 0.95 [0.95, 1.05]) "
+        "and FD goes from 8.7 to 79.3 (real vs real 4.2 [4.2, 4.3]); "
         "10 of 10 classes are alive."
     )
     early = by_hand({("x", None): {"coverage": [[0.9]]}, ("x", "smooth"): {"coverage": [[0.8]]}}, "running")
