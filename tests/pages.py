@@ -14,7 +14,7 @@ def ablation(folder: Path, **more: Any) -> Path:
     """Three arms of a mixture on digits, three generations, two seeds, with null models; classes are known."""
     values = {
         "question": "How much is lost?",
-        "base": {"dataset": {"kind": "digits", "subset": 200}, "model": {"kind": "gmm", "components": 5}, "gens": 3, "judge": JUDGE},
+        "base": {"dataset": {"kind": "digits", "subset": 200}, "model": {"kind": "gmm", "components": 1}, "gens": 3, "judge": JUDGE},
         "arms": {
             "none": {},
             "half": {"regime": {"kind": "retain", "real_fraction": 0.5}},

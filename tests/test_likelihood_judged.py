@@ -33,7 +33,12 @@ from imgcollapse.study import Study, run
 from imgcollapse.track.tracker import scalars
 
 ERRORS = 4.5  # standard errors, as in test_theory
-POINTS: dict[str, Any] = {"dataset": {"kind": "gaussian", "size": 120}, "model": "gaussian", "gens": 3, "judge": {"metrics": ["likelihood"]}}
+POINTS: dict[str, Any] = {
+    "dataset": {"kind": "gaussian", "size": 120},
+    "model": "gaussian",
+    "gens": 3,
+    "judge": {"metrics": ["likelihood"]},
+}
 OWN, OF_SAMPLES = "bits_per_dim", "bits_per_dim_of_samples"
 
 
