@@ -125,7 +125,7 @@ def test_an_n_that_is_not_there_is_named_with_its_cure(world: World) -> None:
 
 
 def test_a_k_that_is_not_smaller_than_n_is_named_with_its_cure(world: World) -> None:
-    text = "judge.k: 5 neighbours need more than 5 pictures, 5 are compared; set a smaller k or more --samples"
+    text = "judge.k: 5 neighbours need more than 5 pictures, 5 are compared; set a smaller k, or more --samples"
     with pytest.raises(SettingsProblem, match=f"^{re.escape(text)}$"):
         Judge().resolved(world, 5)
     assert Judge().resolved(world, 6).n == 6

@@ -76,7 +76,7 @@ def test_a_run_folder_holds_what_the_design_says(whole: Path) -> None:
     scores = json.loads((judge / "gen_002.json").read_text())
     judged = scores["sources"]["pixels"]
     assert scores["generation"] == 2 and {one["n"] for one in judged.values()} == {200, 400}
-    assert all(one["real"] is not None for one in judged.values())
+    assert all(one["real"] for name, one in judged.items() if not name[-1].isdigit())  # a half may hold no picture of a small class
     assert set(judged) >= {
         "fd",
         "kid",

@@ -39,7 +39,7 @@ def load(dataset: Dataset, seed: int, extra: int = 0) -> World:
         train = _keep(train, _equal_counts(name, train, classes, dataset.subset), "subset")
     if dataset.imbalance > 1:
         train, held_out = (_with_tail(part, len(classes), dataset.imbalance) for part in (train, held_out))
-    world = replace(world, train=train, held_out=held_out, uncut=world.held_out)
+    world = replace(world, train=train, held_out=held_out, uncut=world.held_out if dataset.imbalance > 1 else None)
     look.check_world(world)
     return world
 

@@ -65,8 +65,9 @@ class Judge(Settings):
         for name in NEIGHBOURS:
             k = getattr(self, name)
             if chosen and n <= k:
+                more = "more --samples" if n == samples else "hold out more pictures"
                 raise SettingsProblem(
-                    f"judge.{name}: {k} neighbours need more than {k} pictures, {n} are compared; set a smaller {name} or more --samples"
+                    f"judge.{name}: {k} neighbours need more than {k} pictures, {n} are compared; set a smaller {name}, or {more}"
                 )
         metrics = tuple(name for name, metric in METRICS.items() if metric.default) if self.metrics is None else self.metrics
         return self.model_copy(update={"extractors": chosen, "metrics": metrics, "n": n})
@@ -116,7 +117,7 @@ class Reference:
         self.likelihoods = bool(extractors) and any(metric.of_model for metric in self.metrics.values())
         self.latent_draws = judge.latent_draws
         self._trained_on = fingerprints(world.train.pixels) if self.memory else None
-        self._world, self._toy = world.record(), world.train.are_points
+        self._world = world.record()
         self._compared: dict[str, dict[str, RealVsReal]] = {}  # by extractor, of what is of the N pictures compared
         self._of_all: dict[tuple[str, int], dict[str, RealVsReal]] = {}  # and by pictures drawn, of what is of all of them
         self._views = [self._view(extractor, world) for extractor in extractors]
@@ -195,9 +196,7 @@ class Reference:
         return view_of(extractor, world, self.n, train, unseen)
 
     def _remembered(self, extractor: FittedExtractor, more: str, make: Callable[[], cache.Made]) -> cache.Made:
-        """What that gives; of pictures it is kept in the data folder, for all runs with this reference."""
-        if self._toy:
-            return make()
+        """What that gives; it is kept in the data folder, for all runs with this reference."""
         key = json.dumps([self._world, extractor.record(), self.n, self.neighbours, self._versions(), source(), more], sort_keys=True)
         return cache.remembered("references", f"{self._world['name']}-{extractor.name}{more}", key, make)
 
