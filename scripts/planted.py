@@ -190,7 +190,7 @@ def main(dataset: str, n: int | None, out: Path, data_dir: Path | None) -> None:
     key = f"Red: the metric sees the failure; blue: it takes it for better than real; white: within {SEEN:g} standard deviations of"
     draw(real, planted, f"{about}\n{key} {DRAWS} draws of real pictures.", out)
     expected = {name: {"mean": statistics.mean(values), "sd": statistics.stdev(values)} for name, values in real.items()}
-    record = {"dataset": whole.name, "n": n, "draws": DRAWS, "floor": expected, "planted": planted}
+    record = {"dataset": whole.name, "n": n, "draws": DRAWS, "real": expected, "planted": planted}
     out.with_suffix(".json").write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
     click.echo(f"{out}, {out.with_suffix('.json')}")
 

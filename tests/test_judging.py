@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import math
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -80,12 +81,16 @@ def test_a_judge_that_fails_or_is_killed_costs_no_training(
 def test_what_is_no_number_is_no_result_and_is_not_kept(value: float, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     metric = METRICS["kernel_distance"]
     monkeypatch.setitem(
-        METRICS, "kernel_distance", dataclasses.replace(metric, measure=lambda one: {"kid": 1.0 if one.drawn is None else value})
+        METRICS,
+        "kernel_distance",
+        dataclasses.replace(metric, measure=lambda one: {"kid": 1.0 if one.drawn is None else value}, version=77),
     )
     with pytest.raises(DataProblem, match=rf"^pixels: kid is {value}, real vs real \{{'mean': 1\.0, .*\}}, which is no result$"):
         made(tmp_path / "run")
     assert store.finished(tmp_path / "run") == [0] and not list((tmp_path / "run").glob("scores/*/gen_*"))
-    monkeypatch.setitem(METRICS, "kernel_distance", dataclasses.replace(metric, measure=lambda one: {"kid": value}))
+    monkeypatch.setitem(
+        METRICS, "kernel_distance", dataclasses.replace(metric, measure=lambda one: {"kid": value}, version=78 + math.isinf(value))
+    )
     with pytest.raises(DataProblem, match=rf"kid of real pictures is {value}, which is no number; leave it out of judge\.metrics$"):
         made(tmp_path / "other")
 
@@ -237,7 +242,7 @@ def test_two_judges_stand_side_by_side(tmp_path: Path, monkeypatch: pytest.Monke
         assert one.sources["classifier (n 60)"]["share_0"].n == 120, "class shares are of all that was drawn"
     shown = done("run", *DIGITS, "--gens", 2, "--out", "here")
     for name, n in zip(sources, (120, 60, 120), strict=True):
-        assert f"features: {name}, N = {n}" in " ".join(shown.stdout.split())
+        assert re.search(rf"features: {re.escape(name)}( \(shipped [^)]*\))?; N = {n}", " ".join(shown.stdout.split()))
     page = Path("here/report.html").read_text()
     assert all(f"features: {name}" in page for name in sources[1:])
     assert call("judge", "here", "--set", "model.steps=3").exit_code == 2

@@ -525,7 +525,7 @@ def test_a_few_arms_with_other_metrics_from_the_command_line(tmp_path: Path) -> 
 
 
 def test_what_was_preferred_comes_first_and_nothing_stays_empty() -> None:
-    assert worth_showing(2, {"recall", "coverage", "vendi", "share_0"}) == ["recall"], "of rank 2 and 3"
-    assert worth_showing(3, {"recall", "coverage", "precision"}) == ["recall", "coverage"], "in the order of the metrics"
+    assert worth_showing(2, {"recall", "coverage", "vendi", "share_0"}) == ["coverage"], "of rank 6 and 2"
+    assert worth_showing(6, {"recall", "coverage", "precision"}) == ["precision", "recall", "coverage"], "in the order of the metrics"
     assert worth_showing(2, ["own_copies", "vendi", "jsd", "share_0"]) == ["jsd", "vendi"]
     assert worth_showing(1, ["share_0"]) == []

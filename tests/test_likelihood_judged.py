@@ -236,7 +236,7 @@ def test_runs_that_share_their_models_share_what_these_say(tmp_path: Path, monke
 def test_every_reader_shows_them_because_the_table_has_them(tmp_path: Path) -> None:
     few = ("--set", "dataset.size=120", "--set", "judge.metrics=[frechet_distance,likelihood]", "--gens", 2, "--out", "here")
     told = done("run", "--dataset", "gaussian", "--model", "gaussian", *few)
-    assert "likelihoods: model, N = 60 against held-out real pictures ┏" in " ".join(told.stdout.split()), "and no k"
+    assert "likelihoods: model; N = 60 against held-out real pictures ┏" in " ".join(told.stdout.split()), "and no k"
     done("judge", "here", "--set", "judge.n=50")
     scores = store.scores(Path("here"))
     assert list(scores[1].sources) == ["pixels", MODEL, "pixels (n 50)", "model (n 50)"]
@@ -246,7 +246,7 @@ def test_every_reader_shows_them_because_the_table_has_them(tmp_path: Path) -> N
     page = Path("here/report.html").read_text(encoding="utf-8")
     assert f'id="chart-model-{OWN}"' in page and "bits per dimension, likelihoods: model" in page
     again = done("run", "--dataset", "gaussian", "--model", "gaussian", *few).stdout
-    assert "likelihoods: model (n 50), N = 50 against" in " ".join(again.split()), "with the N of its own judge"
+    assert "likelihoods: model (n 50); N = 50 against" in " ".join(again.split()), "with the N of its own judge"
     assert "features: pixels" in page and json.loads(done("judge", "here", "--json").stdout)["judged"]
 
     done("card", "here", "--out", "card")

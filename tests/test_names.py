@@ -142,9 +142,9 @@ def test_a_row_of_the_largest_pictures_is_no_wider_than_webp_can_be() -> None:
 
 
 def summary_of(names: list[str], question: str = "") -> dict[str, Any]:
-    span = {"generation": 1, "mean": 0.5, "low": 0.4, "high": 0.6, "n": 2, "unit": "recall", "scale": "log"}
+    span = {"generation": 1, "mean": 0.5, "low": 0.4, "high": 0.6, "n": 2, "values": [], "unit": "recall", "scale": "log"}
     half = {"generation": None, "within": 1, "reached": 0, "of": 2, "words": "not within 1 generation"}
-    points = [{"generation": g, "mean": 0.5, "low": 0.4, "high": 0.6, "n": 2} for g in range(2)]
+    points = [{"generation": g, "mean": 0.5, "low": 0.4, "high": 0.6, "n": 2, "values": []} for g in range(2)]
     metric = {
         "real": {"mean": 0.9, "low": 0.85, "high": 0.95},
         "by_generation": points,

@@ -19,10 +19,10 @@ def test_the_figure_is_drawn_and_its_numbers_tell_the_failures_apart(tmp_path: P
     with Image.open(tmp_path / "planted.png") as figure:
         assert figure.width > 1000
     record = json.loads((tmp_path / "planted.json").read_text())
-    floor, planted = record["floor"], record["planted"]
+    real, planted = record["real"], record["planted"]
     assert record["n"] == 120 and len(planted) == 10
     lost, copied, near = (planted[name] for name in ("5 of 10 classes lost", "training pictures copied", "copied with a little noise"))
-    assert lost["classes_alive"] <= 5 < 9 <= floor["classes_alive"]["mean"] and lost["min_class_coverage"] < 0.2
-    assert copied["copies"] == 1 and copied["authenticity"] == 0 and copied["fd"] < 1.5 * floor["fd"]["mean"]
-    assert near["copies"] == 0 and near["copy_ratio"] < 0.6 < 0.8 < floor["copy_ratio"]["mean"]
+    assert lost["classes_alive"] <= 5 < 9 <= real["classes_alive"]["mean"] and lost["min_class_coverage"] < 0.2
+    assert copied["copies"] == 1 and copied["authenticity"] == 0 and copied["fd"] < 1.5 * real["fd"]["mean"]
+    assert near["copies"] == 0 and near["copy_ratio"] < 0.6 < 0.8 < real["copy_ratio"]["mean"]
     assert planted["a twentieth of them, repeated"]["coverage"] < 0.3

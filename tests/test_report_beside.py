@@ -54,7 +54,7 @@ from imgcollapse.store.manifest import MANIFEST, write_manifest
 from imgcollapse.study import Study, prepare, run
 
 HOSTILE = "a|b `x` <img src=x onerror=alert(1)> $x$ @nobody #12 [y](z) *c* \\|\n" + "and so on, " * 20
-JUDGE = {"extractors": [{"kind": "classifier", "steps": 5}]}
+JUDGE = {"extractors": ["classifier"]}  # the one that is shipped for digits
 DIGITS = {"dataset": {"kind": "digits", "subset": 200}, "model": {"kind": "gmm", "components": 5}, "gens": 3, "judge": JUDGE}
 TOY = {"dataset": {"kind": "grid25", "size": 300}, "model": {"kind": "gmm", "components": 5}, "gens": 2}
 

@@ -188,8 +188,10 @@ def test_a_metric_without_real_vs_real_is_one_function_and_one_line(place: Path,
     again = ["run", "--config", str(place / store.STUDY), "--out", str(place), "--track", "tensorboard"]
     said = CliRunner().invoke(cli.main, again, prog_name="imgcollapse")
     assert said.exit_code == 0, said.output
-    lines = [line.replace("┃", "│") for line in said.stdout.splitlines() if line.startswith(("┃", "│"))]
-    head, real, *_ = ([cell.strip() for cell in line.split("│")[1:-1]] for line in lines)
+    table = said.stdout.replace("┃", "│").partition("├")[0]  # its head, and real vs real
+    lines = [[cell.strip() for cell in line.split("│")[1:-1]] for line in table.splitlines() if line.startswith("│")]
+    split = next(at for at, cells in enumerate(lines) if cells[0] == "real vs real")
+    head, real = ([" ".join(filter(None, column)) for column in zip(*part, strict=True)] for part in (lines[:split], lines[split:]))
     logged = EventAccumulator(str(place / FOLDER)).Reload()
     assert [event.step for event in logged.Scalars("pixels/perplexity")] == [0, 1]
     assert "pixels/perplexity_real" not in logged.Tags()["scalars"] and "pixels/recall_real" in logged.Tags()["scalars"]

@@ -18,6 +18,7 @@ from imgcollapse.ablation.summary import COLUMNS, Record, Run
 from imgcollapse.errors import SettingsProblem
 from imgcollapse.files import to_json, write_text
 from imgcollapse.metrics import METRICS, Evidence, FeatureSet
+from imgcollapse.metrics.evidence import Likelihoods
 from imgcollapse.metrics.score import ANY, POSITIVE, UNIT, Bounds
 from imgcollapse.metrics.scores import SCORES
 from imgcollapse.settings import build, to_yaml
@@ -376,7 +377,7 @@ def test_half_lives_with_the_same_words_share_them_and_classes_are_counted_with_
         "a (pixels), first generation below half of generation 0: recall, classes alive, effective classes: "
         "not within 2 generations (0 of 2 seeds); coverage: 1 (2 of 2 seeds)",
     ]
-    assert [line[-1] for line in summary.table_lines(record)["pixels"]] == ["classes alive", "25.0", "24.0 and 24.0"]
+    assert [line[-1] for line in summary.table_lines(record)["pixels"]] == ["classes alive", "25.0 [24.5, 25.5]", "24.0 and 24.0"]
 
 
 def test_pairing_is_what_the_summary_does(runs: list[Run]) -> None:
@@ -402,7 +403,8 @@ def test_every_score_has_an_entry_that_says_how_it_is_read() -> None:
     seen = FeatureSet(features, torch.arange(60) % 2, torch.arange(60) % 2)
     shares, confusion = torch.tensor([0.4, 0.6], dtype=torch.float64), torch.tensor([[30, 0, 0], [0, 30, 0]])
     copies = torch.zeros(60, dtype=torch.bool)
-    evidence = Evidence(seen, seen, seen, shares, confusion, learned=seen, copies=copies, learned_copies=copies)
+    likely = Likelihoods(3, *3 * (torch.arange(60.0, dtype=torch.float64),))
+    evidence = Evidence(seen, seen, seen, shares, confusion, learned=seen, copies=copies, learned_copies=copies, likelihoods=likely)
     scores = {name for metric in METRICS.values() for name in metric.measure(evidence)}
     assert {name for name in scores if not re.search(r"_\d+$", name)} == set(SCORES), "all but those of single classes"
     halved = {name for name, score in SCORES.items() if score.halved}

@@ -184,7 +184,7 @@ def tables(scores: Sequence[Scores], judge: Mapping[str, Any]) -> dict[str, Tabl
         reals = [first[name].real for name in shown]
         if any(reals):
             lines = ("" if real is None else ranged(real, SCORES[name].decimals) for name, real in zip(shown, reals, strict=True))
-            cells = (line.replace(" [", "\n[") for line in lines)  # the range below the mean
+            cells = (Text(line.replace(" [", "\n[")) for line in lines)  # the range below the mean
             table.add_row(REAL, *cells, end_section=True)
         for one in scores:
             if extractor in one.sources:

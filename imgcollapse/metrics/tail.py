@@ -42,7 +42,7 @@ def kept_classes(evidence: Evidence) -> dict[str, float]:
     of cases, between 2 and 14 % as the steps of small counts fall; one of which all is left in 0.2 % or fewer from 6 expected pictures on.
     Power: of 418 pictures drawn, with a sure classifier, a class that had 6, 9, 12, 17 is found for certain when it is gone, and when a
     quarter of it is left in 22, 34, 42, 58 % of cases. With fewer than about 4 expected pictures even none says too little, and the class
-    counts as kept. Cost: O(N), and 512 quantiles a class.
+    counts as kept: it is biased towards kept in small samples. Cost: O(N), and 512 quantiles a class.
     """
     found, real, confusion = evidence.found, evidence.real_shares, evidence.confusion
     if found is None or real is None or confusion is None or len(real) < 2:
