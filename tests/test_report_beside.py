@@ -754,7 +754,7 @@ def test_null_models_are_in_italics_and_digits_follow_the_metric(whole: Path, tm
     real = next(line for line in path.read_text().splitlines() if line.startswith("| real vs real"))
     digits = [len(cell.partition(" ")[0].partition(".")[2]) for cell in real.strip("| ").split(" | ")[-5:]]
     wanted = [max(1, SCORES[name].decimals - 1) for name in ("fd", "precision", "coverage", "min_recall_coverage", "classes_alive")]
-    assert digits == [2, *wanted[1:]], "and a distance below 1 keeps all of its own"
+    assert digits == wanted
 
 
 def test_the_movie_is_linked_where_there_is_one_and_one_seed_says_so(toy: Path, tmp_path: Path) -> None:
