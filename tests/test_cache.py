@@ -50,11 +50,10 @@ def test_a_flipped_bit_or_a_cut_file_is_said_and_made_anew(tmp_path: Path, place
     assert remember(tmp_path)[1] == 1
 
 
-@pytest.mark.slow  # trains a classifier
 def test_the_reference_remembers_the_real_pictures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A second reference sees no real picture, and measures the same."""
     world = datasets.load(build(Study, {}).dataset, 0)
-    judge = Judge(n=300).resolved(world, 400)
+    judge = Judge(n=250).resolved(world, 400)
     first = judge.open(world)
     scores, record = first(world.train[300:700]).scores, first.record()
     seen: list[int] = []
@@ -67,5 +66,5 @@ def test_the_reference_remembers_the_real_pictures(tmp_path: Path, monkeypatch: 
 
     monkeypatch.setattr(fitted, "features", spied)
     second = judge.open(world)
-    assert second.record() == record and 300 not in seen  # the held-out accuracy alone looks at pictures, at all of them
+    assert second.record() == record and not seen
     assert second(world.train[300:700]).scores == scores and seen[-1] == 400, "all that was drawn, once"
