@@ -28,7 +28,7 @@ from torch.nn import functional
 from imgcollapse import progress
 from imgcollapse.datasets import DATASETS, load
 from imgcollapse.datasets.archive import Archive
-from imgcollapse.extractors.classifier import Classifier, FittedClassifier
+from imgcollapse.extractors.classifier import Classifier, FittedClassifier, logits
 from imgcollapse.extractors.classifier_network import ClassifierNetwork
 from imgcollapse.extractors.references import FOLDER, Reference, contents
 from imgcollapse.files import digest_of, to_json, write_bytes, write_text
@@ -83,8 +83,7 @@ def fitting_temperature(logits: Tensor, labels: Tensor) -> float:
 
 def logits_of(net: ClassifierNetwork, images: ImageSet) -> Tensor:
     """float32 [N, classes]."""
-    with torch.inference_mode():
-        return functional.linear(FittedClassifier(net, 1.0).features(images.pixels), net.head.weight.cpu(), net.head.bias.cpu())
+    return logits(net, FittedClassifier(net, 1.0).features(images.pixels))
 
 
 def trained(name: str, train: ImageSet, classes: int, work: Path) -> tuple[ClassifierNetwork, float, dict[str, Any]]:

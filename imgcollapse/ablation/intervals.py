@@ -9,10 +9,10 @@ from numpy.typing import NDArray
 from scipy.special import expit, logit, ndtr, ndtri, stdtrit
 
 from imgcollapse.errors import DataProblem, SettingsProblem
+from imgcollapse.metrics.evidence import LEVEL as LEVEL
 from imgcollapse.metrics.score import ANY, Bounds
 
 RESAMPLES = 9999
-LEVEL = 0.95
 FEWEST = 3  # seeds from which on there is an interval: of two, Student's t has 12.7 standard errors, and the bootstrap half the coverage
 
 # method -> how an interval is made, for the reader

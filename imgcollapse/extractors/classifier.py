@@ -137,11 +137,7 @@ class FittedClassifier:
 
     def probabilities(self, features_ND: Tensor) -> Tensor | None:
         """float32 [N, D] -> float32 [N, classes]: the classifier's softmax; None from one that is too often wrong to tell classes."""
-        if self.accuracy < BLIND:
-            return None
-        head = self.net.head
-        with torch.inference_mode():
-            return (functional.linear(features_ND, head.weight.cpu(), head.bias.cpu()) / self.temperature).softmax(1)
+        return None if self.accuracy < BLIND else (logits(self.net, features_ND) / self.temperature).softmax(1)
 
     def quality(self) -> list[str]:
         """How good it is, in a line; and in another what cannot be trusted, where it is not good enough."""
@@ -168,12 +164,16 @@ def distrust(accuracy: float) -> str:
     return ""
 
 
+def logits(net: ClassifierNetwork, features_ND: Tensor) -> Tensor:
+    """float32 [N, D] -> float32 [N, classes], on the CPU."""
+    with torch.inference_mode():
+        return functional.linear(features_ND, net.head.weight.cpu(), net.head.bias.cpu())
+
+
 def accuracy(net: ClassifierNetwork, images: ImageSet) -> float:
     """Share of the pictures of which it finds the class."""
-    fitted = FittedClassifier(net, 1.0)
-    sure = fitted.probabilities(fitted.features(images.pixels))
-    assert sure is not None
-    return float((sure.argmax(1) == images.labels).double().mean())
+    found = logits(net, FittedClassifier(net, 1.0).features(images.pixels)).argmax(1)
+    return float((found == images.labels).double().mean())
 
 
 def _shipped(one: Reference) -> FittedClassifier:

@@ -120,6 +120,7 @@ class Reference:
         self._world = world.record()
         self._compared: dict[str, dict[str, RealVsReal]] = {}  # by extractor, of what is of the N pictures compared
         self._of_all: dict[tuple[str, int], dict[str, RealVsReal]] = {}  # and by pictures drawn, of what is of all of them
+        self._likely: tuple[Tensor | None, dict[str, RealVsReal]] = None, {}  # of which likelihoods, and of what is of these
         self._views = [self._view(extractor, world) for extractor in extractors]
 
     def __call__(self, drawn: ImageSet, learned_from: ImageSet | None = None, likelihoods: Likelihoods | None = None) -> Judged:
@@ -177,7 +178,10 @@ class Reference:
         def measure(of: Likelihoods) -> dict[str, float]:
             return measured(metrics, self._evidence(self._views[0], self._views[0].held_out, likelihoods=of))
 
-        real = {} if first is None else over_splits(len(first), self.n, lambda a, b, _: measure(likelihoods.between_real(a, b)))
+        if first is not None and first is not self._likely[0]:  # the same for all generations of a run
+            what = f"real vs real ({MODEL})"
+            self._likely = first, over_splits(len(first), self.n, lambda a, b, _: measure(likelihoods.between_real(a, b)), what)
+        real = {} if first is None else self._likely[1]
         return {name: Value(value, real.get(name), self.n) for name, value in measure(likelihoods.compared(self.n)).items()}
 
     def _view(self, extractor: FittedExtractor, world: World) -> View:
@@ -186,14 +190,13 @@ class Reference:
         def make() -> cache.Made:
             view = real_view(extractor, world, self.n)
             tensors = {"train": view.train.features.float(), "unseen": view.unseen.features.float()}
-            for name, value in (("train_found", view.train.classes), ("unseen_found", view.unseen.classes)):
-                tensors |= {} if value is None else {name: value}
+            tensors |= {} if view.unseen.classes is None else {"found": view.unseen.classes}
             return tensors, plain(self._between_real(view, world))
 
         tensors, real = self._remembered(extractor, "", make)
         self._compared[extractor.name] = ranges(real)
-        train, unseen = (FeatureSet(placed(tensors[part]), tensors.get(f"{part}_found")) for part in ("train", "unseen"))
-        return view_of(extractor, world, self.n, train, unseen)
+        train, unseen = FeatureSet(placed(tensors["train"])), FeatureSet(placed(tensors["unseen"]), tensors.get("found"))
+        return view_of(extractor, world, train, unseen, self.n)
 
     def _remembered(self, extractor: FittedExtractor, more: str, make: Callable[[], cache.Made]) -> cache.Made:
         """What that gives; it is kept in the data folder, for all runs with this reference."""

@@ -35,15 +35,16 @@ class View:
 
 def real_view(extractor: FittedExtractor, world: World, n: int) -> View:
     """What an extractor sees of the real world; N = n."""
-    return view_of(extractor, world, n, feature_set(extractor, world.train[:n]), feature_set(extractor, world.held_out))
+    train = FeatureSet(placed(extractor.features(world.train.pixels[:n])))
+    return view_of(extractor, world, train, feature_set(extractor, world.held_out), n)
 
 
-def view_of(extractor: FittedExtractor, world: World, n: int, train: FeatureSet, unseen: FeatureSet) -> View:
+def view_of(extractor: FittedExtractor, world: World, train: FeatureSet, unseen: FeatureSet, n: int) -> View:
     """The same, of pictures that it has seen: N of the training part, and all that are held out."""
     labels = world.held_out.labels
     confusion = None if unseen.classes is None else confusion_of(unseen.classes, labels, len(world.classes))
     unseen = FeatureSet(unseen.features, unseen.classes, labels)
-    return View(extractor, FeatureSet(train.features, train.classes, world.train.labels[:n]), unseen, unseen.first(n), confusion)
+    return View(extractor, train, unseen, unseen.first(n), confusion)
 
 
 def feature_set(extractor: FittedExtractor, images: ImageSet) -> FeatureSet:
