@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import yaml
 from click.testing import Result
@@ -20,9 +21,11 @@ from imgcollapse.ablation.comparisons import MOST_SEEDS, seeds_needed
 from imgcollapse.ablation.endpoint import MARGIN, Asked, Endpoint
 from imgcollapse.ablation.grid import PILOT, Ablation
 from imgcollapse.ablation.summary import Record, Run, endpoint_text, sentence
+from imgcollapse.ablation.summary.decided import Apart, Compared, found_in
 from imgcollapse.ablation.worker import Resources
 from imgcollapse.errors import SettingsProblem
 from imgcollapse.machine.devices import Machine
+from imgcollapse.metrics.score import ANY
 from imgcollapse.settings import build, read_file
 from imgcollapse.store.manifest import write_manifest
 
@@ -79,6 +82,51 @@ def test_no_is_said_where_every_arm_is_the_same_and_never_of_a_wide_interval(tmp
     assert answered(runs, endpoint=Endpoint(margin=0.001))[0]["answer"] == "cannot tell"
     small = arms(tmp_path / "small", {"small": [one / 10 for one in FIRM]})
     assert "by 0.030 [0.029, 0.032], which is within the margin of 0.05 (5 seeds)" in answered(small)[1]
+
+
+def two_judges(folder: Path, first: Sequence[float], second: Sequence[float]) -> list[Run]:
+    """A reference and an arm that is so much better by `pixels` and by `random`, seed by seed."""
+    return [
+        written(folder, arm, seed, {"coverage": [0.8, BASE[seed] + one]}, gens=2, beside={"coverage": [0.7, BASE[seed] / 2 + other]})
+        for arm, own, theirs in (("none", [0.0] * 5, [0.0] * 5), ("some", first, second))
+        for seed, (one, other) in enumerate(zip(own, theirs, strict=True))
+    ]
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "answer", "said"),
+    [
+        (FIRM, [one / 2 for one in FIRM], "yes", "is higher with some than with none by 0.304 [0.290, 0.318] (0.152 [0.145, 0.159]) ("),
+        (FIRM, [-one / 2 for one in FIRM], "cannot tell", "undecided with some against none: +0.304 [+0.290, +0.318] (-0.152 [-0.159, -"),
+        (FIRM, VAGUE, "cannot tell", "is undecided with some against none: +0.304 [+0.290, +0.318] (+0.036 [-0.127, +0.199]) ("),
+        (NEAR, NEAR, "no", "is the same to within 0.05 with some as with none: +0.000 [-0.002, +0.003] (+0.000 [-0.002, +0.003]) ("),
+        (NEAR, FIRM, "cannot tell", "is undecided with some against none: +0.000 [-0.002, +0.003] (+0.304 [+0.290, +0.318]) ("),
+    ],
+)
+def test_where_no_extractor_is_named_a_verdict_needs_all(
+    tmp_path: Path, first: list[float], second: list[float], answer: str, said: str
+) -> None:
+    runs = two_judges(tmp_path, first, second)
+    found, told = answered(runs)
+    assert found["answer"] == answer and said in told and "(features: pixels, in brackets random; a verdict needs both" in told
+    assert list(found["found"][0]["beside"]) == ["random"] and "features: pixels, in brackets random;" in endpoint_text(found)
+    for extractor, own in (("pixels", first), ("random", second)):
+        alone, told = answered(runs, endpoint=Endpoint(extractor=extractor))
+        assert alone["found"][0]["beside"] == {} and "in brackets" not in told
+        assert (alone["answer"] == "cannot tell") == (own is VAGUE)
+
+
+def test_all_extractors_together_are_wrong_no_more_often_than_one() -> None:
+    """Of two arms, one differs by `random` alone, the other by `pixels` alone: no verdict `higher` or `lower` is right."""
+    chance, wrong, draws = np.random.default_rng(5), 0, 1000
+    for _ in range(draws):
+        moved = {("pixels", "b"): 3.0, ("random", "a"): 3.0}
+        apart: dict[str, Apart] = {
+            extractor: {arm: (1, dict(enumerate(chance.normal(moved.get((extractor, arm), 0.0), 1, 5)))) for arm in ("a", "b")}
+            for extractor in ("pixels", "random")
+        }
+        wrong += any(one["verdict"] in ("higher", "lower") for one in found_in(Compared("coverage", ["a", "b"], apart), ANY, None, ()))
+    assert wrong / draws <= 0.05 + 3 * math.sqrt(0.05 * 0.95 / draws)
 
 
 def test_what_is_not_there_yet_counts_as_a_comparison(tmp_path: Path) -> None:

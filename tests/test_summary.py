@@ -53,8 +53,11 @@ def written(
     skip: int = -1,
     every: int = 1,
     gens: int = 4,
+    beside: dict[str, list[float]] | None = None,
 ) -> Run:
     """A run folder with these values of each metric, generation by generation; `skip`: a generation that is missing.
+
+    `beside`: values by a second extractor, `random`.
 
     `every`: only every so manieth generation, and the last of `gens`, is judged, and the values are of those.
     """
@@ -67,15 +70,19 @@ def written(
     due = range(count) if every == 1 else sorted({*range(0, gens, every), gens - 1})[:count]
     for number, generation in enumerate(due):
         if generation != skip:
-            there = {name: series[number] for name, series in values.items()}
             judged = {
-                name: {"value": value, "real": between(REAL_VS_REAL[name] + seed * (name == "fd")), "n": 400}
-                for name, value in there.items()
+                source: {
+                    name: {"value": series[number], "real": between(REAL_VS_REAL[name] + seed * (name == "fd")), "n": 400}
+                    for name, series in of_source.items()
+                }
+                for source, of_source in {"pixels": values, **({"random": beside} if beside else {})}.items()
             }
             place = store.generation_folder(run.folder, generation)
             place.mkdir()
             write_manifest(place)
-            put_scores(run.folder, generation, {"generation": generation, "sources": {"pixels": judged}}, {"extractors": {"pixels": {}}})
+            put_scores(
+                run.folder, generation, {"generation": generation, "sources": judged}, {"extractors": {source: {} for source in judged}}
+            )
     return run
 
 

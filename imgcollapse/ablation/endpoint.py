@@ -22,7 +22,7 @@ class Endpoint(Settings):
 
     metric: str | None = Field(None, description="a score; none: the most prominent one that is measured, min(recall, coverage)")
     quantity: Quantity = Field("last", description="of the last generation, slope over all of them, or area above real vs real")
-    extractor: str | None = Field(None, description="by whose features; none: the first")
+    extractor: str | None = Field(None, description="by whose features; none: by those of all, which must agree")
     margin: PositiveFloat | None = Field(
         None, description="differences within ± this are called the same; none: 0.05 of a share at the last generation, else never"
     )

@@ -22,7 +22,6 @@ def seeds_of(ablation: Ablation, first: Sequence[Run]) -> list[int]:
         return seeds
     names = list(dict.fromkeys(run.arm for run in own))
     what = compared(ablation.endpoint, names, ablation.reference or names[0], chains(own, rows(own), SCORES.__contains__))
-    pilots = [list(values.values()) for _, values in what.apart.values()] if what else []
-    needed = max((seeds_needed(pilot, ablation.half_width) for pilot in pilots), default=len(seeds))
+    needed = max((seeds_needed(pilot, ablation.half_width) for pilot in (what.pilots() if what else [])), default=len(seeds))
     more = [seed for seed in range(needed) if seed not in seeds]
     return [*seeds, *more[: needed - len(seeds)]]

@@ -7,14 +7,16 @@ which it happened, "of": seeds to which it could, "words": all of it}.
 
     {"method": how intervals are made, and "scope": what all seeds have in common, a sentence each
      "reference": the arm that others are compared with
-     "endpoint": null (nothing is measured), or what decides the question: {"metric", "quantity", "extractor",
+     "endpoint": null (nothing is measured), or what decides the question: {"metric", "quantity", "extractor": the leading one,
                "margin": null or by how much arms may differ that are called the same,
                "named": "by default", "before the runs" or "after the runs",
                "pilot": the seeds whose spread decided how many there are (else none),
                "against": the reference, or null (one arm alone: its change since generation 0; of slope and area, from 0),
                "comparisons": of the arms asked for,
                "answer": "yes", "no" or "cannot tell",
-               "found": [{"arm", "generation", "verdict": "higher", "lower", "same" or "open", "level": of this interval by Holm, SPAN}]}
+               "found": [{"arm", "verdict": "higher", "lower", "same" or "open"; open too where not all extractors say the same,
+                          "generation", "level": of the intervals by Holm, SPAN,
+                          "beside": {EXTRACTOR: {"generation", "verdict", "level", SPAN}}, what the other extractors that decide say}]}
      "arms": [{"arm", "null": null or the null model's name, "model", "regime", "gens": generations asked for,
                "planned": all seeds, "seeds": those with scores,
                "extractors": {EXTRACTOR: {METRIC: {

@@ -1,12 +1,12 @@
 """What the endpoint of an ablation says: its comparisons with adjusted intervals, and the answer in a word."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from imgcollapse.ablation.comparisons import Difference, Verdict, holm_levels, verdict
 from imgcollapse.ablation.endpoint import Asked, Endpoint
-from imgcollapse.ablation.summary.numbers import Judged, bounds_of, changes, differences, span
+from imgcollapse.ablation.summary.numbers import ByExtractor, Judged, bounds_of, changes, differences, span
 from imgcollapse.ablation.summary.table import Record
 from imgcollapse.metrics.score import Bounds, Quantity
 from imgcollapse.metrics.scores import SCORES, most_prominent
@@ -14,37 +14,52 @@ from imgcollapse.metrics.scores import SCORES, most_prominent
 Word = Literal["yes", "no", "cannot tell"]
 
 
+Apart = dict[str, tuple[int, dict[int, float]]]  # arm -> the last generation that went in, and the difference of every seed
+
+
 @dataclass(frozen=True)
 class Compared:
     """What the endpoint compares.
 
     others: the arms that are compared with the reference, or where there are none, the reference with its own generation 0
-    apart:  arm -> the last generation that went in, and the difference of every seed; of the arms that have any
+    apart:  by the features of each extractor that decides, the first of which leads: the differences of the arms that have any
     """
 
     metric: str
-    extractor: str
     others: list[str]
-    apart: dict[str, tuple[int, dict[int, float]]]
+    apart: dict[str, Apart]
+
+    def pilots(self) -> list[list[float]]:
+        """The differences of every comparison, a value for each seed."""
+        return [list(values.values()) for arms in self.apart.values() for _, values in arms.values()]
 
 
 def compared(endpoint: Endpoint, names: Sequence[str], reference: str, judged: Judged) -> Compared | None:
-    """The differences that decide; None where nothing was measured. names: of the arms, null models aside."""
+    """The differences that decide; None where nothing was measured. names: of the arms, null models aside.
+
+    By the features of the extractor that the endpoint names; where it names none, of all that measured its score.
+    """
     own = {arm: judged[arm, None] for arm in names if (arm, None) in judged}
-    extractor = endpoint.extractor or next((source for found in own.values() for source in found), None)
+    first = endpoint.extractor or next((source for found in own.values() for source in found), None)
     measured = [(source, name) for found in own.values() for source, metrics in found.items() for name in metrics]
-    metric = endpoint.metric or most_prominent({name for source, name in measured if source == extractor} or {name for _, name in measured})
-    if extractor is None or metric is None:
+    metric = endpoint.metric or most_prominent({name for source, name in measured if source == first} or {name for _, name in measured})
+    if first is None or metric is None:
         return None
     others = [arm for arm in names if arm != reference] or [reference]
+    beside = [] if endpoint.extractor else [source for source, name in measured if name == metric]
+    deciding = dict.fromkeys([first, *beside])
+    return Compared(metric, others, {extractor: _apart(endpoint, metric, extractor, others, reference, own) for extractor in deciding})
+
+
+def _apart(endpoint: Endpoint, metric: str, extractor: str, others: Sequence[str], reference: str, own: Mapping[str, ByExtractor]) -> Apart:
     seeds = {arm: found.get(extractor, {}).get(metric, {}) for arm, found in own.items()}
-    apart: dict[str, tuple[int, dict[int, float]]] = {}
+    apart: Apart = {}
     for arm in [arm for arm in others if seeds.get(arm) and seeds.get(reference)]:
         if arm == reference:
             apart[arm] = changes(metric, seeds[arm], endpoint.quantity)
         else:
             apart[arm] = differences(metric, seeds[arm], seeds[reference], endpoint.quantity)
-    return Compared(metric, extractor, others, {arm: one for arm, one in apart.items() if one[1]})
+    return {arm: one for arm, one in apart.items() if one[1]}
 
 
 def decided(asked: Asked, names: Sequence[str], reference: str, judged: Judged) -> Record | None:
@@ -57,11 +72,11 @@ def decided(asked: Asked, names: Sequence[str], reference: str, judged: Judged) 
     if what is None:
         return None
     alone, margin = what.others == [reference], endpoint.margin_of(what.metric)
-    found = _found(what, bounds_of(what.metric, endpoint.quantity), margin, asked.pilot)
+    found = found_in(what, bounds_of(what.metric, endpoint.quantity), margin, asked.pilot)
     return {
         "metric": what.metric,
         "quantity": endpoint.quantity,
-        "extractor": what.extractor,
+        "extractor": next(iter(what.apart)),
         "margin": margin,
         "named": asked.named,
         "pilot": list(asked.pilot),
@@ -72,16 +87,23 @@ def decided(asked: Asked, names: Sequence[str], reference: str, judged: Judged) 
     }
 
 
-def _found(what: Compared, bounds: Bounds, margin: float | None, pilot: Sequence[int]) -> list[Record]:
-    """The comparisons that there are so far; those that are not yet count all the same, as ones that reject nothing."""
-    differences = {arm: Difference.of(values, pilot) for arm, (_, values) in what.apart.items()}
-    levels = holm_levels([differences[arm].chance if arm in differences else 1.0 for arm in what.others])
+def found_in(what: Compared, bounds: Bounds, margin: float | None, pilot: Sequence[int]) -> list[Record]:
+    """The comparisons that there are so far by the leading extractor; the others count all the same, as ones that reject nothing.
+
+    Where several extractors decide, a comparison rejects where it does by all of them: its p value is the largest of theirs, a test of the
+    union of what each would reject (Berger 1982), which Holm's procedure then takes as it takes others. Their intervals have one level.
+    """
+    by = {arm: {one: Difference.of(apart[arm][1], pilot) for one, apart in what.apart.items() if arm in apart} for arm in what.others}
+    levels = holm_levels([max((one.chance for one in by[arm].values()), default=1.0) for arm in what.others])
     found = []
     for arm, level in zip(what.others, levels, strict=True):
-        if arm in differences:
-            over = differences[arm].interval(level, bounds)
-            about = {"arm": arm, "generation": what.apart[arm][0], "verdict": verdict(over, margin), "level": level}
-            found.append({**about, **span(over)})
+        sides = {}
+        for extractor, difference in by[arm].items():
+            over = difference.interval(level, bounds)
+            sides[extractor] = {"generation": what.apart[extractor][arm][0], "verdict": verdict(over, margin), "level": level, **span(over)}
+        if (own := sides.pop(next(iter(what.apart)), None)) is not None:
+            alike = all(one["verdict"] == own["verdict"] for one in sides.values())
+            found.append({"arm": arm, **own, "verdict": own["verdict"] if alike else "open", "beside": sides})
     return found
 
 

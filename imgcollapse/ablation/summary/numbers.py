@@ -39,7 +39,8 @@ class _Chain:
 Key = tuple[str, str | None]  # arm, null
 Seeds = dict[int, _Chain]
 Numbers = dict[str, float]  # of QUANTITIES
-Judged = dict[Key, dict[str, dict[str, Seeds]]]  # arm -> extractor -> metric -> seed -> chain
+ByExtractor = dict[str, dict[str, Seeds]]  # extractor -> metric -> seed -> chain
+Judged = dict[Key, ByExtractor]  # of every arm
 
 
 def losses(scores: Sequence[Scores], study: Study | None = None) -> dict[str, dict[int, int]]:

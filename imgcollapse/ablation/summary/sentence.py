@@ -56,7 +56,8 @@ def sentence(summary: Record) -> str:
     clauses = [_clause(endpoint, verdict, arms, last, arms[0] is found[0]) for verdict, arms in groups if arms]
     more = len(found) - MENTIONED
     clauses += [f"and {more} more arm{'s' * (more > 1)} not named here"] if more > 0 else []
-    how = [f"Holm-adjusted over {endpoint['comparisons']} comparisons"] * (endpoint["comparisons"] > 1) + [seeds] * (not unsure)
+    how = [f"features: {_features(endpoint)}"] if any(one["beside"] for one in found) else []
+    how += [f"Holm-adjusted over {endpoint['comparisons']} comparisons"] * (endpoint["comparisons"] > 1) + [seeds] * (not unsure)
     how += ["endpoint named after the runs"] * (endpoint["named"] == "after the runs")
     about = f" ({', '.join(how)})" if how else ""
     return f"{endpoint['answer']}{f' with {seeds}' if unsure else ''}: {subject(endpoint, last)} is {'; '.join(clauses)}{about}"
@@ -77,7 +78,14 @@ def endpoint_text(endpoint: Record) -> str:
     same = "nothing is called the same" if margin is None else f"within ±{margin:g} is called the same"
     pilot = endpoint["pilot"]
     added = f"; seeds added by the spread of the first {len(pilot)} (Stein 1945), which its intervals are of" if pilot else ""
-    return f"{subject(endpoint)}; features: {endpoint['extractor']}; {same}; named {endpoint['named']}{added}"
+    return f"{subject(endpoint)}; features: {_features(endpoint)}; {same}; named {endpoint['named']}{added}"
+
+
+def _features(endpoint: Record) -> str:
+    """By whose features: `classifier`, or where others decide with it, `classifier, in brackets random; a verdict needs both`."""
+    beside = list(dict.fromkeys(extractor for one in endpoint["found"] for extractor in one["beside"]))
+    needed = "both" if len(beside) == 1 else "all"
+    return f"{endpoint['extractor']}, in brackets {' and '.join(beside)}; a verdict needs {needed}" if beside else endpoint["extractor"]
 
 
 def quoted(arm: str) -> str:
@@ -108,13 +116,20 @@ def _against(endpoint: Record, joined: str) -> str:
 
 
 def _amount(endpoint: Record, one: Record) -> str:
-    """By how much, with its interval: without a sign where a word says which way; and whether all of it is within the margin."""
+    """By how much, with its interval, and in brackets by the other features: without a sign where a word says which way; and whether all
+    of it is within the margin."""
+    sides = [one, *one["beside"].values()]
     if one["verdict"] not in ("higher", "lower"):
-        return spanned(one, endpoint["metric"], "+")
-    ends = sorted(abs(one[part]) for part in ("low", "high"))
-    within = endpoint["margin"] is not None and ends[1] <= endpoint["margin"]
-    text = spanned({**one, "mean": abs(one["mean"]), "low": ends[0], "high": ends[1]}, endpoint["metric"])
+        return _bracketed([spanned(side, endpoint["metric"], "+") for side in sides])
+    ends = [sorted(abs(side[part]) for part in ("low", "high")) for side in sides]
+    plain = [{**side, "mean": abs(side["mean"]), "low": low, "high": high} for side, (low, high) in zip(sides, ends, strict=True)]
+    text = _bracketed([spanned(side, endpoint["metric"]) for side in plain])
+    within = endpoint["margin"] is not None and max(high for _, high in ends) <= endpoint["margin"]
     return f"{text}, which is within the margin of {endpoint['margin']:g}" if within else text
+
+
+def _bracketed(texts: Sequence[str]) -> str:
+    return f"{texts[0]} ({', '.join(texts[1:])})" if len(texts) > 1 else texts[0]
 
 
 def _range(counts: Sequence[int]) -> str:
