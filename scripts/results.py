@@ -1,5 +1,7 @@
-"""Tables of an ablation in Markdown, as they stand in docs/results.
+"""Tables of an ablation in Markdown, as they stand in docs/results; and what stands there of an ablation.
 
+python scripts/results.py publish ABLATION DIR   settings, scores, summary, figures, report and samples of a finished ablation, into DIR
+python scripts/results.py short DIR...   the endpoint of every arm of several ablations, by each extractor that decides
 python scripts/results.py arms DIR       last generation, paired differences and half-lives of every arm
 python scripts/results.py classes DIR    share of each class over its real share, and when it was lost, against the null models;
                                          the data set is read, for the true shares of its training part
@@ -8,21 +10,34 @@ python scripts/results.py classes DIR    share of each class over its real share
 import csv
 import gzip
 import json
+import lzma
+import shutil
+import tarfile
+import tempfile
 from collections import defaultdict
 from pathlib import Path
 
 import click
 
-from imgcollapse import datasets
-from imgcollapse.ablation.grid import ABLATION, Ablation
+from imgcollapse import datasets, store
+from imgcollapse.ablation.grid import ABLATION, CSV, PLAN, RUNS, SUMMARY, Ablation
 from imgcollapse.ablation.intervals import Interval, interval
+from imgcollapse.ablation.plan import runs_in
+from imgcollapse.ablation.summary import Record
 from imgcollapse.ablation.summary.text import columns, lines, spanned
 from imgcollapse.judge.titles import metric_title
 from imgcollapse.metrics.classes import SHARE
 from imgcollapse.metrics.score import POSITIVE
 from imgcollapse.metrics.scores import most_prominent
-from imgcollapse.settings import build, read_file
+from imgcollapse.models.nulls import FAIR
+from imgcollapse.report import findings
+from imgcollapse.report.markdown import markdown
+from imgcollapse.settings import build, read_file, to_yaml
+from imgcollapse.store import run_folder
 
+SAMPLES = "samples.tar.xz"
+LEFT_OUT = ("*.png", "*.html", "*.log", ".lock", "track", store.SCORES, "worker.json", ".written.jsonl")  # of a run folder in that archive
+OF_GENERATIONS = ("gen_*", "history.jsonl")  # null models' are left out too
 MOST = 5  # scores that the table has room for
 COARSER = 1  # decimals fewer than of single values: these are means over a few seeds
 FOLDER = click.argument("folder", type=click.Path(path_type=Path, exists=True))
@@ -35,12 +50,90 @@ def main() -> None:
 
 @main.command()
 @FOLDER
-def arms(folder: Path) -> None:
+@click.argument("into", type=click.Path(path_type=Path))
+def publish(folder: Path, into: Path) -> None:
+    """What is released of a finished ablation; its null models' samples are not, for they follow from the seeds in minutes."""
+    into.mkdir(parents=True, exist_ok=True)
+    for name in (ABLATION, "curves.png", "forest.png", "grids.png"):
+        shutil.copyfile(folder / name, into / name)
+    for name in (CSV, SUMMARY):
+        (into / f"{name}.gz").write_bytes(gzip.compress((folder / name).read_bytes(), 9, mtime=0))
+    (into / "report.md").write_text(_report(folder), encoding="utf-8")
+    with tempfile.TemporaryDirectory() as place:
+        _samples(folder, Path(place) / folder.name, into / SAMPLES)
+    click.echo(f"{into}: {sum(path.stat().st_size for path in into.iterdir()) / 1e6:.1f} MB")
+
+
+def _report(folder: Path) -> str:
+    with tempfile.TemporaryDirectory() as place:
+        (made,) = markdown(findings.read([folder]), Path(place))
+        return made.read_text(encoding="utf-8")
+
+
+def _samples(folder: Path, copy: Path, archive: Path) -> None:
+    """The run folders with samples, provenance and records, without networks, figures and scores, and those of null models empty; what
+    generations of several runs share is there once."""
+    (copy / RUNS).mkdir(parents=True)
+    for name in (ABLATION, PLAN):
+        shutil.copyfile(folder / name, copy / name)
+    for run in runs_in(folder):
+        place = copy / RUNS / run.folder.name
+        shutil.copytree(run.folder, place, ignore=shutil.ignore_patterns(*LEFT_OUT, *([] if run.null is None else OF_GENERATIONS)))
+        with run_folder.opened(place, to_yaml(run.study)) as kept:
+            for generation in store.sound(place):
+                kept.throw_away(generation, run_folder.MODEL)
+        (place / run_folder.LOCK).unlink()
+    known: dict[bytes, Path] = {}
+    for path in sorted(copy.rglob(store.SAMPLES)):  # hard links, as in the ablation
+        first = known.setdefault(path.read_bytes(), path)
+        if first is not path:
+            path.unlink()
+            path.hardlink_to(first)
+    with lzma.open(archive, "wb", preset=9 | lzma.PRESET_EXTREME) as packed, tarfile.open(fileobj=packed, mode="w") as tar:
+        for path in sorted(copy.rglob("*")):
+            tar.add(path, path.relative_to(copy.parent).as_posix(), recursive=False, filter=_plain)
+
+
+def _plain(member: tarfile.TarInfo) -> tarfile.TarInfo:
+    """Without when and by whom."""
+    member.uid = member.gid = member.mtime = 0
+    member.uname = member.gname = ""
+    member.mode = 0o755 if member.isdir() else 0o644
+    return member
+
+
+@main.command()
+@click.argument("folders", type=click.Path(path_type=Path, exists=True), nargs=-1, required=True)
+def short(folders: tuple[Path, ...]) -> None:
+    """A line for each ablation and extractor that decides: the endpoint at the last generation of every arm."""
+    summaries = {folder.name: json.loads(_text(folder / SUMMARY)) for folder in folders}
+    first = next(iter(summaries.values()))
+    names = [arm["arm"] for arm in first["arms"] if arm["null"] is None]
+    print(f"| | features | real vs real | {' | '.join(names)} |")
+    print("|---" * (len(names) + 3) + "|")
+    for name, summary in summaries.items():
+        endpoint = summary["endpoint"]
+        beside = [extractor for one in endpoint["found"] for extractor in one["beside"]]
+        for extractor in dict.fromkeys([endpoint["extractor"], *beside]):
+            for null in (None, FAIR):
+                there = {one["arm"]: one["extractors"][extractor][endpoint["metric"]] for one in summary["arms"] if one["null"] == null}
+                real = there[names[0]]["real"]
+                cells = [_spanned(real, endpoint["metric"]) if null is None else ""]
+                cells += [_spanned(there[arm]["last"], endpoint["metric"]) if arm in there else "" for arm in names]
+                about = f"{name}, {max(one['last']['n'] for one in there.values())} seeds" if null is None else f"*null model {null}*"
+                print(f"| {about} | {extractor} | {' | '.join(cells)} |")
+
+
+@main.command()
+@FOLDER
+@click.option("--extractor", help="by whose features; the first")
+def arms(folder: Path, extractor: str | None) -> None:
     """Every arm at its last generation, `mean [95 % interval]` over seeds."""
-    summary = json.loads(_text(folder / "summary.json"))
+    summary = json.loads(_text(folder / SUMMARY))
     differences = {(one["arm"], one["against"], one["against_null"]): one["extractors"] for one in summary["differences"]}
-    extractor, table = next(iter(lines(summary, MOST, COARSER).items()))
-    shown = columns(summary, MOST)[extractor]
+    tables = lines(summary, MOST, COARSER)
+    extractor = next(iter(tables)) if extractor is None else extractor
+    table, shown = tables[extractor], columns(summary, MOST)[extractor]
     headline = most_prominent(shown, halved=True)
     assert headline is not None, "none of the scores has a half-life"
     names = " | ".join(metric_title(name, short=True) for name in shown)
@@ -50,9 +143,9 @@ def arms(folder: Path) -> None:
     for arm, (_, _, _, *cells) in table:
         if arm is None:
             print(f"| *real vs real* | | {' | '.join(cells)} | | |")
-        elif arm["null"] != "gaussian":
+        elif arm["null"] in (None, FAIR):
             other = differences.get((arm["arm"], summary["reference"], None)) if arm["null"] is None else None
-            cells.append(spanned(other[extractor][headline]["last"], headline, "+", COARSER) if other else "")
+            cells.append(_spanned(other[extractor][headline]["last"], headline, "+") if other else "")
             name = arm["arm"] if arm["null"] is None else f"*null model {arm['null']}, {arm['arm']}*"
             halved = arm["extractors"][extractor][headline]["half"]["words"]
             print(f"| {name} | {len(arm['seeds'])} | {' | '.join(cells)} | {halved} |")
@@ -66,7 +159,7 @@ def classes(folder: Path, arm: str) -> None:
     no confident one is left."""
     shares: dict[tuple[str, int], dict[int, dict[int, float]]] = defaultdict(lambda: defaultdict(dict))
     drawn: set[str] = set()
-    for row in csv.DictReader(_text(folder / "ablation.csv").splitlines()):
+    for row in csv.DictReader(_text(folder / CSV).splitlines()):
         name = row["metric"].removeprefix(SHARE)
         if row["arm"] == arm and row["metric"].startswith(SHARE) and name.isdigit():
             shares[row["null"] or row["model"], int(name)][int(row["seed"])][int(row["generation"])] = float(row["value"])
@@ -87,6 +180,10 @@ def classes(folder: Path, arm: str) -> None:
             span = interval([value / real for value in last], bounds=POSITIVE)
             cells += [_cell(span), f"{lost} of {len(last)} seeds"]
         print(f"| {c} | {100 * real:.1f} % | {' | '.join(cells)} |")
+
+
+def _spanned(span: Record, name: str, sign: str = "") -> str:
+    return spanned(span, name, sign, COARSER)
 
 
 def _real_shares(folder: Path, arm: str) -> list[float]:

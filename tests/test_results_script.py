@@ -1,11 +1,25 @@
-"""The tables of docs/results, on an ablation written by hand."""
+"""The tables of docs/results, on an ablation written by hand; and what is published of a small one."""
 
+import json
 import subprocess
 import sys
+import tarfile
 from pathlib import Path
+
+from terminal import done
+
+from imgcollapse.ablation import plan
+from imgcollapse.ablation.summary import spanned
 
 ROOT = Path(__file__).parent.parent
 COUNTS = [123, 88, 63, 45, 32, 23, 17, 12, 9, 6]  # of the bundled digits with imbalance 20
+
+
+def script(*arguments: object) -> str:
+    command = [sys.executable, str(ROOT / "scripts" / "results.py"), *map(str, arguments)]
+    finished = subprocess.run(command, capture_output=True, text=True)
+    assert finished.returncode == 0, finished.stderr
+    return finished.stdout
 
 
 def test_shares_are_divided_by_the_true_shares_of_the_training_part(tmp_path: Path) -> None:
@@ -19,12 +33,39 @@ def test_shares_are_divided_by_the_true_shares_of_the_training_part(tmp_path: Pa
                 f"none,gmm,,replace,{seed},{generation},classifier,share_{c},{share},0.5,0.4,0.6,418" for c, share in enumerate(shares)
             ]
     (tmp_path / "ablation.csv").write_text("\n".join(rows) + "\n")
-    command = [sys.executable, str(ROOT / "scripts" / "results.py"), "classes", str(tmp_path), "--arm", "none"]
-    done = subprocess.run(command, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    lines = done.stdout.splitlines()
+    lines = script("classes", tmp_path, "--arm", "none").splitlines()
     assert lines[0] == "Shares are of 418 pictures drawn."
     assert lines[4] == "| 0 | 29.4 % | 1.00 and 1.00 | 0 of 2 seeds |"
     cells = [cell.strip() for cell in lines[12].strip("|").split("|")]
     assert cells[:2] == ["8", "2.2 %"] and cells[2] == "2.00 and 0.00" and cells[3] == "1 of 2 seeds"
     assert len(lines) == 14 and lines[13].startswith("| 9 | 1.4 % | 1.00 ")
+
+
+def test_what_is_published_can_be_judged_again_by_anybody(grid: Path, tmp_path: Path) -> None:
+    """The archive has every sample of the arms, nothing of null models, no network, and no path of the machine that made it."""
+    script("publish", grid, tmp_path / "here")
+    with tarfile.open(tmp_path / "here" / "samples.tar.xz") as tar:
+        tar.extractall(tmp_path / "there", filter="data")
+    there, runs = tmp_path / "there" / grid.name, plan.runs_in(grid)
+    for run in runs:
+        own = there / "runs" / run.folder.name
+        samples = {path.relative_to(own): path.read_bytes() for path in own.rglob("samples.npz")}
+        assert samples == {path: (run.folder / path).read_bytes() for path in samples}
+        assert len(samples) == (run.study.gens if run.null is None else 0)
+        assert not list(own.glob("gen_*/model"))
+    assert not [path for path in there.rglob("*") if path.is_file() and str(grid.parent).encode() in path.read_bytes()]
+    done("judge", there, "--extractor", "pixels")
+    done("report", there)
+    assert "N = 200" in (there / "report.html").read_text(encoding="utf-8"), "of a judge that the study does not name"
+
+
+def test_a_line_of_the_endpoint_for_each_judge_and_null_model(grid: Path) -> None:
+    summary = json.loads((grid / "summary.json").read_text())
+    endpoint = summary["endpoint"]
+    head, _, *lines = script("short", grid).splitlines()
+    arms = [one for one in summary["arms"] if one["null"] is None]
+    assert head == f"| | features | real vs real | {' | '.join(one['arm'] for one in arms)} |"
+    deciding = dict.fromkeys([endpoint["extractor"], *(extractor for one in endpoint["found"] for extractor in one["beside"])])
+    assert [line.split(" | ")[1] for line in lines] == [extractor for extractor in deciding for _ in range(2)]
+    values = [one["extractors"][endpoint["extractor"]][endpoint["metric"]]["last"] for one in arms]
+    assert lines[0].endswith("| " + " | ".join(spanned(one, endpoint["metric"], "", 1) for one in values) + " |")

@@ -52,6 +52,11 @@ def judge_of(judge: Mapping[str, Any], source: str) -> dict[str, Any]:
     return {**judge, **{name: value for name, value in about.items() if name in judge}}
 
 
+def judges_of(judge: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """`judge_of` each extractor; of a run that its own judge has not judged, further judges alone."""
+    return [judge_of(judge, extractor) for extractor in judge["extractors"]]
+
+
 def neighbours(judge: Mapping[str, Any]) -> str:
     """`k = 3 (precision, recall), 5 (density, coverage), 4 (probabilistic)`; older records have one k."""
     k, k_precision, k_probabilistic = (judge.get(name) for name in NEIGHBOURS)

@@ -20,7 +20,7 @@ from imgcollapse.ablation.grid import ABLATION
 from imgcollapse.ablation.summary import Record, named
 from imgcollapse.errors import OtherStudyProblem
 from imgcollapse.files import bytes_of, digest_of, ledger, sweep, write_bytes
-from imgcollapse.judge.titles import REAL, counted, features_title
+from imgcollapse.judge.titles import REAL, counted, features_title, judges_of
 from imgcollapse.report import charts, composition, pictures, tables
 from imgcollapse.report.agreement import disagreements
 from imgcollapse.report.answer import answer
@@ -206,7 +206,7 @@ def _facts(findings: Findings) -> list[str]:
     ]
     every = sorted({study.judge.every for study in studies})
     facts += [f"judged every {' or '.join(map(str, every))} generations, and the last"] if every != [1] else []
-    sizes = dict.fromkeys(counted(reference["judge"]) for reference in findings.references.values())
+    sizes = dict.fromkeys(counted(one) for reference in findings.references.values() for one in judges_of(reference["judge"]))
     facts += [" or ".join(sizes)] if sizes else []
     return [*facts, f"page made on {datetime.now(UTC):%Y-%m-%d %H:%M} UTC by imgcollapse {__version__}"]
 

@@ -8,7 +8,7 @@ from imgcollapse.ablation.grid import ABLATION
 from imgcollapse.ablation.summary import endpoint_text, named
 from imgcollapse.datasets.names import in_words, shortened
 from imgcollapse.extractors.classifier import distrust
-from imgcollapse.judge.titles import counted, definitions, neighbours
+from imgcollapse.judge.titles import counted, definitions, judges_of, neighbours
 from imgcollapse.report.findings import Findings, sessions
 from imgcollapse.settings import to_yaml
 
@@ -61,8 +61,9 @@ def about_runs(findings: Findings) -> list[tuple[str, str]]:
         )
     rows.append(("split here", _each(_split(one["data"]["split"]) for one in references if one["data"].get("split"))))
     rows.append(("not read", _each(in_words(one["passed_over"]) for one in references if one.get("passed_over"))))
-    rows.append(("judged", _each(f"{counted(one['judge'])}; {neighbours(one['judge'])}" for one in references)))
-    rows.append(("metrics (version of the definition)", _each(definitions(one["judge"]) for one in references)))
+    judges = [judge for one in references for judge in judges_of(one["judge"])]
+    rows.append(("judged", _each(f"{counted(one)}; {neighbours(one)}" for one in judges)))
+    rows.append(("metrics (version of the definition)", _each(definitions(one) for one in judges)))
     rows.append(("features", _each(_extractor(name, about) for one in references for name, about in one["judge"]["extractors"].items())))
     draws = (about["latent_draws"] for one in references for about in one["judge"]["models"].values())
     rows.append(("latent codes for a picture's likelihood by a VAE", _each(draws)))
