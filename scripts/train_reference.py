@@ -41,7 +41,7 @@ VERSION = 1  # of all of them: raise it when one is trained anew
 SETTINGS = {
     "digits": Classifier(steps=500, widths=(32, 64), mixup=True),
     "mnist": Classifier(steps=5000, widths=(32, 64, 128), mixup=True),
-    "fashion-mnist": Classifier(steps=5000, widths=(32, 64, 128), mirror=True, mixup=True),
+    "fashion-mnist": Classifier(steps=4300, batch=256, widths=(48, 96, 128), mirror=True, smoothing=0.1, learning_rate=3e-3),
     "cifar10": Classifier(steps=3400, batch=256, widths=(64, 192, 128), mirror=True, smoothing=0.1, learning_rate=3e-3),
 }
 ROOT = Path(__file__).resolve().parent.parent
