@@ -104,7 +104,7 @@ class Ear(progress.Silent):
         self.lines: list[str] = []
         self.begun: list[tuple[str, int]] = []
 
-    def begin(self, what: str, total: int) -> None:
+    def begin(self, what: str, total: int, done: int = 0) -> None:
         self.begun.append((what, total))
 
     def say(self, line: str) -> None:

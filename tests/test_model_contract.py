@@ -191,7 +191,7 @@ def test_a_stream_is_told_as_one_fit_and_gives_the_class_shares() -> None:
     begun: list[str] = []
 
     class Spy(progress.Silent):
-        def begin(self, what: str, total: int) -> None:
+        def begin(self, what: str, total: int, done: int = 0) -> None:
             begun.append(what)
 
     images = pictures(60)

@@ -13,7 +13,8 @@ from torch import Tensor, nn
 from imgcollapse import progress, seeds
 from imgcollapse.errors import DivergedProblem, SettingsProblem
 from imgcollapse.extractors.classifier import Classifier, FittedClassifier
-from imgcollapse.images import ImageSet
+from imgcollapse.extractors.classifier_network import ClassifierNetwork, whiten
+from imgcollapse.images import ImageSet, from_signed, to_signed
 from imgcollapse.machine import devices
 from imgcollapse.machine.cache import Checkpoint
 from imgcollapse.machine.devices import Machine
@@ -111,15 +112,15 @@ def test_progress_is_told_of_every_step() -> None:
     class Spy(progress.Silent):
         told: list[object] = []  # noqa: RUF012
 
-        def begin(self, what: str, total: int) -> None:
-            self.told.append((what, total))
+        def begin(self, what: str, total: int, done: int = 0) -> None:
+            self.told.append((what, total, done))
 
-        def advance(self, amount: int = 1) -> None:
-            self.told.append(amount)
+        def advance(self) -> None:
+            self.told.append(1)
 
     with progress.watched_by(Spy()):
         fit_network(Line(), squared_error, DATA, Training(steps=3), 0, what="ddpm")
-    assert Spy.told == [("ddpm", 3), 1, 1, 1]
+    assert Spy.told == [("ddpm", 3, 0), 1, 1, 1]
 
 
 @pytest.mark.parametrize(
@@ -284,12 +285,16 @@ class Impatient(Ear):
 
     def __init__(self, step: int) -> None:
         super().__init__()
-        self.step, self.amounts = step, list[int]()
+        self.step, self.before, self.here = step, 0, 0
 
-    def advance(self, amount: int = 1) -> None:
+    def begin(self, what: str, total: int, done: int = 0) -> None:
+        super().begin(what, total, done)
+        self.before += done
+
+    def advance(self) -> None:
         if self.begun[-1][0] == "classifier":
-            self.amounts.append(amount)
-            if sum(self.amounts) == self.step:
+            self.here += 1
+            if self.before + self.here == self.step:
                 raise KeyboardInterrupt
 
 
@@ -299,8 +304,9 @@ def always_due(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     yield
 
 
-def test_a_classifier_whose_training_is_stopped_half_way_is_trained_on_from_there(always_due: None, tmp_path: Path) -> None:
-    quick, tiny = Classifier(steps=60, batch=8, widths=(4, 4)), world()
+@pytest.mark.parametrize("whiten", [False, True])
+def test_a_classifier_whose_training_is_stopped_half_way_is_trained_on_from_there(whiten: bool, always_due: None, tmp_path: Path) -> None:
+    quick, tiny = Classifier(steps=60, batch=8, widths=(4, 4), whiten=whiten), world()
 
     def fit(folder: str, watcher: Ear) -> FittedClassifier:
         machine = Machine(device="cpu", precision="float32", data_dir=tmp_path / folder)
@@ -314,5 +320,26 @@ def test_a_classifier_whose_training_is_stopped_half_way_is_trained_on_from_ther
     assert sorted(kept) == [".lock", ".unfinished"]
     going_on = Impatient(1000)
     assert fit("stopped", going_on).record() == whole.record()
-    assert going_on.amounts == [25] + [1] * 35 and going_on.begun[0] == ("classifier", 60)
+    assert (going_on.before, going_on.here) == (25, 35) and going_on.begun[0] == ("classifier", 60)
     assert sorted(path.suffix for path in (tmp_path / "stopped" / "classifiers").iterdir()) == [".lock", ".safetensors"]
+
+
+def test_a_whitened_first_convolution_gives_what_is_different_in_neighbouring_pixels_and_stays(tmp_path: Path) -> None:
+    generator = torch.Generator().manual_seed(0)
+    rough = torch.nn.functional.avg_pool2d(torch.randn(400, 3, 12, 12, generator=generator), 3, 1, padding=1)  # neighbours are alike
+    signed = (rough + rough.flip(1) / 2).clamp(-1, 1)  # and colours
+    network = ClassifierNetwork((3, 12, 12), (64, 8), 4)
+    first, before = network.body[0], network.body[0].weight.clone()
+    whiten(network, signed)
+    found = first(signed)[:, :, 1:, 1:]  # but for where a patch would lie half outside
+    shares = found.transpose(0, 1).flatten(1).double()
+    assert found.shape[1] == 24 and torch.equal(found[:, ::2], -found[:, 1::2]), "both signs of each"
+    assert torch.allclose(shares[::2].cov(), torch.eye(12, dtype=torch.float64), atol=0.05), "of variance 1, and nothing in common"
+    whiten(grey := ClassifierNetwork((1, 12, 12), (64, 8), 4), signed[:, :1])
+    assert not torch.equal(grey.body[0].weight[:8], before[:8, :1]) and len(grey.body[0].weight.unique(dim=0)) == 24, (
+        "the others are chance"
+    )
+    fitted = Classifier(steps=3, batch=8, widths=(64, 8), whiten=True).train(ImageSet.of(from_signed(signed), torch.arange(400) % 4), 4)
+    expected = ClassifierNetwork((3, 12, 12), (64, 8), 4)
+    whiten(expected, to_signed(from_signed(signed)))
+    assert torch.equal(fitted.body[0].weight, expected.body[0].weight), "and it does not learn"

@@ -52,17 +52,15 @@ class Lines:
     def __init__(self) -> None:
         self._works: list[_Work] = []
 
-    def begin(self, what: str, total: int) -> None:
+    def begin(self, what: str, total: int, done: int = 0) -> None:
         """Nothing is printed of work that is soon done."""
         now = time.monotonic()
-        self._works.append(_Work(what, total, now, now))
+        self._works.append(_Work(what, total, now, now, done, done))
 
-    def advance(self, amount: int = 1) -> None:
+    def advance(self) -> None:
         """Prints a line where none has been printed of it for EVERY seconds."""
         work, now = self._works[-1], time.monotonic()
-        work.done += amount
-        if amount > 1:  # of work that goes on where another session was stopped
-            work.before = amount
+        work.done += 1
         if now - work.last >= EVERY:
             left = (work.total - work.done) * (now - work.began) / (work.done - work.before)
             self.say(f"  {work.what}: {work.done:,} of {work.total:,}, {duration(left)} left")
@@ -85,8 +83,8 @@ class _Work:
     total: int
     began: float
     last: float
-    done: int = 0
-    before: int = 0
+    done: int
+    before: int
 
 
 class Plain(Lines):
@@ -135,13 +133,13 @@ class Bars(Plain):
     def __exit__(self, *error: object) -> None:
         self.bars.stop()
 
-    def begin(self, what: str, total: int) -> None:
+    def begin(self, what: str, total: int, done: int = 0) -> None:
         """A bar of its own."""
-        self.inner.append(self.bars.add_task(f"  {what}", total=total))
+        self.inner.append(self.bars.add_task(f"  {what}", total=total, completed=done))
 
-    def advance(self, amount: int = 1) -> None:
+    def advance(self) -> None:
         """Moves the bar."""
-        self.bars.advance(self.inner[-1], amount)
+        self.bars.advance(self.inner[-1])
 
     def end(self) -> None:
         """Takes the bar away."""

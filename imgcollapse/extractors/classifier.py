@@ -11,7 +11,7 @@ from torch.nn import functional
 
 from imgcollapse import progress, seeds
 from imgcollapse.errors import DataProblem
-from imgcollapse.extractors.classifier_network import ClassifierNetwork, levels
+from imgcollapse.extractors.classifier_network import ClassifierNetwork, levels, whiten
 from imgcollapse.extractors.forward import forward
 from imgcollapse.extractors.references import Reference, reference_of, references
 from imgcollapse.images import ImageSet, World, to_signed
@@ -19,6 +19,7 @@ from imgcollapse.machine import cache, devices
 from imgcollapse.machine.cache import Checkpoint
 from imgcollapse.training import BatchRandomness, FixedSet, Log, Training, fit_network
 
+WHITENED = 5000  # pictures whose patches decide the first convolution, where it is set
 BLOCK = 128  # pictures that go through the network at once
 SEED = seeds.derive(0, "classifier")  # one classifier judges every study
 LAYOUT = 2  # part of the cache key: raise it when the network or its training changes
@@ -36,6 +37,7 @@ class Classifier(Training):
     widths: tuple[PositiveInt, ...] = Field((), description="channels of each level, which halves the picture; the last: D; []: by size")
     mirror: bool = Field(False, description="whether half of the pictures are learned from mirrored")
     mixup: bool = Field(False, description="whether pictures, and their labels, are blended two by two: less is learned by heart")
+    whiten: bool = Field(False, description="whether the first convolution is set to the components of 2 x 2 pixels, and does not learn")
     smoothing: float = Field(0.0, ge=0, lt=1, description="share of a label that is spread over all classes while learning")
 
     weights: Literal["auto", "shipped", "own"] = Field(
@@ -101,7 +103,10 @@ class Classifier(Training):
 
         source = FixedSet((images.pixels, images.labels))
         seed = seeds.derive(SEED, "fit")
-        return fit_network(self.network(images.shape, classes), loss, source, self, seed, "classifier", checkpoint, log)
+        network = self.network(images.shape, classes)
+        if self.whiten:
+            whiten(network, to_signed(images.pixels[:WHITENED]))
+        return fit_network(network, loss, source, self, seed, "classifier", checkpoint, log)
 
 
 def shifted(signed: Tensor, reach: int, randomness: BatchRandomness) -> Tensor:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 
 class ClassifierNetwork(nn.Module):
@@ -32,6 +33,24 @@ class ClassifierNetwork(nn.Module):
 
     def forward(self, signed: Tensor) -> Tensor:
         return self.head(self.features(signed))
+
+
+def whiten(network: ClassifierNetwork, signed: Tensor) -> None:
+    """Makes the first convolution tell apart what is different in the 2 x 2 pixels of these pictures, and no more learn that itself.
+
+    Its filters become the principal components of the 2 x 2 patches, each over its standard deviation, and the same with the other sign,
+    as many as it has room for: a network that begins with them learns in half of the steps (Page 2018; Jordan 2024, arXiv:2404.00498).
+    signed: float [N, C, H, W] in -1..1
+    """
+    first = network.body[0]
+    assert isinstance(first, nn.Conv2d)
+    patches = functional.unfold(signed, 2).transpose(1, 2).flatten(0, 1).double()
+    variances, components = torch.linalg.eigh(patches.T.cov())
+    filters = (components / (variances + 1e-4).sqrt()).T.flip(0).view(-1, signed.shape[1], 2, 2)
+    both = torch.stack([filters, -filters], 1).flatten(0, 1)[: first.out_channels]
+    with torch.no_grad():
+        first.weight[: len(both)] = functional.pad(both, (0, 1, 0, 1)).to(first.weight)
+    first.weight.requires_grad_(False)
 
 
 def levels(height: int, width: int) -> int:

@@ -12,7 +12,7 @@ class Optimiser:
     """AdamW on the weights of a network, at the rate of each step, and the average of the weights where one is asked for."""
 
     def __init__(self, net: nn.Module, options: Training, device: torch.device) -> None:
-        self._options, self._weights = options, list(net.parameters())
+        self._options, self._weights = options, [weight for weight in net.parameters() if weight.requires_grad]
         self._accelerator = Accelerator(device_placement=False, cpu=device.type == "cpu", mixed_precision="no")
         self._adam = self._accelerator.prepare_optimizer(
             torch.optim.AdamW(
