@@ -2,6 +2,7 @@
 
 python scripts/results.py publish ABLATION DIR   settings, scores, summary, figures, report and samples of a finished ablation, into DIR
 python scripts/results.py short DIR...   the endpoint of every arm of several ablations, by each extractor that decides
+python scripts/results.py apart DIR ARM OTHER    a difference of two arms, paired by seed, that the endpoint does not ask for
 python scripts/results.py arms DIR       last generation, paired differences and half-lives of every arm
 python scripts/results.py classes DIR    share of each class over its real share, and when it was lost, against the null models;
                                          the data set is read, for the true shares of its training part
@@ -51,7 +52,8 @@ def main() -> None:
 @main.command()
 @FOLDER
 @click.argument("into", type=click.Path(path_type=Path))
-def publish(folder: Path, into: Path) -> None:
+@click.option("--samples/--no-samples", default=True)
+def publish(folder: Path, into: Path, samples: bool) -> None:
     """What is released of a finished ablation; its null models' samples are not, for they follow from the seeds in minutes."""
     into.mkdir(parents=True, exist_ok=True)
     for name in (ABLATION, "curves.png", "forest.png", "grids.png"):
@@ -59,8 +61,9 @@ def publish(folder: Path, into: Path) -> None:
     for name in (CSV, SUMMARY):
         (into / f"{name}.gz").write_bytes(gzip.compress((folder / name).read_bytes(), 9, mtime=0))
     (into / "report.md").write_text(_report(folder), encoding="utf-8")
-    with tempfile.TemporaryDirectory() as place:
-        _samples(folder, Path(place) / folder.name, into / SAMPLES)
+    if samples:
+        with tempfile.TemporaryDirectory() as place:
+            _samples(folder, Path(place) / folder.name, into / SAMPLES)
     click.echo(f"{into}: {sum(path.stat().st_size for path in into.iterdir()) / 1e6:.1f} MB")
 
 
@@ -122,6 +125,24 @@ def short(folders: tuple[Path, ...]) -> None:
                 cells += [_spanned(there[arm]["last"], endpoint["metric"]) if arm in there else "" for arm in names]
                 about = f"{name}, {max(one['last']['n'] for one in there.values())} seeds" if null is None else f"*null model {null}*"
                 print(f"| {about} | {extractor} | {' | '.join(cells)} |")
+
+
+@main.command()
+@FOLDER
+@click.argument("arm")
+@click.argument("other")
+@click.option("--metric", default="min_recall_coverage")
+@click.option("--generation", type=int, help="the last")
+def apart(folder: Path, arm: str, other: str, metric: str, generation: int | None) -> None:
+    """One arm minus another, paired by seed, by each extractor: a comparison that no endpoint named, so nothing adjusts it."""
+    found: dict[str, dict[str, dict[int, dict[int, float]]]] = defaultdict(lambda: defaultdict(lambda: defaultdict(dict)))
+    for row in csv.DictReader(_text(folder / CSV).splitlines()):
+        if row["metric"] == metric and not row["null"] and row["arm"] in (arm, other):
+            found[row["extractor"]][row["arm"]][int(row["generation"])][int(row["seed"])] = float(row["value"])
+    for extractor, by in found.items():
+        at = max(by[arm].keys() & by[other].keys()) if generation is None else generation
+        pairs = [by[arm][at][seed] - by[other][at][seed] for seed in by[arm][at].keys() & by[other][at].keys()]
+        print(f"{arm} minus {other}, {metric}, generation {at}, {extractor}, {len(pairs)} seeds: {_cell(interval(pairs), '+')}")
 
 
 @main.command()
@@ -198,10 +219,10 @@ def _text(path: Path) -> str:
     return gzip.decompress(packed.read_bytes()).decode() if packed.exists() else path.read_text(encoding="utf-8")
 
 
-def _cell(span: Interval) -> str:
-    return (
-        " and ".join(f"{value:.2f}" for value in span.values) if span.low is None else f"{span.mean:.2f} [{span.low:.2f}, {span.high:.2f}]"
-    )
+def _cell(span: Interval, sign: str = "") -> str:
+    shown = span.values if span.low is None else (span.mean, span.low, span.high)
+    texts = [f"{value:{sign}.2f}" for value in shown]
+    return " and ".join(texts) if span.low is None else f"{texts[0]} [{texts[1]}, {texts[2]}]"
 
 
 if __name__ == "__main__":

@@ -18,8 +18,9 @@ from imgcollapse.errors import DataProblem
 from imgcollapse.judge.judge import Judge, Reference
 from imgcollapse.metrics import METRICS
 from imgcollapse.models.nulls import Bootstrap
-from imgcollapse.settings import build
+from imgcollapse.settings import build, read_file
 from imgcollapse.store import history, judged
+from imgcollapse.store.identity import study_digest
 from imgcollapse.store.judged import judge_name
 from imgcollapse.store.records import read_sealed, write_sealed
 from imgcollapse.study import Study, run
@@ -284,3 +285,16 @@ def test_a_judge_that_named_nothing_new_says_what_it_is(whole: Path) -> None:
     reference = store.reference(whole)
     assert reference is not None and reference["judge"]["n"] == 100 and list(reference["judge"]["extractors"]) == ["pixels"]
     assert reference["judge"]["metrics"]["class_variety"] == 2, "versions of definitions stand in the record"
+
+
+def test_a_run_of_a_version_that_lacked_an_option_is_judged_again(whole: Path, copy: Path) -> None:
+    """What was released can be judged whatever options have come since; the words of the old version stay."""
+    study = read_file(copy / store.STUDY)
+    del study["judge"]["every"]
+    before = json.dumps(study)
+    (copy / store.STUDY).write_text(before, encoding="utf-8")
+    environment = read_sealed(copy / store.ENVIRONMENT)
+    write_sealed(copy / store.ENVIRONMENT, {**environment, "study": study_digest(study)})
+    done("judge", copy, "--set", "judge.k=4")
+    assert len(list((copy / store.SCORES).iterdir())) == 2 and (copy / store.STUDY).read_text(encoding="utf-8") == before
+    assert {path: data for path, data in files(copy).items() if path in files(whole)} == files(whole), "nothing was made again"

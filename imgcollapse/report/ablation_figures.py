@@ -77,7 +77,7 @@ def _forest(summary: Record) -> bytes | None:
             words = arm["extractors"][extractor].get(halved, {"half": {"words": ""}})["half"]["words"]
             place.text(0, row, words, fontsize=8, va="center", color=GREY if arm["null"] else "black")
     own = [arm for arm in arms if arm["null"] is None]
-    page.suptitle(_figure_title(summary, f"{_means(own)}; {_seeds(own)}"), fontsize=11)
+    page.suptitle(_figure_title(summary, f"{_means(own)}; {_seeds(own)}; {source_title(extractor)}"), fontsize=11)
     return png(page, facecolor=PAPER)
 
 

@@ -8,6 +8,8 @@ from imgcollapse.metrics.scores import SCORES, most_prominent
 from imgcollapse.report.findings import Findings
 from imgcollapse.report.panels import NULL, judged
 
+FEW = 3  # arms whose differences of a second score have room in the first sentence; of more, they are in the table
+
 
 def answer(findings: Findings) -> str:
     """What came out, in one sentence of plain text that begins with the answer, with 95 % intervals over seeds.
@@ -56,7 +58,7 @@ def _compared(findings: Findings, arms: list[Record]) -> list[str]:
 
 
 def _differences(findings: Findings, first: Record, name: str) -> str:
-    """A score of the reference at its last generation, and what the others add to it."""
+    """A score of the reference at its last generation, and what the others add to it, where they are few."""
     last = _metrics(findings, first)[name]["last"]
     spans = {
         one["arm"]: one["extractors"][findings.endpoint_extractor][name]["last"]
@@ -64,10 +66,9 @@ def _differences(findings: Findings, first: Record, name: str) -> str:
         if (one["against"], one["null"], one["against_null"]) == (first["arm"], None, None)
         and name in one["extractors"].get(findings.endpoint_extractor, {})
     }
-    texts = [f"{_value_text(span, name, '+')} with {quoted(arm)}" for arm, span in list(spans.items())[:MENTIONED]]
-    more = f" and more with {len(spans) - MENTIONED} others" if len(spans) > MENTIONED else ""
+    texts = [f"{_value_text(span, name, '+')} with {quoted(arm)}" for arm, span in spans.items()]
     beside = _beside(findings, first, name, last["generation"])
-    apart = f", to which is added {', '.join(texts)}{more} (not adjusted)" if texts else ""
+    apart = f", to which is added {', '.join(texts)} (not adjusted)" if 0 < len(texts) <= FEW else ""
     return f"{_short_title(findings, name)} is {_value_text(last, name)}{beside}{apart}"
 
 
