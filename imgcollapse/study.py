@@ -186,8 +186,7 @@ def judge_again(study: Study, folder: Path, judge: Judge, landed: Landed, shared
     study, world, real = prepare(study)
     judge = judge.resolved(world, study.samples or len(real.seen))
     _check(judge, world)
-    begun = (folder / store.STUDY).read_text(encoding="utf-8")  # as the version wrote it that made the run: options may have come since
-    with run_folder.opened(folder, begun, study.model.load) as kept:
+    with run_folder.opened(folder, load=study.model.load) as kept:
         kept.fix(store.DATA, world.record(), {"passed_over": dict(world.passed_over)})
         judging = judging_of(study, judge, folder, world, real, shared)
         for generation in store.sound(folder):

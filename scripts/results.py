@@ -25,6 +25,7 @@ from imgcollapse.ablation.grid import ABLATION, CSV, PLAN, RUNS, SUMMARY, Ablati
 from imgcollapse.ablation.intervals import Interval, interval
 from imgcollapse.ablation.plan import runs_in
 from imgcollapse.ablation.summary import Record
+from imgcollapse.ablation.summary.sentence import deciding
 from imgcollapse.ablation.summary.text import columns, lines, spanned
 from imgcollapse.judge.titles import metric_title
 from imgcollapse.metrics.classes import SHARE
@@ -33,12 +34,13 @@ from imgcollapse.metrics.scores import most_prominent
 from imgcollapse.models.nulls import FAIR
 from imgcollapse.report import findings
 from imgcollapse.report.markdown import markdown
-from imgcollapse.settings import build, read_file, to_yaml
+from imgcollapse.settings import build, read_file
 from imgcollapse.store import run_folder
+from imgcollapse.store.history import HISTORY
 
-SAMPLES = "samples.tar.xz"
+ARCHIVE = "samples.tar.xz"
 LEFT_OUT = ("*.png", "*.html", "*.log", ".lock", "track", store.SCORES, "worker.json", ".written.jsonl")  # of a run folder in that archive
-OF_GENERATIONS = ("gen_*", "history.jsonl")  # null models' are left out too
+OF_GENERATIONS = ("gen_*", HISTORY)  # null models' are left out too
 MOST = 5  # scores that the table has room for
 COARSER = 1  # decimals fewer than of single values: these are means over a few seeds
 FOLDER = click.argument("folder", type=click.Path(path_type=Path, exists=True))
@@ -63,7 +65,7 @@ def publish(folder: Path, into: Path, samples: bool) -> None:
     (into / "report.md").write_text(_report(folder), encoding="utf-8")
     if samples:
         with tempfile.TemporaryDirectory() as place:
-            _samples(folder, Path(place) / folder.name, into / SAMPLES)
+            _samples(folder, Path(place) / folder.name, into / ARCHIVE)
     click.echo(f"{into}: {sum(path.stat().st_size for path in into.iterdir()) / 1e6:.1f} MB")
 
 
@@ -82,7 +84,7 @@ def _samples(folder: Path, copy: Path, archive: Path) -> None:
     for run in runs_in(folder):
         place = copy / RUNS / run.folder.name
         shutil.copytree(run.folder, place, ignore=shutil.ignore_patterns(*LEFT_OUT, *([] if run.null is None else OF_GENERATIONS)))
-        with run_folder.opened(place, to_yaml(run.study)) as kept:
+        with run_folder.opened(place) as kept:
             for generation in store.sound(place):
                 kept.throw_away(generation, run_folder.MODEL)
         (place / run_folder.LOCK).unlink()
@@ -116,8 +118,7 @@ def short(folders: tuple[Path, ...]) -> None:
     print("|---" * (len(names) + 3) + "|")
     for name, summary in summaries.items():
         endpoint = summary["endpoint"]
-        beside = [extractor for one in endpoint["found"] for extractor in one["beside"]]
-        for extractor in dict.fromkeys([endpoint["extractor"], *beside]):
+        for extractor in deciding(endpoint):
             for null in (None, FAIR):
                 there = {one["arm"]: one["extractors"][extractor][endpoint["metric"]] for one in summary["arms"] if one["null"] == null}
                 real = there[names[0]]["real"]

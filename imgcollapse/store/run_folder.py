@@ -37,13 +37,15 @@ from imgcollapse.store.shared import SharedStore
 
 
 @contextmanager
-def opened(run: Path, study: str, load: Load = Path, shared: Path | None = None) -> Iterator["RunFolder"]:
+def opened(run: Path, study: str | None = None, load: Load = Path, shared: Path | None = None) -> Iterator["RunFolder"]:
     """The run folder, made where there is none, and closed to every other writer meanwhile.
 
+    `study`: its YAML; None: whatever the folder was begun with, in the words of the version that did so, which may lack newer options.
     `load` opens a model in its folder. `shared` is a folder of generations that several runs have in common: what another run made there is
     linked, not made again. Raises OtherStudyProblem where it holds another study (or files of something else), InUseProblem where another
     process writes it.
     """
+    study = (run / STUDY).read_text(encoding="utf-8") if study is None else study
     foreign = run.is_dir() and not os.path.lexists(run / STUDY) and any(not leftovers.is_ours(entry) for entry in run.iterdir())
     if foreign and begun(run) != study_digest(parsed(study)):
         raise OtherStudyProblem(f"{run}: this folder holds other files, and nothing is ever overwritten; choose another --out")

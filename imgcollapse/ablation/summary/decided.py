@@ -12,8 +12,6 @@ from imgcollapse.metrics.score import Bounds, Quantity
 from imgcollapse.metrics.scores import SCORES, most_prominent
 
 Word = Literal["yes", "no", "cannot tell"]
-
-
 Apart = dict[str, tuple[int, dict[int, float]]]  # arm -> the last generation that went in, and the difference of every seed
 
 
@@ -28,6 +26,11 @@ class Compared:
     metric: str
     others: list[str]
     apart: dict[str, Apart]
+
+    @property
+    def extractor(self) -> str:
+        """The one that leads."""
+        return next(iter(self.apart))
 
     def pilots(self) -> list[list[float]]:
         """The differences of every comparison, a value for each seed."""
@@ -76,7 +79,7 @@ def decided(asked: Asked, names: Sequence[str], reference: str, judged: Judged) 
     return {
         "metric": what.metric,
         "quantity": endpoint.quantity,
-        "extractor": next(iter(what.apart)),
+        "extractor": what.extractor,
         "margin": margin,
         "named": asked.named,
         "pilot": list(asked.pilot),
@@ -101,7 +104,7 @@ def found_in(what: Compared, bounds: Bounds, margin: float | None, pilot: Sequen
         for extractor, difference in by[arm].items():
             over = difference.interval(level, bounds)
             sides[extractor] = {"generation": what.apart[extractor][arm][0], "verdict": verdict(over, margin), "level": level, **span(over)}
-        if (own := sides.pop(next(iter(what.apart)), None)) is not None:
+        if (own := sides.pop(what.extractor, None)) is not None:
             alike = all(one["verdict"] == own["verdict"] for one in sides.values())
             found.append({"arm": arm, **own, "verdict": own["verdict"] if alike else "open", "beside": sides})
     return found

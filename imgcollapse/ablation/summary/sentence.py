@@ -56,7 +56,7 @@ def sentence(summary: Record) -> str:
     clauses = [_clause(endpoint, verdict, arms, last, arms[0] is found[0]) for verdict, arms in groups if arms]
     more = len(found) - MENTIONED
     clauses += [f"and {more} more arm{'s' * (more > 1)} not named here"] if more > 0 else []
-    how = [f"features: {_features(endpoint)}"] if any(one["beside"] for one in found) else []
+    how = [f"features: {_features(endpoint)}"] * (len(deciding(endpoint)) > 1)
     how += [f"Holm-adjusted over {endpoint['comparisons']} comparisons"] * (endpoint["comparisons"] > 1) + [seeds] * (not unsure)
     how += ["endpoint named after the runs"] * (endpoint["named"] == "after the runs")
     about = f" ({', '.join(how)})" if how else ""
@@ -81,11 +81,16 @@ def endpoint_text(endpoint: Record) -> str:
     return f"{subject(endpoint)}; features: {_features(endpoint)}; {same}; named {endpoint['named']}{added}"
 
 
+def deciding(endpoint: Record) -> list[str]:
+    """The extractors by whose features it is decided, the leading one first."""
+    return list(dict.fromkeys([endpoint["extractor"], *(extractor for one in endpoint["found"] for extractor in one["beside"])]))
+
+
 def _features(endpoint: Record) -> str:
     """By whose features: `classifier`, or where others decide with it, `classifier, in brackets random; a verdict needs both`."""
-    beside = list(dict.fromkeys(extractor for one in endpoint["found"] for extractor in one["beside"]))
+    first, *beside = deciding(endpoint)
     needed = "both" if len(beside) == 1 else "all"
-    return f"{endpoint['extractor']}, in brackets {' and '.join(beside)}; a verdict needs {needed}" if beside else endpoint["extractor"]
+    return f"{first}, in brackets {' and '.join(beside)}; a verdict needs {needed}" if beside else first
 
 
 def quoted(arm: str) -> str:
