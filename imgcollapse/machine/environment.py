@@ -2,6 +2,7 @@
 
 import platform
 import subprocess
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -53,8 +54,9 @@ def processor() -> str:
     return f"{name}, {devices.cores()} cores"
 
 
+@cache
 def _commit() -> str | None:
-    """The source's git commit, with `+` when it has uncommitted changes; None outside a checkout."""
+    """The source's git commit when this process first asked, with `+` when it has uncommitted changes; None outside a checkout."""
     here = ["git", "-C", str(Path(__file__).parent)]
     try:
         tracked = subprocess.run([*here, "ls-files", "--error-unmatch", __file__], capture_output=True, timeout=10)

@@ -87,8 +87,8 @@ def estimate(counts: Tensor, confusion: Tensor) -> tuple[Tensor, Tensor, Tensor]
     whole = torch.where(known, whole, 1.0)
     shares_C = torch.where(known, x_C / whole, 0.0)
     inside = _not_contradicted(shares_C, whole, n, inverse_CC, confusion)
-    ends = [torch.where(known & ~inside(torch.full_like(shares_C, outer)), _bound(shares_C, outer, inside), outer) for outer in (0.0, 1.0)]
-    return shares_C, ends[0], ends[1]
+    low_C, high_C = (torch.where(known, end_C, outer) for end_C, outer in zip(_bounds(shares_C, inside), (0.0, 1.0), strict=True))
+    return shares_C, low_C, high_C
 
 
 def _not_contradicted(shares_C: Tensor, whole: Tensor, n: Tensor, inverse_CC: Tensor, confusion: Tensor) -> Callable[[Tensor], Tensor]:
@@ -98,27 +98,29 @@ def _not_contradicted(shares_C: Tensor, whole: Tensor, n: Tensor, inverse_CC: Te
     likely_CC = (confusion[..., :-1] + 0.5) / pictures_C[..., None]
     others_CC = shares_C.clamp(min=1e-9)[..., None, :] * (1 - torch.eye(classes, dtype=torch.float64))
     others_CC = others_CC / others_CC.sum(-1, keepdim=True)
+    z = float(stats.norm.ppf((1 + LEVEL) / 2))
 
     def inside(s_C: Tensor) -> Tensor:
-        """bool [..., C]: which shares the estimate does not contradict."""
+        """bool [any, ..., C]: which shares the estimate does not contradict."""
         x_CC = whole[..., None] * ((1 - s_C)[..., None] * others_CC + torch.diag_embed(s_C))
         g_CC = (inverse_CC.mT - s_C[..., None] * inverse_CC.sum(-1)[..., None, :]) / whole[..., None]
         of_samples_C = (g_CC.square() * (x_CC @ m_CC)).sum(-1) / n
         rows_CC = g_CC.square() @ likely_CC.mT - (g_CC @ likely_CC.mT).square()
         of_matrix_C = (x_CC.square() * rows_CC / (pictures_C + 1)[..., None, :]).sum(-1)
-        return (shares_C - s_C).square() <= stats.norm.ppf((1 + LEVEL) / 2) ** 2 * (of_samples_C + of_matrix_C)
+        return (shares_C - s_C).square() <= z**2 * (of_samples_C + of_matrix_C)
 
     return inside
 
 
-def _bound(shares_C: Tensor, outer: float, inside: Callable[[Tensor], Tensor]) -> Tensor:
-    """float64 [..., C]: the shares farthest towards `outer` that are still inside, by halving the way there."""
-    within_C, beyond_C = shares_C.clamp(0, 1), torch.full_like(shares_C, outer)
+def _bounds(shares_C: Tensor, inside: Callable[[Tensor], Tensor]) -> Tensor:
+    """float64 [2, ..., C]: the shares farthest towards 0 and towards 1 that are still inside, by halving the way there."""
+    outer_2C = torch.stack([torch.zeros_like(shares_C), torch.ones_like(shares_C)])
+    within_2C, beyond_2C = shares_C.clamp(0, 1).expand_as(outer_2C), outer_2C
     for _ in range(HALVINGS):
-        middle_C = (within_C + beyond_C) / 2
-        holds_C = inside(middle_C)
-        within_C, beyond_C = torch.where(holds_C, middle_C, within_C), torch.where(holds_C, beyond_C, middle_C)
-    return within_C
+        middle_2C = (within_2C + beyond_2C) / 2
+        holds_2C = inside(middle_2C)
+        within_2C, beyond_2C = torch.where(holds_2C, middle_2C, within_2C), torch.where(holds_2C, beyond_2C, middle_2C)
+    return torch.where(inside(outer_2C), outer_2C, within_2C)
 
 
 def nearest_shares(y_C: Tensor) -> Tensor:

@@ -137,11 +137,11 @@ def kernel_distance(evidence: Evidence) -> dict[str, float]:
     """KID: the unbiased squared maximum mean discrepancy with the kernel k(x, y) = (x.y / D + 1)^3 (Bińkowski et al. 2018).
 
     From about 0 up (an unbiased estimate may be slightly negative); lower is better; no bias in N. All N pictures are used at once rather
-    than averages over random subsets. Up to D = 128 from third moments, above with pairs in float32, which moves it by less than 1e-10 of
-    the kernel's mean. Cost: O(N D^3) time and O(D^3) memory up to D = 128, above O(N^2 D) and O(N D) in the passes of `neighbourhood`.
+    than averages over random subsets. From third moments where D <= 128 and N > D^2, else with pairs in float32, which moves it by less
+    than 1e-10 of the kernel's mean. Cost: O(N D^3) time and O(D^3) memory, or O(N^2 D) and O(N D) in the passes of `neighbourhood`.
     """
     real, made = evidence.held_out, evidence.generated
-    if by_moments(real.features):
+    if by_moments(real.features) or by_moments(made.features):
         between = float(real.once(_moments) @ made.once(_moments)) / (len(real) * len(made))
         return {"kid": _kernel_within(real) + _kernel_within(made) - 2 * between}
     across, in_real, in_made = evidence.pair_statistics.kernel, real.own_pairs(1).kernel, made.own_pairs(1).kernel

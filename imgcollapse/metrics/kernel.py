@@ -1,9 +1,9 @@
 """The mean of KID's kernel, k(x, y) = (x.y / D + 1)^3, over all pairs of two sets: by third moments, or beside a pass over the pairs.
 
-In few dimensions the moments are cheaper, and exact. With z = (x / sqrt(D), 1) it is k = (z.z')^3, the inner product of the third powers
-(all products z_i z_j z_k) of both pictures, so that the sum over all pairs is that of the third moments of the two sets.
+Of many pictures in few dimensions the moments are cheaper, and exact. With z = (x / sqrt(D), 1) it is k = (z.z')^3, the inner product of
+the third powers (all products z_i z_j z_k) of both pictures, so that the sum over all pairs is that of the third moments of the two sets.
 
-In many dimensions the sum is taken over the pairs, beside the pass that looks at their distances. With c the common centre, u = x - c,
+Otherwise the sum is taken over the pairs, beside the pass that looks at their distances. With c the common centre, u = x - c,
 w = y - c and t = u.w / D, the root x.y / D + 1 is f(x) + g(y) + t with f(x) = u.c / D and g(y) = w.c / D + c.c / D + 1. Of
 (f + g + t)^3 = (f + g)^3 + 3 (f + g)^2 t + 3 (f + g) t^2 + t^3 the first two are sums over single pictures, in float64. Only t^2 and
 t^3, which are small beside them, need the pairs: their float32 errors are without sign and of about 1e-7 of a pair's, so that the sum over
@@ -15,12 +15,16 @@ from torch import Tensor
 
 from imgcollapse.metrics.tiles import BLOCK, Pairs, Tile
 
-MOMENTS = 128  # features up to which the third moments of 10,000 pictures are had sooner than the sums over their pairs
+MOMENTS = 128  # features up to which third moments are looked at: they take memory in D^3
 
 
 def by_moments(x_ND: Tensor) -> bool:
-    """Whether the mean of the kernel is had from third moments rather than from the pass over the pairs."""
-    return x_ND.shape[1] <= MOMENTS
+    """Whether the mean of the kernel is had from third moments rather than from the pass over the pairs.
+
+    Measured, both take as long at about N = D^2.
+    """
+    n, d = x_ND.shape
+    return d <= MOMENTS and n > d**2
 
 
 def third_moments(x_ND: Tensor) -> Tensor:

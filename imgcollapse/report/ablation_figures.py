@@ -15,7 +15,7 @@ from imgcollapse.metrics.scores import SCORES
 from imgcollapse.report import panels
 from imgcollapse.report.findings import there
 from imgcollapse.report.mosaic import mosaic
-from imgcollapse.report.style import GREY, PAPER, figure, png, tidy
+from imgcollapse.report.style import GREY, figure, png, tidy
 
 SHOWN = 5  # generations in the sample grids
 MOSAIC = (4, 5)  # rows and columns of pictures of one cell
@@ -49,7 +49,7 @@ def _curves(summary: Record) -> bytes | None:
     legend = panels.legend(axes.flat, summary)
     page.legend(list(legend.values()), list(legend), loc="outside lower center", ncols=min(5, len(legend)), frameon=False, fontsize=9)
     page.suptitle(_figure_title(summary, f"{_means(arms)}; {_seeds(arms)}; {source_title(extractor)}"), fontsize=11)
-    return png(page, facecolor=PAPER)
+    return png(page)
 
 
 def _forest(summary: Record) -> bytes | None:
@@ -78,7 +78,7 @@ def _forest(summary: Record) -> bytes | None:
             place.text(0, row, words, fontsize=8, va="center", color=GREY if arm["null"] else "black")
     own = [arm for arm in arms if arm["null"] is None]
     page.suptitle(_figure_title(summary, f"{_means(own)}; {_seeds(own)}; {source_title(extractor)}"), fontsize=11)
-    return png(page, facecolor=PAPER)
+    return png(page)
 
 
 def _grids(runs: Sequence[Run]) -> bytes | None:

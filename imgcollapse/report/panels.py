@@ -5,7 +5,7 @@ from typing import Any
 
 from imgcollapse.ablation.summary import Record
 from imgcollapse.grids import lettering
-from imgcollapse.judge.titles import REAL
+from imgcollapse.judge.titles import REAL, metric_title
 from imgcollapse.metrics.score import Quantity
 from imgcollapse.metrics.scores import SCORES, most_prominent, worth_showing
 from imgcollapse.models.nulls import FAIR
@@ -142,8 +142,9 @@ def halved(extractor: str, arms: Sequence[Record]) -> str | None:
 
 
 def unit(name: str, quantity: str, extractor: str, arms: Sequence[Record]) -> str:
-    """Of a collapse number that some of the arms have."""
-    return next(str(arm["extractors"][extractor][name][quantity]["unit"]) for arm in arms if name in arm["extractors"][extractor])
+    """Of a collapse number that some of the arms have, in words."""
+    found = next(str(arm["extractors"][extractor][name][quantity]["unit"]) for arm in arms if name in arm["extractors"][extractor])
+    return found.replace(name, metric_title(name, extractor, short=True))
 
 
 def legend(places: Iterable[Any], summary: Record) -> dict[str, Any]:

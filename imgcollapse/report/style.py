@@ -27,15 +27,15 @@ def figure(rows: int, columns: int, size: tuple[float, float]) -> tuple[Any, Any
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    page = Figure(figsize=size, layout="constrained", dpi=110)
+    page = Figure(figsize=size, layout="constrained", dpi=110, facecolor=PAPER)
     FigureCanvasAgg(page)
     return page, page.subplots(rows, columns, squeeze=False)
 
 
-def png(page: Any, **options: Any) -> bytes:
-    """The page as PNG."""
+def png(page: Any) -> bytes:
+    """The page as PNG, laid out and drawn once (`savefig` would do both twice)."""
     file = io.BytesIO()
-    page.savefig(file, format="png", **options)
+    page.canvas.print_png(file)
     return file.getvalue()
 
 
