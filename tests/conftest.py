@@ -1,13 +1,22 @@
 """What all tests share: no test reads or writes the user's own folders, and none needs a network."""
 
+import io
 import os
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 # one thread, here and in every process that a test starts: the tests' networks are so small that threads only wait for each other
 os.environ["OMP_NUM_THREADS"] = "1"
 
 import pytest
+from PIL import Image
+
+
+def _common(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of all processes of this session."""
+    base = tmp_path_factory.getbasetemp()
+    return base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -15,12 +24,27 @@ def _own_folders(tmp_path_factory: pytest.TempPathFactory) -> None:
     """One data folder for the whole session and all its processes, so that a classifier is trained once."""
     for name in [name for name in os.environ if name.startswith("IMGCOLLAPSE_")]:
         del os.environ[name]
-    base = tmp_path_factory.getbasetemp()
-    data = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "data"
+    data = _common(tmp_path_factory) / "data"
     data.mkdir(exist_ok=True)
     os.environ["IMGCOLLAPSE_DATA"] = str(data)
     os.environ["HF_HUB_OFFLINE"] = "1"
     os.environ["IMGCOLLAPSE_JUDGE_BESIDE"] = "no"  # on every machine: a test's patches are in its own process alone
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _blank_figures(request: pytest.FixtureRequest) -> Iterator[None]:
+    """`curves.png` and `forest.png` are put together, and not painted: a second each time. Files that look at them are marked `figures`."""
+    if request.node.get_closest_marker("figures"):
+        yield
+        return
+    from imgcollapse.report import ablation_figures, figures
+
+    blank = io.BytesIO()
+    Image.new("RGB", (1, 1)).save(blank, "png")
+    with pytest.MonkeyPatch.context() as patch:
+        for module in (figures, ablation_figures):
+            patch.setattr(module, "png", lambda page: blank.getvalue())
+        yield
 
 
 @pytest.fixture(autouse=True)
@@ -31,9 +55,16 @@ def _own_working_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
 
 @pytest.fixture(scope="session")
 def _ablation(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Made by the process of the tests that asks first."""
     from pages import ablation
 
-    return ablation(tmp_path_factory.mktemp("ablation"))
+    from imgcollapse.files import locks
+
+    place = _common(tmp_path_factory) / "ablation"
+    place.mkdir(exist_ok=True)
+    with locks.locked(place / "lock"):
+        made = place / "out"
+        return made if (made / "report.html").exists() else ablation(place)
 
 
 @pytest.fixture(scope="module")

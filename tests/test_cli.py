@@ -84,15 +84,15 @@ def test_a_run_says_which_classes_are_lost_since_when() -> None:
     told = {name: int(part.partition(" at generation ")[2]) for part in line[6:].split("; ") for name in names if name in part}
     assert told == {names[int(c)]: generation for c, generation in lost.items()} and set(told.values()) == {0, 1}
     assert console.lost({7: 4, 1: 6, 3: 6}, [str(c) for c in range(10)]) == "lost: 7 at generation 4; 1, 3 at generation 6"
-    keeping = ["run", "--dataset", "grid25", "--model", "bootstrap", "--gens", "1", "--out", "kept"]
+    keeping = ["run", "--dataset", "grid25", "--set", "dataset.size=1000", "--model", "bootstrap", "--gens", "1", "--out", "kept"]
     kept = call(*keeping)
     assert kept.exit_code == 0 and "lost: " not in kept.stdout, "nothing where none was lost"
     assert json.loads(call(*keeping, "--json").stdout)["lost"] == {"pixels": {}}
 
 
 def test_pictures_of_a_run_on_digits() -> None:
-    judge = "judge.extractors=[classifier]"
-    assert call("run", "--model", "bootstrap", "--gens", "2", "--out", "here", "--set", judge).exit_code == 0
+    quick = ["--set", "dataset.subset=200", "--set", "judge.extractors=[classifier]"]
+    assert call("run", "--model", "bootstrap", "--gens", "2", "--out", "here", *quick).exit_code == 0
     with (
         Image.open("here/grid_000.png") as first,
         Image.open("here/grid_001.png") as second,

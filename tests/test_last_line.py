@@ -41,6 +41,8 @@ from imgcollapse.store.records import read_json, write_sealed
 from imgcollapse.study import Study, prepare
 from imgcollapse.track.tracker import scalars
 
+pytestmark = pytest.mark.figures
+
 QUICK = ["--model", "bootstrap", "--extractor", "pixels", "--set", "dataset.subset=60", "--gens", "2"]
 AGAINST = ["--against", "digits", "--set", "dataset.subset=60", "--extractor", "pixels", "--n", "50"]
 POINTS = ["--dataset", "grid25", "--model", "bootstrap", "--set", "dataset.size=100", "--gens", "2"]

@@ -28,6 +28,8 @@ from imgcollapse.settings import build, to_yaml
 from imgcollapse.store import npz
 from imgcollapse.study import Study
 
+pytestmark = pytest.mark.figures
+
 HOSTILE = "[red]x[/red] :smile: \x1b[31m\x1b]0;title\x07\r\n\u202egnp.exe\u2066 \u2028\x9b2J\x00 [link=http://x]y[/] 猫 é \udce9"
 
 

@@ -19,6 +19,8 @@ from imgcollapse.settings import build
 from imgcollapse.store.manifest import MANIFEST
 from imgcollapse.study import Study, run
 
+pytestmark = pytest.mark.figures
+
 
 def squares(n: int, channels: int = 1, side: int = 8) -> ImageSet:
     """Picture i is filled with the value i."""

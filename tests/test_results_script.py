@@ -1,11 +1,12 @@
 """The tables of docs/results, on an ablation written by hand; and what is published of a small one."""
 
 import json
-import subprocess
-import sys
+import runpy
 import tarfile
 from pathlib import Path
 
+import pytest
+from click.testing import CliRunner
 from terminal import done
 
 from imgcollapse.ablation import plan
@@ -16,9 +17,10 @@ COUNTS = [123, 88, 63, 45, 32, 23, 17, 12, 9, 6]  # of the bundled digits with i
 
 
 def script(*arguments: object) -> str:
-    command = [sys.executable, str(ROOT / "scripts" / "results.py"), *map(str, arguments)]
-    finished = subprocess.run(command, capture_output=True, text=True)
-    assert finished.returncode == 0, finished.stderr
+    """`python scripts/results.py` with these arguments, in this process."""
+    main = runpy.run_path(str(ROOT / "scripts" / "results.py"))["main"]
+    finished = CliRunner().invoke(main, [str(one) for one in arguments], catch_exceptions=False)
+    assert finished.exit_code == 0, finished.output
     return finished.stdout
 
 
@@ -41,6 +43,7 @@ def test_shares_are_divided_by_the_true_shares_of_the_training_part(tmp_path: Pa
     assert len(lines) == 14 and lines[13].startswith("| 9 | 1.4 % | 1.00 ")
 
 
+@pytest.mark.slow
 def test_what_is_published_can_be_judged_again_by_anybody(grid: Path, tmp_path: Path) -> None:
     """The archive has every sample of the arms, nothing of null models, no network, and no path of the machine that made it."""
     script("publish", grid, tmp_path / "here")

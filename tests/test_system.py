@@ -547,9 +547,21 @@ def test_the_doctor_tries_what_a_run_needs(monkeypatch: pytest.MonkeyPatch, tmp_
 # --- an ablation's records
 
 
+@pytest.fixture(scope="module")
+def _made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    place = tmp_path_factory.mktemp("made") / "grid"
+    assert call(*GRID[:-1], place, "--no-nulls").exit_code == 0
+    return place
+
+
+@pytest.fixture
+def made(_made: Path) -> Path:
+    """A finished ablation as `grid`, which `ablate *GRID --no-nulls` finds there."""
+    return Path(shutil.copytree(_made, "grid", symlinks=True))
+
+
 @pytest.mark.parametrize("content", [b"", b"\xff", b"{", b'{"runs": 3}', b'{"runs": [{}]}'])
-def test_a_damaged_plan_is_told_and_made_anew(content: bytes) -> None:
-    assert call(*GRID, "--no-nulls").exit_code == 0
+def test_a_damaged_plan_is_told_and_made_anew(content: bytes, made: Path) -> None:
     before = json.loads(Path("grid/plan.json").read_text())
     Path("grid/plan.json").write_bytes(content)
     for command in ("status", "report"):
@@ -559,8 +571,7 @@ def test_a_damaged_plan_is_told_and_made_anew(content: bytes) -> None:
 
 
 @pytest.mark.slow
-def test_records_of_an_ablation_that_were_damaged_or_changed() -> None:
-    assert call(*GRID, "--no-nulls").exit_code == 0
+def test_records_of_an_ablation_that_were_damaged_or_changed(made: Path) -> None:
     run = next(Path("grid/runs").glob("*replace*"))
     text = (run / "study.yaml").read_text()
     for name in ("study.yaml", "worker.json"):
@@ -576,8 +587,7 @@ def test_records_of_an_ablation_that_were_damaged_or_changed() -> None:
 
 
 @pytest.mark.slow
-def test_what_was_damaged_in_a_finished_run_is_mended_by_the_ablation() -> None:
-    assert call(*GRID, "--no-nulls").exit_code == 0
+def test_what_was_damaged_in_a_finished_run_is_mended_by_the_ablation(made: Path) -> None:
     run = next(Path("grid/runs").glob("*replace*"))
     samples, reference = (run / "gen_001" / store.SAMPLES), (run / store.DATA)
     whole = samples.read_bytes(), reference.read_bytes(), Path("grid/ablation.csv").read_bytes()
@@ -592,8 +602,7 @@ def test_what_was_damaged_in_a_finished_run_is_mended_by_the_ablation() -> None:
     assert json.loads(call("status", "grid", "--json").stdout)["account"]["states"] == {"done": 2}
 
 
-def test_a_plan_is_read_by_what_it_says_and_not_by_places() -> None:
-    assert call(*GRID, "--no-nulls").exit_code == 0
+def test_a_plan_is_read_by_what_it_says_and_not_by_places(made: Path) -> None:
     one, other = sorted(Path("grid/runs").iterdir())
     text = Path("grid/plan.json").read_text()
     Path("grid/plan.json").write_text(
@@ -610,8 +619,7 @@ def test_a_plan_is_read_by_what_it_says_and_not_by_places() -> None:
 
 
 @pytest.mark.parametrize("text", ["{}", "question: 3", "arms: {a: {}}", "base: 5", "base: [1]"])
-def test_an_ablation_file_of_ours_that_is_none_is_set_aside(text: str) -> None:
-    assert call(*GRID, "--no-nulls").exit_code == 0
+def test_an_ablation_file_of_ours_that_is_none_is_set_aside(text: str, made: Path) -> None:
     Path("grid/ablation.yaml").write_text(text)
     again = call(*GRID, "--no-nulls")
     assert again.exit_code == 0, again.output
