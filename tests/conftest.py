@@ -47,6 +47,19 @@ def _blank_figures(request: pytest.FixtureRequest) -> Iterator[None]:
         yield
 
 
+@pytest.fixture(autouse=True, scope="module")
+def _few_splits(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Real vs real is of three splits, for 39 take seconds for every world. Files that look at its range are marked `splits`."""
+    if request.node.get_closest_marker("splits"):
+        yield
+        return
+    from imgcollapse.judge import real
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(real, "SPLITS", 3)
+        yield
+
+
 @pytest.fixture(autouse=True)
 def _own_working_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """`runs/` is made in a test's own folder."""

@@ -30,6 +30,8 @@ from imgcollapse.store import history
 from imgcollapse.store.manifest import MANIFEST
 from imgcollapse.study import Study, judging_again, run
 
+pytestmark = pytest.mark.splits
+
 TOY: dict[str, Any] = {"dataset": {"kind": "grid25", "size": 300}, "model": {"kind": "gmm", "components": 5}, "gens": 4}
 DIGITS: dict[str, Any] = {
     "dataset": {"kind": "digits", "subset": 150},

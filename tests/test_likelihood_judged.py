@@ -32,6 +32,8 @@ from imgcollapse.store.records import read_sealed, write_sealed
 from imgcollapse.study import Study, run
 from imgcollapse.track.tracker import scalars
 
+pytestmark = pytest.mark.splits
+
 ERRORS = 4.5  # standard errors, as in test_theory
 POINTS: dict[str, Any] = {
     "dataset": {"kind": "gaussian", "size": 120},

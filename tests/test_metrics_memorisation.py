@@ -23,6 +23,8 @@ from imgcollapse.metrics.nearest import OwnPairStatistics, nearest
 from imgcollapse.metrics.record import RealVsReal
 from imgcollapse.metrics.tiles import BLOCK
 
+pytestmark = pytest.mark.splits
+
 KEYS = ("copy_ratio", "authenticity", "copies")
 D = 8
 

@@ -34,6 +34,8 @@ from imgcollapse.settings import build
 from imgcollapse.store import run_folder
 from imgcollapse.training import BatchRandomness, FixedSet, Training, fit_network
 
+pytestmark = pytest.mark.splits
+
 SMALL = ["--gens=2", "--samples=300", "--device=cpu", "--precision=float32", "--set=judge.extractors=[]"]
 VAE_RUN = [*SMALL, "--model=vae", "--set=model.steps=30", "--set=model.batch=17", "--set=model.width=8"]
 DDPM_RUN = [*SMALL, "--model=ddpm", "--set=model.steps=20", "--set=model.batch=16", "--set=model.widths=[8,8]", "--set=model.timesteps=20"]

@@ -25,6 +25,8 @@ from imgcollapse.metrics.evidence import NO_CLASS, confusion_of
 from imgcollapse.metrics.neighbours import neighbourhood
 from imgcollapse.metrics.record import RealVsReal
 
+pytestmark = pytest.mark.splits
+
 Measure = Callable[[NDArray[np.float64], NDArray[np.float64]], NDArray[np.float64]]
 
 

@@ -13,6 +13,7 @@ from imgcollapse import progress
 from imgcollapse.errors import SettingsProblem, WeightsProblem
 from imgcollapse.extractors import AnyExtractor, FittedExtractor, by_default
 from imgcollapse.images import ImageSet, World, fingerprints
+from imgcollapse.judge import real as real_vs_real
 from imgcollapse.judge.real import measured, of_classes, over_splits, plain, ranges, taken
 from imgcollapse.judge.titles import NEIGHBOURS
 from imgcollapse.judge.view import View, feature_set, placed, real_view, source, view_of
@@ -200,7 +201,8 @@ class Reference:
 
     def _remembered(self, extractor: FittedExtractor, more: str, make: Callable[[], cache.Made]) -> cache.Made:
         """What that gives; it is kept in the data folder, for all runs with this reference."""
-        key = json.dumps([self._world, extractor.record(), self.n, self.neighbours, self._versions(), source(), more], sort_keys=True)
+        which = [self._world, extractor.record(), self.n, self.neighbours, self._versions(), source(), real_vs_real.SPLITS, more]
+        key = json.dumps(which, sort_keys=True)
         return cache.remembered("references", f"{self._world['name']}-{extractor.name}{more}", key, make)
 
     def _between_real(self, view: View, world: World) -> dict[str, RealVsReal]:

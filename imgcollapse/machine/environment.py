@@ -35,8 +35,9 @@ def describe() -> dict[str, Any]:
     }
 
 
+@cache
 def installed(package: str) -> str | None:
-    """The installed version, or None."""
+    """The installed version when this process first asked, or None."""
     try:
         return version(package)
     except PackageNotFoundError:
