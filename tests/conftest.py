@@ -3,6 +3,7 @@
 import io
 import os
 import shutil
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,6 +12,9 @@ os.environ["OMP_NUM_THREADS"] = "1"
 
 import pytest
 from PIL import Image
+
+# a shell that starts the tests in the background has interrupts ignored, and what a test starts in order to interrupt it would inherit that
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def _common(tmp_path_factory: pytest.TempPathFactory) -> Path:
