@@ -36,31 +36,23 @@ def _own_folders(tmp_path_factory: pytest.TempPathFactory) -> None:
 
 
 @pytest.fixture(autouse=True, scope="module")
-def _blank_figures(request: pytest.FixtureRequest) -> Iterator[None]:
-    """`curves.png` and `forest.png` are put together, and not painted: a second each time. Files that look at them are marked `figures`."""
-    if request.node.get_closest_marker("figures"):
-        yield
-        return
+def _quick(request: pytest.FixtureRequest) -> Iterator[None]:
+    """What takes seconds every time is done where a file of tests looks at it, which it says by its mark.
+
+    figures: `curves.png` and `forest.png` are painted; elsewhere they are put together only
+    splits:  real vs real is of 39 splits; elsewhere of three
+    """
+    from imgcollapse.judge import real
     from imgcollapse.report import ablation_figures, figures
 
-    blank = io.BytesIO()
-    Image.new("RGB", (1, 1)).save(blank, "png")
     with pytest.MonkeyPatch.context() as patch:
-        for module in (figures, ablation_figures):
-            patch.setattr(module, "png", lambda page: blank.getvalue())
-        yield
-
-
-@pytest.fixture(autouse=True, scope="module")
-def _few_splits(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Real vs real is of three splits, for 39 take seconds for every world. Files that look at its range are marked `splits`."""
-    if request.node.get_closest_marker("splits"):
-        yield
-        return
-    from imgcollapse.judge import real
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(real, "SPLITS", 3)
+        if not request.node.get_closest_marker("figures"):
+            blank = io.BytesIO()
+            Image.new("RGB", (1, 1)).save(blank, "png")
+            for module in (figures, ablation_figures):
+                patch.setattr(module, "png", lambda page: blank.getvalue())
+        if not request.node.get_closest_marker("splits"):
+            patch.setattr(real, "SPLITS", 3)
         yield
 
 

@@ -64,7 +64,7 @@ def _forest(summary: Record) -> bytes | None:
     names = [_cut(arm["arm"]) if arm["null"] is None else f"null: {arm['null']}" for arm in arms]
     for place, (name, what) in zip(axes.flat, wanted, strict=False):
         panels.forest(place, name, what, extractor, arms)
-        unit = panels.unit(name, what, extractor, arms)
+        unit = panels.unit(name, what, extractor, arms, short=True)
         words = {"area": "area to real vs real", "slope": "slope", "last": "last generation"}[what]
         tidy(place, metric_title(name, extractor), words if what == "last" else f"{words} ({unit})")
         place.set_yticks(range(len(arms)), names if place is axes.flat[0] else [""] * len(arms), fontsize=8)

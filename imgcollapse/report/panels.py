@@ -141,10 +141,10 @@ def halved(extractor: str, arms: Sequence[Record]) -> str | None:
     return most_prominent((name for arm in arms for name in arm["extractors"][extractor]), halved=True)
 
 
-def unit(name: str, quantity: str, extractor: str, arms: Sequence[Record]) -> str:
-    """Of a collapse number that some of the arms have, in words."""
+def unit(name: str, quantity: str, extractor: str, arms: Sequence[Record], short: bool = False) -> str:
+    """Of a collapse number that some of the arms have, with the metric's title in it."""
     found = next(str(arm["extractors"][extractor][name][quantity]["unit"]) for arm in arms if name in arm["extractors"][extractor])
-    return found.replace(name, metric_title(name, extractor, short=True))
+    return found.replace(name, metric_title(name, extractor, short))
 
 
 def legend(places: Iterable[Any], summary: Record) -> dict[str, Any]:

@@ -9,10 +9,9 @@ from markupsafe import Markup
 from imgcollapse.ablation.summary import Record, Run, named, spanned
 from imgcollapse.judge.titles import REAL, metric_title, source_title
 from imgcollapse.metrics.scores import SCORES, worth_showing
-from imgcollapse.report import charts, thin
+from imgcollapse.report import charts, panels, thin
 from imgcollapse.report.charts import Line
 from imgcollapse.report.findings import Findings
-from imgcollapse.report.panels import NULL, forests
 
 CURVES = 11  # metrics with a chart above the fold
 WORDS = {"slope": "slope per generation", "area": "area to real vs real", "last": "last generation"}
@@ -78,7 +77,7 @@ def _curves(findings: Findings, extractor: str, names: Sequence[str]) -> list[Ch
     found = []
     for key in [name for name in names if any(name in arm["extractors"][extractor] for arm in judged)]:
         arms = [(arm, arm["extractors"][extractor][key]) for arm in judged if key in arm["extractors"][extractor]]
-        drawn = [(arm, metric) for arm, metric in arms if arm["null"] in (None, NULL)]
+        drawn = [(arm, metric) for arm, metric in arms if arm["null"] in (None, panels.NULL)]
         if not drawn:  # another null model was the quickest
             continue
         reals = list({tuple(metric["real"].values()): metric["real"] for _, metric in drawn if metric["real"] is not None}.values())
@@ -95,9 +94,9 @@ def _curves(findings: Findings, extractor: str, names: Sequence[str]) -> list[Ch
 def numbers(findings: Findings) -> list[Chart]:
     """A forest plot for each collapse number, and a table of the half-lives."""
     extractor = findings.extractor
-    arms = [arm for arm in findings.summary["arms"] if extractor in arm["extractors"] and arm["null"] in (None, NULL)]
+    arms = [arm for arm in findings.summary["arms"] if extractor in arm["extractors"] and arm["null"] in (None, panels.NULL)]
     found = []
-    for key, what in forests(extractor, arms):
+    for key, what in panels.forests(extractor, arms):
         rows = [(arm, arm["extractors"][extractor][key][what]) for arm in arms if what in arm["extractors"][extractor].get(key, ())]
         known = [(arm, span) for arm, span in rows if span["mean"] is not None]
         if not known or len(arms) < 2:
@@ -107,7 +106,7 @@ def numbers(findings: Findings) -> list[Chart]:
             for arm, span in known
         ]
         real = known[0][0]["extractors"][extractor][key]["real"] if what == "last" else {"mean": 0.0, "low": 0.0, "high": 0.0}
-        unit = known[0][1]["unit"].replace(key, metric_title(key, extractor))
+        unit = panels.unit(key, what, extractor, [arm for arm, _ in known])
         heading = f"{metric_title(key, extractor)}: {WORDS[what]}"
         records = [{"arm": arm["arm"], "null": arm["null"] or "", "metric": key, "quantity": what, **span} for arm, span in known]
         table = Table(
