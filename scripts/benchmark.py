@@ -6,6 +6,7 @@ python scripts/benchmark.py mnist        a VAE generation on MNIST: pictures per
 python scripts/benchmark.py metrics      the metrics at N = 10,000 against prdc, torch-fidelity and clean-fid: seconds, memory, values
 python scripts/benchmark.py images       fingerprints, provenance and reading of image sets against the plain way of each
 python scripts/benchmark.py chains       a toy world over thousands of generations; a chain of `accumulate`, made and gone on with
+python scripts/benchmark.py pareto       models of other settings: what quality of generation 0 they give for how many operations
 python scripts/benchmark.py ablation     the digits retention ablation, shortened: two jobs of one thread against one job of two, or others
 """
 
@@ -453,6 +454,89 @@ def chains(gens: int, accumulated: int) -> None:
         more = [*toy, "--model", "bootstrap", "--regime", "accumulate", "--gens", str(accumulated)]
         for how in ("made", "resumed"):
             click.echo(f"{accumulated} generations of accumulate, {how}: {_timed(Path(place) / 'all', *more)}")
+
+
+MEASURED = ("fd", "precision", "recall", "coverage")
+
+
+@main.command()
+@click.argument("file", type=click.Path(path_type=Path, exists=True))
+@click.option("--dataset", default="mnist", show_default=True, help="As of --set dataset=.")
+@click.option("--out", type=click.Path(path_type=Path), required=True, help="A CSV file; settings that it has are not tried again.")
+@click.option("--learn", default=10_000, show_default=True, help="Real pictures that each learns from.")
+@click.option("--n", default=5_000, show_default=True, help="Pictures that are drawn and judged.")
+@click.option("--jobs", default=1, show_default=True, help="Settings that are tried at once.")
+@click.option("--threads", default=1, show_default=True, help="Threads of each.")
+@click.option("--device", default="cpu", show_default=True)
+@click.option("--precision", default="float32", show_default=True)
+@click.option("--seeds", default=1, show_default=True, help="Trainings of each.")
+def pareto(
+    file: Path, dataset: str, out: Path, learn: int, n: int, jobs: int, threads: int, device: str, precision: str, seeds: int
+) -> None:
+    """Generation 0 by each of the models in FILE (YAML, a list of settings), a row each: operations against quality, real vs real beside.
+
+    By the classifier's features (the shipped reference, where there is one); `random_fd` by those of random convolutions. GFLOP counts
+    multiplications and additions; training is three forward passes.
+    """
+    from concurrent.futures import ProcessPoolExecutor, as_completed
+    from multiprocessing import get_context
+
+    from imgcollapse.settings import read_file
+
+    there = out.read_text(encoding="utf-8") if out.exists() else ""
+    asked = [(json.dumps(model), seed) for model in read_file(file)["models"] for seed in range(seeds)]
+    more = (dataset, learn, n, threads, device, precision)
+    todo = [(model, seed) for model, seed in asked if f'"{json_quoted(model)}",{seed},' not in there]
+    with ProcessPoolExecutor(jobs, get_context("spawn")) as pool:
+        running = [pool.submit(_tried, model, seed, *more) for model, seed in todo]
+        for done in as_completed(running):
+            row = done.result()
+            with out.open("a", encoding="utf-8") as csv:
+                csv.write(("" if there else ",".join(row) + "\n") + ",".join(map(str, row.values())) + "\n")
+            there = "begun"
+            click.echo("  ".join(f"{key} {value}" for key, value in row.items()))
+
+
+def json_quoted(text: str) -> str:
+    """As a field of a CSV file."""
+    return text.replace('"', '""')
+
+
+def _tried(options: str, seed: int, dataset: str, learn: int, n: int, threads: int, device: str, precision: str) -> dict[str, object]:
+    from imgcollapse.models import AnyModel  # noqa: F401
+    from imgcollapse.settings import build
+
+    torch.set_num_threads(threads)
+    study = build(Study, {"dataset": dataset, "model": json.loads(options)})
+    with devices.use(devices.Machine(device=device, precision=precision)):
+        world = datasets.load(study.dataset, 0)
+        judge = Judge().resolved(world, n).open(world, n)
+        model = study.model.for_world(world.train.shape, len(world.classes))
+        began = time.perf_counter()
+        fitted = model.fit(world.train[:learn], seeds.derive(seed, 0, "fit"))
+        fit = time.perf_counter() - began
+        drawn = fitted.sample(n, seeds.derive(seed, 0, "sample"))
+        sample = time.perf_counter() - began - fit
+        scores = judge(drawn).scores.sources
+    mflop = _forward_mflop(fitted)
+    row: dict[str, object] = {"model": f'"{json_quoted(options)}"', "seed": seed, "mflop": f"{mflop:.1f}", "steps": model.steps}
+    row["training_tflop"] = f"{mflop * 3 * model.steps * model.batch / 1e6:.2f}"
+    row |= {"fit_s": f"{fit:.1f}", "sample_s": f"{sample:.1f}"}
+    for name in MEASURED:
+        value = scores["classifier"][name]
+        row |= {name: f"{value.value:.3f}", f"{name}_real": f"{value.real.mean:.3f}" if value.real else ""}
+    return {**row, "random_fd": f"{scores['random']['fd'].value:.3f}", "random_fd_real": f"{scores['random']['fd'].real.mean:.3f}"}
+
+
+def _forward_mflop(fitted: DDPM) -> float:
+    """Millions of multiplications and additions of the network for one picture."""
+    from torch.utils.flop_counter import FlopCounterMode
+
+    net = fitted._net.cpu()
+    side, channels = net.config.sample_size, net.config.in_channels
+    with FlopCounterMode(display=False) as counter, torch.inference_mode():
+        net(torch.zeros(1, channels, side, side), torch.zeros(1, dtype=torch.int64), return_dict=False)
+    return float(counter.get_total_flops() / 1e6)
 
 
 def _timed(out: Path, *words: str) -> str:

@@ -17,6 +17,10 @@ from PIL import Image
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--device", default="cpu", help="of tests/test_on_device.py: cuda, cuda:1, mps")
+
+
 def _common(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder of all processes of this session."""
     base = tmp_path_factory.getbasetemp()

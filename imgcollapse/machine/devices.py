@@ -86,6 +86,10 @@ class Machine:
             return "bf16" if has_bfloat16(self.torch_device()) else "no"
         return "bf16" if self.precision == "bfloat16" else "no"
 
+    def at_once(self) -> int:
+        """How many blocks of pictures go through a network at once: a GPU is not filled by one, a processor's cache is."""
+        return 8 if self.torch_device().type == "cuda" else 1
+
     def has_room_beside(self) -> bool:
         """Whether a second process may work beside this one without slowing it much: this one uses a GPU, or no more than half of four
         cores or more. Not where several processes of one run have shared the machine out."""

@@ -19,14 +19,14 @@ from imgcollapse.models.weights import read_about, write_about
 from imgcollapse.settings import Settings
 from imgcollapse.training import BatchRandomness, Loss, Training, fit_network, source_of
 
-BLOCK = 512  # pictures that are drawn at once
+BLOCK = 512  # pictures whose random numbers come from one seed
 SCHEDULES = {"cosine": "squaredcos_cap_v2", "linear": "linear"}
 # pictures up to this side -> what `by size` stands for. 8 was tuned on digits; the others follow common practice.
 BY_SIZE: dict[int, dict[str, Any]] = {
-    8: {"widths": (16, 32), "steps": 600, "learning_rate": 5e-3, "attention": False},
-    16: {"widths": (32, 64), "steps": 2000, "learning_rate": 4e-3, "attention": False},
-    32: {"widths": (32, 64, 128), "steps": 8000, "learning_rate": 1e-3, "attention": True},
-    64: {"widths": (64, 128, 128, 256), "steps": 30000, "learning_rate": 3e-4, "attention": True},
+    8: {"patch": 1, "widths": (16, 32), "steps": 600, "learning_rate": 5e-3, "attention": False},
+    16: {"patch": 1, "widths": (32, 64), "steps": 2000, "learning_rate": 4e-3, "attention": False},
+    32: {"patch": 1, "widths": (32, 64, 128), "steps": 8000, "learning_rate": 1e-3, "attention": True},
+    64: {"patch": 1, "widths": (64, 128, 128, 256), "steps": 30000, "learning_rate": 3e-4, "attention": True},
 }
 EVALUATIONS_BY_SIZE = {8: 10, 16: 12, 32: 20, 64: 20}  # `sampling.steps`, likewise
 
@@ -49,6 +49,9 @@ class DDPM(Training):
         (), description="channels at each resolution, from full size down by halves; []: by picture size"
     )
     layers: PositiveInt = Field(1, description="residual blocks at each resolution")
+    patch: Literal[0, 1, 2, 4] = Field(
+        0, description="pixels along each side of the patches that the network sees as one place; 1: none; 0: by picture size"
+    )
     attention: bool | None = Field(None, description="self-attention at the lowest resolution; none: by picture size")
     class_conditional: bool = Field(False, description="tell the network the class; the classes drawn follow the learned shares")
     prediction: Literal["epsilon", "v"] = Field("v", description="what the network predicts: the noise, or v (Salimans & Ho 2022)")
@@ -82,9 +85,9 @@ class DDPM(Training):
         return resolved
 
     def padded(self, shape: tuple[int, int, int]) -> int:
-        """The side of the square that pictures of (C, H, W) are padded to, so that every halving is exact. Call it after `for_world`."""
-        halvings = len(self.widths) - 1
-        return -(-max(shape[1:]) >> halvings) << halvings
+        """The side of the square that pictures of (C, H, W) are padded to, so that every patch and halving is exact, after `for_world`."""
+        multiple = self.patch << len(self.widths) - 1
+        return -(-max(shape[1:]) // multiple) * multiple
 
     def fit(self, images: ImageSet | ImageStream, seed: int, start: Self | None = None) -> Self:
         """A fitted copy. Where `for_world` was not asked, there are as many classes as labels of a set go.
@@ -130,32 +133,42 @@ class DDPM(Training):
     def sample(self, n: int, seed: int) -> ImageSet:
         """n new pictures; the same seed starts from the same noise x_T, so that two generations can be compared picture by picture.
 
-        Drawn in blocks; what noise the ancestral sampler adds to a block on its way is a function of the seed and the block's number.
+        All random numbers of a picture are a function of the seed and of the BLOCK of pictures that it is in, not of how many blocks a
+        device draws at once.
         """
         assert self._net is not None, "fit or load the model first"
         here = devices.current()
         device, net = here.torch_device(), self._net.to(here.torch_device())
-        generator = seeds.torch_generator(seeds.derive(seed, "latents"))
-        start = torch.randn((n, self._shape[0], net.config.sample_size, net.config.sample_size), generator=generator)
+        generator = seeds.torch_generator(seeds.derive(seed, "labels"))
         labels = None if self._shares is None else torch.multinomial(self._shares, n, replacement=True, generator=generator)
         steps = self.timesteps if self.sampling.sampler == "ddpm" else self.sampling.steps
-        blocks = torch.arange(n).split(BLOCK)
-        scheduler, drawn = self._scheduler(), {}
+        blocks, scheduler = torch.arange(n).split(BLOCK), self._scheduler()
+        drawn: dict[int, Tensor] = {}
+        mine = range(len(blocks))[processes.share()]
+        # the noise that the ancestral sampler adds on the way comes from one generator a block
+        at_once = 1 if self.sampling.sampler == "ddpm" else here.at_once()
         with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16, enabled=here.mixed_precision() == "bf16"):
-            for block in range(len(blocks))[processes.share()]:
-                rows, noise = blocks[block], seeds.torch_generator(seeds.derive(seed, "noise", block), device)
-                x = start[rows].to(device)
-                conditions = [] if labels is None else [labels[rows].to(device)]
-                scheduler.set_timesteps(steps)  # anew for each block: a multistep solver remembers the steps before
+            for some in (mine[first : first + at_once] for first in range(0, len(mine), at_once)):
+                x = torch.cat([self._start(len(blocks[block]), seeds.derive(seed, "latents", block)) for block in some]).to(device)
+                noise = seeds.torch_generator(seeds.derive(seed, "noise", some[0]), device)
+                conditions = [] if labels is None else [torch.cat([labels[blocks[block]] for block in some]).to(device)]
+                scheduler.set_timesteps(steps)  # anew: a multistep solver remembers the steps before
                 for step in progress.steps(len(scheduler.timesteps), "sample"):
                     t = scheduler.timesteps[step]
                     found = net(x, t.to(device), *conditions, return_dict=False)[0].float()
                     x = scheduler.step(found, t, x, return_dict=False, generator=noise)[0]
-                drawn[block] = crop(from_signed(x), self._shape).cpu()
+                parts = crop(from_signed(x), self._shape).cpu().split([len(blocks[block]) for block in some])
+                drawn.update(zip(some, parts, strict=True))
         return ImageSet.of(processes.put_together(drawn), labels)
 
+    def _start(self, n: int, seed: int) -> Tensor:
+        """float32 [n, C, side, side] on the CPU: x_T of a block."""
+        side = self._net.config.sample_size
+        return torch.randn((n, self._shape[0], side, side), generator=seeds.torch_generator(seed))
+
     def save(self, folder: Path) -> None:
-        """Writes the folder that `diffusers.DDPMPipeline.from_pretrained` opens."""
+        """Writes the folder that `diffusers.DDPMPipeline.from_pretrained` opens; of a model with patches, given its network beside it (see
+        `PatchedUNet`)."""
         from imgcollapse.machine import torchvision_guard  # noqa: F401 (diffusers imports torchvision)
         from diffusers import DDPMPipeline  # isort: skip
 
@@ -166,9 +179,11 @@ class DDPM(Training):
         """A fitted copy from a saved folder."""
         from imgcollapse.machine import torchvision_guard  # noqa: F401 (diffusers imports torchvision)
         from diffusers import UNet2DModel  # isort: skip
+        from imgcollapse.models.ddpm_network import PatchedUNet
 
-        state = read_about(folder)["state"]
-        net = UNet2DModel.from_pretrained(folder / "unet", use_safetensors=True, local_files_only=True)
+        about = read_about(folder)
+        state, kind = about["state"], UNet2DModel if about["options"].get("patch", 1) == 1 else PatchedUNet
+        net = kind.from_pretrained(folder / "unet", use_safetensors=True, local_files_only=True)
         shares = None if state["shares"] is None else torch.tensor(state["shares"], dtype=torch.float64)
         return self._fitted(net.eval().requires_grad_(False), tuple(state["shape"]), shares)
 
@@ -193,11 +208,12 @@ class DDPM(Training):
 
         classes = self._classes if self.class_conditional else 0
         assert classes or not self.class_conditional, "ask for_world first: a stream does not say how many classes there are"
-        return unet(shape[0], self.padded(shape), self.widths, self.layers, bool(self.attention), classes)
+        return unet(shape[0], self.padded(shape), self.widths, self.layers, bool(self.attention), classes, self.patch)
 
     def _scheduler(self, sampler: str | None = None) -> Any:
         from imgcollapse.machine import torchvision_guard  # noqa: F401 (diffusers imports torchvision)
-        from diffusers import DDIMScheduler, DDPMScheduler, DPMSolverMultistepScheduler  # isort: skip
+        from diffusers import DDIMScheduler, DDPMScheduler  # isort: skip
+        from imgcollapse.models.ddpm_network import ClippedDPMSolver
 
         common = {
             "num_train_timesteps": self.timesteps,
@@ -210,8 +226,8 @@ class DDPM(Training):
             case "ddim":
                 return DDIMScheduler(**common, clip_sample=True, timestep_spacing="trailing")
         # x0 is clipped to -1..1 as DDIM does, and the log-SNR at t = T is bounded, as diffusers advises for the cosine schedule
-        bounds = {"thresholding": True, "sample_max_value": 1.0, "lambda_min_clipped": -5.1}
-        return DPMSolverMultistepScheduler(**common, **bounds, timestep_spacing="trailing", final_sigmas_type="zero")
+        bounds = {"thresholding": True, "lambda_min_clipped": -5.1}
+        return ClippedDPMSolver(**common, **bounds, timestep_spacing="trailing", final_sigmas_type="zero")
 
     def _alphas_cumprod(self) -> Tensor:
         """float32 [T]: the share of signal variance at each level, written with a bar over alpha in the papers."""

@@ -11,6 +11,7 @@ from imgcollapse import progress, seeds
 from imgcollapse.errors import DivergedProblem
 from imgcollapse.machine import devices, processes
 from imgcollapse.machine.cache import Checkpoint
+from imgcollapse.training.captured import Captured
 from imgcollapse.training.optimiser import Optimiser
 from imgcollapse.training.options import Training, rate
 from imgcollapse.training.sources import BatchRandomness, FixedSet, Source, Stream, source_of
@@ -46,23 +47,35 @@ def fit_network(
     """
     device, halved = devices.current().torch_device(), devices.current().mixed_precision() == "bf16"
     share, weight = _own_part(options.batch)
-    optimiser = Optimiser(net.to(device).train(), options, device)
+    captured = _is_captured(device)
+    optimiser = Optimiser(net.to(device).train(), options, device, captured)
     generator = seeds.torch_generator(seeds.derive(seed, "loss", 0), device)
     randomness = BatchRandomness(options.batch, share, generator)
     total, before = torch.zeros((), device=device), 0.0
     first = 0 if checkpoint is None else _go_on(checkpoint, net, optimiser, generator)
     batches = source.batches(options, seeds.derive(seed, "order"), share, device, first)
-    for step, rows in zip(progress.steps(options.steps, what, first), batches, strict=True):
+
+    def once(rows: Sequence[Tensor]) -> Tensor:
         # the precision is torch's own: an Accelerator's holds for a whole process, which may train networks of several
         with torch.autocast(device.type, torch.bfloat16, enabled=halved):
             value = weight * loss(net, rows, randomness)
-        total += optimiser.step(step, value)
+        return optimiser.step(value)
+
+    do = Captured(once, generator) if captured else once
+    for step, rows in zip(progress.steps(options.steps, what, first), batches, strict=True):
+        optimiser.begin(step)
+        total += do(rows)
         if step % CHECK_EVERY == CHECK_EVERY - 1 or step == options.steps - 1:
             before = _looked_at(float(total), before, step, options, what, log)
             if checkpoint is not None and checkpoint.is_due():
                 checkpoint.keep(_all_of(step + 1, net, optimiser, generator))
     optimiser.use_average()
     return net.eval().requires_grad_(False)
+
+
+def _is_captured(device: torch.device) -> bool:
+    """Whether a step is given to the device as a whole: to a GPU, of one process, for what processes tell each other is no part of it."""
+    return device.type == "cuda" and devices.launched() == 1
 
 
 def _own_part(batch: int) -> tuple[slice, float]:

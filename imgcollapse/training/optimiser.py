@@ -9,38 +9,62 @@ from imgcollapse.training.options import Training, rate
 
 
 class Optimiser:
-    """AdamW on the weights of a network, at the rate of each step, and the average of the weights where one is asked for."""
+    """AdamW on the weights of a network, at the rate of each step, and the average of the weights where one is asked for.
 
-    def __init__(self, net: nn.Module, options: Training, device: torch.device) -> None:
+    in_place: whether what changes from step to step lies in tensors that stay where they are, as a captured step needs it
+    """
+
+    def __init__(self, net: nn.Module, options: Training, device: torch.device, in_place: bool = False) -> None:
         self._options, self._weights = options, [weight for weight in net.parameters() if weight.requires_grad]
+        self._in_place, self._forget, self._forgotten = in_place, 0.0, torch.zeros((), device=device)
         self._accelerator = Accelerator(device_placement=False, cpu=device.type == "cpu", mixed_precision="no")
         self._adam = self._accelerator.prepare_optimizer(
             torch.optim.AdamW(
                 self._weights,
-                lr=options.learning_rate,
+                lr=torch.tensor(options.learning_rate, device=device) if in_place else options.learning_rate,
                 weight_decay=options.weight_decay,
                 betas=(0.9, 0.99),
                 fused=device.type != "mps",
+                capturable=in_place and device.type == "cuda",
             )
         )
         self._averaged = [weight.detach().clone() for weight in self._weights] if options.ema else []
 
-    def step(self, step: int, value: Tensor) -> Tensor:
+    def begin(self, step: int) -> None:
+        """Sets the rate of a step, and how much of their past the averages forget in it."""
+        share = self._options.learning_rate * rate(step, self._options)
+        for group in self._adam.param_groups:
+            if self._in_place:
+                group["lr"].fill_(share)
+            else:
+                group["lr"] = share
+        # the average forgets its start quickly: its memory grows with the steps done (as in TensorFlow's EMA)
+        self._forget = 1 - min(self._options.ema, (1 + step) / (10 + step))
+        if self._in_place:
+            self._forgotten.fill_(self._forget)
+
+    def step(self, value: Tensor) -> Tensor:
         """One step down the gradient of `value`, this process's part of the loss; the whole loss, float []."""
         whole = value.detach()
-        for group in self._adam.param_groups:
-            group["lr"] = self._options.learning_rate * rate(step, self._options)
         self._accelerator.backward(value)
         # summed here, not by a wrapper of the network: all processes train a model, the first alone trains a classifier
         processes.add_up([whole, *(weight.grad for weight in self._weights if weight.grad is not None)])
         self._accelerator.clip_grad_norm_(self._weights, self._options.clip)
         self._adam.step()
         self._adam.zero_grad()
-        if self._averaged:
-            # the average forgets its start quickly: its memory grows with the steps done (as in TensorFlow's EMA)
-            keep = min(self._options.ema, (1 + step) / (10 + step))
-            torch._foreach_lerp_(self._averaged, list[Tensor](self._weights), 1 - keep)
+        self._average()
         return whole
+
+    @torch.no_grad()
+    def _average(self) -> None:
+        if not self._averaged:
+            return
+        if self._in_place:
+            apart = torch._foreach_sub(list[Tensor](self._weights), self._averaged)
+            torch._foreach_mul_(apart, self._forgotten)
+            torch._foreach_add_(self._averaged, apart)
+        else:
+            torch._foreach_lerp_(self._averaged, list[Tensor](self._weights), self._forget)
 
     def tensors(self) -> dict[str, Tensor]:
         """All that it has gathered: the averages of AdamW, and of the weights."""

@@ -1,0 +1,96 @@
+"""What a device does in its own way: `pytest tests/test_on_device.py --device cuda`. On a CPU the same paths go as far as they can."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from standins import pictures
+from torch import Tensor
+
+from imgcollapse import store, training
+from imgcollapse.extractors.classifier import Classifier
+from imgcollapse.images import ImageSet
+from imgcollapse.machine import devices
+from imgcollapse.machine.devices import Machine
+from imgcollapse.models import ddpm
+from imgcollapse.models.ddpm import DDPM
+from imgcollapse.models.vae import VAE
+from imgcollapse.settings import build
+from imgcollapse.study import Study, run
+
+
+@pytest.fixture
+def device(request: pytest.FixtureRequest) -> str:
+    return str(request.config.getoption("--device"))
+
+
+def _seen(n: int) -> ImageSet:
+    return ImageSet.of(pictures(n, 1), torch.arange(n) % 2)
+
+
+def _diffusion(images: ImageSet) -> dict[str, Tensor]:
+    model = DDPM(steps=30, batch=16, widths=(8, 16), patch=2, ema=0.9, class_conditional=True, learning_rate=1e-3)
+    return model.for_world(images.shape, 2).fit(images, 0).weights()
+
+
+def _autoencoder(images: ImageSet) -> dict[str, Tensor]:
+    return VAE(steps=30, batch=16, width=8, ema=0.9).fit(images, 0).weights()
+
+
+def _classifier(images: ImageSet) -> dict[str, Tensor]:
+    learner = Classifier(steps=30, batch=16, widths=(8, 16), mixup=True, mirror=True, whiten=True, smoothing=0.1)
+    return dict(learner.train(images, 2).cpu().state_dict())
+
+
+@pytest.mark.parametrize("learner", [_diffusion, _autoencoder, _classifier])
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_a_captured_step_learns_what_a_step_learns(
+    precision: str, learner: Callable[[ImageSet], dict[str, Tensor]], device: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The same weights but for rounding: the same rows, random numbers, rates and averages, in every step."""
+    found = []
+    with devices.use(Machine(device, precision)):
+        for captured in (True, False):
+            monkeypatch.setattr(training, "_is_captured", lambda there, captured=captured: captured)
+            found.append(learner(_seen(64)))
+    # of all weights together: of one whose gradient is rounding alone, such as a bias before a normalisation, AdamW makes steps of full size
+    here, there = (torch.cat([weight.double().flatten() for weight in weights.values()]) for weights in found)
+    assert (here - there).norm() < (1e-3 if precision == "float32" else 0.03) * there.norm()
+
+
+def test_a_captured_step_sees_every_batch_and_rate_anew(device: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a model that has learned nothing new after its first steps the weights would stay where they were."""
+    monkeypatch.setattr(training, "_is_captured", lambda there: True)
+    with devices.use(Machine(device, "float32")):
+        few, many = (DDPM(steps=steps, batch=16, widths=(8, 16), decay="constant", warmup=0).fit(_seen(64), 0) for steps in (5, 40))
+    apart = [float((many.weights()[name] - value).norm()) for name, value in few.weights().items() if value.dim() == 4]
+    assert min(apart) > 1e-3
+
+
+@pytest.mark.parametrize("sampler", ["dpm++", "ddim", "ddpm"])
+def test_how_many_blocks_are_drawn_at_once_decides_nothing(sampler: str, device: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ddpm, "BLOCK", 8)
+    drawn = []
+    with devices.use(Machine(device, "float32")):
+        fitted = DDPM(steps=30, batch=16, widths=(8, 16), timesteps=20, sampling={"sampler": sampler, "steps": 5}).fit(_seen(64), 0)
+        for at_once in (1, 3):
+            monkeypatch.setattr(Machine, "at_once", lambda self, at_once=at_once: at_once)
+            drawn.append(fitted.sample(30, 1).pixels.int())
+    assert int((drawn[0] - drawn[1]).abs().max()) <= 2  # grey levels, by rounding
+    assert drawn[0].float().std() > 5
+
+
+def test_a_study_on_a_device_finds_what_a_cpu_finds(device: str, tmp_path: Path) -> None:
+    """One short study twice: every score of generation 0 within the range that real pictures have among themselves, or 5 %."""
+    if device == "cpu":
+        pytest.skip("there is nothing to compare a CPU with: name a device with --device")
+    found = []
+    for name in ("cpu", device):
+        with devices.use(Machine(name, "float32")):
+            run(build(Study, {"gens": 2, "model": {"kind": "ddpm", "steps": 200}, "samples": 600}), tmp_path / name)
+        found.append(store.scores(tmp_path / name)[0].sources["classifier"])
+    for metric in ("fd", "precision", "recall", "density", "coverage"):
+        here, there = (scores[metric].value for scores in found)
+        print(f"{metric}: cpu {here:.4f}, {device} {there:.4f}")
+        assert there == pytest.approx(here, rel=0.05, abs=0.03), metric
