@@ -12,6 +12,7 @@ held-out part is looked at once, at the end. Written are
 """
 
 import csv
+import dataclasses
 import json
 import sys
 import time
@@ -42,7 +43,9 @@ SETTINGS = {
     "digits": Classifier(steps=500, widths=(32, 64), mixup=True),
     "mnist": Classifier(steps=5000, widths=(32, 64, 128), mixup=True),
     "fashion-mnist": Classifier(steps=4300, batch=256, widths=(48, 96, 128), mirror=True, smoothing=0.1, learning_rate=3e-3),
-    "cifar10": Classifier(steps=4600, batch=256, widths=(64, 192, 128), mirror=True, whiten=True, smoothing=0.1, learning_rate=3e-3),
+    "cifar10": Classifier(
+        steps=12_000, batch=256, widths=(64, 192, 128), mirror=True, symmetric=True, whiten=True, smoothing=0.1, learning_rate=3e-3
+    ),
 }
 ROOT = Path(__file__).resolve().parent.parent
 BINS = 10  # of the reliability diagram
@@ -157,7 +160,17 @@ def publish(name: str, world: World, net: ClassifierNetwork, temperature: float,
     weights = {key: values.contiguous() for key, values in net.state_dict().items()}
     shape, classes = world.train.shape, len(world.classes)
     one = Reference(
-        name, VERSION, contents(world.all_held_out), shape, classes, settings.widths, temperature, accuracy, digest(weights), made
+        name,
+        VERSION,
+        contents(world.all_held_out),
+        shape,
+        classes,
+        settings.widths,
+        temperature,
+        accuracy,
+        digest(weights),
+        made,
+        settings.symmetric,
     )
     FOLDER.mkdir(exist_ok=True)
     save_file(weights, FOLDER / f"{name}.safetensors")
@@ -181,12 +194,15 @@ def publish(name: str, world: World, net: ClassifierNetwork, temperature: float,
 @click.argument("name", type=click.Choice(list(SETTINGS)))
 @click.option("--data", help="pattern of zip archives of the training part, where the data set is at hand as such only")
 @click.option("--held-out", help="and of the held-out part")
+@click.option("--classes", help="names of the classes by their numbers, where the archives have none: airplane,automobile,...")
 @click.option("--work", type=click.Path(path_type=Path), default=ROOT / "build" / "references", help="where unfinished work is kept")
-def main(name: str, data: str | None, held_out: str | None, work: Path) -> None:
+def main(name: str, data: str | None, held_out: str | None, classes: str | None, work: Path) -> None:
     """Trains one reference classifier."""
     dataset = Archive(path=data, held_out=held_out) if data else DATASETS[name]()
     with progress.watched_by(Printer()):
         world = load(dataset, 0)
+        if classes:
+            world = dataclasses.replace(world, classes=tuple(classes.split(",")))
         work.mkdir(parents=True, exist_ok=True)
         publish(name, world, *trained(name, ordered(world.train), len(world.classes), work), work / f"{name}.log")
 

@@ -36,6 +36,7 @@ class Classifier(Training):
     weight_decay: float = Field(0.5, ge=0, description="AdamW's decoupled weight decay")
     widths: tuple[PositiveInt, ...] = Field((), description="channels of each level, which halves the picture; the last: D; []: by size")
     mirror: bool = Field(False, description="whether half of the pictures are learned from mirrored")
+    symmetric: bool = Field(False, description="whether features are the mean of those of a picture and of its mirror image")
     mixup: bool = Field(False, description="whether pictures, and their labels, are blended two by two: less is learned by heart")
     whiten: bool = Field(False, description="whether the first convolution is set to the components of 2 x 2 pixels, and does not learn")
     smoothing: float = Field(0.0, ge=0, lt=1, description="share of a label that is spread over all classes while learning")
@@ -82,7 +83,7 @@ class Classifier(Training):
         """A fresh one for pictures of (C, H, W)."""
         widths = self.widths or WIDTHS[: levels(*shape[1:])]
         with seeds.global_torch_seed(seeds.derive(SEED, "weights")):
-            return ClassifierNetwork(shape, widths, classes)
+            return ClassifierNetwork(shape, widths, classes, self.symmetric)
 
     def train(self, images: ImageSet, classes: int, checkpoint: Checkpoint | None = None, log: Log | None = None) -> ClassifierNetwork:
         """A network that has learned the classes of these pictures; goes on from a checkpoint. Mixup: Zhang et al. 2018."""

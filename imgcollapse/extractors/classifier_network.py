@@ -11,11 +11,13 @@ class ClassifierNetwork(nn.Module):
     """float [N, C, H, W] in -1..1 -> logits [N, classes]; after VGG (Simonyan & Zisserman 2015) and ResNet-9 (Page 2018).
 
     A first convolution, then for each of `widths` a level: a convolution, the maximum of 2 x 2 pixels, and another convolution, each with
-    batch normalisation and GELU. The features are the maxima over what is left of the picture, one for each channel of the last level.
+    batch normalisation and GELU. The features are the maxima over what is left of the picture, one for each channel of the last level; of
+    a `symmetric` network that no longer learns, their mean over the picture and its mirror image.
     """
 
-    def __init__(self, shape: Sequence[int], widths: Sequence[int], classes: int) -> None:
+    def __init__(self, shape: Sequence[int], widths: Sequence[int], classes: int, symmetric: bool = False) -> None:
         super().__init__()
+        self.symmetric = symmetric
         channels, stem = shape[0], max(8, widths[0] * 3 // 8)
         body: list[nn.Module] = [*_convolution(channels, stem)]
         channels = stem
@@ -29,7 +31,9 @@ class ClassifierNetwork(nn.Module):
     def features(self, signed: Tensor) -> Tensor:
         """float [N, C, H, W] in -1..1 -> [N, D]."""
         features: Tensor = self.body(signed.contiguous(memory_format=torch.channels_last))
-        return features
+        if not self.symmetric or self.training:
+            return features
+        return (features + self.body(signed.flip(3).contiguous(memory_format=torch.channels_last))) / 2
 
     def forward(self, signed: Tensor) -> Tensor:
         return self.head(self.features(signed))

@@ -35,6 +35,7 @@ class Reference:
     accuracy:    share of the held-out pictures of which it finds the class
     digest:      of the weights
     made:        how: settings, command, pictures that it has learned from
+    symmetric:   whether its features are the mean over a picture and its mirror image
     """
 
     name: str
@@ -47,10 +48,12 @@ class Reference:
     accuracy: float
     digest: str
     made: dict[str, Any]
+    symmetric: bool = False
 
     def network(self) -> ClassifierNetwork:
         """With its weights. Raises DataProblem where the files are not those that were shipped."""
-        net, place = ClassifierNetwork(self.shape, self.widths, self.classes), FOLDER / f"{self.name}.safetensors"
+        net = ClassifierNetwork(self.shape, self.widths, self.classes, self.symmetric)
+        place = FOLDER / f"{self.name}.safetensors"
         try:
             net.load_state_dict(load_file(place))
             sound = digest(net.state_dict()) == self.digest

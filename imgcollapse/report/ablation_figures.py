@@ -117,7 +117,7 @@ def _extractor(summary: Record) -> str:
 
 
 def _seeds(arms: Sequence[dict[str, Any]]) -> str:
-    counts = sorted({len(arm["seeds"]) for arm in arms})
+    counts = sorted({len(arm["seeds"]) for arm in arms}) or [0]
     return f"{counts[0]} seeds" if len(counts) == 1 else f"{counts[0]} to {counts[-1]} seeds"
 
 
