@@ -34,6 +34,11 @@ Landed = Callable[[int, Scores], None]
 Record = dict[str, Any]
 
 
+MOST = 10_000
+"""Pictures of a generation where nobody chose. A generation of 60,000 costs six times as many, and at 10,000 what is lost by the number of
+pictures alone is little: the null models, which learn nothing else, show how much."""
+
+
 class Study(Settings):
     """Everything that decides the outcome of a chain of generations."""
 
@@ -48,7 +53,7 @@ class Study(Settings):
     keep: Keep = Field(Keep(), description="what of generations that nothing needs any more stays on the disk")
     gens: PositiveInt = Field(10, description="number of models trained, generations 0 to gens - 1")
     samples: PositiveInt | None = Field(
-        None, description="pictures a generation draws and learns from; none: as many as there are real ones"
+        None, description=f"pictures a generation draws and learns from; none: as many as there are real ones, at most {MOST:,}"
     )
     seed: NonNegativeInt = Field(0, description="of everything random")
 
@@ -62,6 +67,10 @@ class Study(Settings):
         digest = study_digest(self.model_dump(mode="json"))[:6]
         return "-".join((self.dataset.kind, self.model.kind, self.regime.kind, f"seed{self.seed}", digest))
 
+    def size(self, real: int) -> int:
+        """Pictures of a generation, where there are so many real ones."""
+        return self.samples or min(real, MOST)
+
     def identity(self, generation: int, world: World) -> Record:
         """What makes a generation the one that it is, but for what it was made from: see `imgcollapse.store.identity`."""
         return {**identity(self.model_dump(mode="json")), "generation": generation, "data": data_digest(world.record())}
@@ -71,7 +80,7 @@ class Study(Settings):
         if past and self.regime.streams:
             return stream_provenance(ModelStream.of(past[-1], real.seen), self.model)
         let_in = admitted(past.samples, self.gates, real, self.seed, world.classes)
-        made = self.regime(real, let_in, self.samples or len(real.seen), derive(self.seed, len(past), "regime"))
+        made = self.regime(real, let_in, self.size(len(real.seen)), derive(self.seed, len(past), "regime"))
         made = let_in.with_real(made)
         return made, provenance(made, world.classes, let_in.account())
 
@@ -184,7 +193,7 @@ def judge_again(study: Study, folder: Path, judge: Judge, landed: Landed, shared
     `landed(generation, scores)` is called for every generation that was judged now. Raises the Problems of `imgcollapse.errors`.
     """
     study, world, real = prepare(study)
-    judge = judge.resolved(world, study.samples or len(real.seen))
+    judge = judge.resolved(world, study.size(len(real.seen)))
     _check(judge, world)
     with run_folder.opened(folder, load=study.model.load) as kept:
         kept.fix(store.DATA, world.record(), {"passed_over": dict(world.passed_over)})
@@ -204,7 +213,7 @@ def prepare(study: Study, world: World | None = None) -> tuple[Study, World, Rea
     for a model or extractor that can do nothing with this world.
     """
     world = world or datasets.load(study.dataset, study.seed)
-    n = study.samples or len(world.train)
+    n = study.size(len(world.train))
     plan = study.regime.plan(n, study.gens, Have(len(world.train), world.name, endless=world.train.are_points))
     if sum(plan) > len(world.train):
         world = datasets.load(study.dataset, study.seed, extra=sum(plan) - len(world.train))  # a toy world makes more

@@ -34,6 +34,10 @@ def _diffusion(images: ImageSet) -> dict[str, Tensor]:
     return model.for_world(images.shape, 2).fit(images, 0).weights()
 
 
+def _by_muon(images: ImageSet) -> dict[str, Tensor]:
+    return DDPM(steps=30, batch=16, widths=(8, 16), optimiser="muon", ema=0.9).for_world(images.shape, 2).fit(images, 0).weights()
+
+
 def _autoencoder(images: ImageSet) -> dict[str, Tensor]:
     return VAE(steps=30, batch=16, width=8, ema=0.9).fit(images, 0).weights()
 
@@ -43,7 +47,7 @@ def _classifier(images: ImageSet) -> dict[str, Tensor]:
     return dict(learner.train(images, 2).cpu().state_dict())
 
 
-@pytest.mark.parametrize("learner", [_diffusion, _autoencoder, _classifier])
+@pytest.mark.parametrize("learner", [_diffusion, _by_muon, _autoencoder, _classifier])
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
 def test_a_captured_step_learns_what_a_step_learns(
     precision: str, learner: Callable[[ImageSet], dict[str, Tensor]], device: str, monkeypatch: pytest.MonkeyPatch

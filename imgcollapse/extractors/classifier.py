@@ -32,7 +32,7 @@ class Classifier(Training):
 
     kind: Literal["classifier"] = "classifier"
     steps: PositiveInt = Field(800, description="optimisation steps")
-    learning_rate: float = Field(2e-3, gt=0, description="the peak learning rate of AdamW")
+    learning_rate: float = Field(2e-3, gt=0, description="the peak learning rate")
     weight_decay: float = Field(0.5, ge=0, description="AdamW's decoupled weight decay")
     widths: tuple[PositiveInt, ...] = Field((), description="channels of each level, which halves the picture; the last: D; []: by size")
     mirror: bool = Field(False, description="whether half of the pictures are learned from mirrored")

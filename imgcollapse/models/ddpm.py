@@ -43,7 +43,7 @@ class DDPM(Training):
 
     kind: Literal["ddpm"] = "ddpm"
     steps: int = Field(0, ge=0, description="optimisation steps; 0: by picture size")
-    learning_rate: float = Field(0.0, ge=0, description="the peak learning rate of AdamW; 0: by picture size")
+    learning_rate: float = Field(0.0, ge=0, description="the peak learning rate; 0: by picture size")
     decay: Literal["cosine", "linear", "constant"] = Field("linear", description="how the rate falls after the warm-up")
     widths: tuple[PositiveInt, ...] = Field(
         (), description="channels at each resolution, from full size down by halves; []: by picture size"

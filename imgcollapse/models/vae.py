@@ -38,7 +38,7 @@ class VAE(Training):
 
     kind: Literal["vae"] = "vae"
     steps: PositiveInt = Field(2000, description="optimisation steps")
-    learning_rate: PositiveFloat = Field(2e-3, description="the peak learning rate of AdamW")
+    learning_rate: PositiveFloat = Field(2e-3, description="the peak learning rate")
     latent: PositiveInt = Field(16, description="size of the latent code")
     width: PositiveInt = Field(32, multiple_of=8, description="channels of the first convolution")
     beta: NonNegativeFloat = Field(1.0, description="weight of the Kullback-Leibler term (Higgins et al. 2017)")

@@ -5,11 +5,12 @@ from accelerate import Accelerator
 from torch import Tensor, nn
 
 from imgcollapse.machine import processes
+from imgcollapse.training.muon import Muon
 from imgcollapse.training.options import Training, rate
 
 
 class Optimiser:
-    """AdamW on the weights of a network, at the rate of each step, and the average of the weights where one is asked for.
+    """AdamW, or Muon and AdamW, on the weights of a network, at the rate of each step, and the average of the weights if one is asked for.
 
     in_place: whether what changes from step to step lies in tensors that stay where they are, as a captured step needs it
     """
@@ -17,11 +18,15 @@ class Optimiser:
     def __init__(self, net: nn.Module, options: Training, device: torch.device, in_place: bool = False) -> None:
         self._options, self._weights = options, [weight for weight in net.parameters() if weight.requires_grad]
         self._in_place, self._forget, self._forgotten = in_place, 0.0, torch.zeros((), device=device)
+        self._rate: float | Tensor = torch.tensor(options.learning_rate, device=device) if in_place else options.learning_rate
+        matrices = [i for i, weight in enumerate(self._weights) if weight.dim() > 1][1:-1] if options.optimiser == "muon" else []
+        self._muon = Muon(self._weights[i] for i in matrices)
+        self._adams = [weight for i, weight in enumerate(self._weights) if i not in matrices]
         self._accelerator = Accelerator(device_placement=False, cpu=device.type == "cpu", mixed_precision="no")
         self._adam = self._accelerator.prepare_optimizer(
             torch.optim.AdamW(
-                self._weights,
-                lr=torch.tensor(options.learning_rate, device=device) if in_place else options.learning_rate,
+                self._adams,
+                lr=self._rate,
                 weight_decay=options.weight_decay,
                 betas=(0.9, 0.99),
                 fused=device.type != "mps",
@@ -33,11 +38,12 @@ class Optimiser:
     def begin(self, step: int) -> None:
         """Sets the rate of a step, and how much of their past the averages forget in it."""
         share = self._options.learning_rate * rate(step, self._options)
+        if isinstance(self._rate, Tensor):
+            self._rate.fill_(share)
+        else:
+            self._rate = share
         for group in self._adam.param_groups:
-            if self._in_place:
-                group["lr"].fill_(share)
-            else:
-                group["lr"] = share
+            group["lr"] = self._rate
         # the average forgets its start quickly: its memory grows with the steps done (as in TensorFlow's EMA)
         self._forget = 1 - min(self._options.ema, (1 + step) / (10 + step))
         if self._in_place:
@@ -50,6 +56,7 @@ class Optimiser:
         # summed here, not by a wrapper of the network: all processes train a model, the first alone trains a classifier
         processes.add_up([whole, *(weight.grad for weight in self._weights if weight.grad is not None)])
         self._accelerator.clip_grad_norm_(self._weights, self._options.clip)
+        self._muon.step(self._rate)
         self._adam.step()
         self._adam.zero_grad()
         self._average()
@@ -67,9 +74,10 @@ class Optimiser:
             torch._foreach_lerp_(self._averaged, list[Tensor](self._weights), self._forget)
 
     def tensors(self) -> dict[str, Tensor]:
-        """All that it has gathered: the averages of AdamW, and of the weights."""
+        """All that it has gathered: the averages of AdamW, the momentum of Muon, and the averages of the weights."""
         adam = {f"adam {i} {name}": value for i, state in self._adam.state_dict()["state"].items() for name, value in state.items()}
-        return adam | {f"average {i}": weight for i, weight in enumerate(self._averaged)}
+        muon = {f"muon {i}": value for i, value in enumerate(self._muon.moments)}
+        return adam | muon | {f"average {i}": weight for i, weight in enumerate(self._averaged)}
 
     def restore(self, tensors: dict[str, Tensor]) -> None:
         """Puts into its place what `tensors` gave."""
@@ -80,12 +88,13 @@ class Optimiser:
                 "step": tensors[f"adam {i} step"],
                 **{name: torch.empty_like(weight).copy_(tensors[f"adam {i} {name}"]) for name in ("exp_avg", "exp_avg_sq")},
             }
-            for i, weight in enumerate(self._weights)
+            for i, weight in enumerate(self._adams)
         }
         self._adam.load_state_dict(state)
         with torch.no_grad():
-            for i, weight in enumerate(self._averaged):
-                weight.copy_(tensors[f"average {i}"])
+            for name, place in (("muon", self._muon.moments), ("average", self._averaged)):
+                for i, kept in enumerate(place):
+                    kept.copy_(tensors[f"{name} {i}"])
 
     def use_average(self) -> None:
         """Puts the averaged weights, where there are any, into the network."""
