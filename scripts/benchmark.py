@@ -461,7 +461,7 @@ MEASURED = ("fd", "precision", "recall", "coverage")
 
 @main.command()
 @click.argument("file", type=click.Path(path_type=Path, exists=True))
-@click.option("--dataset", default="mnist", show_default=True, help="As of --set dataset=.")
+@click.option("--dataset", default="mnist", show_default=True, help="Its kind, or all of it as JSON.")
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="A CSV file; settings that it has are not tried again.")
 @click.option("--learn", default=10_000, show_default=True, help="Real pictures that each learns from.")
 @click.option("--n", default=5_000, show_default=True, help="Pictures that are drawn and judged.")
@@ -503,11 +503,9 @@ def json_quoted(text: str) -> str:
 
 
 def _tried(options: str, seed: int, dataset: str, learn: int, n: int, threads: int, device: str, precision: str) -> dict[str, object]:
-    from imgcollapse.models import AnyModel  # noqa: F401
-    from imgcollapse.settings import build
-
     torch.set_num_threads(threads)
-    study = build(Study, {"dataset": dataset, "model": json.loads(options)})
+    named = json.loads(dataset) if dataset.startswith("{") else dataset
+    study = build(Study, {"dataset": named, "model": json.loads(options)})
     with devices.use(devices.Machine(device=device, precision=precision)):
         world = datasets.load(study.dataset, 0)
         judge = Judge().resolved(world, n).open(world, n)
