@@ -22,6 +22,7 @@ from imgcollapse.settings import Settings
 from imgcollapse.training import BatchRandomness, Training, fit_network, source_of
 
 BLOCK = 1024  # pictures that are decoded at once
+CODES = 10_000  # codes that a mixture is fitted to
 
 
 class Sampling(Settings):
@@ -43,8 +44,12 @@ class VAE(Training):
     width: PositiveInt = Field(32, multiple_of=8, description="channels of the first convolution")
     beta: NonNegativeFloat = Field(1.0, description="weight of the Kullback-Leibler term (Higgins et al. 2017)")
     observation: Literal["bernoulli", "gaussian"] = Field(
-        "bernoulli", description="distribution of a pixel given the decoder; gaussian learns one standard deviation"
+        "gaussian", description="distribution of a pixel given the decoder; gaussian learns one standard deviation"
     )
+    prior: Literal["normal", "mixture"] = Field(
+        "mixture", description="of the codes: standard normal, or Gaussians fitted to the encoder's codes after training (Ghosh et al. 2020)"
+    )
+    components: PositiveInt = Field(10, description="Gaussians of the mixture")
     sampling: Sampling = Field(Sampling(), description="how pictures are drawn; it decides nothing of what is learned")
 
     MOVED: ClassVar = {"draw": "sampling.draw", "temperature": "sampling.temperature"}
@@ -62,7 +67,7 @@ class VAE(Training):
         from imgcollapse.models.vae_network import VAENetwork
 
         with seeds.global_torch_seed(seeds.derive(seed, "weights")):
-            net = VAENetwork(images.shape, self.latent, self.width)
+            net = VAENetwork(images.shape, self.latent, self.width, self.components if self.prior == "mixture" else 0)
         start_from(net, start)
 
         def loss(network: nn.Module, rows: Sequence[Tensor], randomness: BatchRandomness) -> Tensor:
@@ -77,14 +82,18 @@ class VAE(Training):
             return (misfit.sum() + self.beta * divergence.sum()) / unit.numel()
 
         source = source_of(images, lambda pictures: (pictures.pixels,))
-        return self._fitted(fit_network(net, loss, source, self, seeds.derive(seed, "fit"), what="vae"))
+        net = fit_network(net, loss, source, self, seeds.derive(seed, "fit"), what="vae")
+        if self.prior == "mixture":
+            _learn_prior(net, images, seeds.derive(seed, "prior"))
+        return self._fitted(net)
 
     def sample(self, n: int, seed: int) -> ImageSet:
         """n new pictures, unlabelled; the same seed gives the same latent codes to any generation."""
         assert self._net is not None, "fit or load the model first"
         device = devices.current().torch_device()
         net = self._net.to(device)
-        latents = self.sampling.temperature * torch.randn((n, self.latent), generator=seeds.torch_generator(seeds.derive(seed, "latents")))
+        components, noise_seed = (seeds.derive(seed, what) for what in ("components", "latents"))
+        latents = net.prior.draw(n, components, noise_seed, self.sampling.temperature)
         generator = seeds.torch_generator(seeds.derive(seed, "noise"))
         draw = torch.rand if self.observation == "bernoulli" else torch.randn
         blocks, drawn = latents.split(BLOCK), {}
@@ -120,7 +129,8 @@ class VAE(Training):
                 mean, log_variance = (part.float()[:, None] for part in net.encode(to_unit(pixels.to(device))))
                 noise = torch.randn((len(pixels), draws, self.latent), generator=generator).to(device)
                 latents = mean + (log_variance / 2).exp() * noise
-                ratio = 0.5 * (noise.square() + log_variance - latents.square()).to(wide).double().sum(2)  # log p(z) - log q(z | x)
+                log_q = -0.5 * (noise.square() + log_variance + math.log(2 * math.pi)).to(wide).double().sum(2)
+                ratio = net.prior.log_density(latents.to(wide)) - log_q
                 decoded = net.decode(latents.flatten(0, 1)).float().unflatten(0, (len(pixels), draws)).to(wide)
                 if self.observation == "bernoulli":
                     each = log_exponential_levels(pixels[:, None].to(wide), decoded).double()
@@ -155,3 +165,17 @@ class VAE(Training):
         fitted = self.model_copy()
         fitted._net = net
         return fitted
+
+
+def _learn_prior(net: Any, images: ImageSet | ImageStream, seed: int) -> None:
+    """Fits the prior to CODES codes of the encoder, draws of q(z | x) of pictures spread over the set, in turn where there are fewer."""
+    device = devices.current().torch_device()
+    if isinstance(images, ImageSet):
+        pixels = images.pixels[torch.arange(CODES) * len(images) // CODES]
+    else:
+        pixels = images.batch(CODES, seeds.derive(seed, "pictures")).pixels
+    noise = torch.randn((CODES, net.config.latent), generator=seeds.torch_generator(seeds.derive(seed, "codes")))
+    with torch.inference_mode():
+        parts = [net.to(device).encode(to_unit(block.to(device))) for block in pixels.split(BLOCK)]
+        mean, log_variance = (torch.cat(part).float().cpu() for part in zip(*parts, strict=True))
+    net.prior.learn(mean + (log_variance / 2).exp() * noise, seeds.derive(seed, "mixture"))
