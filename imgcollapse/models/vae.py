@@ -47,7 +47,8 @@ class VAE(Training):
         "gaussian", description="distribution of a pixel given the decoder; gaussian learns one standard deviation"
     )
     prior: Literal["normal", "mixture"] = Field(
-        "mixture", description="of the codes: standard normal, or Gaussians fitted to the encoder's codes after training (Ghosh et al. 2020)"
+        "mixture",
+        description="of latent codes: standard normal, or Gaussians fitted to the encoder's codes after training (Ghosh et al. 2020)",
     )
     components: PositiveInt = Field(10, description="Gaussians of the mixture")
     sampling: Sampling = Field(Sampling(), description="how pictures are drawn; it decides nothing of what is learned")
@@ -105,7 +106,7 @@ class VAE(Training):
                 if number not in mine:
                     continue
                 decoded = net.decode(block.to(device)).float().cpu()
-                means = decoded.sigmoid() if self.observation == "bernoulli" else decoded
+                means = self._picture(decoded)
                 if noise is not None and self.observation == "bernoulli":
                     means = (noise < means).float()
                 elif noise is not None:
@@ -139,6 +140,18 @@ class VAE(Training):
                 found.append((each.sum((2, 3, 4)) + ratio).logsumexp(1).cpu() - math.log(draws))
         return torch.cat(found)
 
+    def codes(self, images: ImageSet) -> tuple[Tensor, Tensor]:
+        """float64 [N, latent], the encoder's mean of each picture, and float64 [N], the mean squared error of its decoded mean."""
+        device = devices.current().torch_device()
+        net, means, errors = self._net.to(device), [], []
+        with torch.inference_mode():
+            for pixels in images.pixels.split(BLOCK):
+                unit = to_unit(pixels)
+                mean = net.encode(unit.to(device))[0]
+                means.append(mean.cpu().double())
+                errors.append((self._picture(net.decode(mean).float().cpu()) - unit).double().square().mean((1, 2, 3)))
+        return torch.cat(means), torch.cat(errors)
+
     def save(self, folder: Path) -> None:
         """Writes the model's folder, in the `save_pretrained` layout of diffusers."""
         self._net.save_pretrained(folder)
@@ -160,6 +173,10 @@ class VAE(Training):
         net = deepcopy(self._net)
         put(net, weights)
         return self._fitted(net)
+
+    def _picture(self, decoded: Tensor) -> Tensor:
+        """The mean of each pixel, of what the decoder gives."""
+        return decoded.sigmoid() if self.observation == "bernoulli" else decoded
 
     def _fitted(self, net: nn.Module) -> Self:
         fitted = self.model_copy()
