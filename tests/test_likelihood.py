@@ -24,6 +24,7 @@ from imgcollapse.models.gmm import GMM
 from imgcollapse.models.likelihood import LEVEL, ROUNDING, dequantised, log_exponential_levels, log_normal_cells
 from imgcollapse.models.nulls import Gaussian
 from imgcollapse.models.vae import VAE
+from imgcollapse.models.vae_prior import Prior
 from imgcollapse.settings import build
 
 KINDS = ("vae", "gmm", "gaussian")
@@ -212,6 +213,7 @@ class Linear(nn.Module):
         super().__init__()
         self.matrix_DL, self.exact = matrix_DL, exact
         self.log_deviation = torch.tensor(math.log(spread))
+        self.prior = Prior(matrix_DL.shape[1], 0)
         precision = torch.eye(matrix_DL.shape[1]) + matrix_DL.T @ matrix_DL / spread**2
         self.root = torch.linalg.cholesky(torch.linalg.inv(precision))
         self.gain = torch.linalg.inv(precision) @ matrix_DL.T / spread**2
@@ -255,6 +257,13 @@ def test_the_bound_rises_with_the_draws_towards_the_exact_value() -> None:
     assert gaps[-1] == pytest.approx(0, abs=0.01)
 
 
+def mixture(*parts: tuple[float, ...]) -> Prior:
+    """Of one latent number, from (weight, mean, standard deviation)."""
+    prior, (shares, means, spreads) = Prior(1, len(parts)), torch.tensor(parts).T
+    prior.logits, prior.means, prior.roots = shares.log() + 3, means[:, None], spreads[:, None, None]
+    return prior
+
+
 class Sigmoids(Linear):
     """The same as logits."""
 
@@ -262,13 +271,17 @@ class Sigmoids(Linear):
         return (latent @ self.matrix_DL.T).unflatten(1, (1, 1, -1))
 
 
-def test_the_bound_of_grey_levels_reaches_their_integral_over_the_latent() -> None:
+@pytest.mark.parametrize("prior", [None, [(0.7, -1.5, 0.4), (0.3, 2.0, 0.8)]])
+def test_the_bound_of_grey_levels_reaches_their_integral_over_the_latent(prior: list[tuple[float, ...]] | None) -> None:
+    """Under the standard normal prior, and under a mixture of (weight, mean, standard deviation)."""
     matrix_DL = 2 * normal(5, 1, seed=3).float()
     images = ImageSet.of(torch.randint(0, 256, (20, 1, 1, 5), generator=torch.Generator().manual_seed(0), dtype=torch.uint8))
     z = torch.linspace(-8, 8, 4001)[:, None]
     each = log_exponential_levels(images.pixels.flatten(1)[:, None], (z @ matrix_DL.T)[None]).double().sum(2)  # [20, 4001]
-    exact = (each + torch.from_numpy(norm.logpdf(z.double().flatten().numpy()))).logsumexp(1) + math.log(16 / 4000)
-    vae = VAE(latent=1)._fitted(Sigmoids(matrix_DL, SPREAD, exact=False))
+    density = sum(share * norm(mean, spread).pdf(z.double().flatten().numpy()) for share, mean, spread in prior or [(1, 0, 1)])
+    exact = (each + torch.from_numpy(np.log(density))).logsumexp(1) + math.log(16 / 4000)
+    vae = VAE(latent=1, observation="bernoulli")._fitted(Sigmoids(matrix_DL, SPREAD, exact=False))
+    vae._net.prior = mixture(*prior) if prior else vae._net.prior
     assert torch.allclose(vae.log_likelihood(images, 0, 20_000), exact, atol=0.05)
     assert (vae.log_likelihood(images, 0, 1) - exact).mean() < -0.3
 

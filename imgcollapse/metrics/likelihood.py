@@ -39,18 +39,6 @@ LIKELIHOOD: dict[str, Score] = {
         BITS.format(of="Of N held-out pictures, by the model of this generation: what it has forgotten becomes improbable to it."),
         short="bits/dim",
     ),
-    "bits_per_dim_of_samples": Score(
-        "bits per dimension of samples",
-        "of the samples by generation 0's model; lower is better, down to the value of real pictures",
-        "lower",
-        "linear",
-        3,
-        BITS.format(of="Of N samples of this generation, by the model of generation 0: below the value of real pictures, too typical."),
-        short="samples' bits/dim",
-    ),
-    "unlikely": _tail("unlikely samples", "less likely", "95 %", "5 %"),
-    "very_unlikely": _tail("very unlikely samples", "less likely", "99 %", "1 %"),
-    "too_likely": _tail("too likely samples", "more likely", "95 %", "5 %"),
     "active_latents": Score(
         "active latents",
         "latent numbers by which the generation's own model tells real pictures apart; higher is better, up to all it has",
@@ -73,6 +61,18 @@ LIKELIHOOD: dict[str, Score] = {
         bounds=POSITIVE,
         from_zero=True,
     ),
+    "bits_per_dim_of_samples": Score(
+        "bits per dimension of samples",
+        "of the samples by generation 0's model; lower is better, down to the value of real pictures",
+        "lower",
+        "linear",
+        3,
+        BITS.format(of="Of N samples of this generation, by the model of generation 0: below the value of real pictures, too typical."),
+        short="samples' bits/dim",
+    ),
+    "unlikely": _tail("unlikely samples", "less likely", "95 %", "5 %"),
+    "very_unlikely": _tail("very unlikely samples", "less likely", "99 %", "1 %"),
+    "too_likely": _tail("too likely samples", "more likely", "95 %", "5 %"),
 }
 
 
@@ -80,11 +80,11 @@ def likelihood(evidence: Evidence) -> dict[str, float]:
     """Log-likelihoods in nats, L_g(x) of a picture x by the model of generation g; D values in a picture.
 
         bits_per_dim             - mean over N held-out x of L_g(x) / (D ln 2)
+        active_latents           number of latent numbers whose encoder's mean has a variance over held-out x above 0.01 (vae only)
+        reconstruction_error     mean over held-out x of the mean squared error of the decoded encoder's mean, pixels in 0..1 (vae only)
         bits_per_dim_of_samples  - mean over N samples s of generation g of L_0(s) / (D ln 2)
         unlikely, very_unlikely  share of s with L_0(s) below the 5 %, the 1 % quantile of L_0 of N held-out pictures: 0 to 1
         too_likely               share of s with L_0(s) above the 95 % quantile: 0 to 1
-        active_latents           number of latent numbers whose encoder's mean has a variance over held-out x above 0.01 (vae only)
-        reconstruction_error     mean over held-out x of the mean squared error of the decoded encoder's mean, pixels in 0..1 (vae only)
 
     Lower is better, but for active_latents, and for bits_per_dim_of_samples no further down than real pictures. To a model that knows
     nothing all pictures have 8 bits per dimension; one that is sure of what is not so gives more. Left out where a model is not kept any

@@ -185,7 +185,18 @@ class VAE(Training):
 
 
 def _learn_prior(net: Any, images: ImageSet | ImageStream, seed: int) -> None:
-    """Fits the prior to CODES codes of the encoder, draws of q(z | x) of pictures spread over the set, in turn where there are fewer."""
+    """Fits the mixture to what the encoder makes of pictures; the first process does, for rounding could lead others to another one."""
+    codes = _codes(net, images, seed)  # in all of them: they draw a stream's pictures together
+    if processes.share().start in (None, 0):
+        net.prior.learn(codes, seeds.derive(seed, "mixture"))
+    else:
+        for part in net.prior.buffers():
+            part.zero_()
+    processes.add_up(list(net.prior.buffers()))
+
+
+def _codes(net: Any, images: ImageSet | ImageStream, seed: int) -> Tensor:
+    """float32 [CODES, latent]: draws from q(z | x) of pictures spread over the set, several of each where there are fewer."""
     device = devices.current().torch_device()
     if isinstance(images, ImageSet):
         pixels = images.pixels[torch.arange(CODES) * len(images) // CODES]
@@ -195,4 +206,4 @@ def _learn_prior(net: Any, images: ImageSet | ImageStream, seed: int) -> None:
     with torch.inference_mode():
         parts = [net.to(device).encode(to_unit(block.to(device))) for block in pixels.split(BLOCK)]
         mean, log_variance = (torch.cat(part).float().cpu() for part in zip(*parts, strict=True))
-    net.prior.learn(mean + (log_variance / 2).exp() * noise, seeds.derive(seed, "mixture"))
+    return mean + (log_variance / 2).exp() * noise
