@@ -15,7 +15,7 @@ from imgcollapse import seeds
 from imgcollapse.errors import DataProblem
 from imgcollapse.images import ImageSet, ImageStream, from_unit, to_unit
 from imgcollapse.machine import devices, processes
-from imgcollapse.models.likelihood import log_exponential_levels, log_normal_cells
+from imgcollapse.models.likelihood import log_exponential_levels, log_logistic_cells, log_normal_cells
 from imgcollapse.models.network import put, start_from, weights_of
 from imgcollapse.models.weights import read_about, write_about
 from imgcollapse.settings import Settings
@@ -43,8 +43,8 @@ class VAE(Training):
     latent: PositiveInt = Field(16, description="size of the latent code")
     width: PositiveInt = Field(32, multiple_of=8, description="channels of the first convolution")
     beta: NonNegativeFloat = Field(1.0, description="weight of the Kullback-Leibler term (Higgins et al. 2017)")
-    observation: Literal["bernoulli", "gaussian"] = Field(
-        "gaussian", description="distribution of a pixel given the decoder; gaussian learns one standard deviation"
+    observation: Literal["bernoulli", "gaussian", "logistic"] = Field(
+        "logistic", description="distribution of a pixel given the decoder; gaussian and (clipped) logistic learn one width for all"
     )
     prior: Literal["normal", "mixture"] = Field(
         "mixture",
@@ -76,6 +76,8 @@ class VAE(Training):
             decoded, mean, log_variance, log_deviation = (part.float() for part in network(unit, randomness.randn(self.latent)))
             if self.observation == "bernoulli":
                 misfit = functional.binary_cross_entropy_with_logits(decoded, unit, reduction="none") + 0 * log_deviation
+            elif self.observation == "logistic":
+                misfit = -log_logistic_cells(rows[0], decoded, log_deviation)
             else:
                 misfit = 0.5 * ((decoded - unit) / log_deviation.exp()).square() + log_deviation
             divergence = 0.5 * (mean.square() + log_variance.exp() - 1 - log_variance)
@@ -96,7 +98,7 @@ class VAE(Training):
         components, noise_seed = (seeds.derive(seed, what) for what in ("components", "latents"))
         latents = net.prior.draw(n, components, noise_seed, self.sampling.temperature)
         generator = seeds.torch_generator(seeds.derive(seed, "noise"))
-        draw = torch.rand if self.observation == "bernoulli" else torch.randn
+        draw = torch.randn if self.observation == "gaussian" else torch.rand
         blocks, drawn = latents.split(BLOCK), {}
         mine = range(len(blocks))[processes.share()]
         with torch.inference_mode():
@@ -110,6 +112,7 @@ class VAE(Training):
                 if noise is not None and self.observation == "bernoulli":
                     means = (noise < means).float()
                 elif noise is not None:
+                    noise = noise if self.observation == "gaussian" else noise.logit(1e-7)
                     means = means + net.log_deviation.exp().cpu() * noise
                 drawn[number] = from_unit(means)
         return ImageSet.of(processes.put_together(drawn))
@@ -135,6 +138,8 @@ class VAE(Training):
                 decoded = net.decode(latents.flatten(0, 1)).float().unflatten(0, (len(pixels), draws)).to(wide)
                 if self.observation == "bernoulli":
                     each = log_exponential_levels(pixels[:, None].to(wide), decoded).double()
+                elif self.observation == "logistic":
+                    each = log_logistic_cells(pixels[:, None].to(wide), decoded.double(), net.log_deviation.to(wide).double())
                 else:
                     each = log_normal_cells(pixels[:, None].to(wide), decoded, net.log_deviation.exp().to(wide))
                 found.append((each.sum((2, 3, 4)) + ratio).logsumexp(1).cpu() - math.log(draws))
@@ -149,7 +154,8 @@ class VAE(Training):
                 unit = to_unit(pixels)
                 mean = net.encode(unit.to(device))[0]
                 means.append(mean.cpu().double())
-                errors.append((self._picture(net.decode(mean).float().cpu()) - unit).double().square().mean((1, 2, 3)))
+                made = self._picture(net.decode(mean).float().cpu()).clamp(0, 1)
+                errors.append((made - unit).double().square().mean((1, 2, 3)))
         return torch.cat(means), torch.cat(errors)
 
     def save(self, folder: Path) -> None:
@@ -175,7 +181,7 @@ class VAE(Training):
         return self._fitted(net)
 
     def _picture(self, decoded: Tensor) -> Tensor:
-        """The mean of each pixel, of what the decoder gives."""
+        """The mean of each pixel, before what lies outside 0..1 is clipped, of what the decoder gives."""
         return decoded.sigmoid() if self.observation == "bernoulli" else decoded
 
     def _fitted(self, net: nn.Module) -> Self:
