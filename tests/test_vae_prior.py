@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from imgcollapse import models
 from imgcollapse.errors import DataProblem
 from imgcollapse.images import ImageSet
-from imgcollapse.models.vae import VAE
+from imgcollapse.models.vae import BY_SIZE, VAE
 from imgcollapse.models.vae_prior import Prior
 
 SHARES = np.array([0.2, 0.8])
@@ -126,6 +126,14 @@ def test_of_a_stream_the_prior_is_fitted_to_new_pictures() -> None:
     one, two = (quick("vae").fit(Drawn(), 0) for _ in range(2))
     assert one.sample(9, 0).digest() == two.sample(9, 0).digest()
     assert not torch.equal(one._net.prior.means, torch.zeros(10, 16))  # type: ignore[attr-defined]
+
+
+def test_what_is_left_to_the_picture_size_is_chosen_by_it_and_nothing_else_is() -> None:
+    for shape, side in (((1, 8, 8), 8), ((3, 5, 9), 32), ((1, 28, 28), 32), ((3, 64, 64), 32)):
+        chosen = VAE(components=7).for_world(shape, 10)
+        assert {name: getattr(chosen, name) for name in BY_SIZE[side]} == BY_SIZE[side] | {"components": 7}
+        assert chosen.for_world((1, 8, 8), 10) == chosen
+    assert quick("vae").fit(pictures(), 0).model_dump()["latent"] == BY_SIZE[8]["latent"]  # type: ignore[attr-defined]
 
 
 # --- what it says of its codes

@@ -23,6 +23,11 @@ from imgcollapse.training import BatchRandomness, Training, fit_network, source_
 
 BLOCK = 1024  # pictures that are decoded at once
 CODES = 10_000  # codes that a mixture is fitted to
+# pictures up to this side -> what `by size` stands for: tuned on digits, and on MNIST, whose values larger pictures have as well
+BY_SIZE: dict[int, dict[str, Any]] = {
+    8: {"steps": 1000, "learning_rate": 6e-3, "latent": 16, "components": 10},
+    32: {"steps": 2300, "learning_rate": 5e-3, "latent": 32, "components": 50},
+}
 
 
 class Sampling(Settings):
@@ -31,16 +36,24 @@ class Sampling(Settings):
     draw: Literal["mean", "sample"] = Field(
         "mean", description="a picture is the decoder's mean (as in the Nature study), or a draw from its distribution"
     )
-    temperature: PositiveFloat = Field(1.0, description="scales the latent noise: below 1 buys quality with diversity")
+    temperature: PositiveFloat = Field(
+        1.0, description="scales the latent noise (of a mixture within each Gaussian): below 1 buys quality with diversity"
+    )
 
 
 class VAE(Training):
-    """A convolutional variational autoencoder."""
+    """A convolutional variational autoencoder.
+
+    The prior that it is trained with is the standard normal. It draws from that, or from a mixture of Gaussians fitted afterwards to codes
+    of the training pictures (Ghosh et al. 2020, "From variational to deterministic autoencoders"), which falls less often between what the
+    encoder uses. The evidence lower bound is largest under the prior that is nearest to the distribution of the codes (Hoffman & Johnson
+    2016); likelihoods are under the prior that it draws from.
+    """
 
     kind: Literal["vae"] = "vae"
-    steps: PositiveInt = Field(2000, description="optimisation steps")
-    learning_rate: PositiveFloat = Field(2e-3, description="the peak learning rate of AdamW")
-    latent: PositiveInt = Field(16, description="size of the latent code")
+    steps: int = Field(0, ge=0, description="optimisation steps; 0: by picture size")
+    learning_rate: float = Field(0.0, ge=0, description="the peak learning rate of AdamW; 0: by picture size")
+    latent: int = Field(0, ge=0, description="size of the latent code; 0: by picture size")
     width: PositiveInt = Field(32, multiple_of=8, description="channels of the first convolution")
     beta: NonNegativeFloat = Field(1.0, description="weight of the Kullback-Leibler term (Higgins et al. 2017)")
     observation: Literal["bernoulli", "gaussian", "logistic"] = Field(
@@ -50,30 +63,31 @@ class VAE(Training):
         "mixture",
         description="of latent codes: standard normal, or Gaussians fitted to the encoder's codes after training (Ghosh et al. 2020)",
     )
-    components: PositiveInt = Field(10, description="Gaussians of the mixture")
+    components: int = Field(0, ge=0, description="Gaussians of the mixture; 0: by picture size")
     sampling: Sampling = Field(Sampling(), description="how pictures are drawn; it decides nothing of what is learned")
 
     MOVED: ClassVar = {"draw": "sampling.draw", "temperature": "sampling.temperature"}
     _net: Any = PrivateAttr(None)
 
     def for_world(self, shape: tuple[int, int, int], classes: int, are_points: bool = False) -> Self:
-        """Itself: nothing follows the world. Raises DataProblem for points."""
+        """The same, with what is left to the picture size chosen for (C, H, W). Raises DataProblem for points."""
         if are_points:
             raise DataProblem("model 'vae' learns pictures; for a world of points use gaussian, gmm or bootstrap")
-        return self
+        side = min((size for size in BY_SIZE if size >= max(shape[1:])), default=max(BY_SIZE))
+        return self.model_copy(update={name: value for name, value in BY_SIZE[side].items() if not getattr(self, name)})
 
     def fit(self, images: ImageSet | ImageStream, seed: int, start: Self | None = None) -> Self:
         """A fitted copy. Raises DataProblem for points, and for a `start` of another architecture."""
-        self.for_world(images.shape, 0, images.are_points)
+        chosen = self.for_world(images.shape, 0, images.are_points)
         from imgcollapse.models.vae_network import VAENetwork
 
         with seeds.global_torch_seed(seeds.derive(seed, "weights")):
-            net = VAENetwork(images.shape, self.latent, self.width, self.components if self.prior == "mixture" else 0)
+            net = VAENetwork(images.shape, chosen.latent, self.width, chosen.components if self.prior == "mixture" else 0)
         start_from(net, start)
 
         def loss(network: nn.Module, rows: Sequence[Tensor], randomness: BatchRandomness) -> Tensor:
             unit = to_unit(rows[0])
-            decoded, mean, log_variance, log_deviation = (part.float() for part in network(unit, randomness.randn(self.latent)))
+            decoded, mean, log_variance, log_deviation = (part.float() for part in network(unit, randomness.randn(chosen.latent)))
             if self.observation == "bernoulli":
                 misfit = functional.binary_cross_entropy_with_logits(decoded, unit, reduction="none") + 0 * log_deviation
             elif self.observation == "logistic":
@@ -85,13 +99,13 @@ class VAE(Training):
             return (misfit.sum() + self.beta * divergence.sum()) / unit.numel()
 
         source = source_of(images, lambda pictures: (pictures.pixels,))
-        net = fit_network(net, loss, source, self, seeds.derive(seed, "fit"), what="vae")
+        net = fit_network(net, loss, source, chosen, seeds.derive(seed, "fit"), what="vae")
         if self.prior == "mixture":
             _learn_prior(net, images, seeds.derive(seed, "prior"))
-        return self._fitted(net)
+        return chosen._fitted(net)
 
     def sample(self, n: int, seed: int) -> ImageSet:
-        """n new pictures, unlabelled; the same seed gives the same latent codes to any generation."""
+        """n new pictures, unlabelled; the same seed gives the same latent codes to any generation, or the same noise to any mixture."""
         assert self._net is not None, "fit or load the model first"
         device = devices.current().torch_device()
         net = self._net.to(device)
