@@ -20,7 +20,7 @@ from imgcollapse.settings import build
 
 QUICK = {
     "ddpm": {"steps": 6, "batch": 16, "sampling": {"steps": 3}, "widths": (8, 8)},
-    "vae": {"steps": 6, "batch": 16},
+    "vae": {"steps": 6, "batch": 16, "components": 3},
     "gmm": {"components": 3, "pca": 4},
 }
 

@@ -22,11 +22,11 @@ from imgcollapse.settings import Settings
 from imgcollapse.training import BatchRandomness, Training, fit_network, source_of
 
 BLOCK = 1024  # pictures that are decoded at once
-CODES = 10_000  # codes that a mixture is fitted to
+CODES = 200  # codes for each Gaussian of a mixture, which is fitted to them
 # pictures up to this side -> what `by size` stands for: tuned on digits, and on MNIST, whose values larger pictures have as well
 BY_SIZE: dict[int, dict[str, Any]] = {
     8: {"steps": 1000, "learning_rate": 6e-3, "latent": 16, "components": 10},
-    32: {"steps": 2300, "learning_rate": 5e-3, "latent": 32, "components": 50},
+    32: {"steps": 3000, "learning_rate": 5e-3, "latent": 32, "components": 100},
 }
 
 
@@ -206,7 +206,7 @@ class VAE(Training):
 
 def _learn_prior(net: Any, images: ImageSet | ImageStream, seed: int) -> None:
     """Fits the mixture to what the encoder makes of pictures; the first process does, for rounding could lead others to another one."""
-    codes = _codes(net, images, seed)  # in all of them: they draw a stream's pictures together
+    codes = _codes(net, CODES * len(net.prior.logits), images, seed)  # in all of them: they draw a stream's pictures together
     if processes.share().start in (None, 0):
         net.prior.learn(codes, seeds.derive(seed, "mixture"))
     else:
@@ -215,14 +215,14 @@ def _learn_prior(net: Any, images: ImageSet | ImageStream, seed: int) -> None:
     processes.add_up(list(net.prior.buffers()))
 
 
-def _codes(net: Any, images: ImageSet | ImageStream, seed: int) -> Tensor:
-    """float32 [CODES, latent]: draws from q(z | x) of pictures spread over the set, several of each where there are fewer."""
+def _codes(net: Any, n: int, images: ImageSet | ImageStream, seed: int) -> Tensor:
+    """float32 [n, latent]: draws from q(z | x) of pictures spread over the set, several of each where there are fewer."""
     device = devices.current().torch_device()
     if isinstance(images, ImageSet):
-        pixels = images.pixels[torch.arange(CODES) * len(images) // CODES]
+        pixels = images.pixels[torch.arange(n) * len(images) // n]
     else:
-        pixels = images.batch(CODES, seeds.derive(seed, "pictures")).pixels
-    noise = torch.randn((CODES, net.config.latent), generator=seeds.torch_generator(seeds.derive(seed, "codes")))
+        pixels = images.batch(n, seeds.derive(seed, "pictures")).pixels
+    noise = torch.randn((n, net.config.latent), generator=seeds.torch_generator(seeds.derive(seed, "codes")))
     with torch.inference_mode():
         parts = [net.to(device).encode(to_unit(block.to(device))) for block in pixels.split(BLOCK)]
         mean, log_variance = (torch.cat(part).float().cpu() for part in zip(*parts, strict=True))
