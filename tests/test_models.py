@@ -175,7 +175,7 @@ def test_gmm_draws_from_the_density_it_states(covariance: str, tmp_path: Path) -
 def test_a_low_temperature_narrows_gmm_and_vae() -> None:
     wide, narrow = (GMM(components=1, temperature=t).fit(points(300), 0).sample(2000, 1).pixels.std().item() for t in (1.0, 0.5))
     assert narrow == pytest.approx(wide / 2, rel=0.05)
-    vae = VAE(steps=60, batch=32).fit(pictures(), 0)
+    vae = VAE(steps=60, batch=32, components=1).fit(pictures(), 0)  # it is within each Gaussian
     spread = [
         float(
             vae.model_copy(update={"sampling": vae.sampling.model_copy(update={"temperature": t})})
