@@ -23,7 +23,9 @@ from imgcollapse.training import BatchRandomness, Training, fit_network, source_
 
 BLOCK = 1024  # pictures that are decoded at once
 CODES = 200  # codes for each Gaussian of a mixture, which is fitted to them
-# pictures up to this side -> what `by size` stands for: tuned on digits, and on MNIST, whose values larger pictures have as well
+# pictures up to this side -> what `by size` stands for: tuned on digits, and on MNIST, whose values larger pictures have as well. By the
+# classifier, generation 0 then has recall 0.83 to 0.87 and coverage 0.86 to 0.95 on digits (four seeds; real vs real 0.89 and 0.97), 0.82
+# and 0.70 on MNIST (one seed; 0.86 and 0.97), where training costs 1.6e13 FLOP.
 BY_SIZE: dict[int, dict[str, Any]] = {
     8: {"steps": 1000, "learning_rate": 6e-3, "latent": 16, "components": 10},
     32: {"steps": 3000, "learning_rate": 5e-3, "latent": 32, "components": 100},
