@@ -10,7 +10,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 from scipy.special import logsumexp
-from scipy.stats import multivariate_normal, norm
+from scipy.stats import logistic, multivariate_normal, norm
 from sklearn.decomposition import PCA
 from test_models import pictures, points, quick
 from torch import Tensor, nn
@@ -21,12 +21,21 @@ from imgcollapse.errors import DataProblem
 from imgcollapse.images import ImageSet
 from imgcollapse.models import MODELS, Likely
 from imgcollapse.models.gmm import GMM
-from imgcollapse.models.likelihood import LEVEL, ROUNDING, dequantised, log_exponential_levels, log_normal_cells
+from imgcollapse.models.likelihood import (
+    LEVEL,
+    ROUNDING,
+    dequantised,
+    log_exponential_levels,
+    log_logistic_cells,
+    log_normal_cells,
+)
 from imgcollapse.models.nulls import Gaussian
 from imgcollapse.models.vae import VAE
+from imgcollapse.models.vae_prior import Prior
 from imgcollapse.settings import build
 
 KINDS = ("vae", "gmm", "gaussian")
+OBSERVATIONS = [{"kind": "vae", "observation": one} for one in ("gaussian", "bernoulli")]  # beside the default
 LEVELS = torch.arange(256, dtype=torch.uint8)
 
 
@@ -59,6 +68,24 @@ def test_a_normal_cell_is_the_integral_of_the_density_far_out_too(spread: float)
     assert np.allclose(found.numpy(), expected, rtol=1e-5, atol=1e-7)
 
 
+@pytest.mark.parametrize("mean", [-3.0, 0.0, 0.3, 1.0, 7.5])
+@pytest.mark.parametrize("scale", [1e-9, ROUNDING, 0.02, 1.5])
+def test_the_cells_of_a_logistic_pixel_are_all_of_it_and_have_a_gradient(mean: float, scale: float) -> None:
+    place, width = torch.tensor(mean, dtype=torch.float64, requires_grad=True), torch.tensor(math.log(scale)).double().requires_grad_()
+    found = log_logistic_cells(LEVELS, place, width)
+    assert found.isfinite().all() and (found <= 0).all() and float(found.detach().logsumexp(0)) == pytest.approx(0, abs=1e-9)
+    assert torch.allclose(log_logistic_cells(LEVELS, place.float(), width.float()).double(), found, rtol=1e-3, atol=1e-4)
+    found.sum().backward()
+    assert place.grad is not None and width.grad is not None and place.grad.isfinite() and width.grad.isfinite()
+
+
+def test_a_logistic_cell_is_a_difference_of_the_distribution_function() -> None:
+    edges = np.concatenate([[-np.inf], np.arange(255) + 0.5, [np.inf]])
+    expected = np.diff(logistic(100.3, 9.0).cdf(edges))
+    found = log_logistic_cells(LEVELS, torch.tensor(100.3 * LEVEL).double(), torch.tensor(9 * LEVEL).double().log())
+    assert np.allclose(found.exp().numpy(), expected, rtol=1e-9)
+
+
 @pytest.mark.parametrize("logit", [-300.0, -2.0, -1e-7, 0.0, 1e-3, 5.0, 80.0])
 def test_the_grey_levels_of_a_bernoulli_pixel_are_all_of_it_and_differ_by_its_cross_entropy(logit: float) -> None:
     logits = torch.full((256,), logit, dtype=torch.float64)
@@ -83,7 +110,7 @@ def test_who_knows_likelihoods() -> None:
     assert [kind for kind in MODELS if isinstance(quick(kind), Likely)] == ["vae", "gmm", "gaussian"]
 
 
-@pytest.mark.parametrize("more", [{"kind": "vae", "observation": "gaussian"}, *({"kind": kind} for kind in KINDS)])
+@pytest.mark.parametrize("more", [*OBSERVATIONS, *({"kind": kind} for kind in KINDS)])
 def test_every_picture_has_a_finite_probability_that_outlives_the_fit(more: dict[str, Any], tmp_path: Path) -> None:
     """Of a model that has only seen one picture, too: nothing in it ever varied."""
     extreme = ImageSet.of(torch.cat([torch.zeros(1, 1, 8, 8), torch.full((1, 1, 8, 8), 255)]).to(torch.uint8))
@@ -212,6 +239,7 @@ class Linear(nn.Module):
         super().__init__()
         self.matrix_DL, self.exact = matrix_DL, exact
         self.log_deviation = torch.tensor(math.log(spread))
+        self.prior = Prior(matrix_DL.shape[1], 0)
         precision = torch.eye(matrix_DL.shape[1]) + matrix_DL.T @ matrix_DL / spread**2
         self.root = torch.linalg.cholesky(torch.linalg.inv(precision))
         self.gain = torch.linalg.inv(precision) @ matrix_DL.T / spread**2
@@ -255,6 +283,13 @@ def test_the_bound_rises_with_the_draws_towards_the_exact_value() -> None:
     assert gaps[-1] == pytest.approx(0, abs=0.01)
 
 
+def mixture(*parts: tuple[float, ...]) -> Prior:
+    """Of one latent number, from (weight, mean, standard deviation)."""
+    prior, (shares, means, spreads) = Prior(1, len(parts)), torch.tensor(parts).T
+    prior.logits, prior.means, prior.roots = shares.log() + 3, means[:, None], spreads[:, None, None]
+    return prior
+
+
 class Sigmoids(Linear):
     """The same as logits."""
 
@@ -262,18 +297,33 @@ class Sigmoids(Linear):
         return (latent @ self.matrix_DL.T).unflatten(1, (1, 1, -1))
 
 
-def test_the_bound_of_grey_levels_reaches_their_integral_over_the_latent() -> None:
+@pytest.mark.parametrize("prior", [None, [(0.7, -1.5, 0.4), (0.3, 2.0, 0.8)]])
+def test_the_bound_of_grey_levels_reaches_their_integral_over_the_latent(prior: list[tuple[float, ...]] | None) -> None:
+    """Under the standard normal prior, and under a mixture of (weight, mean, standard deviation)."""
     matrix_DL = 2 * normal(5, 1, seed=3).float()
     images = ImageSet.of(torch.randint(0, 256, (20, 1, 1, 5), generator=torch.Generator().manual_seed(0), dtype=torch.uint8))
     z = torch.linspace(-8, 8, 4001)[:, None]
     each = log_exponential_levels(images.pixels.flatten(1)[:, None], (z @ matrix_DL.T)[None]).double().sum(2)  # [20, 4001]
-    exact = (each + torch.from_numpy(norm.logpdf(z.double().flatten().numpy()))).logsumexp(1) + math.log(16 / 4000)
-    vae = VAE(latent=1)._fitted(Sigmoids(matrix_DL, SPREAD, exact=False))
+    density = sum(share * norm(mean, spread).pdf(z.double().flatten().numpy()) for share, mean, spread in prior or [(1, 0, 1)])
+    exact = (each + torch.from_numpy(np.log(density))).logsumexp(1) + math.log(16 / 4000)
+    vae = VAE(latent=1, observation="bernoulli")._fitted(Sigmoids(matrix_DL, SPREAD, exact=False))
+    vae._net.prior = mixture(*prior) if prior else vae._net.prior
     assert torch.allclose(vae.log_likelihood(images, 0, 20_000), exact, atol=0.05)
     assert (vae.log_likelihood(images, 0, 1) - exact).mean() < -0.3
 
 
-@pytest.mark.parametrize("observation", ["bernoulli", "gaussian"])
+def test_what_a_logistic_decoder_draws_it_draws_as_often_as_it_says() -> None:
+    """Of one pixel whose decoder does not listen to the code, clipped at both ends: the count of every grey value is binomial."""
+    net = Linear(torch.zeros(1, 1), 0.15, exact=False)
+    net.shape = (1, 1, 1)  # type: ignore[assignment]
+    fitted = build(VAE, {"latent": 1, "observation": "logistic", "sampling": {"draw": "sample"}})._fitted(net)
+    n, share = 200_000, fitted.log_likelihood(ImageSet.of(LEVELS[:, None, None, None]), 0, 1).exp()
+    counts = torch.bincount(fitted.sample(n, 1).pixels.flatten().long(), minlength=256)
+    assert share[0] > 0.02 and float(share.sum()) == pytest.approx(1, abs=1e-6)
+    assert ((counts - n * share).abs() < 4.5 * (n * share * (1 - share)).sqrt()).all()
+
+
+@pytest.mark.parametrize("observation", ["bernoulli", "gaussian", "logistic"])
 def test_the_bound_of_a_trained_vae_is_a_function_of_the_seed_and_rises(observation: str) -> None:
     fitted: Any = quick("vae", steps=60, observation=observation).fit(pictures(), 0)
     few, other, many = (fitted.log_likelihood(pictures(seed=1), seed, draws) for seed, draws in ((0, 2), (1, 2), (0, 200)))

@@ -42,6 +42,8 @@ POINTS: dict[str, Any] = {
     "judge": {"metrics": ["likelihood"]},
 }
 OWN, OF_SAMPLES = "bits_per_dim", "bits_per_dim_of_samples"
+OF_CODES = ("active_latents", "reconstruction_error")
+OF_ALL = [name for name in LIKELIHOOD if name not in OF_CODES]  # what all models say that know likelihoods
 
 
 def made(folder: Path, **values: Any) -> tuple[dict[int, dict[str, Value]], list[str]]:
@@ -83,7 +85,7 @@ def test_bits_are_nats_by_the_values_of_a_picture_and_shares_those_beyond_the_qu
     found = measured(column(-4 * math.log(2), -12 * math.log(2)), real_N, column(0, 5, 10, 11, 190, 191, 999, 100, 100, 100))
     assert found.pop(OF_SAMPLES) == pytest.approx(-170.6 / (4 * math.log(2)))
     assert found == {OWN: pytest.approx(2), "unlikely": 0.3, "very_unlikely": 0.1, "too_likely": 0.2}
-    assert tuple(measured(real_N, real_N, real_N)) == tuple(LIKELIHOOD)
+    assert tuple(measured(real_N, real_N, real_N)) == tuple(OF_ALL)
 
 
 def test_real_pictures_lie_in_the_tails_by_construction() -> None:
@@ -94,6 +96,13 @@ def test_real_pictures_lie_in_the_tails_by_construction() -> None:
     for name, share in (("unlikely", 0.05), ("very_unlikely", 0.01), ("too_likely", 0.05)):
         assert found[name] == pytest.approx(share, abs=4 * math.sqrt(2 * share / 500)), "of other pictures, so but for chance"
     assert found[OWN] == found[OF_SAMPLES] == pytest.approx(-float(real_N[:500].mean()) / math.log(2))
+
+
+def test_active_latents_are_those_whose_mean_varies_by_more_than_a_hundredth() -> None:
+    codes_NL = torch.randn(5000, 4, generator=torch.Generator().manual_seed(0)).double() * torch.tensor([0.0, 0.09, 0.11, 1.0])
+    nothing = FeatureSet(torch.zeros(1, 1, dtype=torch.float64))
+    found = likelihood(Evidence(nothing, nothing, nothing, likelihoods=Likelihoods(4, None, None, None, (codes_NL, column(0.1, 0.3)))))
+    assert found == {"active_latents": 2, "reconstruction_error": pytest.approx(0.2)}
 
 
 def test_what_is_not_known_is_left_out() -> None:
@@ -154,9 +163,14 @@ def test_pictures_are_judged_by_their_models(model: dict[str, Any], tmp_path: Pa
     fitted: list[Any] = [models.load(store.generation_folder(tmp_path / "run", g) / store.MODEL) for g in range(2)]
     held_out = datasets.load(build(Study, {"dataset": {"kind": "digits", "subset": 100}}).dataset, 0).held_out[:100]
     for generation in range(2):
-        assert found[generation].keys() == LIKELIHOOD.keys() and all(one.n == 100 for one in found[generation].values())
+        assert list(found[generation]) == (list(LIKELIHOOD) if model["kind"] == "vae" else OF_ALL)
+        assert all(one.n == 100 for one in found[generation].values())
         bits = -fitted[generation].log_likelihood(held_out, 1, 20).mean() / (64 * math.log(2))
         assert found[generation][OWN].value == pytest.approx(float(bits), abs=0.4), "the same but for seed and draws"
+        if model["kind"] == "vae":
+            mean_NL, error_N = fitted[generation].codes(held_out)
+            assert [found[generation][name].value for name in OF_CODES] == [float((mean_NL.var(0) > 0.01).sum()), float(error_N.mean())]
+            assert [found[generation][name].real for name in OF_CODES] == [None, None]
         tails = found[generation]["unlikely"].real, found[generation]["very_unlikely"].real
         assert all(tail is not None and tail.low <= share <= tail.high for tail, share in zip(tails, (0.05, 0.01), strict=True))
 
@@ -201,7 +215,7 @@ def test_a_damaged_model_is_said_and_its_likelihoods_are_left_out(generation: in
         f"likelihoods are left out: {place.parents[1]}: model/{place.name} {wrong}; {cure}"
     ]
     found = {one.generation: one.sources.get("model (n 50)", {}) for one in store.scores(copy)}
-    left = {0: [[], [OWN], [OWN]], 1: [list(LIKELIHOOD), list(LIKELIHOOD)[1:], list(LIKELIHOOD)]}[generation]
+    left = {0: [[], [OWN], [OWN]], 1: [OF_ALL, OF_ALL[1:], OF_ALL]}[generation]
     assert [list(found[g]) for g in range(3)] == left
 
 
@@ -270,7 +284,7 @@ def test_arms_are_compared_where_both_have_them(tmp_path: Path) -> None:
     write_csv(findings.rows, tmp_path / "all.csv")
     with (tmp_path / "all.csv").open() as file:
         rows = [row for row in csv.DictReader(file) if row["extractor"] == MODEL]
-    assert len(rows) == 2 * 3 * len(LIKELIHOOD) and {row["metric"] for row in rows} == LIKELIHOOD.keys()
+    assert len(rows) == 2 * 3 * len(OF_ALL) and {row["metric"] for row in rows} == set(OF_ALL)
     assert all(row["real"] for row in rows)
 
 

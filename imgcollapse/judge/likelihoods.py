@@ -9,7 +9,7 @@ from imgcollapse import progress
 from imgcollapse.errors import DataProblem
 from imgcollapse.images import ImageSet
 from imgcollapse.metrics.evidence import Likelihoods
-from imgcollapse.models import Likely
+from imgcollapse.models import Coded, Likely
 from imgcollapse.seeds import derive
 
 
@@ -32,7 +32,9 @@ class RunLikelihoods:
         else:
             own = self._found(generation, self._held_out[:n])
         of_samples = None if first is None else self._found(0, samples)
-        return Likelihoods(self._held_out.pixels[0].numel(), own, first, of_samples)
+        model = None if own is None else self._model(generation)
+        codes = model.codes(self._held_out[:n]) if isinstance(model, Coded) else None
+        return Likelihoods(self._held_out.pixels[0].numel(), own, first, of_samples, codes)
 
     @cached_property
     def _first(self) -> Tensor | None:

@@ -105,12 +105,15 @@ class Likelihoods:
     held_out:          of the first N held-out pictures, by the generation's own model
     first_of_held_out: of these (to the judge, of all held-out pictures), by the model of generation 0
     first_of_samples:  of the generation's samples, by the model of generation 0
+    codes:             of those held-out pictures, by a model that has such: float64 [N, latent], means of the latent codes, and
+                       float64 [N], mean squared errors of what it makes of them, pixels in 0..1
     """
 
     dimensions: int
     held_out: Tensor | None
     first_of_held_out: Tensor | None
     first_of_samples: Tensor | None
+    codes: tuple[Tensor, Tensor] | None = None
 
     def compared(self, n: int) -> "Likelihoods":
         """Those that are compared: of the first n held-out pictures."""

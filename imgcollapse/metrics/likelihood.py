@@ -6,9 +6,10 @@ import torch
 from torch import Tensor
 
 from imgcollapse.metrics.evidence import Evidence
-from imgcollapse.metrics.score import UNIT, Score
+from imgcollapse.metrics.score import POSITIVE, UNIT, Score
 
 RARE, RAREST = 0.05, 0.01  # shares of the real held-out pictures that lie in a tail
+ACTIVE = 0.01  # variance over pictures from which a latent number tells them apart (Burda et al. 2016, section 5.2)
 
 BITS = (
     "Minus the mean base-2 logarithm of a picture's probability among all 8-bit pictures of its size, by its number of values (pixels "
@@ -38,6 +39,28 @@ LIKELIHOOD: dict[str, Score] = {
         BITS.format(of="Of N held-out pictures, by the model of this generation: what it has forgotten becomes improbable to it."),
         short="bits/dim",
     ),
+    "active_latents": Score(
+        "active latents",
+        "latent numbers by which the generation's own model tells real pictures apart; higher is better, up to all it has",
+        "higher",
+        "linear",
+        0,
+        "How many of a vae's latent numbers have an encoder's mean that varies by more than 0.01 (variance) over N held-out pictures: the "
+        "others have collapsed onto the prior, and the decoder does not listen to them (Burda et al. 2016, section 5.2).",
+        bounds=POSITIVE,
+        from_zero=True,
+    ),
+    "reconstruction_error": Score(
+        "reconstruction error",
+        "of held-out real pictures by the generation's own model; lower is better",
+        "lower",
+        "linear",
+        4,
+        "Mean squared difference, of pixels in 0..1, between N held-out pictures and what a vae's decoder makes of their encoder's means.",
+        short="recon. error",
+        bounds=POSITIVE,
+        from_zero=True,
+    ),
     "bits_per_dim_of_samples": Score(
         "bits per dimension of samples",
         "of the samples by generation 0's model; lower is better, down to the value of real pictures",
@@ -57,13 +80,16 @@ def likelihood(evidence: Evidence) -> dict[str, float]:
     """Log-likelihoods in nats, L_g(x) of a picture x by the model of generation g; D values in a picture.
 
         bits_per_dim             - mean over N held-out x of L_g(x) / (D ln 2)
+        active_latents           number of latent numbers whose encoder's mean has a variance over held-out x above 0.01 (vae only)
+        reconstruction_error     mean over held-out x of the mean squared error of the decoded encoder's mean, pixels in 0..1 (vae only)
         bits_per_dim_of_samples  - mean over N samples s of generation g of L_0(s) / (D ln 2)
         unlikely, very_unlikely  share of s with L_0(s) below the 5 %, the 1 % quantile of L_0 of N held-out pictures: 0 to 1
         too_likely               share of s with L_0(s) above the 95 % quantile: 0 to 1
 
-    Lower is better, but for bits_per_dim_of_samples no further down than real pictures. To a model that knows nothing all pictures have 8
-    bits per dimension; one that is sure of what is not so gives more. Left out where a model is not kept any more, or knows no likelihoods.
-    The last four see what a chain makes improbable or too typical to where it began: the tails of Shumailov et al. 2024.
+    Lower is better, but for active_latents, and for bits_per_dim_of_samples no further down than real pictures. To a model that knows
+    nothing all pictures have 8 bits per dimension; one that is sure of what is not so gives more. Left out where a model is not kept any
+    more, or knows no likelihoods. Those of samples see what a chain makes improbable or too typical to where it began: the tails of
+    Shumailov et al. 2024.
     In their real-vs-real values held-out pictures stand for samples, and the model of generation 0 for that of generation g.
     Bias: none in the samples' means; the quantiles are of N pictures, so a share of 1 % is coarse below N = 1,000. bits_per_dim is a mean
     over what may be far out: a model that has lost all width in a coordinate pays without limit for a picture that differs there.
@@ -74,6 +100,9 @@ def likelihood(evidence: Evidence) -> dict[str, float]:
     own_N, real_N, made_N = evidence.likelihoods.held_out, evidence.likelihoods.first_of_held_out, evidence.likelihoods.first_of_samples
     a_bit = evidence.likelihoods.dimensions * math.log(2)
     found = {} if own_N is None else {"bits_per_dim": -float(own_N.mean()) / a_bit}
+    if evidence.likelihoods.codes is not None:
+        mean_NL, error_N = evidence.likelihoods.codes
+        found |= {"active_latents": float((mean_NL.var(0) > ACTIVE).sum()), "reconstruction_error": float(error_N.mean())}
     if real_N is None or made_N is None:
         return found
     low, lowest, high = (float(real_N.quantile(share)) for share in (RARE, RAREST, 1 - RARE))

@@ -57,6 +57,15 @@ class Likely(Protocol):
         """
 
 
+@runtime_checkable
+class Coded(Protocol):
+    """A model that sees in a picture a code of a few numbers, and makes a picture of a code."""
+
+    def codes(self, images: ImageSet) -> tuple[Tensor, Tensor]:
+        """float64 [N, latent], the mean code of each picture, and float64 [N], how far what it makes of that is from the picture: the mean
+        over its values, in 0..1, of the squared difference."""
+
+
 MODELS: dict[str, type[Model]] = {
     "ddpm": DDPM,
     "vae": VAE,

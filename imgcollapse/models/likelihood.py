@@ -10,12 +10,14 @@ import math
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from imgcollapse.images import ImageSet
 from imgcollapse.seeds import torch_generator
 
 LEVEL = 1 / 255  # one grey level, of pixels in 0..1: dividing a density of these by it gives that of grey values
 ROUNDING = LEVEL / math.sqrt(12)  # standard deviation of what rounding to a grey level takes away: no pixel is known more exactly
+LOGISTIC_FLOOR = math.log(ROUNDING * math.sqrt(3) / math.pi)  # log scale of the logistic distribution that has it
 
 
 def dequantised(images: ImageSet, seed: int) -> Tensor:
@@ -48,3 +50,17 @@ def log_exponential_levels(pixels: Tensor, logits: Tensor) -> Tensor:
     unit, slope = pixels.to(logits.dtype) * LEVEL, logits.abs().clamp(min=1e-6)
     short = torch.where(logits > 0, 1 - unit, unit)  # how far from the likeliest level
     return -slope * short - torch.log(torch.expm1(-256 * LEVEL * slope) / torch.expm1(-LEVEL * slope))
+
+
+def log_logistic_cells(pixels: Tensor, mean: Tensor, log_scale: Tensor) -> Tensor:
+    """Log probability of each pixel whose value, in 0..1, has a logistic distribution (Kingma et al. 2016; Salimans et al. 2017).
+
+    pixels: uint8. Of a cell from a to b, in scales from the mean: log (s(b) - s(a)) = log s(b) + log s(-a) + log (1 - exp(a - b)), with s
+    the sigmoid. A scale below that of rounding counts as that. Its gradient is exact, so that a decoder can be trained with it.
+    """
+    scale = log_scale.clamp(min=LOGISTIC_FLOOR).exp()
+    place = pixels.to(mean.dtype) * LEVEL - mean
+    upper = functional.logsigmoid((place + LEVEL / 2) / scale).masked_fill(pixels == 255, 0.0)
+    lower = functional.logsigmoid((LEVEL / 2 - place) / scale).masked_fill(pixels == 0, 0.0)
+    inner = torch.log(-torch.expm1(-LEVEL / scale)).masked_fill((pixels == 0) | (pixels == 255), 0.0)
+    return upper + lower + inner

@@ -10,12 +10,14 @@ from diffusers import ConfigMixin, ModelMixin  # isort: skip
 from diffusers.configuration_utils import register_to_config  # isort: skip
 from torch import Tensor, nn  # isort: skip
 
+from imgcollapse.models.vae_prior import Prior  # isort: skip
+
 
 class VAENetwork(ModelMixin, ConfigMixin):  # type: ignore[misc]
     """Encoder and decoder of one picture size (C, H, W); pads inside, so that every halving is exact."""
 
     @register_to_config  # type: ignore[untyped-decorator]
-    def __init__(self, shape: tuple[int, int, int] = (1, 8, 8), latent: int = 16, width: int = 32) -> None:
+    def __init__(self, shape: tuple[int, int, int] = (1, 8, 8), latent: int = 16, width: int = 32, components: int = 0) -> None:
         super().__init__()
         channels, height, breadth = shape
         self.shape = (channels, height, breadth)
@@ -40,6 +42,7 @@ class VAENetwork(ModelMixin, ConfigMixin):  # type: ignore[misc]
             *decoder,
         )
         self.log_deviation = nn.Parameter(torch.full((), -1.0))  # of the gaussian observation model, one for all pixels
+        self.prior = Prior(latent, components)
 
     def encode(self, unit: Tensor) -> tuple[Tensor, Tensor]:
         """float [N, C, H, W] in 0..1 -> mean and log variance of the latent, [N, latent] each."""
