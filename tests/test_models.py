@@ -270,6 +270,49 @@ def test_a_saved_ddpm_opens_in_diffusers_and_draws(diffusion: DDPM, tmp_path: Pa
     assert any(path.suffix == ".safetensors" for path in weights)
 
 
+@pytest.mark.parametrize("patch", [2, 4])
+def test_a_ddpm_of_patches_opens_in_diffusers_with_its_network_beside_it(patch: int, tmp_path: Path) -> None:
+    """What the pipeline draws has the size of the pictures; and the network is the same as that of a loaded model, on pixels."""
+    from diffusers import DDPMPipeline
+
+    from imgcollapse.models.ddpm_network import PatchedUNet
+
+    fitted = build(DDPM, {"patch": patch, "steps": 5, "batch": 8, "widths": [8, 16], "timesteps": 50}).fit(pictures(32), 0)
+    fitted.save(tmp_path)
+    net = PatchedUNet.from_pretrained(tmp_path / "unet", local_files_only=True)
+    pipeline = DDPMPipeline.from_pretrained(tmp_path, unet=net, local_files_only=True)
+    pipeline.set_progress_bar_config(disable=True)
+    assert pipeline(batch_size=2, num_inference_steps=3, output_type="np").images.shape == (2, 8, 8, 1)
+    assert torch.equal(fitted.load(tmp_path).sample(4, 1).pixels, fitted.sample(4, 1).pixels)
+    pixels = torch.randn(3, 1, 8, 8, generator=torch.Generator().manual_seed(0))
+    folded = torch.nn.functional.pixel_unshuffle(pixels, patch)
+    with torch.inference_mode():
+        inside = net.inner(folded, 7).sample
+        assert torch.equal(net(pixels, 7).sample, torch.nn.functional.pixel_shuffle(inside, patch))
+
+
+@pytest.mark.parametrize(
+    ("shape", "options", "mflop"),
+    [
+        ((1, 28, 28), {"patch": 2, "widths": [16, 32, 64]}, 46),
+        ((1, 28, 28), {"patch": 2, "widths": [32, 64]}, 92),
+        ((1, 28, 28), {"patch": 4, "widths": [32, 64]}, 31),
+        ((3, 32, 32), {"patch": 4, "widths": [64, 128]}, 127),
+        ((1, 8, 8), {}, 7.55),
+    ],
+)
+def test_a_patch_makes_a_network_cheaper_by_so_much(shape: tuple[int, int, int], options: dict[str, object], mflop: float) -> None:
+    """Multiplications and additions of one picture, in millions, as PyTorch counts them; pictures are padded where halvings ask for it."""
+    from torch.utils.flop_counter import FlopCounterMode
+
+    model = build(DDPM, {**options, "attention": False}).for_world(shape, 10)
+    net, side = model._network(shape), model.padded(shape)
+    with FlopCounterMode(display=False) as counter, torch.inference_mode():
+        found = net(torch.zeros(1, shape[0], side, side), torch.zeros(1, dtype=torch.int64)).sample
+    assert counter.get_total_flops() / 1e6 == pytest.approx(mflop, rel=0.03) and found.shape == (1, shape[0], side, side)
+    assert side >= max(shape[1:]) and side % (model.patch * 2 ** (len(model.widths) - 1)) == 0
+
+
 @pytest.mark.parametrize("prediction", ["epsilon", "v"])
 @pytest.mark.parametrize("schedule", ["cosine", "linear"])
 def test_every_prediction_and_schedule_learns_where_the_light_is(prediction: str, schedule: str) -> None:
@@ -310,7 +353,10 @@ def test_same_latents_give_comparable_pictures_in_two_generations() -> None:
 def test_what_follows_the_picture_size_is_chosen_once_and_only_where_it_was_left_open() -> None:
     small, large = DDPM().for_world((1, 8, 8), 10), DDPM(steps=7).for_world((3, 32, 32), 10)
     assert small.steps > 0 and small.widths and small.attention is False and small.sampling.steps > 0 and small.learning_rate > 0
-    assert large.steps == 7 and len(large.widths) > len(small.widths) and large.attention is True
+    assert large.steps == 7 and large.patch == 2 and large.widths != small.widths and small.patch == 1 and large.optimiser == "muon"
+    assert DDPM(batch=8, optimiser="adamw", patch=4, log_snr=(3.0, 1.0)).for_world((1, 28, 28), 10).model_dump(
+        include={"batch", "optimiser", "patch", "log_snr"}
+    ) == {"batch": 8, "optimiser": "adamw", "patch": 4, "log_snr": (3.0, 1.0)}
     assert small.for_world((3, 32, 32), 10) == small
     assert DDPM().for_world((3, 100, 100), 10) == DDPM().for_world((3, 64, 64), 10)
     ddim = build(DDPM, {"sampling": {"sampler": "ddim", "steps": 3}}).for_world((3, 32, 32), 10).sampling

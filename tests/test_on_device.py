@@ -1,5 +1,8 @@
 """What a device does in its own way: `pytest tests/test_on_device.py --device cuda`. On a CPU the same paths go as far as they can."""
 
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,6 +12,8 @@ from standins import pictures
 from torch import Tensor
 
 from imgcollapse import store, training
+from imgcollapse.ablation.engines.configuration import EngineConfiguration
+from imgcollapse.ablation.engines.local import local
 from imgcollapse.extractors.classifier import Classifier
 from imgcollapse.images import ImageSet
 from imgcollapse.machine import devices
@@ -58,9 +63,9 @@ def test_a_captured_step_learns_what_a_step_learns(
         for captured in (True, False):
             monkeypatch.setattr(training, "_is_captured", lambda there, captured=captured: captured)
             found.append(learner(_seen(64)))
-    # of all weights together: of one whose gradient is rounding alone, such as a bias before a normalisation, AdamW makes steps of full size
+    # of all weights together: where a gradient is rounding alone, as of a bias before a normalisation, AdamW takes steps of full size
     here, there = (torch.cat([weight.double().flatten() for weight in weights.values()]) for weights in found)
-    assert (here - there).norm() < (1e-3 if precision == "float32" else 0.03) * there.norm()
+    assert (here - there).norm() < (5e-3 if precision == "float32" else 0.03) * there.norm()
 
 
 def test_a_captured_step_sees_every_batch_and_rate_anew(device: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -98,3 +103,18 @@ def test_a_study_on_a_device_finds_what_a_cpu_finds(device: str, tmp_path: Path)
         here, there = (scores[metric].value for scores in found)
         print(f"{metric}: cpu {here:.4f}, {device} {there:.4f}")
         assert there == pytest.approx(here, rel=0.05, abs=0.03), metric
+
+
+def test_runs_beside_each_other_use_the_device(device: str, tmp_path: Path) -> None:
+    """Processes that are forked from one that has imported everything: the GPU must not have been woken before."""
+    command = [sys.executable, "-m", "imgcollapse", "ablate", "--out", str(tmp_path / "a"), "--device", device, "--jobs", "2", "--json"]
+    more = ["--seeds", "0,1", "--gens", "1", "--set", "model.steps=3", "--samples", "300", "--no-nulls"]
+    done = subprocess.run([*command, *more], capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert len(list((tmp_path / "a" / "runs").glob("*/gen_000/MANIFEST.json"))) == 2
+
+
+def test_the_server_that_forks_them_is_told_to_wake_no_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYTORCH_NVML_BASED_CUDA_CHECK", "")
+    local([], EngineConfiguration(1, 1, {}), lambda: None)
+    assert os.environ["PYTORCH_NVML_BASED_CUDA_CHECK"] == "1"

@@ -222,3 +222,18 @@ def test_a_run_says_how_good_its_judge_is_in_its_first_line_its_table_and_on_its
         assert how_good in text and reason in text, text[:2000]
     scored = call("score", "run", "--against", "digits", *quick[:2], "--data-dir", tmp_path / "data")
     assert scored.exit_code == 0 and how_good in " ".join(scored.stdout.split())
+
+
+def test_a_symmetric_classifier_sees_a_picture_and_its_mirror_image_as_one() -> None:
+    """Once it has learned; and its features are the mean of what the same network finds in both."""
+    pixels = torch.randint(0, 256, (5, 3, 12, 12), generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
+    images = ImageSet.of(pixels.repeat(8, 1, 1, 1), torch.arange(40) % 2)
+    learner = Classifier(steps=5, batch=8, widths=(8, 8), symmetric=True)
+    net = learner.train(images, 2)
+    plain = Classifier(steps=5, batch=8, widths=(8, 8)).network((3, 12, 12), 2)
+    plain.load_state_dict(net.state_dict())
+    plain.eval()
+    there, mirrored = (FittedClassifier(net, 1.0).features(some) for some in (pixels, pixels.flip(3)))
+    assert torch.allclose(there, mirrored, atol=1e-5)
+    found = [FittedClassifier(plain, 1.0).features(some) for some in (pixels, pixels.flip(3))]
+    assert torch.allclose(there, (found[0] + found[1]) / 2, atol=1e-5) and not torch.allclose(found[0], found[1], atol=1e-3)

@@ -17,18 +17,20 @@ from imgcollapse.machine import devices, processes
 from imgcollapse.models.network import put, start_from, weights_of
 from imgcollapse.models.weights import read_about, write_about
 from imgcollapse.settings import Settings
-from imgcollapse.training import BatchRandomness, Loss, Training, fit_network, source_of
+from imgcollapse.training import BatchRandomness, Chosen, Loss, Training, fit_network, source_of
 
 BLOCK = 512  # pictures whose random numbers come from one seed
 SCHEDULES = {"cosine": "squaredcos_cap_v2", "linear": "linear"}
-# pictures up to this side -> what `by size` stands for. 8 was tuned on digits; the others follow common practice.
+# pictures up to this side -> what `by size` stands for: 8 by digits, 28 by MNIST, 32 by CIFAR-10 (docs/pareto); the others are guesses
 BY_SIZE: dict[int, dict[str, Any]] = {
-    8: {"patch": 1, "widths": (16, 32), "steps": 600, "learning_rate": 5e-3, "attention": False},
-    16: {"patch": 1, "widths": (32, 64), "steps": 2000, "learning_rate": 4e-3, "attention": False},
-    32: {"patch": 1, "widths": (32, 64, 128), "steps": 8000, "learning_rate": 1e-3, "attention": True},
-    64: {"patch": 1, "widths": (64, 128, 128, 256), "steps": 30000, "learning_rate": 3e-4, "attention": True},
+    8: {"patch": 1, "widths": (16, 32), "steps": 600, "learning_rate": 5e-3},
+    16: {"patch": 1, "widths": (32, 64), "steps": 2000, "learning_rate": 4e-3},
+    28: {"patch": 2, "widths": (24, 48), "steps": 3200, "learning_rate": 8e-3, "batch": 32, "optimiser": "muon", "log_snr": (0.0, 1.6)},
+    32: {"patch": 2, "widths": (32, 64), "steps": 2700, "learning_rate": 8e-3, "batch": 64, "optimiser": "muon", "log_snr": (0.5, 1.6)},
+    64: {"patch": 2, "widths": (64, 128, 128), "steps": 30000, "learning_rate": 1e-3, "attention": True},
 }
-EVALUATIONS_BY_SIZE = {8: 10, 16: 12, 32: 20, 64: 20}  # `sampling.steps`, likewise
+OF_ANY_SIZE: dict[str, Any] = {"batch": 128, "optimiser": "adamw", "log_snr": (1.0, 1.6), "attention": False}
+EVALUATIONS_BY_SIZE = {8: 10, 16: 12, 28: 10, 32: 16, 64: 20}  # `sampling.steps`, likewise
 
 
 class Sampling(Settings):
@@ -43,7 +45,9 @@ class DDPM(Training):
 
     kind: Literal["ddpm"] = "ddpm"
     steps: int = Field(0, ge=0, description="optimisation steps; 0: by picture size")
+    batch: int = Field(0, ge=0, description="pictures per step; 0: by picture size")
     learning_rate: float = Field(0.0, ge=0, description="the peak learning rate; 0: by picture size")
+    optimiser: Chosen = Field("auto", description="adamw, or muon (see imgcollapse.training.muon); auto: by picture size")
     decay: Literal["cosine", "linear", "constant"] = Field("linear", description="how the rate falls after the warm-up")
     widths: tuple[PositiveInt, ...] = Field(
         (), description="channels at each resolution, from full size down by halves; []: by picture size"
@@ -57,8 +61,8 @@ class DDPM(Training):
     prediction: Literal["epsilon", "v"] = Field("v", description="what the network predicts: the noise, or v (Salimans & Ho 2022)")
     schedule: Literal["cosine", "linear"] = Field("cosine", description="noise schedule: Nichol & Dhariwal 2021, or Ho et al. 2020")
     timesteps: PositiveInt = Field(1000, ge=2, description="T, the number of noise levels")
-    log_snr: tuple[float, PositiveFloat] = Field(
-        (1.0, 1.6), description="mean and standard deviation of the log signal-to-noise ratio trained at"
+    log_snr: tuple[float, PositiveFloat] | None = Field(
+        None, description="mean and standard deviation of the log signal-to-noise ratio trained at; none: by picture size"
     )
     sampling: Sampling = Field(Sampling(), description="how pictures are drawn; it decides nothing of what is learned")
 
@@ -77,7 +81,7 @@ class DDPM(Training):
             raise DataProblem("model 'ddpm' learns pictures; for a world of points use gaussian, gmm or bootstrap")
         side = min((size for size in BY_SIZE if size >= max(shape[1:])), default=max(BY_SIZE))
         fields = type(self).model_fields
-        chosen = {name: value for name, value in BY_SIZE[side].items() if getattr(self, name) == fields[name].default}
+        chosen = {name: value for name, value in {**OF_ANY_SIZE, **BY_SIZE[side]}.items() if getattr(self, name) == fields[name].default}
         if not self.sampling.steps:
             chosen["sampling"] = self.sampling.model_copy(update={"steps": EVALUATIONS_BY_SIZE[side]})
         resolved = self.model_copy(update=chosen)
@@ -101,7 +105,7 @@ class DDPM(Training):
         with seeds.global_torch_seed(seeds.derive(seed, "weights")):
             net = chosen._network(images.shape)
         start_from(net, start)
-        loss = self._loss(net.config.sample_size)
+        loss = chosen._loss(net.config.sample_size)
         net = fit_network(net, loss, source, chosen, seeds.derive(seed, "fit"), what="ddpm")
         return chosen._fitted(net, images.shape, seen.double() / int(seen.sum()) if self.class_conditional else None)
 
@@ -237,6 +241,7 @@ class DDPM(Training):
     def _levels(self, alphas_cumprod: Tensor) -> Tensor:
         """float32 [T]: the distribution function of the trained level t, normal in the log-SNR (Karras et al. 2022, section 5)."""
         log_snr = (alphas_cumprod / (1 - alphas_cumprod)).double().log()
+        assert self.log_snr is not None, "ask for_world first"
         mean, standard_deviation = self.log_snr
         reached = 1 - torch.special.ndtr((log_snr - mean) / standard_deviation)  # the log-SNR falls with t
         return ((reached - reached[0]) / (reached[-1] - reached[0])).float()

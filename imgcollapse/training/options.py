@@ -7,6 +7,8 @@ from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt
 
 from imgcollapse.settings import Settings
 
+Chosen = Literal["auto", "adamw", "muon"]
+
 
 class Training(Settings):
     """How a network is trained: a fixed number of steps, so that regimes with more data do not also get more training."""
@@ -14,8 +16,8 @@ class Training(Settings):
     steps: PositiveInt = Field(1000, description="optimisation steps")
     batch: PositiveInt = Field(128, description="pictures per step")
     learning_rate: PositiveFloat = Field(1e-3, description="the peak learning rate")
-    optimiser: Literal["adamw", "muon"] = Field(
-        "adamw", description="muon: Jordan et al. 2024 for matrices and convolutions between the first and the last, AdamW for the rest"
+    optimiser: Chosen = Field(
+        "adamw", description="muon: Jordan et al. 2024, for matrices and convolutions between the first and the last, AdamW for the rest"
     )
     warmup: float = Field(0.05, ge=0, le=1, description="share of the steps over which the rate rises linearly from 0")
     decay: Literal["cosine", "linear", "constant"] = Field("cosine", description="how the rate falls after the warm-up")

@@ -28,6 +28,8 @@ def local(runs: Sequence[Path], configuration: EngineConfiguration, each_second:
             f"--engine-option: the engine local has no options ('{next(iter(configuration.options))}' was given); leave it out"
         )
     os.environ.update(configuration.environment())
+    # libraries ask at their import whether there is a GPU: that would wake it in the server, and no forked process could use it any more
+    os.environ["PYTORCH_NVML_BASED_CUDA_CHECK"] = "1"
     # a server that has imported everything once forks a process a run, so that a run of a second does not wait seconds for torch
     context = _context()
     waiting, working = deque(runs), dict[Path, BaseProcess]()
