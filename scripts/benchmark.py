@@ -2,7 +2,7 @@
 
 python scripts/benchmark.py digits       the main job, end to end, and what share of it is the network's own work
 python scripts/benchmark.py reference    one generation our way and the usual way, in one process
-python scripts/benchmark.py mnist        a VAE generation on MNIST: pictures per second (needs MNIST in the data folder)
+python scripts/benchmark.py generation   a generation of the DDPM and of the VAE on MNIST (in the data folder) or another data set
 python scripts/benchmark.py metrics      the metrics at N = 10,000 against prdc, torch-fidelity and clean-fid: seconds, memory, values
 python scripts/benchmark.py images       fingerprints, provenance and reading of image sets against the plain way of each
 python scripts/benchmark.py chains       a toy world over thousands of generations; a chain of `accumulate`, made and gone on with
@@ -39,7 +39,6 @@ from imgcollapse.judge.titles import REAL  # isort: skip
 from imgcollapse.metrics.record import Value, ranged  # isort: skip
 from imgcollapse.metrics.scores import worth_showing  # isort: skip
 from imgcollapse.models.ddpm import DDPM  # isort: skip
-from imgcollapse.models.vae import VAE  # isort: skip
 from imgcollapse.settings import build  # isort: skip
 from imgcollapse.study import Study, run  # isort: skip
 
@@ -195,19 +194,30 @@ def _usual(world: World, reference: Reference, ours: DDPM, folder: Path, seed: i
 
 
 @main.command()
-@click.option("--steps", default=300)
-def mnist(steps: int) -> None:
-    """A VAE on MNIST: how long 30 passes over 60,000 pictures take, from a shorter stretch of them."""
-    world = datasets.load(build(Study, {"dataset": "mnist"}).dataset, 0)
-    model = VAE(steps=steps)
-    model.model_copy(update={"steps": 10}).fit(world.train, 0)  # warm-up
-    began = time.perf_counter()
-    fitted = model.fit(world.train, 0)
-    rate = steps * model.batch / (time.perf_counter() - began)
-    began = time.perf_counter()
-    fitted.sample(10_000, 0)
-    click.echo(f"VAE on MNIST: trains on {rate:,.0f} pictures/s, draws {10_000 / (time.perf_counter() - began):,.0f} pictures/s")
-    click.echo(f"a generation of 30 passes over {len(world.train):,} pictures: {30 * len(world.train) / rate / 60:.1f} minutes of training")
+@click.option("--model", "kinds", multiple=True, default=("ddpm", "vae"), show_default=True)
+@click.option("--learn", default=10_000, show_default=True, help="Real pictures that it learns from.")
+@click.option("--n", default=10_000, show_default=True, help="Pictures drawn.")
+@click.option("--dataset", default="mnist", show_default=True, help="Its kind, or all of it as JSON.")
+def generation(kinds: tuple[str, ...], learn: int, n: int, dataset: str) -> None:
+    """Generation 0 by the defaults, alone on the machine: seconds and operations a second, and how good it is (N = 5,000)."""
+    named = json.loads(dataset) if dataset.startswith("{") else dataset
+    for kind in kinds:
+        study = build(Study, {"dataset": named, "model": kind})
+        world = datasets.load(study.dataset, 0)
+        judge = Judge().resolved(world, 5_000).open(world, 5_000)
+        model = study.model.for_world(world.train.shape, len(world.classes))
+        began = time.perf_counter()
+        fitted = model.fit(world.train[:learn], seeds.derive(0, 0, "fit"))
+        fit = time.perf_counter() - began
+        drawn = fitted.sample(n, seeds.derive(0, 0, "sample"))
+        sample = time.perf_counter() - began - fit
+        click.echo(f"{kind}: {fit + sample:.0f} s: {model.steps} steps of {model.batch} in {fit:.0f} s, {n:,} pictures in {sample:.0f} s")
+        if kind == "ddpm":
+            mflop = _forward_mflop(fitted)
+            rates = [3 * model.steps * model.batch * mflop / fit / 1e3, n * model.sampling.steps * mflop / sample / 1e3]
+            click.echo(f"      {mflop:.0f} MFLOP forward a picture; {rates[0]:.0f} GFLOP/s in training, {rates[1]:.0f} GFLOP/s in drawing")
+        for source, scores in judge(drawn[:5_000]).scores.sources.items():
+            click.echo(_quality(f"      {source}:", scores))
 
 
 @main.command()

@@ -18,8 +18,8 @@ from imgcollapse.images import ImageSet, from_signed, to_signed
 from imgcollapse.machine import devices
 from imgcollapse.machine.cache import Checkpoint
 from imgcollapse.machine.devices import Machine
-from imgcollapse.training.muon import Muon, orthogonal
 from imgcollapse.training import CHECK_EVERY, BatchRandomness, Chosen, FixedSet, Source, Stream, Training, fit_network, rate, sources
+from imgcollapse.training.muon import Muon, orthogonal
 
 
 def squared_error(net: nn.Module, rows: Sequence[Tensor], randomness: BatchRandomness) -> Tensor:
