@@ -202,9 +202,12 @@ def test_what_the_cards_of_a_ddpm_tell_to_type_opens_it(
     assert set(there["folders"]) == {"train"}  # unlabelled: no class folders
 
 
-@pytest.mark.parametrize(("width", "height", "box"), [(33, 17, (0, 8, 33, 25)), (5, 8, (1, 0, 6, 8)), (16, 16, None)])
+@pytest.mark.parametrize(
+    ("width", "height", "patch", "box"),
+    [(33, 17, 1, (0, 8, 33, 25)), (5, 8, 1, (1, 0, 6, 8)), (16, 16, 1, None), (13, 9, 2, (1, 3, 14, 12)), (16, 16, 4, None)],
+)
 def test_what_the_card_of_a_padded_ddpm_tells_to_type_gives_pictures_of_the_studys_size(
-    width: int, height: int, box: tuple[int, ...] | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    width: int, height: int, patch: int, box: tuple[int, ...] | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from imgcollapse.machine import torchvision_guard  # noqa: F401 (diffusers imports torchvision)
 
@@ -214,7 +217,7 @@ def test_what_the_card_of_a_padded_ddpm_tells_to_type_gives_pictures_of_the_stud
         place.mkdir(parents=True, exist_ok=True)
         Image.fromarray(draws.integers(0, 256, (height, width), dtype=np.uint8)).save(place / f"{number}.png")
     data = {"kind": "folder", "path": str(tmp_path / "pictures")}
-    model = {"kind": "ddpm", "steps": 1, "widths": [8, 8], "attention": False, "timesteps": 3, "sampling": {"steps": 2}}
+    model = {"kind": "ddpm", "steps": 1, "batch": 8, "patch": patch, "widths": [8, 8], "timesteps": 3, "sampling": {"steps": 2}}
     run(build(Study, {"dataset": data, "model": model, "gens": 1, "judge": {"extractors": []}}), tmp_path / "run")
     write(tmp_path / "run", out=tmp_path / "out")
     monkeypatch.chdir(tmp_path / "out")
@@ -223,7 +226,7 @@ def test_what_the_card_of_a_padded_ddpm_tells_to_type_gives_pictures_of_the_stud
     exec(pipeline, there)
     exec(own, there)
     side = there["pipeline"].unet.config.sample_size
-    assert [picture.size for picture in there["pictures"]] == [(width, height)] * 16
+    assert [picture.size for picture in there["pictures"]] == [(width, height)] * 16 and ("PatchedUNet" in text) == (patch > 1)
     assert there["drawn"].pixels.shape == (16, 1, height, width)
     assert (f".crop({box})" in text) == (box is not None) == (f"draws {side}x{side} pixels" in text)
 

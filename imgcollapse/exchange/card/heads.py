@@ -23,7 +23,7 @@ def model_head(subject: Subject) -> Record:
     model, hub = subject.study.model, HUB.get(subject.study.dataset.kind)
     return {
         "license": LICENSE,
-        "library_name": "diffusers" if isinstance(model, DDPM) else "imgcollapse",
+        "library_name": "diffusers" if isinstance(model, DDPM) and model.patch == 1 else "imgcollapse",
         **({} if subject.samples.are_points else {"pipeline_tag": TASK}),
         "tags": [*TAGS, model.kind],
         **({"datasets": [hub]} if hub else {}),

@@ -32,6 +32,12 @@ PIPELINE = """\
 from diffusers import DDPMPipeline
 
 pipeline = DDPMPipeline.from_pretrained("model")  # this folder, or "USER/NAME" on the hub"""
+PATCHED = """\
+from diffusers import DDPMPipeline
+
+from imgcollapse.models.ddpm_network import PatchedUNet  # diffusers knows no network that folds patches into channels
+
+pipeline = DDPMPipeline.from_pretrained("model", unet=PatchedUNet.from_pretrained("model/unet"))  # this folder"""
 DRAW = "\npictures = pipeline(batch_size=16, num_inference_steps=pipeline.scheduler.config.num_train_timesteps).images"
 CROP = "\npictures = [picture.crop({box}) for picture in pictures]  # {side}x{side} -> {width}x{height}: left, upper, right, lower"
 DATASETS = """\
@@ -102,9 +108,10 @@ def _model_opened(subject: Subject) -> list[str]:
     model = subject.study.model
     if not isinstance(model, DDPM):
         return [fenced(OWN, "python")]
+    opened = PIPELINE if model.patch == 1 else PATCHED
     if model.class_conditional:
         return [
-            fenced(PIPELINE, "python"),
+            fenced(opened, "python"),
             "The pipeline opens, but tells the network no class, which this one needs. To draw:",
             fenced(OWN, "python"),
         ]
@@ -115,7 +122,7 @@ def _model_opened(subject: Subject) -> list[str]:
         draw += CROP.format(side=side, width=shape[2], height=shape[1], box=inside(shape, side))
         own = f"{shape[2]}x{shape[1]}"
         note += f" The network draws {side}x{side} pixels, a border around the {own} of the study, which the last line cuts away."
-    return [fenced(PIPELINE + draw, "python"), f"{note} As the study drew ({model.sampling.sampler}):", fenced(OWN, "python")]
+    return [fenced(opened + draw, "python"), f"{note} As the study drew ({model.sampling.sampler}):", fenced(OWN, "python")]
 
 
 def _samples_opened(subject: Subject, export: Export) -> list[str]:
