@@ -410,7 +410,8 @@ def test_every_score_has_an_entry_that_says_how_it_is_read() -> None:
     seen = FeatureSet(features, torch.arange(60) % 2, torch.arange(60) % 2)
     shares, confusion = torch.tensor([0.4, 0.6], dtype=torch.float64), torch.tensor([[30, 0, 0], [0, 30, 0]])
     copies = torch.zeros(60, dtype=torch.bool)
-    likely = Likelihoods(3, *3 * (torch.arange(60.0, dtype=torch.float64),))
+    each = torch.arange(60.0, dtype=torch.float64)
+    likely = Likelihoods(3, each, each, each, codes=(features, each / 60))
     evidence = Evidence(seen, seen, seen, shares, confusion, learned=seen, copies=copies, learned_copies=copies, likelihoods=likely)
     scores = {name for metric in METRICS.values() for name in metric.measure(evidence)}
     assert {name for name in scores if not re.search(r"_\d+$", name)} == set(SCORES), "all but those of single classes"

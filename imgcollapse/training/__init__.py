@@ -45,7 +45,7 @@ def fit_network(
     Inside `processes.fit` each process takes its share of every batch; the gradient is that of the whole batch's mean, whatever the number
     of processes, but for rounding. Raises DivergedProblem when the loss is no longer a finite number.
     """
-    device, halved = devices.current().torch_device(), devices.current().mixed_precision() == "bf16"
+    device = devices.current().torch_device()
     share, weight = _own_part(options.batch)
     captured = _is_captured(device)
     optimiser = Optimiser(net.to(device).train(), options, device, captured)
@@ -54,14 +54,7 @@ def fit_network(
     total, before = torch.zeros((), device=device), 0.0
     first = 0 if checkpoint is None else _go_on(checkpoint, net, optimiser, generator)
     batches = source.batches(options, seeds.derive(seed, "order"), share, device, first)
-
-    def once(rows: Sequence[Tensor]) -> Tensor:
-        # the precision is torch's own: an Accelerator's holds for a whole process, which may train networks of several
-        with torch.autocast(device.type, torch.bfloat16, enabled=halved):
-            value = weight * loss(net, rows, randomness)
-        return optimiser.step(value)
-
-    do = Captured(once, generator) if captured else once
+    do = _step_of(lambda rows: weight * loss(net, rows, randomness), optimiser, generator, captured)
     for step, rows in zip(progress.steps(options.steps, what, first), batches, strict=True):
         optimiser.begin(step)
         total += do(rows)
@@ -71,6 +64,21 @@ def fit_network(
                 checkpoint.keep(_all_of(step + 1, net, optimiser, generator))
     optimiser.use_average()
     return net.eval().requires_grad_(False)
+
+
+def _step_of(
+    value: Callable[[Sequence[Tensor]], Tensor], optimiser: Optimiser, generator: Generator, captured: bool
+) -> Callable[[Sequence[Tensor]], Tensor]:
+    """What does a step down the gradient of `value(rows)`, and gives the whole loss."""
+    kind, halved = generator.device.type, devices.current().mixed_precision() == "bf16"
+
+    def once(rows: Sequence[Tensor]) -> Tensor:
+        # the precision is torch's own: an Accelerator's holds for a whole process, which may train networks of several
+        with torch.autocast(kind, torch.bfloat16, enabled=halved):
+            found = value(rows)
+        return optimiser.step(found)
+
+    return Captured(once, generator) if captured else once
 
 
 def _is_captured(device: torch.device) -> bool:
