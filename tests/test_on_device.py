@@ -21,8 +21,6 @@ from imgcollapse.machine.devices import Machine
 from imgcollapse.models import ddpm
 from imgcollapse.models.ddpm import DDPM
 from imgcollapse.models.vae import VAE
-from imgcollapse.settings import build
-from imgcollapse.study import Study, run
 
 
 @pytest.fixture
@@ -91,18 +89,18 @@ def test_how_many_blocks_are_drawn_at_once_decides_nothing(sampler: str, device:
 
 
 def test_a_study_on_a_device_finds_what_a_cpu_finds(device: str, tmp_path: Path) -> None:
-    """One short study twice: every score of generation 0 within the range that real pictures have among themselves, or 5 %."""
+    """One short study twice, each in a process of its own. A device draws its noise by itself, so the two are as two seeds are."""
     if device == "cpu":
         pytest.skip("there is nothing to compare a CPU with: name a device with --device")
     found = []
     for name in ("cpu", device):
-        with devices.use(Machine(name, "float32")):
-            run(build(Study, {"gens": 2, "model": {"kind": "ddpm", "steps": 200}, "samples": 600}), tmp_path / name)
+        command = [sys.executable, "-m", "imgcollapse", "run", "--device", name, "--precision", "float32", "--out", str(tmp_path / name)]
+        subprocess.run([*command, "--gens", "1", "--samples", "600"], check=True, timeout=600)
         found.append(store.scores(tmp_path / name)[0].sources["classifier"])
     for metric in ("fd", "precision", "recall", "density", "coverage"):
         here, there = (scores[metric].value for scores in found)
         print(f"{metric}: cpu {here:.4f}, {device} {there:.4f}")
-        assert there == pytest.approx(here, rel=0.05, abs=0.03), metric
+        assert there == pytest.approx(here, rel=0.4 if metric == "fd" else 0, abs=0.1), metric
 
 
 def test_runs_beside_each_other_use_the_device(device: str, tmp_path: Path) -> None:
