@@ -54,11 +54,12 @@ def outcome(folder: Path) -> dict[str, bytes]:
     return {name: data for name, data in files(folder).items() if Path(name).name not in (MANIFEST, history.HISTORY)}
 
 
+@pytest.mark.slow  # five seconds and more each
 @pytest.mark.parametrize(
     "values",
     [
         pytest.param({**TOY, "judge": {"every": 2}}, id="points"),
-        pytest.param(DIGITS, id="digits", marks=pytest.mark.slow),  # trains a classifier
+        pytest.param(DIGITS, id="digits"),  # trains a classifier
     ],
 )
 def test_the_results_are_those_of_one_process(values: dict[str, Any], tmp_path: Path) -> None:

@@ -411,6 +411,7 @@ def test_the_names_of_classes_are_those_of_torchvision() -> None:
     assert cifar.ARCHIVES[0] == source.filename and source.base_folder == cifar.FOLDER
 
 
+@pytest.mark.slow  # asks for every one of them, as `doctor` does
 def test_a_set_that_is_not_whole_is_not_there(data_dir: Path, monkeypatch: Monkey) -> None:
     monkeypatch.setattr(_source("MNIST"), "download", lambda mnist: pytest.fail("what there is stays as it is"))
     raw = write_idx(data_dir / "MNIST" / "raw", 20, 10)

@@ -313,8 +313,14 @@ def test_a_patch_makes_a_network_cheaper_by_so_much(shape: tuple[int, int, int],
     assert side >= max(shape[1:]) and side % (model.patch * 2 ** (len(model.widths) - 1)) == 0
 
 
-@pytest.mark.parametrize("prediction", ["epsilon", "v"])
-@pytest.mark.parametrize("schedule", ["cosine", "linear"])
+@pytest.mark.parametrize(
+    ("prediction", "schedule"),
+    [
+        ("epsilon", "linear"),
+        ("v", "cosine"),
+        *(pytest.param(*pair, marks=pytest.mark.slow) for pair in (("epsilon", "cosine"), ("v", "linear"))),
+    ],
+)
 def test_every_prediction_and_schedule_learns_where_the_light_is(prediction: str, schedule: str) -> None:
     options = {"steps": 120, "batch": 32, "widths": (8, 16), "timesteps": 100, "prediction": prediction, "schedule": schedule}
     drawn = build(DDPM, options).fit(pictures(256), 0).sample(100, 0).pixels.double()

@@ -103,6 +103,7 @@ def test_a_study_on_a_device_finds_what_a_cpu_finds(device: str, tmp_path: Path)
         assert there == pytest.approx(here, rel=0.4 if metric == "fd" else 0, abs=0.1), metric
 
 
+@pytest.mark.slow  # on a CPU other tests do as much
 def test_runs_beside_each_other_use_the_device(device: str, tmp_path: Path) -> None:
     """Processes that are forked from one that has imported everything: the GPU must not have been woken before."""
     command = [sys.executable, "-m", "imgcollapse", "ablate", "--out", str(tmp_path / "a"), "--device", device, "--jobs", "2", "--json"]

@@ -229,6 +229,7 @@ def test_pictures_in_a_folder_beside_the_page_are_shown(browser: "Browser", grid
     opened.context.close()
 
 
+@pytest.mark.slow  # makes a page of thousands of generations
 def test_of_very_many_generations_the_slider_stops_at_some_and_shows_what_is_nearest_before(
     browser: "Browser", grid: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
