@@ -11,6 +11,7 @@ python scripts/benchmark.py ablation     the digits retention ablation, shortene
 """
 
 import contextlib
+import csv
 import dataclasses
 import functools
 import hashlib
@@ -200,24 +201,41 @@ def _usual(world: World, reference: Reference, ours: DDPM, folder: Path, seed: i
 @click.option("--dataset", default="mnist", show_default=True, help="Its kind, or all of it as JSON.")
 def generation(kinds: tuple[str, ...], learn: int, n: int, dataset: str) -> None:
     """Generation 0 by the defaults, alone on the machine: seconds and operations a second, and how good it is (N = 5,000)."""
-    named = json.loads(dataset) if dataset.startswith("{") else dataset
     for kind in kinds:
-        study = build(Study, {"dataset": named, "model": kind})
-        world = datasets.load(study.dataset, 0)
-        judge = Judge().resolved(world, 5_000).open(world, 5_000)
-        model = study.model.for_world(world.train.shape, len(world.classes))
-        began = time.perf_counter()
-        fitted = model.fit(world.train[:learn], seeds.derive(0, 0, "fit"))
-        fit = time.perf_counter() - began
-        drawn = fitted.sample(n, seeds.derive(0, 0, "sample"))
-        sample = time.perf_counter() - began - fit
+        one = _generation_0(dataset, kind, learn, n, 5_000)
+        model, fit, sample = one.model, one.fit, one.sample
         click.echo(f"{kind}: {fit + sample:.0f} s: {model.steps} steps of {model.batch} in {fit:.0f} s, {n:,} pictures in {sample:.0f} s")
         if kind == "ddpm":
-            mflop = _forward_mflop(fitted)
+            mflop = _forward_mflop(one.fitted)
             rates = [3 * model.steps * model.batch * mflop / fit / 1e3, n * model.sampling.steps * mflop / sample / 1e3]
             click.echo(f"      {mflop:.0f} MFLOP forward a picture; {rates[0]:.0f} GFLOP/s in training, {rates[1]:.0f} GFLOP/s in drawing")
-        for source, scores in judge(drawn[:5_000]).scores.sources.items():
+        for source, scores in one.scores.items():
             click.echo(_quality(f"      {source}:", scores))
+
+
+@dataclasses.dataclass(frozen=True)
+class Made:
+    """A generation 0: the model with its choices made, fitted, seconds of training and of drawing, and its scores by source."""
+
+    model: Any
+    fitted: Any
+    fit: float
+    sample: float
+    scores: Mapping[str, Mapping[str, Value]]
+
+
+def _generation_0(dataset: str, model: Any, learn: int, n: int, judged: int, seed: int = 0) -> Made:
+    """By a data set's kind, or all of it as JSON, and a model's kind or settings; learns from, draws and judges so many pictures."""
+    study = build(Study, {"dataset": json.loads(dataset) if dataset.startswith("{") else dataset, "model": model})
+    world = datasets.load(study.dataset, 0)
+    judge = Judge().resolved(world, judged).open(world, judged)
+    chosen = study.model.for_world(world.train.shape, len(world.classes))
+    began = time.perf_counter()
+    fitted = chosen.fit(world.train[:learn], seeds.derive(seed, 0, "fit"))
+    fit = time.perf_counter() - began
+    drawn = fitted.sample(n, seeds.derive(seed, 0, "sample"))
+    sample = time.perf_counter() - began - fit
+    return Made(chosen, fitted, fit, sample, judge(drawn[:judged]).scores.sources)
 
 
 @main.command()
@@ -493,43 +511,30 @@ def pareto(
 
     from imgcollapse.settings import read_file
 
-    there = out.read_text(encoding="utf-8") if out.exists() else ""
+    rows = list(csv.DictReader(out.read_text(encoding="utf-8").splitlines())) if out.exists() else []
+    there = {(row["model"], row["seed"]) for row in rows}
     asked = [(json.dumps(model), seed) for model in read_file(file)["models"] for seed in range(seeds)]
     more = (dataset, learn, n, threads, device, precision)
-    todo = [(model, seed) for model, seed in asked if f'"{json_quoted(model)}",{seed},' not in there]
-    with ProcessPoolExecutor(jobs, get_context("spawn")) as pool:
-        running = [pool.submit(_tried, model, seed, *more) for model, seed in todo]
+    with ProcessPoolExecutor(jobs, get_context("spawn")) as pool, out.open("a", encoding="utf-8", newline="") as table:
+        running = [pool.submit(_tried, model, seed, *more) for model, seed in asked if (model, str(seed)) not in there]
         for done in as_completed(running):
             row = done.result()
-            with out.open("a", encoding="utf-8") as csv:
-                csv.write(("" if there else ",".join(row) + "\n") + ",".join(map(str, row.values())) + "\n")
-            there = "begun"
+            writer = csv.DictWriter(table, list(row), lineterminator="\n")
+            if not table.tell():
+                writer.writeheader()
+            writer.writerow(row)
+            table.flush()
             click.echo("  ".join(f"{key} {value}" for key, value in row.items()))
-
-
-def json_quoted(text: str) -> str:
-    """As a field of a CSV file."""
-    return text.replace('"', '""')
 
 
 def _tried(options: str, seed: int, dataset: str, learn: int, n: int, threads: int, device: str, precision: str) -> dict[str, object]:
     torch.set_num_threads(threads)
-    named = json.loads(dataset) if dataset.startswith("{") else dataset
-    study = build(Study, {"dataset": named, "model": json.loads(options)})
     with devices.use(devices.Machine(device=device, precision=precision)):
-        world = datasets.load(study.dataset, 0)
-        judge = Judge().resolved(world, n).open(world, n)
-        model = study.model.for_world(world.train.shape, len(world.classes))
-        began = time.perf_counter()
-        fitted = model.fit(world.train[:learn], seeds.derive(seed, 0, "fit"))
-        fit = time.perf_counter() - began
-        drawn = fitted.sample(n, seeds.derive(seed, 0, "sample"))
-        sample = time.perf_counter() - began - fit
-        scores = judge(drawn).scores.sources
-    mflop = _forward_mflop(fitted)
-    row: dict[str, object] = {"model": f'"{json_quoted(options)}"', "seed": seed, "mflop": f"{mflop:.1f}", "steps": model.steps}
+        one = _generation_0(dataset, json.loads(options), learn, n, n, seed)
+    mflop, model, scores = _forward_mflop(one.fitted), one.model, one.scores
+    row: dict[str, object] = {"model": options, "seed": seed, "mflop": f"{mflop:.1f}", "steps": model.steps}
     row["training_tflop"] = f"{mflop * 3 * model.steps * model.batch / 1e6:.2f}"
-    row |= {"fit_s": f"{fit:.1f}", "sample_s": f"{sample:.1f}"}
+    row |= {"fit_s": f"{one.fit:.1f}", "sample_s": f"{one.sample:.1f}"}
     for name in MEASURED:
         value = scores["classifier"][name]
         row |= {name: f"{value.value:.3f}", f"{name}_real": f"{value.real.mean:.3f}" if value.real else ""}

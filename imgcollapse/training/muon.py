@@ -22,14 +22,13 @@ class Muon:
         self.weights = sorted(weights, key=_shape)
         self._momentum = momentum
         self.moments = [torch.zeros_like(weight) for weight in self.weights]
+        alike = groupby(zip(self.weights, self.moments, strict=True), key=lambda pair: _shape(pair[0]))
+        self._groups = [list(zip(*pairs, strict=True)) for _, pairs in alike]
 
     @torch.no_grad()
     def step(self, rate: float | Tensor) -> None:
         """A step down the gradients at this learning rate; the gradients are gone then."""
-        at = 0
-        for _, alike in groupby(self.weights, key=_shape):
-            some = list(alike)
-            moments, at = self.moments[at : at + len(some)], at + len(some)
+        for some, moments in self._groups:
             gradients = [torch.zeros_like(weight) if weight.grad is None else weight.grad for weight in some]
             torch._foreach_mul_(moments, self._momentum)
             torch._foreach_add_(moments, gradients)

@@ -17,8 +17,8 @@ class Optimiser:
 
     def __init__(self, net: nn.Module, options: Training, device: torch.device, in_place: bool = False) -> None:
         self._options, self._weights = options, [weight for weight in net.parameters() if weight.requires_grad]
-        self._in_place, self._forget, self._forgotten = in_place, 0.0, torch.zeros((), device=device)
         self._rate: float | Tensor = torch.tensor(options.learning_rate, device=device) if in_place else options.learning_rate
+        self._forget: float | Tensor = torch.zeros((), device=device) if in_place else 0.0
         matrices = [i for i, weight in enumerate(self._weights) if weight.dim() > 1][1:-1] if options.optimiser == "muon" else []
         self._muon = Muon(self._weights[i] for i in matrices)
         self._adams = [weight for i, weight in enumerate(self._weights) if i not in matrices]
@@ -37,17 +37,11 @@ class Optimiser:
 
     def begin(self, step: int) -> None:
         """Sets the rate of a step, and how much of their past the averages forget in it."""
-        share = self._options.learning_rate * rate(step, self._options)
-        if isinstance(self._rate, Tensor):
-            self._rate.fill_(share)
-        else:
-            self._rate = share
+        self._rate = _set(self._rate, self._options.learning_rate * rate(step, self._options))
         for group in self._adam.param_groups:
             group["lr"] = self._rate
         # the average forgets its start quickly: its memory grows with the steps done (as in TensorFlow's EMA)
-        self._forget = 1 - min(self._options.ema, (1 + step) / (10 + step))
-        if self._in_place:
-            self._forgotten.fill_(self._forget)
+        self._forget = _set(self._forget, 1 - min(self._options.ema, (1 + step) / (10 + step)))
 
     def step(self, value: Tensor) -> Tensor:
         """One step down the gradient of `value`, this process's part of the loss; the whole loss, float []."""
@@ -66,9 +60,9 @@ class Optimiser:
     def _average(self) -> None:
         if not self._averaged:
             return
-        if self._in_place:
+        if isinstance(self._forget, Tensor):
             apart = torch._foreach_sub(list[Tensor](self._weights), self._averaged)
-            torch._foreach_mul_(apart, self._forgotten)
+            torch._foreach_mul_(apart, self._forget)
             torch._foreach_add_(self._averaged, apart)
         else:
             torch._foreach_lerp_(self._averaged, list[Tensor](self._weights), self._forget)
@@ -101,3 +95,8 @@ class Optimiser:
         if self._averaged:
             with torch.no_grad():
                 torch._foreach_copy_(list[Tensor](self._weights), self._averaged)
+
+
+def _set(place: float | Tensor, value: float) -> float | Tensor:
+    """The value; where it has a place, there."""
+    return place.fill_(value) if isinstance(place, Tensor) else value
