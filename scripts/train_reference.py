@@ -16,6 +16,8 @@ import dataclasses
 import json
 import sys
 import time
+from collections.abc import Callable
+from functools import wraps
 from pathlib import Path
 from typing import Any
 
@@ -89,27 +91,26 @@ def logits_of(net: ClassifierNetwork, images: ImageSet) -> Tensor:
     return logits(net, FittedClassifier(net, 1.0).features(images.pixels))
 
 
-def trained(name: str, train: ImageSet, classes: int, work: Path) -> tuple[ClassifierNetwork, float, dict[str, Any]]:
+def parts(train: ImageSet) -> tuple[ImageSet | None, ImageSet]:
+    """What the temperature is chosen by, None where all is learned from; and what is learned from."""
+    train = ordered(train)
+    return (train[:CALIBRATION], train[CALIBRATION:]) if len(train) >= 10 * CALIBRATION else (None, train)
+
+
+def trained(name: str, world: World, work: Path) -> tuple[ClassifierNetwork, float, dict[str, Any]]:
     """The network, its temperature, and what it was made of."""
-    if len(train) >= 10 * CALIBRATION:
-        by, train = train[:CALIBRATION], train[CALIBRATION:]
-        net = learned(name, train, classes, work)
+    classes, (by, train) = len(world.classes), parts(world.train)
+    net = learned(name, train, classes, work)
+    if by is not None:
         logits, how = logits_of(net, by), "kept out of the training"
     else:
-        net, by, parts = learned(name, train, classes, work), train, torch.arange(len(train)) % FOLDS
-        logits, how = (
-            torch.empty(len(by), classes),
-            f"cross-fitted in {FOLDS} folds",
-        )
+        by, folds = train, torch.arange(len(train)) % FOLDS
+        logits, how = torch.empty(len(by), classes), f"cross-fitted in {FOLDS} folds"
         for fold in range(FOLDS):
-            logits[parts == fold] = logits_of(learned(name, train[parts != fold], classes, work, f"-{fold}"), train[parts == fold])
-    temperature = fitting_temperature(logits, by.labels)
-    parts_of = {"learned_from": train, "calibrated_by": by}
-    return (
-        net,
-        temperature,
-        {"calibrated": how} | {part: {"pictures": len(images), "sha256": contents(images)} for part, images in parts_of.items()},
-    )
+            logits[folds == fold] = logits_of(learned(name, train[folds != fold], classes, work, f"-{fold}"), train[folds == fold])
+    made_of = {"learned_from": train, "calibrated_by": by}
+    made = {part: {"pictures": len(images), "sha256": contents(images)} for part, images in made_of.items()}
+    return net, fitting_temperature(logits, by.labels), {"calibrated": how, **made}
 
 
 def confusion(page: Any, place: Any, counts: Tensor, classes: tuple[str, ...], title: str) -> bytes:
@@ -190,21 +191,31 @@ def publish(name: str, world: World, net: ClassifierNetwork, temperature: float,
     print(f"{name}: accuracy {accuracy:.4f}, temperature {temperature}, {digest_of(FOLDER / f'{name}.safetensors')[:12]}")
 
 
+def world_options(command: Callable[..., None]) -> Callable[..., None]:
+    """The command's argument `name` and options for where its pictures are; it is called with the name and the world."""
+
+    @click.argument("name", type=click.Choice(list(SETTINGS)))
+    @click.option("--data", help="pattern of zip archives of the training part, where the data set is at hand as such only")
+    @click.option("--held-out", help="and of the held-out part")
+    @click.option("--classes", help="names of the classes by their numbers, where the archives have none: airplane,automobile,...")
+    @wraps(command)
+    def with_world(name: str, data: str | None, held_out: str | None, classes: str | None, **others: Any) -> None:
+        with progress.watched_by(Printer()):
+            world = load(Archive(path=data, held_out=held_out) if data else DATASETS[name](), 0)
+            if classes:
+                world = dataclasses.replace(world, classes=tuple(classes.split(",")))
+            command(name, world, **others)
+
+    return with_world
+
+
 @click.command()
-@click.argument("name", type=click.Choice(list(SETTINGS)))
-@click.option("--data", help="pattern of zip archives of the training part, where the data set is at hand as such only")
-@click.option("--held-out", help="and of the held-out part")
-@click.option("--classes", help="names of the classes by their numbers, where the archives have none: airplane,automobile,...")
+@world_options
 @click.option("--work", type=click.Path(path_type=Path), default=ROOT / "build" / "references", help="where unfinished work is kept")
-def main(name: str, data: str | None, held_out: str | None, classes: str | None, work: Path) -> None:
+def main(name: str, world: World, work: Path) -> None:
     """Trains one reference classifier."""
-    dataset = Archive(path=data, held_out=held_out) if data else DATASETS[name]()
-    with progress.watched_by(Printer()):
-        world = load(dataset, 0)
-        if classes:
-            world = dataclasses.replace(world, classes=tuple(classes.split(",")))
-        work.mkdir(parents=True, exist_ok=True)
-        publish(name, world, *trained(name, ordered(world.train), len(world.classes), work), work / f"{name}.log")
+    work.mkdir(parents=True, exist_ok=True)
+    publish(name, world, *trained(name, world, work), work / f"{name}.log")
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """Shipped reference classifiers: found by what is held out, in whatever form it came; and what is said of any classifier."""
 
+import importlib
 import json
 import re
 import zipfile
@@ -28,6 +29,7 @@ from imgcollapse.extractors.references import Reference, contents, reference_of
 from imgcollapse.files import to_json
 from imgcollapse.images import ImageSet, World
 from imgcollapse.machine import cache, devices
+from imgcollapse.metrics import FeatureSet
 
 WIDTHS, VERSION, RIGHT = (4, 6), 3, 0.95
 
@@ -237,3 +239,16 @@ def test_a_symmetric_classifier_sees_a_picture_and_its_mirror_image_as_one() -> 
     assert torch.allclose(there, mirrored, atol=1e-5)
     found = [FittedClassifier(plain, 1.0).features(some) for some in (pixels, pixels.flip(3))]
     assert torch.allclose(there, (found[0] + found[1]) / 2, atol=1e-5) and not torch.allclose(found[0], found[1], atol=1e-3)
+
+
+def test_closeness_tells_training_pictures_that_lie_together_from_new_ones(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a classifier that knows its training pictures by heart would show; and equal laws read alike."""
+    monkeypatch.syspath_prepend(str(Path(__file__).parent.parent / "scripts"))
+    closeness = importlib.import_module("closeness").closeness
+    generator = torch.Generator().manual_seed(0)
+    unseen, learned = (torch.randn(n, 4, dtype=torch.float64, generator=generator) for n in (400, 900))
+    training, new = closeness(FeatureSet(learned), FeatureSet(unseen))
+    for score in ("fd", "precision", "recall", "coverage"):
+        assert training[score].low < new[score].high and new[score].low < training[score].high, score
+    training, again = closeness(FeatureSet(learned * 0.5), FeatureSet(unseen))
+    assert training["recall"].high < new["recall"].low and training["fd"].low > new["fd"].high and again == new
