@@ -34,7 +34,7 @@ from imgcollapse.machine import torchvision_guard  # noqa: F401 (clean-fid and d
 import torch  # isort: skip
 from imgcollapse import datasets, report, seeds, store  # isort: skip
 from imgcollapse.machine import devices, environment  # isort: skip
-from imgcollapse.images import World  # isort: skip
+from imgcollapse.images import ImageSet  # isort: skip
 from imgcollapse.judge.judge import Judge, Reference  # isort: skip
 from imgcollapse.judge.titles import REAL  # isort: skip
 from imgcollapse.metrics.record import Value, ranged  # isort: skip
@@ -103,34 +103,40 @@ def digits(gens: int, seed: int, out: Path | None) -> None:
 
 
 @main.command()
+@click.option("--dataset", default="digits", show_default=True, help="Its kind, or all of it as JSON.")
+@click.option("--n", type=int, help="Pictures that are learned from, and that are drawn. [default: the training part's]")
 @click.option("--seed", default=0)
-def reference(seed: int) -> None:
-    """One DDPM generation on digits, twice: ours as it is by default; and the same network, data and steps the usual way.
+def reference(dataset: str, n: int | None, seed: int) -> None:
+    """One DDPM generation twice: ours as it is by default; and the same network, data and steps the usual way.
 
     Ours computes in bfloat16 where the processor does so in hardware (the first line printed says which).
     The usual way: PNG files through a DataLoader, a plain float32 loop, DDPMPipeline with 1,000 ancestral steps,
     samples written to PNG and read back, features, clean-fid's Fréchet distance and prdc's precision and recall.
+    On MNIST that is hours, nearly all of it in drawing.
     """
-    world = datasets.load(build(Study, {}).dataset, seed)
-    with tempfile.TemporaryDirectory() as folder, devices.use(devices.Machine(data_dir=Path(folder) / "data")):
-        reference = Judge().resolved(world, len(world.train)).open(world, len(world.train))
-        began = time.perf_counter()
-        fitted = DDPM().fit(world.train, seeds.derive(seed, 0, "fit"))
-        fit = time.perf_counter() - began
-        drawn = fitted.sample(len(world.train), seeds.derive(seed, 0, "sample"))
-        sample = time.perf_counter() - began - fit
-        scores = reference(drawn).scores.sources["classifier"]
-        ours = time.perf_counter() - began
-        click.echo(f"ours:      {ours:6.1f} s (fit {fit:.1f}, sample {sample:.1f}, judge {ours - fit - sample:.2f})")
-        click.echo(_quality("           ", scores))
-        usual = _usual(world, reference, fitted, Path(folder), seed)
+    one = _generation_0(dataset, "ddpm", n, n, seed)
+    ours = one.fit + one.sample + one.judging
+    click.echo(f"ours:      {ours:6.1f} s (fit {one.fit:.1f}, sample {one.sample:.1f}, judge {one.judging:.2f})")
+    click.echo(_shares(one, one.model.sampling.steps, ours))
+    click.echo(_quality("           ", one.scores["classifier"]))
+    with tempfile.TemporaryDirectory() as folder:
+        usual = _usual(one, Path(folder), seed)
     click.echo(f"end to end: {usual / ours:.1f} times as fast as the usual way")
 
 
-def _usual(world: World, reference: Reference, ours: DDPM, folder: Path, seed: int) -> float:
+def _shares(one: "Made", evaluations: int, seconds: float) -> str:
+    """What the network's own work is of a generation, with so many evaluations a picture drawn."""
+    mflop = _forward_mflop(one.fitted)
+    fit, sample = 3 * one.model.steps * one.model.batch * mflop / 1e6, len(one.drawn) * evaluations * mflop / 1e6
+    share = 100 * fit / (fit + sample)
+    rate = 1e3 * (fit + sample) / seconds
+    return f"            {fit + sample:.2f} TFLOP of the network, {share:.0f} % of them in the fit; {rate:.0f} GFLOP/s end to end"
+
+
+def _usual(one: "Made", folder: Path, seed: int) -> float:
     import numpy as np
     from cleanfid.fid import frechet_distance
-    from diffusers import DDPMPipeline, DDPMScheduler, UNet2DModel
+    from diffusers import DDPMPipeline, DDPMScheduler
     from PIL import Image
     from prdc import compute_prdc
     from torch.utils.data import DataLoader, Dataset
@@ -152,14 +158,13 @@ def _usual(world: World, reference: Reference, ours: DDPM, folder: Path, seed: i
         return Files(place)
 
     began = time.perf_counter()
-    files = write(world.train.pixels, folder / "real")
-    config = dict(ours._net.config)
+    files, ours = write(one.learned.pixels, folder / "real"), one.model
     torch.manual_seed(seed)
-    net = UNet2DModel.from_config(config)
+    net = type(one.fitted._net).from_config(dict(one.fitted._net.config))
     scheduler = DDPMScheduler(1000, beta_schedule="squaredcos_cap_v2", prediction_type="v_prediction")
     optimiser = torch.optim.AdamW(net.parameters(), lr=1e-3)
     decay = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, ours.steps)
-    loader, step = DataLoader(files, ours.batch, shuffle=True, drop_last=True), 0
+    loader, step = DataLoader(files, ours.batch, shuffle=True, drop_last=len(files) >= ours.batch), 0
     while step < ours.steps:
         for pixels in loader:
             clean = pixels.float() / 127.5 - 1
@@ -177,19 +182,20 @@ def _usual(world: World, reference: Reference, ours: DDPM, folder: Path, seed: i
     pipeline = DDPMPipeline(net.eval(), scheduler)
     pipeline.set_progress_bar_config(disable=True)
     pictures = np.concatenate(
-        [pipeline(batch_size=256, num_inference_steps=1000, output_type="np").images for _ in range(-(-len(files) // 256))]
+        [pipeline(batch_size=256, num_inference_steps=1000, output_type="np").images for _ in range(-(-len(one.drawn) // 256))]
     )
-    pixels = torch.from_numpy((pictures[: len(files)] * 255).round().astype("uint8")).permute(0, 3, 1, 2)
+    pixels = torch.from_numpy((pictures[: len(one.drawn)] * 255).round().astype("uint8")).permute(0, 3, 1, 2)
     drawn = torch.stack(list(write(pixels, folder / "drawn")))  # type: ignore[call-overload]
     sample = time.perf_counter() - began - fit
-    view = reference._views[0]
-    made = view.extractor.features(drawn[: reference.n]).numpy().astype("float64")
+    view = one.judge._views[0]
+    made = view.extractor.features(drawn[: one.judge.n]).numpy().astype("float64")
     real = view.held_out.features.numpy()
     distance = frechet_distance(made.mean(0), np.cov(made, rowvar=False), real.mean(0), np.cov(real, rowvar=False))
     with contextlib.redirect_stdout(io.StringIO()):
-        found = compute_prdc(real, made, nearest_k=reference.neighbours["k_precision"])
+        found = compute_prdc(real, made, nearest_k=one.judge.neighbours["k_precision"])
     took = time.perf_counter() - began
     click.echo(f"the usual: {took:6.1f} s (fit {fit:.1f}, sample {sample:.1f}, judge {took - fit - sample:.2f})")
+    click.echo(_shares(one, 1000, took))
     click.echo(f"            FD {distance:.2f}, precision {found['precision']:.3f}, recall {found['recall']:.3f}")
     return took
 
@@ -202,7 +208,7 @@ def _usual(world: World, reference: Reference, ours: DDPM, folder: Path, seed: i
 def generation(kinds: tuple[str, ...], learn: int, n: int, dataset: str) -> None:
     """Generation 0 by the defaults, alone on the machine: seconds and operations a second, and how good it is (N = 5,000)."""
     for kind in kinds:
-        one = _generation_0(dataset, kind, learn, n, 5_000)
+        one = _generation_0(dataset, kind, learn, n)
         model, fit, sample = one.model, one.fit, one.sample
         click.echo(f"{kind}: {fit + sample:.0f} s: {model.steps} steps of {model.batch} in {fit:.0f} s, {n:,} pictures in {sample:.0f} s")
         if kind == "ddpm":
@@ -215,27 +221,37 @@ def generation(kinds: tuple[str, ...], learn: int, n: int, dataset: str) -> None
 
 @dataclasses.dataclass(frozen=True)
 class Made:
-    """A generation 0: the model with its choices made, fitted, seconds of training and of drawing, and its scores by source."""
+    """A generation 0: what it learned from, the model with its choices made, fitted, what was drawn, by whom it was judged, its scores by
+    source, and seconds of training, of drawing and of judging."""
 
+    learned: ImageSet
     model: Any
     fitted: Any
+    drawn: ImageSet
+    judge: Reference
+    scores: Mapping[str, Mapping[str, Value]]
     fit: float
     sample: float
-    scores: Mapping[str, Mapping[str, Value]]
+    judging: float
 
 
-def _generation_0(dataset: str, model: Any, learn: int, n: int, judged: int, seed: int = 0) -> Made:
-    """By a data set's kind, or all of it as JSON, and a model's kind or settings; learns from, draws and judges so many pictures."""
+def _generation_0(dataset: str, model: Any, learn: int | None, n: int | None, seed: int = 0) -> Made:
+    """By a data set's kind, or all of it as JSON, and a model's kind or settings; learns from and draws so many pictures, None: as many as
+    there are to learn from. At most 5,000 are judged."""
     study = build(Study, {"dataset": json.loads(dataset) if dataset.startswith("{") else dataset, "model": model})
     world = datasets.load(study.dataset, 0)
+    learned = world.train[:learn]
+    n = n or len(learned)
+    judged = min(n, 5_000)
     judge = Judge().resolved(world, judged).open(world, judged)
     chosen = study.model.for_world(world.train.shape, len(world.classes))
     began = time.perf_counter()
-    fitted = chosen.fit(world.train[:learn], seeds.derive(seed, 0, "fit"))
-    fit = time.perf_counter() - began
+    fitted = chosen.fit(learned, seeds.derive(seed, 0, "fit"))
+    fit = time.perf_counter()
     drawn = fitted.sample(n, seeds.derive(seed, 0, "sample"))
-    sample = time.perf_counter() - began - fit
-    return Made(chosen, fitted, fit, sample, judge(drawn[:judged]).scores.sources)
+    sample = time.perf_counter()
+    scores = judge(drawn[:judged]).scores.sources
+    return Made(learned, chosen, fitted, drawn, judge, scores, fit - began, sample - fit, time.perf_counter() - sample)
 
 
 @main.command()
