@@ -14,7 +14,7 @@ from torch import Tensor
 from imgcollapse import store, training
 from imgcollapse.ablation.engines.configuration import EngineConfiguration
 from imgcollapse.ablation.engines.local import local
-from imgcollapse.extractors.classifier import Classifier
+from imgcollapse.extractors.classifier import Classifier, FittedClassifier
 from imgcollapse.images import ImageSet
 from imgcollapse.machine import devices
 from imgcollapse.machine.devices import Machine
@@ -86,6 +86,20 @@ def test_how_many_blocks_are_drawn_at_once_decides_nothing(sampler: str, device:
             drawn.append(fitted.sample(30, 1).pixels.int())
     assert int((drawn[0] - drawn[1]).abs().max()) <= 2  # grey levels, by rounding
     assert drawn[0].float().std() > 5
+
+
+@pytest.mark.parametrize("n", [1, 200, 300])
+def test_how_many_batches_are_seen_at_once_decides_nothing(n: int, device: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen, blocks = [], []
+    with devices.use(Machine(device, "float32")):
+        net = FittedClassifier(Classifier(steps=30, batch=16, widths=(8, 16)).train(_seen(64), 2), 1.0)
+        watched = net.net.body.register_forward_pre_hook(lambda module, given: blocks.append(len(given[0])))
+        for at_once in (1, 3):
+            monkeypatch.setattr(Machine, "at_once", lambda self, at_once=at_once: at_once)
+            seen.append(net.features(pictures(n, 1)))
+        watched.remove()
+    assert seen[0].shape == seen[1].shape == (n, 16) and torch.allclose(seen[0], seen[1], atol=1e-5) and seen[0].std() > 0.01
+    assert set(blocks) == {128, 384}
 
 
 def test_a_study_on_a_device_finds_what_a_cpu_finds(device: str, tmp_path: Path) -> None:

@@ -11,13 +11,15 @@ from imgcollapse.machine import devices
 
 
 def forward(see: Callable[[Tensor], Tensor], pixels: Tensor, batch: int, what: str) -> Tensor:
-    """float32 [N, D] on the CPU: `see` (uint8 [n, C, H, W] -> float [n, D], on the current device) of `batch` pictures at a time.
+    """float32 [N, D] on the CPU: `see` (uint8 [n, C, H, W] -> float [n, D], on the current device) of `batch` pictures at a time, or of as
+    many such batches as the device takes at once.
 
     All batches are of one size, the last filled up with its last picture: for batches of another size a processor's library takes other
     paths, so that last digits would depend on how many pictures there are. TorchScript's optimiser is off: it rewrites a network after its
     first calls, so that they would depend on what was seen before.
     """
-    device = devices.current().torch_device()
+    here = devices.current()
+    device, batch = here.torch_device(), batch * here.at_once()
     missing = -len(pixels) % batch
     blocks = torch.cat([pixels, pixels[-1:].expand(missing, -1, -1, -1)]).split(batch)
     unoptimised = torch.jit.optimized_execution(False)  # type: ignore[attr-defined]
