@@ -7,7 +7,7 @@ python scripts/benchmark.py metrics      the metrics at N = 10,000 against prdc,
 python scripts/benchmark.py images       fingerprints, provenance and reading of image sets against the plain way of each
 python scripts/benchmark.py chains       a toy world over thousands of generations; a chain of `accumulate`, made and gone on with
 python scripts/benchmark.py pareto       models of other settings: what quality of generation 0 they give for how many operations
-python scripts/benchmark.py ablation     the digits retention ablation, shortened: two jobs of one thread against one job of two, or others
+python scripts/benchmark.py ablation     an ablation, shortened: two jobs of one thread against one job of two, or others
 """
 
 import contextlib
@@ -42,6 +42,8 @@ from imgcollapse.metrics.scores import worth_showing  # isort: skip
 from imgcollapse.models.ddpm import DDPM  # isort: skip
 from imgcollapse.settings import build  # isort: skip
 from imgcollapse.study import Study, run  # isort: skip
+
+ROOT = Path(__file__).resolve().parent.parent
 
 
 @click.group()
@@ -579,34 +581,35 @@ def _timed(out: Path, *words: str) -> str:
 @main.command()
 @click.option("--gens", default=3, help="Generations of a run.")
 @click.option("--seeds", default=2, help="Seeds of every arm.")
-@click.option("--arms", default=3, help="How many arms of configs/retention.yaml.")
-@click.option("--steps", type=int, help="Training steps of the DDPM, where its own are too many for a benchmark.")
+@click.option("--config", type=click.Path(path_type=Path), default=ROOT / "configs" / "retention.yaml", help="[default: retention.yaml]")
+@click.option("--arms", default=3, help="How many arms of it.")
+@click.option("--set", "settings", multiple=True, help="As of ablate: model.steps=100, where a network's own are too many for a benchmark.")
 @click.option("--layout", "layouts", multiple=True, default=("1x2", "2x1"), show_default=True, help="JOBSxTHREADS; may be repeated.")
 @click.option("--device", default="cpu", show_default=True, help="cuda: how busy the GPU is, is printed as well.")
-def ablation(gens: int, seeds: int, arms: int, steps: int | None, layouts: tuple[str, ...], device: str) -> None:
-    """The digits retention ablation from the command line as a user starts it; shortened, and every time with an empty folder."""
+def ablation(gens: int, seeds: int, config: Path, arms: int, settings: tuple[str, ...], layouts: tuple[str, ...], device: str) -> None:
+    """An ablation with its null models from the command line as a user starts it; shortened, and every time with an empty folder."""
     import os
 
     from imgcollapse.settings import read_file
     from imgcollapse.settings.yaml12 import dump
 
-    whole = read_file(Path(__file__).parent.parent / "configs" / "retention.yaml")
+    whole = read_file(config)
     whole["arms"] = dict(list(whole["arms"].items())[:arms])
     first = 0.0
     with tempfile.TemporaryDirectory() as folder:
-        file = Path(folder) / "retention.yaml"
+        file = Path(folder) / config.name
         file.write_text(dump(whole), encoding="utf-8")
-        data = {**os.environ, "IMGCOLLAPSE_DATA": f"{folder}/data", "IMGCOLLAPSE_DEVICE": device}
-        warm = ["run", "--gens", "1", "--set", "model.steps=1", "--samples", "630", "--out", f"{folder}/warm"]
-        subprocess.run([sys.executable, "-m", "imgcollapse", *warm], env=data, check=True, capture_output=True)  # trains the classifier
+        variables = {**os.environ, "IMGCOLLAPSE_DEVICE": device}
         for layout in layouts:
             jobs, threads = map(int, layout.split("x"))
             out = Path(folder) / layout
             command = ["ablate", str(file), "--out", str(out), "--jobs", str(jobs), "--threads", str(threads), "--json"]
-            command += ["--gens", str(gens), "--seeds", str(seeds), *(["--set", f"model.steps={steps}"] if steps else [])]
+            command += ["--gens", str(gens), "--seeds", str(seeds), *(word for one in settings for word in ("--set", one))]
             began = time.perf_counter()
             with _gpu_busy(device) as busy:
-                done = subprocess.run([sys.executable, "-m", "imgcollapse", *command], env=data, check=True, capture_output=True, text=True)
+                done = subprocess.run(
+                    [sys.executable, "-m", "imgcollapse", *command], env=variables, check=True, capture_output=True, text=True
+                )
             wall = time.perf_counter() - began
             about = json.loads(done.stdout)["account"]
             # each run's end; when fewer runs are left than jobs, the others wait for the last one
