@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import torch
-from standins import Ear, Line, world
+from standins import Ear, Line, pictures, world
 from torch import Tensor, nn
 
 from imgcollapse import progress, seeds
@@ -18,6 +18,8 @@ from imgcollapse.images import ImageSet, from_signed, to_signed
 from imgcollapse.machine import devices
 from imgcollapse.machine.cache import Checkpoint
 from imgcollapse.machine.devices import Machine
+from imgcollapse.models.ddpm import DDPM
+from imgcollapse.models.vae import VAE
 from imgcollapse.training import CHECK_EVERY, BatchRandomness, Chosen, FixedSet, Source, Stream, Training, fit_network, rate, sources
 from imgcollapse.training.muon import Muon, orthogonal
 
@@ -393,3 +395,28 @@ def test_the_first_and_the_last_matrix_and_what_is_none_are_left_to_adamw() -> N
         made = Optimiser(net, Training(optimiser=optimiser), torch.device("cpu"))
         assert [id(weight) for weight in made._muon.weights] == [id(weight) for weight in held]
         assert len(made._adams) == 6 - len(held)
+
+
+# --- mirrored pictures
+
+
+def test_half_of_a_batch_is_mirrored_another_half_each_time() -> None:
+    batch = torch.rand(400, 1, 2, 3)
+    randomness = BatchRandomness(400, slice(None), seeds.torch_generator(0))
+    changed = []
+    for _ in range(2):
+        mirrored = randomness.mirrored(batch)
+        is_changed = (mirrored != batch).flatten(1).any(1)
+        assert torch.equal(mirrored, torch.where(is_changed[:, None, None, None], batch.flip(3), batch))
+        changed.append(is_changed)
+    assert all(160 < int(some.sum()) < 240 for some in changed) and not torch.equal(*changed)
+
+
+@pytest.mark.parametrize("model", [DDPM(steps=8, batch=8, widths=(8, 16)), VAE(steps=8, batch=8, width=8, prior="normal")])
+def test_a_model_that_mirrors_learns_from_mirrored_pictures(model: DDPM | VAE, monkeypatch: pytest.MonkeyPatch) -> None:
+    images = ImageSet.of(pictures(20, 1))
+    plain, turned = (model.fit(some, 0).weights() for some in (images, ImageSet.of(images.pixels.flip(3))))
+    monkeypatch.setattr(BatchRandomness, "mirrored", lambda self, some: some.flip(3))
+    found = model.model_copy(update={"mirror": True}).fit(images, 0).weights()
+    assert all(torch.equal(found[name], value) for name, value in turned.items())
+    assert any(not torch.equal(found[name], value) for name, value in plain.items())

@@ -35,7 +35,6 @@ class Classifier(Training):
     learning_rate: float = Field(2e-3, gt=0, description="the peak learning rate")
     weight_decay: float = Field(0.5, ge=0, description="AdamW's decoupled weight decay")
     widths: tuple[PositiveInt, ...] = Field((), description="channels of each level, which halves the picture; the last: D; []: by size")
-    mirror: bool = Field(False, description="whether half of the pictures are learned from mirrored")
     symmetric: bool = Field(False, description="whether features are the mean of those of a picture and of its mirror image")
     mixup: bool = Field(False, description="whether pictures, and their labels, are blended two by two: less is learned by heart")
     whiten: bool = Field(False, description="whether the first convolution is set to the components of 2 x 2 pixels, and does not learn")
@@ -93,7 +92,7 @@ class Classifier(Training):
             pixels, labels = rows
             signed = shifted(to_signed(pixels), reach, randomness)
             if self.mirror:
-                signed = torch.where(randomness.rand(1, 1, 1) < 0.5, signed.flip(3), signed)
+                signed = randomness.mirrored(signed)
             wanted = functional.one_hot(labels, classes).float()
             if self.mixup:
                 kept = 0.5 + randomness.rand(1, 1, 1) / 2

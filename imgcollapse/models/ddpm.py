@@ -124,7 +124,8 @@ class DDPM(Training):
         levels = self._levels(alphas_cumprod).to(device)
 
         def loss(network: nn.Module, rows: Sequence[Tensor], randomness: BatchRandomness) -> Tensor:
-            clean = pad(to_signed(rows[0]), side, value=-1.0)
+            pixels = randomness.mirrored(rows[0]) if self.mirror else rows[0]
+            clean = pad(to_signed(pixels), side, value=-1.0)
             t = torch.searchsorted(levels, randomness.stratified()).clamp(max=self.timesteps - 1)
             noise = randomness.randn(*clean.shape[1:])
             a, s = (share[t].sqrt().view(-1, 1, 1, 1) for share in (alphas_cumprod, 1 - alphas_cumprod))

@@ -88,12 +88,13 @@ class VAE(Training):
         start_from(net, start)
 
         def loss(network: nn.Module, rows: Sequence[Tensor], randomness: BatchRandomness) -> Tensor:
-            unit = to_unit(rows[0])
+            pixels = randomness.mirrored(rows[0]) if self.mirror else rows[0]
+            unit = to_unit(pixels)
             decoded, mean, log_variance, log_deviation = (part.float() for part in network(unit, randomness.randn(chosen.latent)))
             if self.observation == "bernoulli":
                 misfit = functional.binary_cross_entropy_with_logits(decoded, unit, reduction="none") + 0 * log_deviation
             elif self.observation == "logistic":
-                misfit = -log_logistic_cells(rows[0], decoded, log_deviation)
+                misfit = -log_logistic_cells(pixels, decoded, log_deviation)
             else:
                 misfit = 0.5 * ((decoded - unit) / log_deviation.exp()).square() + log_deviation
             divergence = 0.5 * (mean.square() + log_variance.exp() - 1 - log_variance)

@@ -24,6 +24,7 @@ class Training(Settings):
     weight_decay: NonNegativeFloat = Field(0.0, description="AdamW's decoupled weight decay")
     ema: float = Field(0.0, ge=0, lt=1, description="decay of the exponential moving average of the weights; 0: none")
     clip: PositiveFloat = Field(1.0, description="the largest norm of the gradient")
+    mirror: bool = Field(False, description="whether half of the pictures of each step are learned from mirrored, left to right")
 
 
 def rate(step: int, options: Training) -> float:

@@ -35,6 +35,10 @@ class BatchRandomness:
         """int64 [rows, *tail]: uniform over low, ..., high - 1."""
         return torch.randint(low, high, (self._batch, *tail), generator=self._generator, device=self._generator.device)[self._share]
 
+    def mirrored(self, pictures: Tensor) -> Tensor:
+        """The same pictures, [rows, C, H, W], a random half of them mirrored left to right."""
+        return torch.where(self.rand(1, 1, 1) < 0.5, pictures.flip(3), pictures)
+
     def stratified(self) -> Tensor:
         """float32 [rows]: one uniform draw in each n-th of 0..1, n the whole batch; as independent draws, with less noise in a mean."""
         places = torch.arange(self._batch, device=self._generator.device)[self._share]
