@@ -158,3 +158,13 @@ def test_a_study_written_down_is_the_same_study_and_names_every_default() -> Non
 def test_the_default_folder_is_the_same_for_the_same_settings_only() -> None:
     assert study().name() == study("seed=0").name() == study("gens=11").name(), "more generations go on in it"
     assert study().name() != study("seed=1").name() != study("samples=11").name()
+
+
+@pytest.mark.parametrize("model", ["ddpm", "vae"])
+def test_an_option_that_came_later_is_written_where_it_is_used(model: str) -> None:
+    """So that what was made before it was there has the name and the settings that it had."""
+    plain, mirrored = study(f"model={model}"), study(f"model={model}", "model.mirror=true")
+    assert "mirror" not in to_yaml(plain) and "mirror: true" in to_yaml(mirrored)
+    assert build(Study, mirrored.model_dump(mode="json")) == mirrored != plain == build(Study, plain.model_dump(mode="json"))
+    assert study(f"model={model}", "model.mirror=false").name() == plain.name() != mirrored.name()
+    assert "mirror" in build(Study, {"judge": {"extractors": ["classifier"]}}).model_dump_json(), "the classifier has had it from the first"

@@ -4,10 +4,10 @@ from abc import abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
 import torch
-from pydantic import Field, PositiveInt, SerializerFunctionWrapHandler, model_serializer
+from pydantic import Field, PositiveInt
 from torch import Tensor
 
 from imgcollapse.errors import DataProblem
@@ -29,15 +29,10 @@ class Dataset(Settings):
     subset: PositiveInt | None = Field(None, description="training pictures, equally many of each class; none: all")
     imbalance: float = Field(1.0, ge=1, description="long tail: pictures of the first class for one of the last")
 
+    LATER: ClassVar = ("split",)
     split: Literal["fixed", "seed"] = Field(
         "fixed", description="where the held-out part is chosen here: one split for ever, or one for each seed"
     )
-
-    @model_serializer(mode="wrap")
-    def _without_the_fixed_split(self, plain: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Plain values; without the field where nothing was split by the seed, so that studies keep their names."""
-        values: dict[str, Any] = plain(self)
-        return {name: value for name, value in values.items() if (name, value) != ("split", "fixed")}
 
     @property
     def shared_by_seeds(self) -> bool:

@@ -66,6 +66,7 @@ class DDPM(Training):
     )
     sampling: Sampling = Field(Sampling(), description="how pictures are drawn; it decides nothing of what is learned")
 
+    LATER: ClassVar = ("mirror",)
     MOVED: ClassVar = {"sampler": "sampling.sampler", "sampler_steps": "sampling.steps"}
     _net: Any = PrivateAttr(None)
     _shape: tuple[int, int, int] = PrivateAttr((0, 0, 0))

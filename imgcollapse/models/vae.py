@@ -68,6 +68,7 @@ class VAE(Training):
     components: int = Field(0, ge=0, description="Gaussians of the mixture; 0: by picture size")
     sampling: Sampling = Field(Sampling(), description="how pictures are drawn; it decides nothing of what is learned")
 
+    LATER: ClassVar = ("mirror",)
     MOVED: ClassVar = {"draw": "sampling.draw", "temperature": "sampling.temperature"}
     _net: Any = PrivateAttr(None)
 

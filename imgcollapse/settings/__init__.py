@@ -1,23 +1,31 @@
 """YAML to typed settings and back, and every mistake in one line that says the place, the value and the cure."""
 
-import difflib
 import io
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, BinaryIO, TypeVar, Union, get_args, get_origin
+from typing import Annotated, Any, BinaryIO, ClassVar, TypeVar, Union
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SerializerFunctionWrapHandler, ValidationError, model_serializer
 
 from imgcollapse.errors import SettingsProblem, brief, placed_at
 from imgcollapse.files import NOT_THERE, open_regular
-from imgcollapse.settings.yaml12 import DEEPEST, MOST, NUMBER, YamlProblem, dump, load
+from imgcollapse.settings.mistakes import explained, sequences_as
+from imgcollapse.settings.yaml12 import DEEPEST, MOST, YamlProblem, dump, load
 
 
 class Settings(BaseModel):
     """The base of everything that can be set: unknown keys are errors, values never change."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, validate_default=True)
+    LATER: ClassVar[Sequence[str]] = ()  # options that were added when there were studies already
+
+    @model_serializer(mode="wrap")
+    def _as_before(self, plain: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Plain values, without options of `LATER` at their default: a study keeps its name, and can be gone on with, when one is added."""
+        values: dict[str, Any] = plain(self)
+        fields = type(self).model_fields
+        return {name: value for name, value in values.items() if name not in self.LATER or getattr(self, name) != fields[name].default}
 
 
 T = TypeVar("T")
@@ -157,93 +165,11 @@ def build(settings: type[T], values: Mapping[str, Any]) -> T:
     """The typed settings; numbers are numbers, booleans booleans. Raises SettingsProblem, one line for the first thing that is wrong."""
     assert issubclass(settings, BaseModel), settings  # a protocol may stand in for the class
     try:
-        return settings.model_validate(_with(tuple, dict(values)), strict=True)
+        return settings.model_validate(sequences_as(tuple, dict(values)), strict=True)
     except ValidationError as error:
-        raise SettingsProblem(_explain(settings, error)) from None
+        raise SettingsProblem(explained(settings, error)) from None
 
 
 def to_yaml(settings: BaseModel, only_ascii: bool = False) -> str:
-    """Every setting spelled out, defaults too."""
+    """Every setting spelled out, defaults too (but those of `LATER`)."""
     return dump(settings.model_dump(mode="json"), only_ascii=only_ascii)
-
-
-def _with(kind: type[list[Any]] | type[tuple[Any, ...]], value: Any) -> Any:
-    """The same value with all its lists (or tuples) of this kind: pydantic, where it is strict, takes no list for a tuple."""
-    if isinstance(value, dict):
-        return {key: _with(kind, one) for key, one in value.items()}
-    return kind(_with(kind, one) for one in value) if isinstance(value, (list, tuple)) else value
-
-
-def _explain(settings: type[BaseModel], error: ValidationError) -> str:
-    first = error.errors(include_url=False)[0]
-    path, inside = _place(settings, first["loc"])
-    place = brief(path, quoted=False)
-    value, context = _with(list, first["input"]), first.get("ctx", {})
-    match first["type"]:
-        case "extra_forbidden":
-            if moved := getattr(inside, "MOVED", {}).get(first["loc"][-1]):
-                return f"{place}: is now {'.'.join((*path.split('.')[:-1], moved))}; set it there"
-            known = sorted(inside.model_fields) if inside else []
-            known = [name for name in known if name != "kind"]
-            return f"{place}: there is no such setting; {_close(path.rpartition('.')[2], known)}there are: {', '.join(known) or 'none'}"
-        case "union_tag_invalid":
-            known = [name.strip("' ") for name in str(context["expected_tags"]).split(",")]
-            tag = str(value["kind"]) if isinstance(value, dict) else str(context["tag"])
-            return f"{place}: {brief(tag)} is unknown; {_close(tag, known)}there are: {', '.join(known)}"
-        case "union_tag_not_found":
-            return f"{place}: {brief(value)} names no kind; write for example `{place}: {{kind: ...}}`"
-        case "missing":
-            return f"{place}: is missing; give it a value"
-        case "value_error":
-            reason = str(context["error"])
-            return f"{place}: {reason}" if place else reason
-    message = first["msg"].replace("Input should be", "it should be")
-    cure = CURES.get(first["type"], f"{message[0].lower()}{message[1:]}{_as_number(first['type'], value)}")
-    return f"{place}: {brief(value)} cannot be used; {cure}"
-
-
-CURES = {
-    "bool_type": "it should be true or false",
-    "string_type": "it should be text; put it in quotes",
-    "tuple_type": "it should be a list, such as [a, b]",
-    **dict.fromkeys(("dict_type", "model_type", "model_attributes_type"), "it should be a mapping, such as {key: value}"),
-}
-
-
-def _close(name: str, known: list[str]) -> str:
-    close = difflib.get_close_matches(name, known, n=1)
-    return f"did you mean '{close[0]}'? " if close else ""
-
-
-def _as_number(type: str, value: object) -> str:
-    """How to write what is nearly the number that is wanted."""
-    if type == "int_type" and isinstance(value, float) and value.is_integer():
-        return f", written {value:.0f}"
-    if type in ("int_type", "float_type") and isinstance(value, str) and NUMBER.match(value):
-        return ", without quotes"
-    return ""
-
-
-def _place(settings: type[BaseModel], loc: tuple[int | str, ...]) -> tuple[str, type[BaseModel] | None]:
-    """The dotted path as a user writes it, without the `kind`s that pydantic puts in, and the class that its last name is a field of."""
-    names: list[str] = []
-    inside: type[BaseModel] | None = None
-    here: Any = settings
-    for part in loc:
-        classes = _classes(here)
-        kinds = {one.model_fields["kind"].default: one for one in classes if "kind" in one.model_fields}
-        if len(classes) > 1 and part in kinds:
-            here = kinds[part]
-            continue
-        names.append(str(part))
-        if isinstance(part, str):  # a number is a place in a list, whose entries have the list's classes
-            inside = classes[0] if len(classes) == 1 else None
-            field = inside.model_fields.get(part) if inside else None
-            here = field.annotation if field else None
-    return ".".join(names), inside
-
-
-def _classes(annotation: Any) -> list[type[BaseModel]]:
-    if get_origin(annotation) is None:
-        return [annotation] if isinstance(annotation, type) and issubclass(annotation, BaseModel) else []
-    return [one for part in get_args(annotation) for one in _classes(part)]

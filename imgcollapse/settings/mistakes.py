@@ -1,0 +1,92 @@
+"""A mistake in the settings in one line: the place as a user writes it, the value, and the cure."""
+
+import difflib
+from typing import Any, get_args, get_origin
+
+from pydantic import BaseModel, ValidationError
+
+from imgcollapse.errors import brief
+from imgcollapse.settings.yaml12 import NUMBER
+
+
+def sequences_as(kind: type[list[Any]] | type[tuple[Any, ...]], value: Any) -> Any:
+    """The same value with all its lists (or tuples) of this kind: pydantic, where it is strict, takes no list for a tuple."""
+    if isinstance(value, dict):
+        return {key: sequences_as(kind, one) for key, one in value.items()}
+    return kind(sequences_as(kind, one) for one in value) if isinstance(value, (list, tuple)) else value
+
+
+def explained(settings: type[BaseModel], error: ValidationError) -> str:
+    """What is wrong with what was given for these settings: the first of all mistakes."""
+    first = error.errors(include_url=False)[0]
+    path, inside = _place(settings, first["loc"])
+    place = brief(path, quoted=False)
+    value, context = sequences_as(list, first["input"]), first.get("ctx", {})
+    match first["type"]:
+        case "extra_forbidden":
+            if moved := getattr(inside, "MOVED", {}).get(first["loc"][-1]):
+                return f"{place}: is now {'.'.join((*path.split('.')[:-1], moved))}; set it there"
+            known = sorted(inside.model_fields) if inside else []
+            known = [name for name in known if name != "kind"]
+            return f"{place}: there is no such setting; {_close(path.rpartition('.')[2], known)}there are: {', '.join(known) or 'none'}"
+        case "union_tag_invalid":
+            known = [name.strip("' ") for name in str(context["expected_tags"]).split(",")]
+            tag = str(value["kind"]) if isinstance(value, dict) else str(context["tag"])
+            return f"{place}: {brief(tag)} is unknown; {_close(tag, known)}there are: {', '.join(known)}"
+        case "union_tag_not_found":
+            return f"{place}: {brief(value)} names no kind; write for example `{place}: {{kind: ...}}`"
+        case "missing":
+            return f"{place}: is missing; give it a value"
+        case "value_error":
+            reason = str(context["error"])
+            return f"{place}: {reason}" if place else reason
+    message = first["msg"].replace("Input should be", "it should be")
+    cure = CURES.get(first["type"], f"{message[0].lower()}{message[1:]}{_as_number(first['type'], value)}")
+    return f"{place}: {brief(value)} cannot be used; {cure}"
+
+
+CURES = {
+    "bool_type": "it should be true or false",
+    "string_type": "it should be text; put it in quotes",
+    "tuple_type": "it should be a list, such as [a, b]",
+    **dict.fromkeys(("dict_type", "model_type", "model_attributes_type"), "it should be a mapping, such as {key: value}"),
+}
+
+
+def _close(name: str, known: list[str]) -> str:
+    close = difflib.get_close_matches(name, known, n=1)
+    return f"did you mean '{close[0]}'? " if close else ""
+
+
+def _as_number(type: str, value: object) -> str:
+    """How to write what is nearly the number that is wanted."""
+    if type == "int_type" and isinstance(value, float) and value.is_integer():
+        return f", written {value:.0f}"
+    if type in ("int_type", "float_type") and isinstance(value, str) and NUMBER.match(value):
+        return ", without quotes"
+    return ""
+
+
+def _place(settings: type[BaseModel], loc: tuple[int | str, ...]) -> tuple[str, type[BaseModel] | None]:
+    """The dotted path as a user writes it, without the `kind`s that pydantic puts in, and the class that its last name is a field of."""
+    names: list[str] = []
+    inside: type[BaseModel] | None = None
+    here: Any = settings
+    for part in loc:
+        classes = _classes(here)
+        kinds = {one.model_fields["kind"].default: one for one in classes if "kind" in one.model_fields}
+        if len(classes) > 1 and part in kinds:
+            here = kinds[part]
+            continue
+        names.append(str(part))
+        if isinstance(part, str):  # a number is a place in a list, whose entries have the list's classes
+            inside = classes[0] if len(classes) == 1 else None
+            field = inside.model_fields.get(part) if inside else None
+            here = field.annotation if field else None
+    return ".".join(names), inside
+
+
+def _classes(annotation: Any) -> list[type[BaseModel]]:
+    if get_origin(annotation) is None:
+        return [annotation] if isinstance(annotation, type) and issubclass(annotation, BaseModel) else []
+    return [one for part in get_args(annotation) for one in _classes(part)]
