@@ -134,16 +134,25 @@ def short(folders: tuple[Path, ...]) -> None:
 @click.argument("other")
 @click.option("--metric", default="min_recall_coverage")
 @click.option("--generation", type=int, help="the last")
-def apart(folder: Path, arm: str, other: str, metric: str, generation: int | None) -> None:
+@click.option("--of", "others", type=click.Path(exists=True, path_type=Path), help="the ablation that OTHER is of, where it is another")
+def apart(folder: Path, arm: str, other: str, metric: str, generation: int | None, others: Path | None) -> None:
     """One arm minus another, paired by seed, by each extractor: a comparison that no endpoint named, so nothing adjusts it."""
-    found: dict[str, dict[str, dict[int, dict[int, float]]]] = defaultdict(lambda: defaultdict(lambda: defaultdict(dict)))
+    ours, theirs = _values(folder, arm, metric), _values(others or folder, other, metric)
+    about = f"{other} of {others.name}" if others else other
+    for extractor in (name for name in ours if name in theirs):
+        one, two = ours[extractor], theirs[extractor]
+        at = max(one.keys() & two.keys()) if generation is None else generation
+        pairs = [one[at][seed] - two[at][seed] for seed in sorted(one[at].keys() & two[at].keys())]
+        print(f"{arm} minus {about}, {metric}, generation {at}, {extractor}, {len(pairs)} seeds: {_cell(interval(pairs), '+')}")
+
+
+def _values(folder: Path, arm: str, metric: str) -> dict[str, dict[int, dict[int, float]]]:
+    """By extractor, generation and seed."""
+    found: dict[str, dict[int, dict[int, float]]] = defaultdict(lambda: defaultdict(dict))
     for row in csv.DictReader(_text(folder / CSV).splitlines()):
-        if row["metric"] == metric and not row["null"] and row["arm"] in (arm, other):
-            found[row["extractor"]][row["arm"]][int(row["generation"])][int(row["seed"])] = float(row["value"])
-    for extractor, by in found.items():
-        at = max(by[arm].keys() & by[other].keys()) if generation is None else generation
-        pairs = [by[arm][at][seed] - by[other][at][seed] for seed in by[arm][at].keys() & by[other][at].keys()]
-        print(f"{arm} minus {other}, {metric}, generation {at}, {extractor}, {len(pairs)} seeds: {_cell(interval(pairs), '+')}")
+        if row["metric"] == metric and not row["null"] and row["arm"] == arm:
+            found[row["extractor"]][int(row["generation"])][int(row["seed"])] = float(row["value"])
+    return found
 
 
 @main.command()
