@@ -38,7 +38,7 @@ def in_columns(mean: float) -> dict[str, float]:
     return dict(zip(("real", "real_low", "real_high"), between(mean).values(), strict=True))
 
 
-REAL_VS_REAL |= {"share_alive_0": 1.0, "share_alive_1": 1.0, "share_alive_10": 0.0}
+REAL_VS_REAL |= {"active_latents": 16.0, "share_alive_0": 1.0, "share_alive_1": 1.0, "share_alive_10": 0.0}
 LOSING = {0: [0.8, 0.7, 0.39, 0.1], 1: [0.8, 0.6, 0.5, 0.2], 2: [0.8, 0.8, 0.8, 0.7]}  # coverage of the losing arm by seed
 KEEPING = {0: [0.8, 0.79, 0.78, 0.77], 1: [0.8, 0.78, 0.79, 0.8], 2: [0.82, 0.8, 0.8, 0.81]}
 
@@ -120,6 +120,20 @@ def summarised(runs: list[Run], **more: Any) -> Record:
     record = summary.summarise(runs, summary.rows(runs), **more)
     assert json.loads(to_json(record)) == record, "plain JSON values"
     return record
+
+
+def test_no_interval_holds_more_classes_than_there_are(tmp_path: Path) -> None:
+    """As "9.2 [8.2, 10.3]" of ten would; of latent numbers none more than the model has, where that is known."""
+    values = {f"share_alive_{c}": [1.0] * 2 for c in (0, 1, 10)}
+    runs = []
+    for seed, (alive, active) in enumerate([(3.0, 16.0), (3.0, 15.0), (2.0, 16.0)]):
+        runs.append(written(tmp_path, "a", seed, {"classes_alive": [3.0, alive], "active_latents": [16.0, active], **values}))
+        object.__setattr__(runs[-1].study, "model", build(Study, {"model": {"kind": "vae", "latent": 16}}).model)
+    found = summarised(runs)
+    alive, active = metric(found, "a", "classes_alive"), metric(found, "a", "active_latents")
+    assert span(alive["last"]) == span(alive["by_generation"][1]) == spans([3.0, 3.0, 2.0], bounds=(0.0, 3.0))
+    assert span(active["last"]) == spans([16.0, 15.0, 16.0], bounds=(0.0, 16.0))
+    assert interval([3.0, 3.0, 2.0]).high > 4 and 2.9 < alive["last"]["high"] < 3 and 15.7 < active["last"]["high"] < 16  # type: ignore[operator]
 
 
 # --- the tidy table
@@ -423,7 +437,7 @@ def test_every_score_has_an_entry_that_says_how_it_is_read() -> None:
     assert halved < {name for name, score in SCORES.items() if score.scale == "log" and score.better == "higher"}
     for metric in METRICS.values():
         for name, value in metric.measure(evidence).items():
-            low, high = SCORES[name].bounds if name in SCORES else (None, None)
+            low, high = SCORES[name].bounds_in({"classes": 2, "latents": 16}) if name in SCORES else (None, None)
             assert (low is None or value >= low) and (high is None or value <= high), "intervals would be of what cannot be"
     lower = {name for name, score in SCORES.items() if score.better == "lower"}
     assert lower >= {"fd", "kid", "total_variation", "total_variation_corrected"}

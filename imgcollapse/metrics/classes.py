@@ -39,6 +39,7 @@ VARIETY: dict[str, Score] = {
         "Classes whose share of the confident samples has a one-sided 95 % lower bound (Clopper & Pearson 1934) above what the "
         "classifier's false hits may explain (the 95 % upper bound of their rate among held-out real pictures of other classes).",
         bounds=POSITIVE,
+        of="classes",
         rank=4,
         from_zero=True,
         halved=True,
@@ -52,6 +53,7 @@ VARIETY: dict[str, Score] = {
         "exp(-Σ p ln p) of the class shares p among the confident samples: 1 when only one class is left, the number of classes when "
         "all are equally often. Biased downwards in small samples.",
         bounds=POSITIVE,
+        of="classes",
         rank=7,
         from_zero=True,
         halved=True,

@@ -48,6 +48,7 @@ LIKELIHOOD: dict[str, Score] = {
         "How many of a vae's latent numbers have an encoder's mean that varies by more than 0.01 (variance) over N held-out pictures: the "
         "others have collapsed onto the prior, and the decoder does not listen to them (Burda et al. 2016, section 5.2).",
         bounds=POSITIVE,
+        of="latents",
         from_zero=True,
     ),
     "reconstruction_error": Score(

@@ -1,11 +1,13 @@
 """How every score is read: its name in plain words, which way is better, how its collapse is told, and how prominent it is."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
 Better = Literal["lower", "higher"]
 Scale = Literal["linear", "log"]
 Quantity = Literal["last", "slope", "area"]  # a collapse number: of the last generation, per generation, to real vs real in all of them
+Counted = Literal["classes", "latents"]  # of which a study has so many
 Bounds = tuple[float | None, float | None]  # the least and the greatest that a number can be; None: it has no such bound
 
 ANY: Bounds = (None, None)
@@ -35,6 +37,7 @@ class Score:
     decimals:   worth printing of a single value
     definition: how it is computed, what to beware of, and its source
     bounds:     what it can be: UNIT (0 to 1), POSITIVE (0 and more), ANY; intervals over seeds stay within
+    of:         of what there cannot be more than a study has: its greatest value; None: the bounds say it
     short:      its name where there is little room; None: the title
     frechet:    whether it is a Fréchet distance: FD in its names is then what it is called with the features of an extractor, such as FID
     rank:       how prominent it is, 1 the most: what has room for k scores shows those of rank 1 to k; None: in the tables of all only
@@ -50,9 +53,17 @@ class Score:
     decimals: int
     definition: str
     bounds: Bounds = ANY
+    of: Counted | None = None
     short: str | None = None
     frechet: bool = False
     rank: int | None = None
     from_zero: bool = False
     halved: bool = False
     panels: tuple[Quantity, ...] = ()
+
+    def bounds_in(self, there: Mapping[Counted, int]) -> Bounds:
+        """Its bounds in a study that has so many of each."""
+        low, high = self.bounds
+        if self.of is not None:
+            high = float(there[self.of]) if there.get(self.of) else None
+        return low, high

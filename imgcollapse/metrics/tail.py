@@ -24,6 +24,7 @@ TAIL: dict[str, Score] = {
         "prior throughout). A class that is rare among real pictures may be rare here; one is missed only where so few pictures were "
         "drawn that its absence says nothing.",
         bounds=POSITIVE,
+        of="classes",
         rank=11,
         from_zero=True,
     ),

@@ -75,7 +75,7 @@ def decided(asked: Asked, names: Sequence[str], reference: str, judged: Judged) 
     if what is None:
         return None
     alone, margin = what.others == [reference], endpoint.margin_of(what.metric)
-    found = found_in(what, bounds_of(what.metric, endpoint.quantity), margin, asked.pilot)
+    found = found_in(what, bounds_of(what.metric, endpoint.quantity, {}), margin, asked.pilot)
     return {
         "metric": what.metric,
         "quantity": endpoint.quantity,

@@ -10,7 +10,7 @@ from imgcollapse.ablation.statistics import MedianTime, area, half_life, lost, m
 from imgcollapse.ablation.summary.table import Record, Run, real_of, unbroken
 from imgcollapse.metrics.classes import ALIVE
 from imgcollapse.metrics.record import RealVsReal, Scores
-from imgcollapse.metrics.score import ANY, Bounds, Quantity
+from imgcollapse.metrics.score import ANY, Bounds, Counted, Quantity
 from imgcollapse.metrics.scores import SCORES
 from imgcollapse.store.judged import judges, own_judge, sources
 from imgcollapse.study import Study
@@ -96,6 +96,7 @@ def _further(run: Run) -> set[str]:
 def arm_record(key: Key, runs: list[Run], judged: dict[str, dict[str, Seeds]], alive: dict[str, dict[str, Seeds]], method: str) -> Record:
     """An arm, or a null model under its regime, with all that its seeds have in `judged`; `alive`: which classes they have."""
     study = runs[0].study
+    there: dict[Counted, int] = {"classes": max(map(len, alive.values()), default=0), "latents": getattr(study.model, "latent", 0)}
     seen = {seed for metrics in judged.values() for seeds in metrics.values() for seed in seeds}
     return {
         "arm": key[0],
@@ -106,7 +107,7 @@ def arm_record(key: Key, runs: list[Run], judged: dict[str, dict[str, Seeds]], a
         "planned": [run.seed for run in runs],
         "seeds": [run.seed for run in runs if run.seed in seen],
         "extractors": {
-            extractor: {name: _metric(name, seeds, method) for name, seeds in metrics.items()} for extractor, metrics in judged.items()
+            source: {name: _metric(name, seeds, method, there) for name, seeds in metrics.items()} for source, metrics in judged.items()
         },
         "lost": {
             extractor: {name.removeprefix(ALIVE): _lost(seeds) for name, seeds in classes.items()} for extractor, classes in alive.items()
@@ -114,7 +115,7 @@ def arm_record(key: Key, runs: list[Run], judged: dict[str, dict[str, Seeds]], a
     }
 
 
-def _metric(name: str, seeds: Seeds, method: str) -> Record:
+def _metric(name: str, seeds: Seeds, method: str, there: Mapping[Counted, int]) -> Record:
     through = max(one.generations[-1] for one in seeds.values())
     reached = [one for one in seeds.values() if one.generations[-1] == through]
     both = _common(reached)
@@ -123,9 +124,9 @@ def _metric(name: str, seeds: Seeds, method: str) -> Record:
     record: Record = {"real": None if real is None else asdict(real), "by_generation": []}
     for generation in sorted(set().union(*(one.values for one in seeds.values()))):
         values = [one.values[generation] for one in seeds.values() if generation in one.values]
-        record["by_generation"].append({"generation": generation, **span(interval(values, method, bounds=SCORES[name].bounds))})
+        record["by_generation"].append({"generation": generation, **span(interval(values, method, bounds=SCORES[name].bounds_in(there)))})
     for quantity in _quantities(real):
-        over = interval([one[quantity] for one in whole if quantity in one], method, bounds=bounds_of(name, quantity))
+        over = interval([one[quantity] for one in whole if quantity in one], method, bounds=bounds_of(name, quantity, there))
         record[quantity] = {"generation": through, **span(over), "unit": _unit(name, quantity)}
     record["slope"]["scale"] = SCORES[name].scale
     if SCORES[name].halved:
@@ -153,7 +154,7 @@ def _apart(name: str, a: Seeds, b: Seeds, method: str) -> Record:
     record: Record = {}
     for quantity in _quantities(real):
         one, other = ({seed: found[quantity] for seed, found in side.items() if quantity in found} for side in (left, right))
-        over = paired(one, other, method, bounds=bounds_of(name, quantity))
+        over = paired(one, other, method, bounds=bounds_of(name, quantity, {}))
         record[quantity] = {"generation": through, **span(over), "unit": _unit(name, quantity)}
     return record
 
@@ -205,10 +206,10 @@ def _numbers(name: str, chain: _Chain, generations: Sequence[int]) -> Numbers:
     return found
 
 
-def bounds_of(name: str, quantity: str) -> Bounds:
-    """What a collapse number of that metric can be: a relative change is above -1."""
+def bounds_of(name: str, quantity: str, there: Mapping[Counted, int]) -> Bounds:
+    """What a collapse number of that metric can be: a relative change is above -1; `there`: how many a study has of what is counted."""
     if quantity == "last":
-        return SCORES[name].bounds
+        return SCORES[name].bounds_in(there)
     return (-1.0, None) if quantity == "slope" and SCORES[name].scale == "log" else ANY
 
 
