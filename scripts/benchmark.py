@@ -128,8 +128,7 @@ def reference(dataset: str, n: int | None, seed: int) -> None:
 
 def _shares(one: "Made", evaluations: int, seconds: float) -> str:
     """What the network's own work is of a generation, with so many evaluations a picture drawn."""
-    mflop = _forward_mflop(one.fitted)
-    fit, sample = 3 * one.model.steps * one.model.batch * mflop / 1e6, len(one.drawn) * evaluations * mflop / 1e6
+    fit, sample = one.training_tflop, one.drawing_tflop(evaluations)
     share = 100 * fit / (fit + sample)
     rate = 1e3 * (fit + sample) / seconds
     return f"            {fit + sample:.2f} TFLOP of the network, {share:.0f} % of them in the fit; {rate:.0f} GFLOP/s end to end"
@@ -151,12 +150,12 @@ def _usual(one: "Made", folder: Path, seed: int) -> float:
             return len(self.paths)
 
         def __getitem__(self, index: int) -> torch.Tensor:
-            return torch.from_numpy(np.asarray(Image.open(self.paths[index])).copy())[None]
+            return torch.from_numpy(np.atleast_3d(np.array(Image.open(self.paths[index])))).permute(2, 0, 1)
 
     def write(pixels: torch.Tensor, place: Path) -> Files:
         place.mkdir()
         for number, picture in enumerate(pixels):
-            Image.fromarray(picture[0].numpy()).save(place / f"{number:05d}.png")
+            Image.fromarray(picture.permute(1, 2, 0).squeeze(2).numpy()).save(place / f"{number:05d}.png")
         return Files(place)
 
     began = time.perf_counter()
@@ -214,9 +213,10 @@ def generation(kinds: tuple[str, ...], learn: int, n: int, dataset: str) -> None
         model, fit, sample = one.model, one.fit, one.sample
         click.echo(f"{kind}: {fit + sample:.0f} s: {model.steps} steps of {model.batch} in {fit:.0f} s, {n:,} pictures in {sample:.0f} s")
         if kind == "ddpm":
-            mflop = _forward_mflop(one.fitted)
-            rates = [3 * model.steps * model.batch * mflop / fit / 1e3, n * model.sampling.steps * mflop / sample / 1e3]
-            click.echo(f"      {mflop:.0f} MFLOP forward a picture; {rates[0]:.0f} GFLOP/s in training, {rates[1]:.0f} GFLOP/s in drawing")
+            rates = [1e3 * one.training_tflop / fit, 1e3 * one.drawing_tflop(model.sampling.steps) / sample]
+            click.echo(
+                f"      {one.mflop:.0f} MFLOP forward a picture; {rates[0]:.0f} GFLOP/s in training, {rates[1]:.0f} GFLOP/s in drawing"
+            )
         for source, scores in one.scores.items():
             click.echo(_quality(f"      {source}:", scores))
 
@@ -235,6 +235,20 @@ class Made:
     fit: float
     sample: float
     judging: float
+
+    @functools.cached_property
+    def mflop(self) -> float:
+        """Of a DDPM's network, for one picture."""
+        return _forward_mflop(self.fitted)
+
+    @property
+    def training_tflop(self) -> float:
+        """A step forward and back costs three times what a step forward does."""
+        return float(3 * self.model.steps * self.model.batch * self.mflop / 1e6)
+
+    def drawing_tflop(self, evaluations: int) -> float:
+        """With so many evaluations for each picture."""
+        return len(self.drawn) * evaluations * self.mflop / 1e6
 
 
 def _generation_0(dataset: str, model: Any, learn: int | None, n: int | None, seed: int = 0) -> Made:
@@ -549,9 +563,9 @@ def _tried(options: str, seed: int, dataset: str, learn: int, n: int, threads: i
     torch.set_num_threads(threads)
     with devices.use(devices.Machine(device=device, precision=precision)):
         one = _generation_0(dataset, json.loads(options), learn, n, n, seed)
-    mflop, model, scores = _forward_mflop(one.fitted), one.model, one.scores
-    row: dict[str, object] = {"model": options, "seed": seed, "mflop": f"{mflop:.1f}", "steps": model.steps}
-    row["training_tflop"] = f"{mflop * 3 * model.steps * model.batch / 1e6:.2f}"
+    scores = one.scores
+    row: dict[str, object] = {"model": options, "seed": seed, "mflop": f"{one.mflop:.1f}", "steps": one.model.steps}
+    row["training_tflop"] = f"{one.training_tflop:.2f}"
     row |= {"fit_s": f"{one.fit:.1f}", "sample_s": f"{one.sample:.1f}"}
     for name in MEASURED:
         value = scores["classifier"][name]

@@ -19,14 +19,13 @@ from imgcollapse.extractors.classifier import FittedClassifier
 from imgcollapse.extractors.references import reference_of
 from imgcollapse.files import write_text
 from imgcollapse.images import World
-from imgcollapse.judge.real import over_splits, taken
-from imgcollapse.metrics import Evidence, FeatureSet
-from imgcollapse.metrics.distances import frechet_distance
-from imgcollapse.metrics.neighbours import neighbourhood
+from imgcollapse.judge.real import measured, over_splits, taken
+from imgcollapse.metrics import METRICS, Evidence, FeatureSet
 from imgcollapse.metrics.record import RealVsReal
 from imgcollapse.seeds import torch_generator
 
 MOST = 10_000  # training pictures that are looked at
+METRICS_OF = [METRICS["frechet_distance"], METRICS["neighbourhood"]]
 SCORES = ["fd", "precision", "recall", "coverage", "min_recall_coverage"]
 CLOSENESS = ["score", *(f"{pictures}_{of}" for pictures in ("training", "new") for of in ("mean", "low", "high"))]
 
@@ -35,16 +34,18 @@ def closeness(learned: FeatureSet, unseen: FeatureSet) -> tuple[dict[str, RealVs
     """What the scores are of training pictures, and of new ones, each time N = half of the unseen, against the same other half."""
     n = min(len(unseen) // 2, len(learned))
 
-    def of(samples: FeatureSet, real: torch.Tensor) -> dict[str, float]:
-        evidence = Evidence(train=learned, held_out=taken(unseen, real), generated=samples)
-        return {**frechet_distance(evidence), **neighbourhood(evidence)}
+    def both(rows: torch.Tensor, real: torch.Tensor, split: int) -> dict[str, float]:
+        held_out = taken(unseen, real)  # one for both: what is costly of it is found once
+        drawn = torch.randperm(len(learned), generator=torch_generator(split))[:n]
+        sets = {"training": taken(learned, drawn), "new": taken(unseen, rows)}
+        found = {
+            name: measured(METRICS_OF, Evidence(train=learned, held_out=held_out, generated=samples)) for name, samples in sets.items()
+        }
+        return {f"{name} {score}": values[score] for name, values in found.items() for score in SCORES}
 
-    def training(_: torch.Tensor, real: torch.Tensor, split: int) -> dict[str, float]:
-        rows = torch.randperm(len(learned), generator=torch_generator(split))[:n]
-        return of(taken(learned, rows), real)
-
-    new = over_splits(len(unseen), n, lambda rows, real, _: of(taken(unseen, rows), real), "new pictures")
-    return over_splits(len(unseen), n, training, "training pictures"), new
+    found = over_splits(len(unseen), n, both, "training pictures and new ones")
+    training, new = ({score: found[f"{name} {score}"] for score in SCORES} for name in ("training", "new"))
+    return training, new
 
 
 @click.command()
