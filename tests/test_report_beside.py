@@ -490,7 +490,7 @@ def test_the_answer_about_one_run_tells_how_far_it_fell() -> None:
     early = by_hand({("x", None): {"coverage": [[0.9]]}, ("x", "smooth"): {"coverage": [[0.8]]}}, "running")
     assert answer(early) == (
         "So far, cannot tell with 1 seed: coverage at generation 0 is undecided against generation 0: +0.000; "
-        "at generation 0, coverage is 0.90 (real vs real 0.97 [0.97, 1.07]; finite sampling alone 0.80)."
+        "at generation 0, coverage is 0.90 (real vs real 0.97 [0.97, 1.07]; null model smooth 0.80)."
     )
     three = {"min_recall_coverage": [[0.97, 0.96, 0.98], [0.69, 0.68, 0.72]], "classes_alive": [[9.0] * 3, [1.0] * 3]}
     assert answer(by_hand({("x", None): three})) == (
@@ -512,7 +512,7 @@ def test_the_answer_about_arms_tells_what_each_adds_to_the_reference() -> None:
     assert answer(by_hand(seeds)) == (
         "Yes: min(recall, coverage) at generation 1 is higher with “a tenth, redrawn” than with 0 % real by 0.393 [0.352, 0.435]; "
         "undecided with all: +0.233 [-0.392, +0.858] (Holm-adjusted over 2 comparisons, 3 seeds); "
-        "with 0 % real it is 0.45 [0.33, 0.57] (real vs real 0.95 [0.95, 1.05]; finite sampling alone 0.50 [0.50, 0.50]); "
+        "with 0 % real it is 0.45 [0.33, 0.57] (real vs real 0.95 [0.95, 1.05]; null model smooth 0.50 [0.50, 0.50]); "
         "FD is 51.0 [48.5, 53.5] (real vs real 4.2 [4.2, 4.3]), to which is added -30.0 [-30.0, -30.0] with “a tenth, redrawn”, "
         "-20.0 [-20.0, -20.0] with all (not adjusted)."
     )

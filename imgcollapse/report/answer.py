@@ -109,14 +109,14 @@ def _metrics(findings: Findings, arm: Record) -> Record:
 
 
 def _beside(findings: Findings, arm: Record, name: str, generation: int) -> str:
-    """` (real vs real 0.95 [0.93, 0.97]; finite sampling alone 0.46 [0.22, 0.69])`: what a value is to be read by; or empty."""
+    """` (real vs real 0.95 [0.93, 0.97]; null model smooth 0.46 [0.22, 0.69])`: what a value is to be read by; or empty."""
     real = _metrics(findings, arm)[name]["real"]
     messages = [] if real is None else [f"{REAL} {_value_text(real, name)}"]
     for null in judged(findings.summary, findings.endpoint_extractor, NULL):
         points = _metrics(findings, null).get(name, {"by_generation": []})["by_generation"]
         there = next((point for point in points if point["generation"] == generation), None)
         if null["arm"] == arm["arm"] and there is not None:
-            messages.append(f"finite sampling alone {_value_text(there, name)}")
+            messages.append(f"null model {NULL} {_value_text(there, name)}")
     return f" ({'; '.join(messages)})" if messages else ""
 
 

@@ -63,7 +63,7 @@ def _reference(letter: str) -> str:
 
 
 def _arms(findings: Findings) -> list[str]:
-    """A table an extractor: real vs real, every arm at its last generation, and in italics what finite sampling alone does."""
+    """A table an extractor: real vs real, every arm at its last generation, and in italics the null model that pages show."""
     found, wanted = [], columns(findings.summary, MOST)
     for extractor, table_rows in lines(findings.summary, MOST, COARSER).items():
         rows = []

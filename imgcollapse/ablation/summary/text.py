@@ -88,5 +88,5 @@ def spanned(span: Record, name: str, sign: str = "", coarser: int = 0) -> str:
 
 
 def _real(metric: Record | None, name: str, coarser: int) -> str:
-    """`mean [low, high]`, the range of 95 % of splits; empty where it was not measured, and where it has none."""
+    """`mean [low, high]`, the least and greatest of many splits; empty where it was not measured, and where it has none."""
     return "" if metric is None or metric["real"] is None else spanned(metric["real"], name, "", coarser)

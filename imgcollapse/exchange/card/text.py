@@ -177,8 +177,8 @@ def _scores(subject: Subject) -> list[str]:
         size = counted(own, values.values(), f" samples against as many held-out real {subject.things}")
         found += [
             f"{size}; {how}. "
-            f"{REAL.capitalize()}: what real {subject.things} that no network has learned from score against as many others, the mean and "
-            "the range of 95 % of splits.",
+            f"{REAL.capitalize()}: what real {subject.things} that no network has learned from score against as many others: the mean, "
+            "the least and greatest of many random splits.",
             table(("score", f"generation {subject.generation}", REAL, "better"), rows) if rows else "Nothing was measured by them.",
         ]
     return found if len(found) > 1 else [*found, "No judge has judged this generation."]
