@@ -107,22 +107,23 @@ def digits(gens: int, seed: int, out: Path | None) -> None:
 @main.command()
 @click.option("--dataset", default="digits", show_default=True, help="Its kind, or all of it as JSON.")
 @click.option("--n", type=int, help="Pictures that are learned from, and that are drawn. [default: the training part's]")
+@click.option("--draw", type=int, help="Draw so many the usual way, and suppose that the others take as long. [default: all]")
 @click.option("--seed", default=0)
-def reference(dataset: str, n: int | None, seed: int) -> None:
+def reference(dataset: str, n: int | None, draw: int | None, seed: int) -> None:
     """One DDPM generation twice: ours as it is by default; and the same network, data and steps the usual way.
 
     Ours computes in bfloat16 where the processor does so in hardware (the first line printed says which).
     The usual way: PNG files through a DataLoader, a plain float32 loop, DDPMPipeline with 1,000 ancestral steps,
     samples written to PNG and read back, features, clean-fid's Fréchet distance and prdc's precision and recall.
-    On MNIST that is hours, nearly all of it in drawing.
+    On MNIST that is hours, nearly all of it in drawing; with --draw both are judged by so many pictures, so that FD can be compared.
     """
-    one = _generation_0(dataset, "ddpm", n, n, seed)
+    one = _generation_0(dataset, "ddpm", n, n, seed, draw or JUDGED)
     ours = one.fit + one.sample + one.judging
     click.echo(f"ours:      {ours:6.1f} s (fit {one.fit:.1f}, sample {one.sample:.1f}, judge {one.judging:.2f})")
     click.echo(_shares(one, one.model.sampling.steps, ours))
     click.echo(_quality("           ", one.scores["classifier"]))
     with tempfile.TemporaryDirectory() as folder:
-        usual = _usual(one, Path(folder), seed)
+        usual = _usual(one, draw or len(one.drawn), Path(folder), seed)
     click.echo(f"end to end: {usual / ours:.1f} times as fast as the usual way")
 
 
@@ -134,7 +135,7 @@ def _shares(one: "Made", evaluations: int, seconds: float) -> str:
     return f"            {fit + sample:.2f} TFLOP of the network, {share:.0f} % of them in the fit; {rate:.0f} GFLOP/s end to end"
 
 
-def _usual(one: "Made", folder: Path, seed: int) -> float:
+def _usual(one: "Made", draw: int, folder: Path, seed: int) -> float:
     import numpy as np
     from cleanfid.fid import frechet_distance
     from diffusers import DDPMPipeline, DDPMScheduler
@@ -182,20 +183,26 @@ def _usual(one: "Made", folder: Path, seed: int) -> float:
     fit = time.perf_counter() - began
     pipeline = DDPMPipeline(net.eval(), scheduler)
     pipeline.set_progress_bar_config(disable=True)
-    pictures = np.concatenate(
-        [pipeline(batch_size=256, num_inference_steps=1000, output_type="np").images for _ in range(-(-len(one.drawn) // 256))]
-    )
-    pixels = torch.from_numpy((pictures[: len(one.drawn)] * 255).round().astype("uint8")).permute(0, 3, 1, 2)
+    sizes = [min(256, draw - first) for first in range(0, draw, 256)]
+    pictures = np.concatenate([pipeline(batch_size=size, num_inference_steps=1000, output_type="np").images for size in sizes])
+    pixels = torch.from_numpy((pictures * 255).round().astype("uint8")).permute(0, 3, 1, 2)
     drawn = torch.stack(list(write(pixels, folder / "drawn")))  # type: ignore[call-overload]
     sample = time.perf_counter() - began - fit
+    supposed = sample * (len(one.drawn) / draw - 1)
     view = one.judge._views[0]
     made = view.extractor.features(drawn[: one.judge.n]).numpy().astype("float64")
     real = view.held_out.features.numpy()
-    distance = frechet_distance(made.mean(0), np.cov(made, rowvar=False), real.mean(0), np.cov(real, rowvar=False))
-    with contextlib.redirect_stdout(io.StringIO()):
+    with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # clean-fid's call of SciPy is deprecated
+        distance = frechet_distance(made.mean(0), np.cov(made, rowvar=False), real.mean(0), np.cov(real, rowvar=False))
         found = compute_prdc(real, made, nearest_k=one.judge.neighbours["k_precision"])
-    took = time.perf_counter() - began
-    click.echo(f"the usual: {took:6.1f} s (fit {fit:.1f}, sample {sample:.1f}, judge {took - fit - sample:.2f})")
+    judge = time.perf_counter() - began - fit - sample
+    took = fit + sample + supposed + judge
+    click.echo(f"the usual: {took:6.1f} s (fit {fit:.1f}, sample {sample + supposed:.1f}, judge {judge:.2f})")
+    if supposed:
+        click.echo(
+            f"            {draw:,} of {len(one.drawn):,} pictures were drawn, in {sample:.1f} s; the others are taken to cost as much each"
+        )
     click.echo(_shares(one, 1000, took))
     click.echo(f"            FD {distance:.2f}, precision {found['precision']:.3f}, recall {found['recall']:.3f}")
     return took
@@ -251,14 +258,17 @@ class Made:
         return len(self.drawn) * evaluations * self.mflop / 1e6
 
 
-def _generation_0(dataset: str, model: Any, learn: int | None, n: int | None, seed: int = 0) -> Made:
+JUDGED = 5_000  # pictures, at most
+
+
+def _generation_0(dataset: str, model: Any, learn: int | None, n: int | None, seed: int = 0, judged: int = JUDGED) -> Made:
     """By a data set's kind, or all of it as JSON, and a model's kind or settings; learns from and draws so many pictures, None: as many as
-    there are to learn from. At most 5,000 are judged."""
+    there are to learn from. As many as `judged` of them are judged."""
     study = build(Study, {"dataset": json.loads(dataset) if dataset.startswith("{") else dataset, "model": model})
     world = datasets.load(study.dataset, 0)
     learned = world.train[:learn]
     n = n or len(learned)
-    judged = min(n, 5_000)
+    judged = min(n, judged)
     judge = Judge().resolved(world, judged).open(world, judged)
     chosen = study.model.for_world(world.train.shape, len(world.classes))
     began = time.perf_counter()
@@ -371,11 +381,11 @@ def _ours(against: str, real: torch.Tensor, made: torch.Tensor) -> Callable[[], 
                 train,
                 held_out,
                 FeatureSet(made, labels),
-                shares,
-                confusion_of(labels, labels, classes),
-                learned,
-                torch.zeros(n, dtype=torch.bool),
-                torch.zeros(n, dtype=torch.bool),
+                real_shares=shares,
+                confusion=confusion_of(labels, labels, classes),
+                learned=learned,
+                copies=torch.zeros(n, dtype=torch.bool),
+                learned_copies=torch.zeros(n, dtype=torch.bool),
                 k_precision=RIVALS.get(against, 3),
             )
             for _ in range(2)

@@ -236,7 +236,7 @@ class Reference:
 
     def _evidence(self, view: View, generated: FeatureSet, **more: Any) -> Evidence:
         more |= self.neighbours
-        return Evidence(view.train, view.held_out, generated, self.shares, view.confusion, **more)
+        return Evidence(view.train, view.held_out, generated, real_shares=self.shares, confusion=view.confusion, **more)
 
     def _copies(self, drawn: ImageSet, *sets: Tensor | None) -> list[Tensor | None]:
         """bool [N] for the fingerprints of each set: which pictures are in it."""

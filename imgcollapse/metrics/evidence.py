@@ -1,7 +1,7 @@
 """What a metric may see: features and classes, never pictures, paths or models."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import KW_ONLY, dataclass, field, replace
 from functools import cached_property
 from typing import Any, TypeVar
 
@@ -153,6 +153,7 @@ class Evidence:
     train: FeatureSet
     held_out: FeatureSet
     generated: FeatureSet
+    _: KW_ONLY
     real_shares: Tensor | None = None
     confusion: Tensor | None = None
     learned: FeatureSet | None = None
