@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
@@ -240,11 +240,3 @@ class World:
         parts: dict[str, Any] = {name: {"pictures": len(part), "sha256": part.digest()} for name, part in both}
         parts |= {"split": dict(self.split)} if self.split else {}
         return {"name": self.name, "shape": list(self.train.shape), "classes": list(self.classes), **parts}
-
-
-@runtime_checkable
-class Choosy(Protocol):
-    """An extractor that can do nothing with some worlds."""
-
-    def check(self, world: World) -> None:
-        """Raises DataProblem for a world that it can do nothing with."""

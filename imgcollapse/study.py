@@ -7,12 +7,12 @@ from typing import Any, Literal
 
 from pydantic import Field, NonNegativeInt, PositiveInt
 
-from imgcollapse import datasets, grids, progress, store
+from imgcollapse import datasets, extractors, grids, progress, store
 from imgcollapse.datasets import AnyDataset
 from imgcollapse.datasets.digits import Digits
 from imgcollapse.errors import SettingsProblem
-from imgcollapse.gates import AnyGate, admitted, candidates, published
-from imgcollapse.images import Choosy, ImageSet, ImageStream, World
+from imgcollapse.gates import AnyGate, admitted, candidates, drawn_anew, published
+from imgcollapse.images import ImageSet, ImageStream, World
 from imgcollapse.judge.beside import InOrder
 from imgcollapse.judge.judge import Judge
 from imgcollapse.judge.judging import Judging
@@ -79,7 +79,8 @@ class Study(Settings):
         """What the generation after these learns from, and its provenance."""
         if past and self.regime.streams:
             return stream_provenance(ModelStream.of(past[-1], real.seen), self.model)
-        let_in = admitted(past.samples, self.gates, real, self.seed, world.classes)
+        samples = past.samples if not self.regime.from_teacher else drawn_anew(past, self.gates, self.drawn(), self.seed)
+        let_in = admitted(samples, self.gates, real, self.seed, world.classes)
         made = self.regime(real, let_in, self.size(len(real.seen)), derive(self.seed, len(past), "regime"))
         made = let_in.with_real(made)
         return made, provenance(made, world.classes, let_in.account())
@@ -194,7 +195,7 @@ def judge_again(study: Study, folder: Path, judge: Judge, landed: Landed, shared
     """
     study, world, real = prepare(study)
     judge = judge.resolved(world, study.size(len(real.seen)))
-    _check(judge, world)
+    extractors.check(judge.extractors or (), world)
     with run_folder.opened(folder, load=study.model.load) as kept:
         kept.fix(store.DATA, world.record(), {"passed_over": dict(world.passed_over)})
         judging = judging_of(study, judge, folder, world, real, shared)
@@ -221,16 +222,10 @@ def prepare(study: Study, world: World | None = None) -> tuple[Study, World, Rea
         study.regime.plan(n, study.gens, Have(len(world.train), world.name))  # raises
     judge = study.judge.resolved(world, n)
     model = study.model.for_world(world.train.shape, len(world.classes), world.train.are_points)
-    _check(judge, world)
+    extractors.check(judge.extractors or (), world)
     _refuse(study)
     chosen = {"samples": n, "judge": judge, "model": model}
     return study.model_copy(update=chosen), world, Real(seen=world.train[: plan.seen], unseen=world.train[plan.seen :])
-
-
-def _check(judge: Judge, world: World) -> None:
-    for extractor in judge.extractors or ():
-        if isinstance(extractor, Choosy):
-            extractor.check(world)
 
 
 def _refuse(study: Study) -> None:
@@ -244,5 +239,10 @@ def _refuse(study: Study) -> None:
         raise SettingsProblem("gates: a stream has no set of samples that a gate could look at; set regime.stream to false")
     if study.regime.needs_all_samples and study.keep.samples != "all":
         raise SettingsProblem(f"keep.samples: regime '{regime}' learns from the samples of every generation; set it to all")
-    if study.init == "base" and study.keep.models in ("last", "none"):
-        raise SettingsProblem("keep.models: init 'base' begins every generation with the weights of generation 0; set it to all, or to K")
+    if study.keep.models in ("last", "none"):
+        if study.init == "base":
+            raise SettingsProblem(
+                "keep.models: init 'base' begins every generation with the weights of generation 0; set it to all, or to K"
+            )
+        if study.regime.from_teacher:
+            raise SettingsProblem(f"keep.models: under regime '{regime}' generation 0 draws for every later one; set it to all, or to K")

@@ -15,12 +15,17 @@ from imgcollapse.errors import SettingsProblem
 from imgcollapse.gates import GATES, AnyGate, Curate, Gate, admitted, candidates, published
 from imgcollapse.images import REAL, ImageSet
 from imgcollapse.models.nulls import Bootstrap
-from imgcollapse.regimes import REGIMES, Accumulate, Real, Replace, Retain, provenance
+from imgcollapse.regimes import REGIMES, Accumulate, AccumulateSubsample, Augment, Real, Regime, Replace, Retain, Teacher, provenance
 from imgcollapse.seeds import derive
 from imgcollapse.settings import Settings, build
 
 N, CLASSES = 40, ("a", "b", "c", "d")
-ALL = [Replace(), *(Retain.model_validate({"real_fraction": 0.25, "pool": pool}) for pool in ("fixed", "resample", "fresh")), Accumulate()]
+ALL: list[Regime] = [
+    Replace(),
+    *(Retain.model_validate({"real_fraction": 0.25, "pool": pool}) for pool in ("fixed", "resample", "fresh")),
+    Accumulate(),
+]
+ALL += [Augment(synthetic_ratio=0.5), AccumulateSubsample(), Teacher()]
 SHARES = [0.5, 0.1, 0.3, 0.77, 1.0]
 
 

@@ -353,7 +353,7 @@ MEMBERS = [
         model_works,
     ),
     Member(
-        ("regimes.py", "REGIMES"),
+        ("regimes/__init__.py", "REGIMES"),
         "thin",
         REGIME,
         '"thin": Thin,',
@@ -363,7 +363,7 @@ MEMBERS = [
         regime_works,
     ),
     Member(
-        ("gates.py", "GATES"),
+        ("gates/__init__.py", "GATES"),
         "last",
         GATE,
         '"last": Last,',

@@ -7,7 +7,8 @@ import torch
 
 from imgcollapse.errors import SettingsProblem
 from imgcollapse.images import ImageSet
-from imgcollapse.regimes import REGIMES, Accumulate, Have, Plan, Real, Regime, Replace, Retain
+from imgcollapse.regimes import REGIMES, Accumulate, Augment, Have, Plan, Real, Regime, Replace, Retain
+from imgcollapse.settings import build
 from imgcollapse.store.past import OnDemand
 
 N = 40
@@ -126,9 +127,10 @@ def test_a_training_set_cannot_hold_more_real_pictures_than_there_are() -> None:
 @pytest.mark.parametrize("kind", REGIMES)
 def test_the_size_is_asked_for_and_not_taken_from_the_samples(kind: str) -> None:
     made = REGIMES[kind]()(REAL, SAMPLES[:2], N // 2, 0)
-    assert len(made) == (2 * N if kind == "accumulate" else N // 2)
+    assert len(made) == {"accumulate": 2 * N, "augment": N + N // 2}.get(kind, N // 2)
     newest = numbers(made[made.born == 1])
-    assert newest == list(range(2000, 2000 + len(newest))), "the first of the newest"
+    some = range(2000, 2000 + (N // 2 if kind == "accumulate-subsample" else len(newest)))
+    assert newest == [number for number in some if number in newest], "of the first of the newest, in order"
 
 
 class Counted(OnDemand[ImageSet]):
@@ -149,3 +151,74 @@ def test_a_regime_reads_what_it_learns_from_once_and_nothing_else(kind: str) -> 
     made = REGIMES[kind]()(REAL, past, N, 0)
     assert past.asked == Counter(set(made.born.tolist()) - {-1})
     assert made.digest() == REGIMES[kind]()(REAL, SAMPLES, N, 0).digest()
+
+
+def mad(**numbers: int) -> Retain:
+    return Retain.model_validate({"pool": "fresh", **numbers})
+
+
+def test_generation_0_and_the_parts_of_later_sets_may_be_of_any_size() -> None:
+    regime = mad(n_initial=60, n_real=5, n_synthetic=30)
+    assert regime.plan(40, 4, Have(75)) == (60, 15) and regime.title() == "retain 5 real + 30 samples (fresh, 60 at first)"
+    real = Real(numbered(0, 60), numbered(60, 15))
+    assert numbers(regime(real, [], 40, 0)) == list(range(60))
+    assert numbers(regime(real, SAMPLES[:2], 40, 0)) == [*range(65, 70), *range(2000, 2030)]
+    assert regime.plan(40, 4, Have(30, endless=True)) == (60, 15)
+    only = mad(n_real=10)  # the rest are samples
+    assert len(only(real, SAMPLES[:1], 40, 0)) == 40 and only.plan(40, 3, Have(70)) == (40, 20)
+    alone = mad(n_synthetic=0, n_real=20)
+    assert numbers(alone(REAL, SAMPLES[:2], N, 0)) == list(range(N + 20, N + 40)), "real pictures alone, always new: the control"
+
+
+@pytest.mark.parametrize(
+    ("numbers", "wrong"),
+    [
+        ({"n_synthetic": 41}, "regime.n_synthetic: 41 samples are wanted of a generation that draws 40; set --samples to at least 41"),
+        ({"n_real": 41}, "regime.n_real: 41 is more than a training set of 40; say how many samples there are in n_synthetic"),
+        ({"n_initial": 100}, "regime.n_initial: 100 real pictures are wanted, digits has 75; take fewer, or another data set"),
+        (
+            {"n_initial": 10, "n_real": 20, "pool": "resample"},
+            "regime.n_real: 20 real pictures are wanted in every training set of 40, generation 0 has 10; "
+            "take fewer --samples or a smaller number",
+        ),
+        (
+            {"n_initial": 60, "n_real": 10},
+            "regime.pool: fresh real pictures will not last: generation 0 takes 60, the 3 after it 30 more, digits has 75; "
+            "take a smaller n_real or n_initial, fewer --gens, or --pool resample",
+        ),
+    ],
+)
+def test_numbers_that_cannot_be_had_are_refused_before_the_start(numbers: dict[str, int], wrong: str) -> None:
+    with pytest.raises(SettingsProblem) as caught:
+        mad(**numbers).plan(40, 4, Have(75, "digits"))
+    assert str(caught.value) == wrong
+
+
+def test_one_setting_says_how_many_real_pictures_there_are() -> None:
+    with pytest.raises(SettingsProblem, match="real_fraction and n_real both say"):
+        build(Retain, {"real_fraction": 0.5, "n_real": 10})
+    with pytest.raises(SettingsProblem, match="nothing would be learned from"):
+        build(Retain, {"n_real": 0, "n_synthetic": 0})
+    assert build(Retain, build(Retain, {"n_real": 10}).model_dump()).n_real == 10
+
+
+def test_a_chosen_part_of_everything_so_far_gives_each_picture_one_chance_and_is_read_once() -> None:
+    regime, rounds = REGIMES["accumulate-subsample"](), 1500
+    hits = Counter(number for seed in range(rounds) for number in numbers(regime(REAL, SAMPLES[:2], N, seed)))
+    assert len(hits) == 3 * N and sum(hits.values()) == rounds * N
+    standard_deviation = (rounds * (1 / 3) * (2 / 3)) ** 0.5
+    assert all(abs(count - rounds / 3) < 5 * standard_deviation for count in hits.values())
+    made = regime(REAL, SAMPLES, N, 0)
+    assert made.born.tolist() == sorted(made.born.tolist()) and len(set(numbers(made))) == N
+
+
+def test_a_ratio_of_samples_to_real_pictures_is_kept_or_refused() -> None:
+    regime = Augment(synthetic_ratio=0.5)
+    assert Counter(regime(REAL, SAMPLES[:2], N, 0).born.tolist()) == {-1: N, 1: N // 2}
+    with pytest.raises(SettingsProblem) as caught:
+        Augment(synthetic_ratio=2).plan(40, 4, Have(30, "digits"))
+    assert str(caught.value) == (
+        "regime.synthetic_ratio: 60 samples are wanted beside 30 real pictures, a generation draws 40; "
+        "take a smaller ratio, or more --samples than there are real pictures"
+    )
+    assert Augment(synthetic_ratio=1.3).plan(40, 4, Have(30)) == (30, 0)

@@ -25,15 +25,16 @@ from imgcollapse.images import ImageSet, concatenate
 from imgcollapse.metrics import Evidence, FeatureSet
 from imgcollapse.metrics.neighbours import neighbourhood
 from imgcollapse.models.nulls import Bootstrap, Gaussian, Smooth
-from imgcollapse.regimes import Retain
 from imgcollapse.seeds import derive
 from imgcollapse.settings import build, read_file
+from imgcollapse.store.past import Past
 from imgcollapse.store.records import read_json
 from imgcollapse.study import Study, prepare
 
 ERRORS = 4.5  # standard errors; two-sided 7e-6
 POOLS = ("fixed", "resample", "fresh")
-REGIMES = ("replace", *POOLS, "accumulate")
+REGIMES = ("replace", *POOLS, "augment", "accumulate", "accumulate-subsample", "teacher")
+BY_CHANCE = ("resample", "accumulate-subsample")  # which choose rows at random
 Runs = dict[str, list[Path]]  # the run folders of each regime, one a seed
 
 
@@ -107,20 +108,45 @@ def test_the_moments_have_the_closed_forms_and_limits_that_their_docstrings_name
     assert math.isclose(theory.moments("fixed", n, 1, 2000)[-1][1], 1), "one picture kept for ever saves nothing"
     ends = [theory.moments(pool, 10**4, 4, 10**5)[-1][0] for pool in POOLS]
     assert np.allclose(ends, [6 / 9, 8 / 9, 8 / 9], atol=1e-3)
+    r, s = n / (n + k), k / (n + k)
+    end = ((r**2 + 2 * r * s) / n + s**2 / k) / (1 - s**2 + s**2 / k)
+    assert math.isclose(theory.moments("augment", n, k, 500)[-1][1], end, rel_tol=1e-12)
+    assert theory.moments("teacher", n, 0, 9)[1:] == [theory.moments("replace", n, 0, 2)[1]] * 8, "nothing is handed on"
     found = [var for var, _ in theory.moments("accumulate", n, 0, 10_000)]
     assert np.allclose(found, np.cumprod(1 - 1 / (n * np.arange(1.0, 10_001) ** 2)), rtol=1e-12)
     assert found[-1] > np.sinc(1 / math.sqrt(n)) and math.isclose(found[-1], np.sinc(1 / math.sqrt(n)), rel_tol=1e-4)
 
 
+def rows_by_chance(regime: str, n: int, k: int, rng: np.random.Generator, gens: int) -> list[list[theory.Row]]:
+    """Which rows the generations of a chain learn from, as the regime chooses them."""
+    learned: list[list[theory.Row]] = [list(range(n))]
+    for g in range(1, gens):
+        newest: list[theory.Row] = [(g - 1, j) for j in range(n)]
+        there = [*range(n), *((h, j) for h in range(g) for j in range(n))]
+        learned.append(
+            {
+                "replace": lambda newest=newest: newest,
+                "fixed": lambda newest=newest: [*range(k), *newest[: n - k]],
+                "resample": lambda newest=newest: [*rng.permutation(n)[:k].tolist(), *newest[: n - k]],
+                "fresh": lambda newest=newest, g=g: [*range(n + k * (g - 1), n + k * g), *newest[: n - k]],
+                "augment": lambda newest=newest: [*range(n), *newest[:k]],
+                "accumulate": lambda there=there: there,
+                "accumulate-subsample": lambda there=there: [there[i] for i in rng.permutation(len(there))[:n].tolist()],
+                "teacher": lambda g=g: [(0, n * (g - 1) + j) for j in range(n)],
+            }[regime]()
+        )
+    return learned
+
+
 @pytest.mark.parametrize("ddof", [0, 1])
-def test_moments_given_the_rows_average_to_the_moments_of_the_pool(ddof: int) -> None:
-    n, k = 4, 2
-    assert np.allclose(theory.retained_moments_given(n, [range(k)] * 3, ddof), theory.moments("fixed", n, k, 4, ddof), rtol=1e-12)
-    fresh = [range(n + k * g, n + k * (g + 1)) for g in range(3)]
-    assert np.allclose(theory.retained_moments_given(n, fresh, ddof), theory.moments("fresh", n, k, 4, ddof), rtol=1e-12)
-    every = itertools.product(itertools.combinations(range(n), k), repeat=3)
-    average = np.mean([theory.retained_moments_given(n, rows, ddof) for rows in every], axis=0)
-    assert np.allclose(average, theory.moments("resample", n, k, 4, ddof), rtol=1e-12)
+@pytest.mark.parametrize("regime", REGIMES)
+def test_moments_given_the_rows_average_to_the_moments_of_the_regime(regime: str, ddof: int) -> None:
+    n, k, gens, rng = 4, 2, 4, np.random.default_rng(0)
+    expected = np.array(theory.moments(regime, n, k, gens, ddof))
+    chains = 4_000 if regime in BY_CHANCE else 1
+    found = np.array([theory.moments_given(rows_by_chance(regime, n, k, rng, gens), ddof) for _ in range(chains)])
+    error = found.std(0) / math.sqrt(chains)
+    assert (np.abs(found.mean(0) - expected) <= ERRORS * error + 1e-12).all(), (found.mean(0) - expected) / (error + 1e-12)
 
 
 @pytest.mark.parametrize("regime", REGIMES)
@@ -155,9 +181,10 @@ def test_a_class_is_lost_by_the_binomial_distribution_at_first_and_for_good_unde
 
 
 def chains(folder: Path, k: int, seeds: int, **base: Any) -> Runs:
-    """The run folders of an ablation with an arm for every regime; a training set of `retain` holds k real pictures."""
-    arms: dict[str, Any] = {name: {"regime": name} for name in ("replace", "accumulate")}
+    """The run folders of an ablation with an arm for every regime; `retain` learns from k real pictures, `augment` from k samples."""
+    arms: dict[str, Any] = {name: {"regime": name} for name in REGIMES if name not in POOLS}
     fraction = k / (base.get("samples") or base["dataset"]["size"])
+    arms["augment"] = {"regime": {"kind": "augment", "synthetic_ratio": fraction}}
     arms |= {pool: {"regime": {"kind": "retain", "pool": pool, "real_fraction": fraction}} for pool in POOLS}
     grid = {"base": {"judge": {"extractors": []}, **base}, "arms": arms, "seeds": seeds}
     (folder / "grid.yaml").write_text(yaml.safe_dump(grid))
@@ -175,22 +202,19 @@ def learned_by(folder: Path, generation: int) -> Gaussian | Bootstrap:
     return model
 
 
-def kept_rows(folder: Path, n: int, k: int) -> list[list[int]]:
-    """The numbers of the k real pictures that each generation from 1 on learned from, proved by the digests of the training sets."""
-    study, _, real = prepare(build(Study, read_file(folder / store.STUDY)))
-    assert isinstance(study.regime, Retain)
-    everything = concatenate([real.seen, real.unseen])
-    number = {row.tobytes(): i for i, row in enumerate(everything.pixels.numpy())}
-    samples: list[ImageSet] = []
-    found = []
-    for generation in range(1, study.gens):
-        samples.append(store.read_images(store.generation_folder(folder, generation - 1) / store.SAMPLES))
-        made = study.regime(real, samples, n, derive(study.seed, generation, "regime"))
-        rows = [number[row.tobytes()] for row in made[made.born < 0].pixels.numpy()]
+def rows_learned(folder: Path) -> list[list[theory.Row]]:
+    """The rows that each generation learned from, proved by the digests of the training sets."""
+    study, world, real = prepare(build(Study, read_file(folder / store.STUDY)))
+    number: dict[bytes, theory.Row] = {row.tobytes(): i for i, row in enumerate(concatenate([real.seen, real.unseen]).pixels.numpy())}
+    found: list[list[theory.Row]] = []
+    for generation in range(study.gens):
+        made, _ = study.training_set(world, real, Past(folder, generation, study.model.load))
         record = read_json(store.generation_folder(folder, generation) / store.PROVENANCE)
-        anew = concatenate([everything[torch.tensor(rows)], samples[-1][: n - k]])
-        assert len(rows) == k and record["training_set"] == anew.digest(), "the real pictures, then the first of the newest samples"
-        found.append(rows)
+        assert isinstance(made, ImageSet) and record["training_set"] == made.digest()
+        anew: list[theory.Row] = [(0, len(real.seen) * (generation - 1) + j) for j in range(len(made))]  # what a teacher drew
+        found.append([number.get(row.tobytes(), other) for row, other in zip(made.pixels.numpy(), anew, strict=True)])
+        drawn = store.read_images(store.generation_folder(folder, generation) / store.SAMPLES)
+        number |= {row.tobytes(): (generation, j) for j, row in enumerate(drawn.pixels.numpy())}
     return found
 
 
@@ -211,13 +235,15 @@ def test_the_gaussian_chain_keeps_variance_and_drifts_as_theory_says(gaussians: 
     (folder,) = runs[regime]
     over_all_draws = given = np.array(theory.moments(regime, n, k, GENS, ddof))
     shared = np.zeros_like(given)
-    if regime in POOLS:  # coordinates share the rows that were drawn
-        given = np.array(theory.retained_moments_given(n, kept_rows(folder, n, k), ddof))
-        assert regime == "resample" or np.allclose(given, over_all_draws, rtol=1e-12)
-    if regime == "resample":
-        rng = np.random.default_rng(0)
-        drawn = ([rng.permutation(n)[:k].tolist() for _ in range(GENS - 1)] for _ in range(400))
-        shared = np.std([theory.retained_moments_given(n, rows, ddof) for rows in drawn], axis=0)
+    rows = rows_learned(folder)  # which all coordinates share
+    given = np.array(theory.moments_given(rows, ddof))
+    rng = np.random.default_rng(0)
+    if regime in BY_CHANCE:
+        drawn = (rows_by_chance(regime, n, k, rng, GENS) for _ in range(400))
+        shared = np.std([theory.moments_given(one, ddof) for one in drawn], axis=0)
+    else:
+        assert np.allclose(given, over_all_draws, rtol=1e-12)
+        assert rows == rows_by_chance(regime, n, k, rng, GENS), "the rows that the regime promises, in order"
     for generation in range(GENS):
         model = learned_by(folder, generation)
         assert isinstance(model, Gaussian)
@@ -226,6 +252,27 @@ def test_the_gaussian_chain_keeps_variance_and_drifts_as_theory_says(gaussians: 
         for i, (what, values) in enumerate({"variance": var, "mean": mean**2}.items()):
             agrees(values, given[generation, i], what, generation)
             agrees(values, over_all_draws[generation, i], what, generation, shared=shared[generation, i])
+
+
+def test_a_loop_of_fresh_data_with_parts_of_any_size_follows_theory(tmp_path: Path) -> None:
+    """As in MAD: 8 real pictures at first, later 2 new ones beside 4 samples of the 5 that a generation draws."""
+    numbers = {"n_initial": 8, "n_real": 2, "n_synthetic": 4}
+    grid = {
+        "base": {"dataset": {"kind": "gaussian", "size": 5, "dim": 20_000}, "model": "gaussian", "gens": GENS, "judge": {"extractors": []}},
+        "arms": {"mad": {"regime": {"kind": "retain", "pool": "fresh", **numbers}}},
+        "seeds": 1,
+    }
+    (tmp_path / "grid.yaml").write_text(yaml.safe_dump(grid))
+    result = call("ablate", tmp_path / "grid.yaml", "--out", tmp_path / "out", "--no-nulls")
+    assert result.exit_code == 0, result.output
+    (run,) = plan.read(tmp_path / "out")
+    rows = rows_learned(run.folder)
+    assert rows[0] == list(range(8)) and rows[2] == [10, 11, *((1, j) for j in range(4))]
+    for generation, (variance, square) in enumerate(theory.moments_given(rows)):
+        model = learned_by(run.folder, generation)
+        assert isinstance(model, Gaussian)
+        agrees(model._standard_deviation.square().flatten().numpy(), variance, "variance", generation)
+        agrees(model._mean.flatten().numpy() ** 2, square, "mean", generation)
 
 
 CLASSES, N, K, DRIFT_GENS, SEEDS = 25, 100, 30, 4, 6

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 Values = NDArray[np.float64]
 Moments = list[tuple[float, float]]  # E[var] and E[mean^2] of the models of generations 0, 1, 2 ...
+Row = int | tuple[int, int]  # of a training set: a real picture's number, or (g, j) for the j-th draw of generation g's model
 Distribution = Values  # probabilities of the counts 0, 1, 2 ...
 
 
@@ -97,10 +98,19 @@ def expected_frechet(n: int, fits: int, dim: int) -> float:
 def moments(regime: str, n: int, k: int, gens: int, ddof: int = 0) -> Moments:
     """E[var] and E[mean^2] of the Gaussian models of `gens` generations, the real distribution being N(0, 1).
 
-    regime: replace, accumulate, or a pool of `retain` with k real pictures in every training set: fixed, resample, fresh.
+    regime: replace, accumulate, accumulate-subsample, teacher, augment with k samples beside the n real pictures, or a pool of `retain`
+            with k real pictures in every training set: fixed, resample, fresh.
     """
-    if regime == "accumulate":
-        return accumulated_moments(n, gens, ddof)
+    match regime:
+        case "accumulate":
+            return accumulated_moments(n, gens, ddof)
+        case "accumulate-subsample":
+            return subsampled_moments(n, gens, ddof)
+        case "augment":
+            return augmented_moments(n, k, gens, ddof)
+        case "teacher":
+            first, *others = retained_moments("fresh", n, 0, min(gens, 2), ddof)
+            return [first, *others * (gens - 1)]  # every later generation is a first one
     return retained_moments("fresh" if regime == "replace" else regime, n, 0 if regime == "replace" else k, gens, ddof)
 
 
@@ -141,24 +151,81 @@ def retained_moments(pool: str, n: int, k: int, gens: int, ddof: int = 0) -> Mom
     return found
 
 
-def retained_moments_given(n: int, kept: Sequence[Sequence[int]], ddof: int = 0) -> Moments:
-    """The same, given which real pictures generations 1, 2 ... kept: 0 .. n - 1 are those that generation 0 saw, any others are unseen.
+def moments_given(learned: Sequence[Sequence[Row]], ddof: int = 0) -> Moments:
+    """The same under any regime, given which rows each generation learned from.
 
-    All coordinates of a run share the rows that `resample` drew, and how these overlap from one generation to the next moves the
-    expectation by more than the error of 20,000 coordinates. C is the mean over the kept i of c(i) = E[x_i m], where
-    c'(i) = [i is kept]/n + s c(i), from 1/n for seen rows and 0 for others; averaged over all draws of `resample`, c(i) stays 1/n.
+    All coordinates of a run share the rows that were chosen, and how these overlap from one generation to the next moves the expectation by
+    more than the error of 20,000 coordinates. Given the rows, all that is needed are the second moments K of all rows with each other: 1
+    for a real picture with itself, 0 for two of them. For the N rows L of a training set, with m = mean of x_l over L,
+
+        E[m x_i] = mean of K[l, i],  M = E[m^2] = mean of K[l, l'],  V = (mean of K[l, l] - M) N / (N - ddof)
+
+    and a draw y = m + sqrt(v) z has E[y x_i] = E[m x_i], E[y y'] = M with another, and E[y^2] = M + V.
     """
-    leaning = dict.fromkeys(range(n), 1 / n)
+    real = {row for one in learned for row in one if isinstance(row, int)}
+    number: dict[Row, int] = {row: i for i, row in enumerate(sorted(real))}
+    later = sorted({row for one in learned for row in one if not isinstance(row, int)})
+    products = np.eye(len(number))
+    found = []
+    for g, one in enumerate(learned):
+        assert len(set(one)) == len(one), "no picture is there twice"
+        here = [number[row] for row in one]
+        with_all = products[here].mean(0)
+        mean = with_all[here].mean()
+        var = (products[here, here].mean() - mean) * len(here) / (len(here) - ddof)
+        found.append((float(var), float(mean)))
+        drawn = [row for row in later if row[0] == g]
+        old, new = len(products), len(drawn)
+        grown = np.full((old + new, old + new), mean) + var * np.eye(old + new)
+        grown[:old, :old], grown[:old, old:], grown[old:, :old] = products, with_all[:, None], with_all[None]
+        products = grown
+        number |= {row: old + j for j, row in enumerate(drawn)}
+    return found
+
+
+def augmented_moments(n: int, k: int, gens: int, ddof: int = 0) -> Moments:
+    """E[var] and E[mean^2] under `augment`: from generation 1 on, N = n + k rows, the n real ones for ever, of mean R, and k samples.
+
+    With r = n/N, s = k/N, and C = E[R m], which starts at E[R^2] = 1/n and stays there, for C' = r E[R^2] + s C:
+
+        M' = (r^2 + 2 r s)/n + s^2 M + s^2 V/k,  A' = r + s (M + V),  V' = (A' - M') N / (N - ddof)
+
+    For ddof 0, A = 1 for ever, and M ends at ((r^2 + 2 r s)/n + s^2/k) / (1 - s^2 + s^2/k).
+    """
+    rows = n + k
+    r, s = n / rows, k / rows
     mean, var = 1 / n, (1 - 1 / n) * n / (n - ddof)
     found = [(var, mean)]
-    for rows in kept:
-        assert len(set(rows)) == len(rows), "a real picture is kept once"
-        r, s = len(rows) / n, 1 - len(rows) / n
+    for _ in range(gens - 1):
         square = r + s * (mean + var)
-        mean = r / n + 2 * s / n * sum(leaning.get(i, 0.0) for i in rows) + s**2 * mean + s * var / n
-        var = (square - mean) * n / (n - ddof)
-        leaning = {i: (i in rows) / n + s * leaning.get(i, 0.0) for i in {*leaning, *rows}}
+        mean = (r**2 + 2 * r * s) / n + s**2 * (mean + var / k)
+        var = (square - mean) * rows / (rows - ddof)
         found.append((var, mean))
+    return found
+
+
+def subsampled_moments(n: int, gens: int, ddof: int = 0) -> Moments:
+    """E[var] and E[mean^2] under `accumulate-subsample`: n of the N = n (g + 1) rows that there are, without replacement.
+
+    Let the rows that there are have the mean u and the mean square Q, with U = E[u^2]. Given them, a training set has the mean u in
+    expectation, with the variance (1 - n/N) N/(N - 1) (Q - u^2) / n of sampling from a finite population (Cochran 1977, theorem 2.2), so
+
+        M = U + (1 - n/N) N/(N - 1) (E[Q] - U) / n,  V = (E[Q] - M) n / (n - ddof)
+
+    The n samples, of mean m + d with Var(d) = V/n, join g + 1 = j blocks, and E[u m] = U:
+
+        U' = (j^2 U + 2 j U + M + V/n) / (j + 1)^2,  E[Q'] = (j E[Q] + M + V) / (j + 1)
+
+    from U = 1/n and E[Q] = 1, which stays 1 for ddof 0.
+    """
+    of_all, square, found = 1 / n, 1.0, []
+    for j in range(1, gens + 1):
+        rows = n * j
+        mean = of_all if j == 1 else of_all + (1 - n / rows) * rows / (rows - 1) * (square - of_all) / n
+        var = (square - mean) * n / (n - ddof)
+        found.append((var, mean))
+        of_all = (j * j * of_all + 2 * j * of_all + mean + var / n) / (j + 1) ** 2
+        square = (j * square + mean + var) / (j + 1)
     return found
 
 
@@ -202,12 +269,25 @@ def class_distributions(regime: str, n: int, k: int, gens: int, c: int, share: f
     Each draw is of the class with probability z/N, z of N being its count in the training set, so (Wright 1931, Fisher 1930) the rows taken
     from the samples hold Binomial(n - k, z/n) of it; `replace`: k = 0. The real rows add J, independent of the samples given the past:
     Hypergeometric(n, c, k) anew for `resample`; the same J for ever for `fixed`, hence a mixture over J; Binomial(k, share) for `fresh`,
-    share being the class's in the world. `accumulate`: z' = z + Binomial(n, z/N), N = n (g + 1), a Pólya urn fed in blocks.
+    share being the class's in the world. `accumulate`: z' = z + Binomial(n, z/N), N = n (g + 1), a Pólya urn fed in blocks; a training set
+    of `accumulate-subsample` holds Hypergeometric(N, Z, n) of the Z that there are, to which the samples add Binomial(n, z/n). `augment`:
+    c + Binomial(k, z/N) with N = n + k, or n at first. `teacher`: Binomial(n, c/n) from generation 1 on.
     """
     from scipy.stats import binom, hypergeom
 
     real = np.arange(k + 1)
     match regime:
+        case "accumulate-subsample":
+            return _subsampled(n, gens, c)
+        case "augment":
+            distributions = [np.eye(n + 1)[c]]
+            for _ in range(gens - 1):
+                before = distributions[-1]
+                joined = before @ binom.pmf(real, k, np.arange(len(before))[:, None] / (len(before) - 1))
+                distributions.append(np.concatenate([np.zeros(c), joined, np.zeros(n - c)]))
+            return distributions
+        case "teacher":
+            return [np.eye(n + 1)[c], *[binom.pmf(np.arange(n + 1), n, c / n)] * (gens - 1)]
         case "accumulate":
             distribution, distributions = np.eye(n + 1)[c], []
             for _ in range(gens):
@@ -247,6 +327,20 @@ def _drift(n: int, gens: int, c: int, real: Distribution) -> list[Distribution]:
     return distributions
 
 
+def _subsampled(n: int, gens: int, c: int) -> list[Distribution]:
+    """Count distributions of n rows chosen from n (g + 1), to which n draws from them are added in every generation."""
+    from scipy.stats import binom, hypergeom
+
+    counts = np.arange(n + 1)
+    there, distributions = np.eye(n + 1)[c], []  # of all rows that there are
+    for g in range(gens):
+        chosen = hypergeom.pmf(counts, n * (g + 1), np.arange(len(there))[:, None], n)  # [of all, of those chosen]
+        distributions.append(there @ chosen)
+        drawn = there[:, None] * (chosen @ binom.pmf(counts, n, counts[:, None] / n))  # [of all, of those drawn]
+        there = np.bincount((np.arange(len(there))[:, None] + counts).flatten(), drawn.flatten())
+    return distributions
+
+
 def simulated(
     regime: str, n: int, k: int, gens: int, rng: np.random.Generator, real: Callable[[int], Values], draw: Callable[[Values], Values]
 ) -> list[Values]:
@@ -259,6 +353,13 @@ def simulated(
     for _ in range(gens - 1):
         if regime == "accumulate":
             learned.append(np.hstack([seen, *drawn]))
+        elif regime == "accumulate-subsample":
+            there = np.hstack([seen, *drawn])
+            learned.append(np.take_along_axis(there, rng.random(there.shape).argsort(1)[:, :n], 1))
+        elif regime == "augment":
+            learned.append(np.hstack([seen, drawn[-1][:, :k]]))
+        elif regime == "teacher":
+            learned.append(draw(seen))
         elif regime == "replace":
             learned.append(drawn[-1])
         else:

@@ -59,7 +59,7 @@ def main(debug: bool) -> None:
 @main.command(epilog=EXIT_CODES)
 @setting("--dataset", "Real pictures: digits, mnist, cifar10, folder:PATH, zip:PATTERN, ... [digits]")
 @setting("--model", f"What learns and draws: {names('models/__init__.py', 'MODELS')}. [ddpm]")
-@setting("--regime", f"Of what a training set is made: {names('regimes.py', 'REGIMES')}. [replace]")
+@setting("--regime", f"Of what a training set is made: {names('regimes/__init__.py', 'REGIMES')}. [replace]")
 @setting("--real-fraction", "Share of real pictures in every training set (regime retain).", type=Number(float))
 @setting("--pool", "Where they come from: fixed, resample, fresh (regime retain).")
 @setting("--gens", "Number of models trained one after the other. [10]", type=Number())

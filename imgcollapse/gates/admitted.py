@@ -1,86 +1,17 @@
-"""Gates: what samples go through between drawing and learning. To add one, write a class and add its line to the table."""
+"""What gates do to a chain: how many pictures are drawn for them, what is published, and what of it may be learned from."""
 
-import math
 from collections.abc import Sequence
-from fractions import Fraction
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import Any
 
 import torch
-from pydantic import Field
 from torch import Tensor
 
+from imgcollapse.gates.gate import Gate
 from imgcollapse.images import REAL, ImageSet
+from imgcollapse.machine import processes
 from imgcollapse.regimes import Real, origins
-from imgcollapse.seeds import derive, torch_generator
-from imgcollapse.settings import Settings, one_of
-from imgcollapse.store.past import OnDemand
-
-
-class Gate(Protocol):
-    """What is done to pictures before they are published, and which of them may be learned from."""
-
-    @property
-    def kind(self) -> str:
-        """Its name in the table."""
-
-    def title(self) -> str:
-        """The gate in a few words."""
-
-    def candidates(self, n: int) -> int:
-        """How many pictures must be drawn so that about n of them are let in; n or more."""
-
-    def publish(self, drawn: ImageSet, seed: int) -> ImageSet:
-        """The pictures as the world gets to see them, as many and in the same order (a watermark is put in)."""
-
-    def admit(self, offered: ImageSet, real: Real, past: Sequence[ImageSet], seed: int) -> Tensor:
-        """bool [N]: which pictures may be learned from.
-
-        offered: samples of one generation, or the real pictures of a training set; `born` says which
-        real:    the study's real pictures
-        past:    for samples, those of the generations before theirs; for real pictures, all samples there are
-        """
-
-
-class Curate(Settings):
-    """Keep a share of what was drawn, chosen at random: the control for people who keep what they like."""
-
-    kind: Literal["curate"] = "curate"
-    by: Literal["random"] = Field("random", description="how the pictures that are kept are chosen")
-    keep: float = Field(0.5, gt=0, le=1, description="share of the pictures drawn that is kept")
-
-    def title(self) -> str:
-        """Name, share and rule."""
-        return f"{self.kind} {100 * self.keep:g} % ({self.by})"
-
-    def candidates(self, n: int) -> int:
-        """n / keep, rounded up: of so many, exactly n are let in."""
-        return math.ceil(n / self._share())
-
-    def publish(self, drawn: ImageSet, seed: int) -> ImageSet:
-        """The same pictures."""
-        return drawn
-
-    def admit(self, offered: ImageSet, real: Real, past: Sequence[ImageSet], seed: int) -> Tensor:
-        """keep N of the N samples, rounded down, and every real picture."""
-        # People choose among what models have made. Real pictures were chosen when the data set was made: it is what is left.
-        samples = (offered.born != REAL).nonzero()[:, 0]
-        chosen = torch.randperm(len(samples), generator=torch_generator(seed))[: math.floor(len(samples) * self._share())]
-        mask = offered.born == REAL
-        mask[samples[chosen]] = True
-        return mask
-
-    def _share(self) -> Fraction:
-        return Fraction(str(self.keep))  # as it is written: in floats, 0.1 of 30 may be less than 3
-
-
-GATES: dict[str, type[Gate]] = {
-    "curate": Curate,
-}
-
-if TYPE_CHECKING:
-    AnyGate = Gate
-else:
-    AnyGate = one_of(GATES)  # built from the table, which a type checker cannot follow
+from imgcollapse.seeds import derive
+from imgcollapse.store.past import OnDemand, Past
 
 
 def candidates(n: int, gates: Sequence[Gate]) -> int:
@@ -96,6 +27,21 @@ def published(drawn: ImageSet, gates: Sequence[Gate], seed: int) -> ImageSet:
         n, drawn = len(drawn), gate.publish(drawn, derive(seed, place))
         assert len(drawn) == n, f"{gate.kind} publishes what was drawn"
     return drawn
+
+
+def drawn_anew(past: Past, gates: Sequence[Gate], n: int, seed: int) -> Sequence[ImageSet]:
+    """What generation 0 publishes: first what it did, and then n new pictures in place of those of each later generation.
+
+    seed: the study's.
+    """
+
+    def one(place: int) -> ImageSet:
+        if place == 0:
+            return past[0].samples
+        drawn = processes.sample(past[0].model, n, derive(seed, "drawn anew", place)).born_in(0)
+        return published(drawn, gates, derive(seed, "drawn anew", place, "publish"))
+
+    return OnDemand(len(past), one)
 
 
 def admitted(past: Sequence[ImageSet], gates: Sequence[Gate], real: Real, seed: int, classes: tuple[str, ...]) -> "Admitted":

@@ -1,0 +1,19 @@
+"""Gates: what samples go through between drawing and learning. To add one, write a class and add its line to the table."""
+
+from typing import TYPE_CHECKING
+
+from imgcollapse.gates.admitted import Admitted, admitted, candidates, drawn_anew, published
+from imgcollapse.gates.curate import Curate
+from imgcollapse.gates.gate import Gate
+from imgcollapse.settings import one_of
+
+__all__ = ["GATES", "Admitted", "AnyGate", "Curate", "Gate", "admitted", "candidates", "drawn_anew", "published"]
+
+GATES: dict[str, type[Gate]] = {
+    "curate": Curate,
+}
+
+if TYPE_CHECKING:
+    AnyGate = Gate
+else:
+    AnyGate = one_of(GATES)  # built from the table, which a type checker cannot follow

@@ -1,0 +1,34 @@
+"""What a gate is."""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from torch import Tensor
+
+from imgcollapse.images import ImageSet
+from imgcollapse.regimes import Real
+
+
+class Gate(Protocol):
+    """What is done to pictures before they are published, and which of them may be learned from."""
+
+    @property
+    def kind(self) -> str:
+        """Its name in the table."""
+
+    def title(self) -> str:
+        """The gate in a few words."""
+
+    def candidates(self, n: int) -> int:
+        """How many pictures must be drawn so that about n of them are let in; n or more."""
+
+    def publish(self, drawn: ImageSet, seed: int) -> ImageSet:
+        """The pictures as the world gets to see them, as many and in the same order (a watermark is put in)."""
+
+    def admit(self, offered: ImageSet, real: Real, past: Sequence[ImageSet], seed: int) -> Tensor:
+        """bool [N]: which pictures may be learned from.
+
+        offered: samples of one generation, or the real pictures of a training set; `born` says which
+        real:    the study's real pictures
+        past:    for samples, those of the generations before theirs; for real pictures, all samples there are
+        """

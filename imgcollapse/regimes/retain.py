@@ -1,0 +1,106 @@
+"""Learn from the newest samples with real pictures among them."""
+
+from collections.abc import Sequence
+from typing import ClassVar, Literal, Self
+
+import torch
+from pydantic import Field, NonNegativeInt, PositiveInt, model_validator
+
+from imgcollapse import seeds
+from imgcollapse.errors import SettingsProblem
+from imgcollapse.images import ImageSet, concatenate
+from imgcollapse.regimes.regime import Have, Plan, Real
+from imgcollapse.settings import Settings
+
+
+class Retain(Settings):
+    """Learn from the newest samples with a share of real pictures mixed in; the total size stays the same.
+
+    Or from so many of each, `n_real` and `n_synthetic`, after a generation 0 of `n_initial`: with the pool `fresh` this is the fresh data
+    loop of Alemohammad et al. 2024 (MAD), with `fixed` their synthetic augmentation loop.
+    """
+
+    kind: Literal["retain"] = "retain"
+    needs_all_samples: ClassVar[bool] = False
+    from_teacher: ClassVar[bool] = False
+    streams: ClassVar[bool] = False
+    real_fraction: float = Field(0.1, ge=0, le=1, description="share of real pictures in a training set of constant size")
+    pool: Literal["fixed", "resample", "fresh"] = Field(
+        "resample", description="the same real pictures for ever, drawn anew each generation, or pictures no generation has seen"
+    )
+    n_initial: PositiveInt | None = Field(None, description="real pictures of generation 0; none: as many as a generation draws")
+    n_real: NonNegativeInt | None = Field(None, description="real pictures of every later training set; none: by real_fraction")
+    n_synthetic: NonNegativeInt | None = Field(
+        None, description="samples of every later training set; none: so many that it has as many pictures as a generation draws"
+    )
+
+    LATER: ClassVar = ("n_initial", "n_real", "n_synthetic")
+
+    @model_validator(mode="after")
+    def _one_way(self) -> Self:
+        if self.n_real is not None and "real_fraction" in self.model_fields_set and self.real_fraction != Retain().real_fraction:
+            raise ValueError("real_fraction and n_real both say how many real pictures there are: give one of them")
+        if self.n_real == self.n_synthetic == 0:
+            raise ValueError("n_real and n_synthetic are both 0: nothing would be learned from")
+        return self
+
+    def __call__(self, real: Real, past: Sequence[ImageSet], n: int, seed: int) -> ImageSet:
+        """The real pictures, k = round(real_fraction n) or n_real of them, and the first n - k or n_synthetic of the newest samples."""
+        if not past:
+            return real.seen
+        k, m = self._counts(n)
+        source = real.unseen if self.pool == "fresh" else real.seen
+        start = (len(past) - 1) * k if self.pool == "fresh" else 0
+        assert start + k <= len(source), "the plan says what the regime needs before the start"
+        kept = source[start : start + k]
+        if self.pool == "resample":
+            kept = source[torch.randperm(len(source), generator=seeds.torch_generator(seed))[:k]]
+        return concatenate([kept, past[-1][:m]])
+
+    def title(self) -> str:
+        """Name, fraction or numbers, and pool."""
+        share = f"{100 * self.real_fraction:g} %" if self.n_real is None else f"{self.n_real:,}"
+        more = f" + {self.n_synthetic:,} samples" if self.n_synthetic is not None else ""
+        first = f", {self.n_initial:,} at first" if self.n_initial is not None else ""
+        return f"{self.kind} {share} real{more} ({self.pool}{first})"
+
+    def plan(self, n: int, gens: int, have: Have) -> Plan:
+        """k of the seen pictures, or for the pool `fresh` k unseen ones for each generation after 0 (k: as for a training set)."""
+        first, (k, m) = self.n_initial or min(n, have.pictures), self._counts(n)
+        if first > have.pictures and not have.endless:
+            raise SettingsProblem(
+                f"regime.n_initial: {first} real pictures are wanted, {have.name} has {have.pictures}; take fewer, or another data set"
+            )
+        if m > n:
+            raise SettingsProblem(
+                f"regime.n_synthetic: {m} samples are wanted of a generation that draws {n}; set --samples to at least {m}"
+            )
+        if m < 0:
+            raise SettingsProblem(f"regime.n_real: {k} is more than a training set of {n}; say how many samples there are in n_synthetic")
+        if self.pool != "fresh":
+            if k > first:
+                name, smaller = ("real_fraction", "fraction") if self.n_real is None else ("n_real", "number")
+                raise SettingsProblem(
+                    f"regime.{name}: {k} real pictures are wanted in every training set of {k + m}, "
+                    f"{have.name if self.n_initial is None else 'generation 0'} has {first}; take fewer --samples or a smaller {smaller}"
+                )
+            return Plan(seen=first, unseen=0)
+        unseen = (gens - 1) * k
+        if first + unseen > have.pictures and not have.endless:
+            raise SettingsProblem(
+                f"regime.pool: fresh real pictures will not last: generation 0 takes {first}, the {gens - 1} after it {unseen} more, "
+                f"{have.name} has {have.pictures}; {self._cure(first, gens, have)}"
+            )
+        return Plan(seen=first, unseen=unseen)
+
+    def _cure(self, first: int, gens: int, have: Have) -> str:
+        if self.n_real is not None or self.n_initial is not None:
+            return "take a smaller n_real or n_initial, fewer --gens, or --pool resample"
+        most = next((m for m in range(first, 0, -1) if m + (gens - 1) * self._counts(m)[0] <= have.pictures), 0)
+        return f"set --samples to at most {most}, or use --pool resample"
+
+    def _counts(self, n: int) -> tuple[int, int]:
+        """Real pictures and samples of a training set, where a generation draws n."""
+        # to the nearest, halves up: Python's round() would take 0.5 to 0
+        k = self.n_real if self.n_real is not None else int(self.real_fraction * n + 0.5)
+        return k, self.n_synthetic if self.n_synthetic is not None else n - k
