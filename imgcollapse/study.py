@@ -7,8 +7,9 @@ from typing import Any, Literal
 
 from pydantic import Field, NonNegativeInt, PositiveInt
 
-from imgcollapse import datasets, extractors, grids, progress, store
+from imgcollapse import datasets, grids, progress, store
 from imgcollapse.datasets import AnyDataset
+from imgcollapse.datasets.dataset import check_all
 from imgcollapse.datasets.digits import Digits
 from imgcollapse.errors import SettingsProblem
 from imgcollapse.gates import AnyGate, admitted, candidates, drawn_anew, published
@@ -81,8 +82,8 @@ class Study(Settings):
             return stream_provenance(ModelStream.of(past[-1], real.seen), self.model)
         samples = past.samples if not self.regime.from_teacher else drawn_anew(past, self.gates, self.drawn(), self.seed)
         let_in = admitted(samples, self.gates, real, self.seed, world.classes)
-        made = self.regime(real, let_in, self.size(len(real.seen)), derive(self.seed, len(past), "regime"))
-        made = let_in.with_real(made)
+        n = self.size(len(real.seen))
+        made = let_in.with_real(self.regime(real, let_in, n, derive(self.seed, len(past), "regime")), n)
         return made, provenance(made, world.classes, let_in.account())
 
     def start(self, past: Past) -> Generation | None:
@@ -195,7 +196,7 @@ def judge_again(study: Study, folder: Path, judge: Judge, landed: Landed, shared
     """
     study, world, real = prepare(study)
     judge = judge.resolved(world, study.size(len(real.seen)))
-    extractors.check(judge.extractors or (), world)
+    check_all(judge.extractors or (), world)
     with run_folder.opened(folder, load=study.model.load) as kept:
         kept.fix(store.DATA, world.record(), {"passed_over": dict(world.passed_over)})
         judging = judging_of(study, judge, folder, world, real, shared)
@@ -222,7 +223,7 @@ def prepare(study: Study, world: World | None = None) -> tuple[Study, World, Rea
         study.regime.plan(n, study.gens, Have(len(world.train), world.name))  # raises
     judge = study.judge.resolved(world, n)
     model = study.model.for_world(world.train.shape, len(world.classes), world.train.are_points)
-    extractors.check(judge.extractors or (), world)
+    check_all([*(judge.extractors or ()), *study.gates], world)
     _refuse(study)
     chosen = {"samples": n, "judge": judge, "model": model}
     return study.model_copy(update=chosen), world, Real(seen=world.train[: plan.seen], unseen=world.train[plan.seen :])

@@ -96,7 +96,7 @@ def test_under_every_regime_training_sets_have_the_sizes_that_they_have_without_
     gate, plain = Curate(keep=keep), past(4)
     for generation in range(5):
         through = behind(past(4, gate)[:generation], gate)
-        made = through.with_real(regime(REAL_ONES, through, N, 7))
+        made = through.with_real(regime(REAL_ONES, through, N, 7), N)
         alone = regime(REAL_ONES, plain[:generation], N, 7)
         assert Counter(made.born.tolist()) == Counter(alone.born.tolist())
         assert numbers(made[made.born == REAL]) == numbers(alone[alone.born == REAL]), "people choose among samples"
@@ -132,7 +132,7 @@ def test_drift_behind_a_choice_at_random_is_the_drift_of_n_pictures(kind: str) -
         samples: list[ImageSet] = []
         for generation in range(gens):
             through = admitted(samples, (gate,), real, chain, CLASSES)
-            training_set = through.with_real(REGIMES[kind]()(real, through, n, derive(chain, generation, "regime")))
+            training_set = through.with_real(REGIMES[kind]()(real, through, n, derive(chain, generation, "regime")), n)
             if generation and kind == "replace":
                 assert len(training_set) == n and len(samples[-1]) == 2 * n, "n pictures out of 2n that were drawn"
                 assert set(numbers(training_set)) <= set(numbers(samples[-1]))
@@ -170,7 +170,7 @@ def test_accumulate_learns_from_the_same_pictures_for_ever() -> None:
 def test_real_pictures_pass_the_gate_where_a_regime_offers_them() -> None:
     odd = Odd()
     through = behind(past(2, odd), odd)
-    made = through.with_real(Retain(real_fraction=0.25, pool="fixed")(REAL_ONES, through, N, 0))
+    made = through.with_real(Retain(real_fraction=0.25, pool="fixed")(REAL_ONES, through, N, 0), N)
     assert numbers(made) == [1, 3, 5, 7, 9, *range(2001, 2061, 2)], "half of ten real ones, and 30 of the 40 samples let in"
     assert [(born, before) for born, before, _ in odd.shown] == [(1, 1), (REAL, 2)], "samples know what was before them"
     assert through.account() == {
@@ -185,7 +185,7 @@ def test_real_pictures_pass_the_gate_where_a_regime_offers_them() -> None:
     }
     assert provenance(made, CLASSES, through.account())["gates"] == through.account()
     alone = behind([], odd)
-    assert numbers(alone.with_real(Replace()(REAL_ONES, alone, N, 0))) == list(range(1, N, 2)), "generation 0's too"
+    assert numbers(alone.with_real(Replace()(REAL_ONES, alone, N, 0), N)) == list(range(1, N, 2)), "generation 0's too"
 
 
 def test_gates_stand_one_behind_the_other() -> None:
@@ -203,7 +203,7 @@ def test_without_gates_everything_is_as_it_was() -> None:
     through = behind(sets)
     assert len(through) == 3 and all(through[i] is sets[i] for i in range(3)) and through.account() is None
     made = Retain()(REAL_ONES, through, N, 0)
-    assert through.with_real(made) is made and published(made, (), 0) is made
+    assert through.with_real(made, N) is made and published(made, (), 0) is made
     assert provenance(made, CLASSES, through.account()) == provenance(made, CLASSES)
     with pytest.raises(IndexError):
         through[3]

@@ -179,7 +179,8 @@ def test_curation_by_chance_crosses_with_every_regime(regime: str, tmp_path: Pat
         place = store.generation_folder(folder, generation)
         assert len(store.read_images(place / "samples.npz")) == 200, "twice as many candidates are drawn"
         record = store.read_json(place / "provenance.json")
-        assert record["size"] == 100 * (1 + generation if regime == "accumulate" else 1)
+        times = {"accumulate": 1 + generation, "augment": 1 + (generation > 0)}
+        assert record["size"] == 100 * times.get(regime, 1)
         for origin, offered in record["gates"]["offered"].items():
             let_in = record["gates"]["let_in"][origin]["pictures"]
             assert let_in == (offered["pictures"] if origin == "real" else 100) and offered["pictures"] >= let_in

@@ -1,10 +1,10 @@
 """What every data set is: the options all share, and `read`."""
 
 from abc import abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, Protocol, runtime_checkable
 
 import torch
 from pydantic import Field, PositiveInt
@@ -98,3 +98,18 @@ def problems_at(place: Path | str, cure: str) -> Iterator[None]:
     except Exception as error:  # damage makes Pillow and zipfile raise almost anything: SyntaxError, zlib.error ...
         reason = getattr(error, "strerror", None) or " ".join(str(error).split()) or type(error).__name__
         raise DataProblem(f"{place}: {reason}; {getattr(error, 'cure', cure)}") from error
+
+
+@runtime_checkable
+class Choosy(Protocol):
+    """A part of a study that can do nothing with some worlds."""
+
+    def check(self, world: World) -> None:
+        """Raises DataProblem for a world that it can do nothing with."""
+
+
+def check_all(parts: Iterable[object], world: World) -> None:
+    """Raises DataProblem for a part that can do nothing with this world."""
+    for part in parts:
+        if isinstance(part, Choosy):
+            part.check(world)

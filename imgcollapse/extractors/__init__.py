@@ -46,14 +46,6 @@ class Extractor(Protocol):
 
 
 @runtime_checkable
-class Choosy(Protocol):
-    """An extractor that can do nothing with some worlds."""
-
-    def check(self, world: World) -> None:
-        """Raises DataProblem for a world that it can do nothing with."""
-
-
-@runtime_checkable
 class Weighted(Protocol):
     """An extractor that needs published weights. The command line reads from its source the kind in `Published(kind=...)`."""
 
@@ -75,13 +67,6 @@ if TYPE_CHECKING:
     AnyExtractor = Extractor
 else:
     AnyExtractor = one_of(EXTRACTORS)  # built from the table, which a type checker cannot follow
-
-
-def check(extractors: Iterable[Extractor], world: World) -> None:
-    """Raises DataProblem for one that can do nothing with this world."""
-    for extractor in extractors:
-        if isinstance(extractor, Choosy):
-            extractor.check(world)
 
 
 def by_default(world: World) -> tuple[Extractor, ...]:

@@ -6,6 +6,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from imgcollapse import progress
+from imgcollapse.errors import DataProblem
 from imgcollapse.gates.gate import Gate
 from imgcollapse.images import REAL, ImageSet
 from imgcollapse.machine import processes
@@ -67,10 +69,24 @@ class Admitted(OnDemand[ImageSet]):
         mask = self._mask(generation, offered, OnDemand(generation, self._past.__getitem__))
         return offered if mask is None else offered[mask]
 
-    def with_real(self, training_set: ImageSet) -> ImageSet:
-        """The training set that a regime made of these samples, without the real pictures in it that a gate turns away."""
+    def with_real(self, training_set: ImageSet, n: int) -> ImageSet:
+        """The training set that a regime made of these samples, without the real pictures in it that a gate turns away.
+
+        Says so where fewer than n pictures are left; raises DataProblem where none are.
+        """
+        made = self._without_refused(training_set) if self._gates else training_set
+        if not len(made):
+            raise DataProblem(
+                f"generation {len(self)}: the gates let in no picture to learn from; take a regime with real pictures in it, "
+                "or gates that turn fewer away"
+            )
+        if self._gates and len(made) < n and len(self):
+            progress.say_once(f"generation {len(self)} learns from {len(made):,} pictures, not {n:,}: the gates let in no more")
+        return made
+
+    def _without_refused(self, training_set: ImageSet) -> ImageSet:
         is_real = training_set.born == REAL
-        if not self._gates or not bool(is_real.any()):
+        if not bool(is_real.any()):
             return training_set
         offered = training_set if bool(is_real.all()) else training_set[is_real]
         mask = self._mask(REAL, offered, self._past)

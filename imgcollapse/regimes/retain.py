@@ -34,12 +34,16 @@ class Retain(Settings):
         None, description="samples of every later training set; none: so many that it has as many pictures as a generation draws"
     )
 
-    LATER: ClassVar = ("n_initial", "n_real", "n_synthetic")
+    refill: bool = Field(False, description="where gates let in too few samples, take more real pictures of the pool in their place")
+
+    LATER: ClassVar = ("n_initial", "n_real", "n_synthetic", "refill")
 
     @model_validator(mode="after")
     def _one_way(self) -> Self:
         if self.n_real is not None and "real_fraction" in self.model_fields_set and self.real_fraction != Retain().real_fraction:
             raise ValueError("real_fraction and n_real both say how many real pictures there are: give one of them")
+        if self.refill and self.pool != "resample":
+            raise ValueError("refill takes real pictures that are drawn anew each generation: set pool to resample, or refill to false")
         if self.n_real == self.n_synthetic == 0:
             raise ValueError("n_real and n_synthetic are both 0: nothing would be learned from")
         return self
@@ -49,20 +53,23 @@ class Retain(Settings):
         if not past:
             return real.seen
         k, m = self._counts(n)
-        source = real.unseen if self.pool == "fresh" else real.seen
+        source, samples = real.unseen if self.pool == "fresh" else real.seen, past[-1][:m]
         start = (len(past) - 1) * k if self.pool == "fresh" else 0
+        if self.refill:
+            k = min(k + m - len(samples), len(source))
         assert start + k <= len(source), "the plan says what the regime needs before the start"
         kept = source[start : start + k]
         if self.pool == "resample":
             kept = source[torch.randperm(len(source), generator=seeds.torch_generator(seed))[:k]]
-        return concatenate([kept, past[-1][:m]])
+        return concatenate([kept, samples])
 
     def title(self) -> str:
         """Name, fraction or numbers, and pool."""
         share = f"{100 * self.real_fraction:g} %" if self.n_real is None else f"{self.n_real:,}"
         more = f" + {self.n_synthetic:,} samples" if self.n_synthetic is not None else ""
         first = f", {self.n_initial:,} at first" if self.n_initial is not None else ""
-        return f"{self.kind} {share} real{more} ({self.pool}{first})"
+        refill = ", refilled" if self.refill else ""
+        return f"{self.kind} {share} real{more} ({self.pool}{first}{refill})"
 
     def plan(self, n: int, gens: int, have: Have) -> Plan:
         """k of the seen pictures, or for the pool `fresh` k unseen ones for each generation after 0 (k: as for a training set)."""
