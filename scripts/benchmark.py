@@ -162,7 +162,7 @@ def _usual(one: "Made", draw: int, folder: Path, seed: int) -> float:
     began = time.perf_counter()
     files, ours = write(one.learned.pixels, folder / "real"), one.model
     torch.manual_seed(seed)
-    net = type(one.fitted._net).from_config(dict(one.fitted._net.config))
+    net = one.model._network(one.learned.shape)
     scheduler = DDPMScheduler(1000, beta_schedule="squaredcos_cap_v2", prediction_type="v_prediction")
     optimiser = torch.optim.AdamW(net.parameters(), lr=1e-3)
     decay = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, ours.steps)

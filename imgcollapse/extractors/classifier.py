@@ -78,14 +78,19 @@ class Classifier(Training):
         net.load_state_dict(weights)
         return FittedClassifier(net.eval().requires_grad_(False), found["accuracy"])
 
-    def network(self, shape: tuple[int, int, int], classes: int) -> ClassifierNetwork:
+    def network(self, shape: tuple[int, int, int], classes: int, seed: int = SEED) -> ClassifierNetwork:
         """A fresh one for pictures of (C, H, W)."""
         widths = self.widths or WIDTHS[: levels(*shape[1:])]
-        with seeds.global_torch_seed(seeds.derive(SEED, "weights")):
+        with seeds.global_torch_seed(seeds.derive(seed, "weights")):
             return ClassifierNetwork(shape, widths, classes, self.symmetric)
 
-    def train(self, images: ImageSet, classes: int, checkpoint: Checkpoint | None = None, log: Log | None = None) -> ClassifierNetwork:
-        """A network that has learned the classes of these pictures; goes on from a checkpoint. Mixup: Zhang et al. 2018."""
+    def train(
+        self, images: ImageSet, classes: int, checkpoint: Checkpoint | None = None, log: Log | None = None, seed: int = SEED
+    ) -> ClassifierNetwork:
+        """A network that has learned the classes of these pictures; goes on from a checkpoint. Mixup: Zhang et al. 2018.
+
+        seed: of weights and batches; the judge's is the same for every study
+        """
         reach = max(1, images.shape[1] // 10)
 
         def loss(network: nn.Module, rows: Sequence[Tensor], randomness: BatchRandomness) -> Tensor:
@@ -102,11 +107,10 @@ class Classifier(Training):
             return functional.cross_entropy(logits.float(), wanted, label_smoothing=self.smoothing)
 
         source = FixedSet((images.pixels, images.labels))
-        seed = seeds.derive(SEED, "fit")
-        network = self.network(images.shape, classes)
+        network = self.network(images.shape, classes, seed)
         if self.whiten:
             whiten(network, to_signed(images.pixels[:WHITENED]))
-        return fit_network(network, loss, source, self, seed, "classifier", checkpoint, log)
+        return fit_network(network, loss, source, self, seeds.derive(seed, "fit"), "classifier", checkpoint, log)
 
 
 def shifted(signed: Tensor, reach: int, randomness: BatchRandomness) -> Tensor:

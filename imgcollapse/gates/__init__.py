@@ -4,15 +4,17 @@ from typing import TYPE_CHECKING
 
 from imgcollapse.gates.admitted import Admitted, admitted, candidates, drawn_anew, published
 from imgcollapse.gates.curate import Curate
+from imgcollapse.gates.detect import Detect
 from imgcollapse.gates.gate import Gate
 from imgcollapse.gates.watermark import Watermark
 from imgcollapse.settings import one_of
 
-__all__ = ["GATES", "Admitted", "AnyGate", "Curate", "Gate", "Watermark", "admitted", "candidates", "drawn_anew", "published"]
+__all__ = ["GATES", "Admitted", "AnyGate", "Curate", "Detect", "Gate", "Watermark", "admitted", "candidates", "drawn_anew", "published"]
 
 GATES: dict[str, type[Gate]] = {
     "curate": Curate,
     "watermark": Watermark,
+    "detect": Detect,
 }
 
 if TYPE_CHECKING:
