@@ -36,8 +36,7 @@ Record = dict[str, Any]
 
 
 MOST = 10_000
-"""Pictures of a generation where nobody chose. A generation of 60,000 costs six times as many, and at 10,000 what is lost by the number of
-pictures alone is little: the null models, which learn nothing else, show how much."""
+"""Pictures of a generation where nobody chose: 60,000 cost six times as much, and little is lost by the number alone (the null models)."""
 
 
 class Study(Settings):
@@ -98,8 +97,10 @@ class Study(Settings):
     def recipe(self, own: Record, past: Past, learned_from: Mapping[str, Any]) -> Record:
         """All that decides the generation after these (`own`: its identity): two with one recipe are the same, of whatever study."""
         start = self.start(past)
+        changed = [gate.model_dump(mode="json") for gate in self.gates if gate.changes]
         return {
             **own,
+            **({"published": changed} if changed else {}),
             "drawn": self.drawn(),
             "training_set": learned_from["training_set"],
             "parents": {str(origin): past[origin].digest for origin in generations_in(learned_from)},

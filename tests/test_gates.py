@@ -3,6 +3,7 @@
 import math
 from collections import Counter
 from collections.abc import Callable, Sequence
+from typing import ClassVar
 
 import pytest
 import theory
@@ -52,6 +53,7 @@ def behind(sets: Sequence[ImageSet], *used: Gate, seed: int = 0) -> gates.Admitt
 class Odd(Settings):
     """Lets in what has an odd number, real or not; publishes numbers that are higher by 1/2; remembers what it was shown."""
 
+    changes: ClassVar[bool] = True
     shown: list[tuple[int, int, int]] = Field(default_factory=list)
 
     @property

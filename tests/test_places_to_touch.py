@@ -98,12 +98,23 @@ from imgcollapse.settings import Settings
 
 
 REGIME = '''
+from collections.abc import Sequence
+from typing import ClassVar, Literal
+
+from pydantic import Field
+
+from imgcollapse.images import ImageSet
+from imgcollapse.regimes.regime import Have, Plan, Real
+from imgcollapse.settings import Settings
+
+
 class Thin(Settings):
     """Learn from every second of the newest samples."""
 
     kind: Literal["thin"] = "thin"
     every: int = Field(2, ge=1, description="of so many samples one is learned from")
     needs_all_samples: ClassVar[bool] = False
+    from_teacher: ClassVar[bool] = False
     streams: ClassVar[bool] = False
 
     def __call__(self, real: Real, past: Sequence[ImageSet], n: int, seed: int) -> ImageSet:
@@ -119,10 +130,23 @@ class Thin(Settings):
 '''
 
 GATE = '''
+from collections.abc import Sequence
+from typing import ClassVar, Literal
+
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from imgcollapse.images import REAL, ImageSet
+from imgcollapse.regimes import Real
+from imgcollapse.settings import Settings
+
+
 class Last(Settings):
     """Keep what was drawn last."""
 
     kind: Literal["last"] = "last"
+    changes: ClassVar[bool] = False
     more: int = Field(10, ge=0, description="samples that are drawn and turned away")
 
     def title(self) -> str:
@@ -357,7 +381,7 @@ MEMBERS = [
         "thin",
         REGIME,
         '"thin": Thin,',
-        None,
+        ("regimes/thin.py", "from imgcollapse.regimes.thin import Thin"),
         [("run", *POINTS, "--model", "gaussian", "--regime", "thin", "--set", "regime.every=3", *FEW, *SHORT)],
         ["every = 2", "of so many samples one is learned from"],
         regime_works,
@@ -367,7 +391,7 @@ MEMBERS = [
         "last",
         GATE,
         '"last": Last,',
-        None,
+        ("gates/last.py", "from imgcollapse.gates.last import Last"),
         [("run", *POINTS, "--model", "gaussian", "--set", "gates=[{kind: last, more: 5}]", *FEW, *SHORT)],
         ["more = 10", "samples that are drawn and turned away"],
         gate_works,

@@ -18,6 +18,7 @@ from imgcollapse.gates.mark import Detector, marked, pattern, psnr
 from imgcollapse.images import ImageSet
 from imgcollapse.regimes import Real
 from imgcollapse.settings import build
+from imgcollapse.store import history, manifest
 from imgcollapse.store.records import read_json
 from imgcollapse.study import Study, run
 
@@ -199,6 +200,20 @@ def test_in_the_loop_marked_pictures_stay_out_and_real_ones_fill_their_place(tmp
         assert 280 <= record["size"] <= 300, "but for the false alarms"
     run(build(Study, {**study, "regime": filled, "gates": [{"kind": "watermark", "adoption": 0}]}), tmp_path / "nobody")
     assert records(tmp_path / "nobody")[1]["made_of"]["generation 0"]["pictures"] > 200
+
+
+def test_what_is_published_is_part_of_what_a_generation_is_and_not_of_what_is_learned(tmp_path: Path) -> None:
+    """Arms with marks of their own share weights, never samples: all of them draw as many pictures."""
+    study = {**DIGITS, "gens": 1, "judge": {"extractors": [], "metrics": []}}
+    marks: list[dict[str, Any]] = [{}, {"adoption": 0.5}, {"psnr": 30}, {"attack": "blur"}, {"key": 1}]
+    gates: list[list[dict[str, Any]]] = [[{"kind": "watermark", "filter": False, **one}] for one in marks]
+    for number, chosen in enumerate([[], *gates]):
+        run(build(Study, {**study, "gates": chosen}), tmp_path / f"{number}", shared=tmp_path / "shared")
+    assert len({(tmp_path / f"{number}/gen_000/samples.npz").read_bytes() for number in range(6)}) == 6
+    assert len({manifest.part_digest(tmp_path / f"{number}/gen_000", store.MODEL) for number in range(6)}) == 1
+    assert len(list((tmp_path / "shared").glob("weights-*[0-9a-f]"))) == 1
+    run(build(Study, {**study, "gates": gates[1]}), tmp_path / "again", shared=tmp_path / "shared")
+    assert [line["how"] for line in history.lines(tmp_path / "again")] == ["shared"]
 
 
 def test_a_shortage_is_said_and_nothing_at_all_is_refused(tmp_path: Path) -> None:

@@ -37,6 +37,7 @@ class Curate(Settings):
         "deviation of the ratings) (Bradley-Terry; the K-choice of Ferbach et al. 2024)",
     )
 
+    changes: ClassVar[bool] = False
     LATER: ClassVar = ("raters", "error", "choice_of")
 
     @model_validator(mode="after")

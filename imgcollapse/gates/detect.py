@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from functools import lru_cache
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 from pydantic import Field
@@ -24,6 +24,7 @@ class Detect(Settings):
     """
 
     kind: Literal["detect"] = "detect"
+    changes: ClassVar[bool] = False
     false_positives: float = Field(0.05, gt=0, lt=1, description="share of real pictures that may be taken for synthetic")
 
     def title(self) -> str:

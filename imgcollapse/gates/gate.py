@@ -1,7 +1,7 @@
 """What a gate is."""
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Any, ClassVar, Protocol
 
 from torch import Tensor
 
@@ -12,12 +12,17 @@ from imgcollapse.regimes import Real
 class Gate(Protocol):
     """What is done to pictures before they are published, and which of them may be learned from."""
 
+    changes: ClassVar[bool]  # whether `publish` changes pictures, so that its options decide what a generation is
+
     @property
     def kind(self) -> str:
         """Its name in the table."""
 
     def title(self) -> str:
         """The gate in a few words."""
+
+    def model_dump(self, *, mode: str) -> dict[str, Any]:
+        """Its options (see `Settings`)."""
 
     def candidates(self, n: int) -> int:
         """How many pictures must be drawn so that about n of them are let in; n or more."""

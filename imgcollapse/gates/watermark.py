@@ -3,7 +3,7 @@
 import math
 from collections.abc import Sequence
 from functools import lru_cache
-from typing import Literal, Self
+from typing import ClassVar, Literal, Self
 
 import torch
 from pydantic import Field, NonNegativeInt, model_validator
@@ -28,6 +28,7 @@ class Watermark(Settings):
     """
 
     kind: Literal["watermark"] = "watermark"
+    changes: ClassVar[bool] = True
     adoption: float = Field(1.0, ge=0, le=1, description="share of the pictures drawn whose publishers mark them; which, by seed")
     psnr: float = Field(38.0, ge=10, le=60, description="least peak signal-to-noise ratio of a marked picture, in decibels")
     attack: Literal["none", "noise", "shift", "crop", "jpeg", "blur", "requantise"] = Field(

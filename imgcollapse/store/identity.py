@@ -9,13 +9,13 @@ from imgcollapse.files import digest, first_difference
 NOT_IDENTITY = {
     "dataset": "the digest of the real pictures is in it",
     "regime": "its outcome, the training set, is in it",
-    "gates": "their outcome, the training set and the number of pictures drawn, is in it",
+    "gates": "their outcome is in it: the training set, the number of pictures drawn, and what is done to those before they are published",
     "init": "the weights that it began from are in it",
     "judge": "a generation is judged after it is made and kept",
     "keep": "what is thrown away afterwards changes nothing that was made",
     "gens": "how many generations follow changes none of those before",
 }
-NOT_LEARNING = ("samples", "drawn")  # of an identity: what only decides how pictures are drawn, beside `model.sampling`
+NOT_LEARNING = ("samples", "drawn", "published")  # of an identity: what only decides how pictures are drawn, beside `model.sampling`
 
 Identity = dict[str, Any]
 
