@@ -212,7 +212,10 @@ def test_a_stream_is_told_as_one_fit_and_gives_the_class_shares() -> None:
 # --- how pictures are drawn, and where they lie
 
 
-@pytest.mark.parametrize(("model", "other"), [(DDPM, {"sampler": "ddim", "steps": 3}), (VAE, {"draw": "sample", "temperature": 0.5})])
+@pytest.mark.parametrize(
+    ("model", "other"),
+    [(DDPM, {"sampler": "ddim", "steps": 3}), (DDPM, {"temperature": 0.5}), (VAE, {"draw": "sample", "temperature": 0.5})],
+)
 def test_how_pictures_are_drawn_decides_nothing_of_what_is_learned(model: type[Any], other: dict[str, Any]) -> None:
     kind = model.model_fields["kind"].default
     one, two = (quick(kind, **more).fit(pictures(), 0) for more in ({}, {"sampling": other}))
@@ -222,10 +225,15 @@ def test_how_pictures_are_drawn_decides_nothing_of_what_is_learned(model: type[A
     assert options[0].pop("sampling") != options[1].pop("sampling") and options[0] == options[1]
 
 
-@pytest.mark.parametrize("kind", OTHERS)
-def test_only_networks_have_a_sampling(kind: str) -> None:
+@pytest.mark.parametrize("kind", ["bootstrap", "smooth"])
+def test_what_draws_its_training_pictures_has_no_sampling(kind: str) -> None:
     with pytest.raises(SettingsProblem, match=r"^sampling: there is no such setting; "):
         quick(kind, sampling={})
+
+
+def test_the_ancestral_sampler_has_no_temperature() -> None:
+    with pytest.raises(SettingsProblem, match="temperature is of ddim"):
+        quick("ddpm", sampling={"sampler": "ddpm", "temperature": 0.9})
 
 
 @pytest.mark.parametrize("size", [(8, 8), (5, 8), (3, 6), (7, 2)])

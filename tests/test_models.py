@@ -173,8 +173,12 @@ def test_gmm_draws_from_the_density_it_states(covariance: str, tmp_path: Path) -
 
 
 def test_a_low_temperature_narrows_gmm_and_vae() -> None:
-    wide, narrow = (GMM(components=1, temperature=t).fit(points(300), 0).sample(2000, 1).pixels.std().item() for t in (1.0, 0.5))
+    of = [build(GMM, {"components": 1, "sampling": {"temperature": t}}).fit(points(300), 0) for t in (1.0, 0.5)]
+    wide, narrow = (fitted.sample(2000, 1).pixels.std().item() for fitted in of)
     assert narrow == pytest.approx(wide / 2, rel=0.05)
+    older, now = (build(GMM, one).model_dump() for one in ({"temperature": 0.5}, {"sampling": {"temperature": 0.5}}))
+    assert older == now, "as older versions kept it"
+    assert "sampling" not in GMM().model_dump()
     vae = VAE(steps=60, batch=32, components=1).fit(pictures(), 0)  # it is within each Gaussian
     spread = [
         float(

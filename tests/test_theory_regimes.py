@@ -254,6 +254,23 @@ def test_the_gaussian_chain_keeps_variance_and_drifts_as_theory_says(gaussians: 
             agrees(values, over_all_draws[generation, i], what, generation, shared=shared[generation, i])
 
 
+@pytest.mark.parametrize("temperature", [0.8, 1.1])
+def test_sampling_bias_narrows_or_widens_the_chain_as_theory_says(temperature: float, tmp_path: Path) -> None:
+    """Under `replace` the variance is that of the chain without bias times T^2 a generation; under others it follows the recursion."""
+    model = {"kind": "gaussian", "sampling": {"temperature": temperature}}
+    world = {"kind": "gaussian", "size": 6, "dim": 20_000}
+    for regime, (folder,) in chains(tmp_path, 2, 1, dataset=world, model=model, gens=GENS).items():
+        expected = theory.moments_given(rows_learned(folder), temperature=temperature)
+        if regime == "replace":
+            plain = [theory.gaussian_variance(6, t) * temperature ** (2 * t - 2) for t in range(1, GENS + 1)]
+            assert np.allclose([var for var, _ in expected], plain, rtol=1e-12)
+        for generation, (variance, square) in enumerate(expected):
+            found = learned_by(folder, generation)
+            assert isinstance(found, Gaussian)
+            agrees(found._standard_deviation.square().flatten().numpy(), variance, regime, "variance", generation)
+            agrees(found._mean.flatten().numpy() ** 2, square, regime, "mean", generation)
+
+
 def test_a_loop_of_fresh_data_with_parts_of_any_size_follows_theory(tmp_path: Path) -> None:
     """As in MAD: 8 real pictures at first, later 2 new ones beside 4 samples of the 5 that a generation draws."""
     numbers = {"n_initial": 8, "n_real": 2, "n_synthetic": 4}

@@ -151,8 +151,8 @@ def retained_moments(pool: str, n: int, k: int, gens: int, ddof: int = 0) -> Mom
     return found
 
 
-def moments_given(learned: Sequence[Sequence[Row]], ddof: int = 0) -> Moments:
-    """The same under any regime, given which rows each generation learned from.
+def moments_given(learned: Sequence[Sequence[Row]], ddof: int = 0, temperature: float = 1.0) -> Moments:
+    """The same under any regime, given which rows each generation learned from; draws have temperature times the standard deviation.
 
     All coordinates of a run share the rows that were chosen, and how these overlap from one generation to the next moves the expectation by
     more than the error of 20,000 coordinates. Given the rows, all that is needed are the second moments K of all rows with each other: 1
@@ -160,7 +160,7 @@ def moments_given(learned: Sequence[Sequence[Row]], ddof: int = 0) -> Moments:
 
         E[m x_i] = mean of K[l, i],  M = E[m^2] = mean of K[l, l'],  V = (mean of K[l, l] - M) N / (N - ddof)
 
-    and a draw y = m + sqrt(v) z has E[y x_i] = E[m x_i], E[y y'] = M with another, and E[y^2] = M + V.
+    and a draw y = m + T sqrt(v) z has E[y x_i] = E[m x_i], E[y y'] = M with another, and E[y^2] = M + T^2 V.
     """
     real = {row for one in learned for row in one if isinstance(row, int)}
     number: dict[Row, int] = {row: i for i, row in enumerate(sorted(real))}
@@ -176,7 +176,7 @@ def moments_given(learned: Sequence[Sequence[Row]], ddof: int = 0) -> Moments:
         found.append((float(var), float(mean)))
         drawn = [row for row in later if row[0] == g]
         old, new = len(products), len(drawn)
-        grown = np.full((old + new, old + new), mean) + var * np.eye(old + new)
+        grown = np.full((old + new, old + new), mean) + temperature**2 * var * np.eye(old + new)
         grown[:old, :old], grown[:old, old:], grown[old:, :old] = products, with_all[:, None], with_all[None]
         products = grown
         number |= {row: old + j for j, row in enumerate(drawn)}

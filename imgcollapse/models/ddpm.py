@@ -15,8 +15,8 @@ from imgcollapse.errors import DataProblem
 from imgcollapse.images import UNLABELLED, ImageSet, ImageStream, crop, from_signed, pad, to_signed
 from imgcollapse.machine import devices, processes
 from imgcollapse.models.network import put, start_from, weights_of
+from imgcollapse.models.sampling import DiffusionSampling
 from imgcollapse.models.weights import read_about, write_about
-from imgcollapse.settings import Settings
 from imgcollapse.training import BatchRandomness, Chosen, Loss, Training, fit_network, source_of
 
 BLOCK = 512  # pictures whose random numbers come from one seed
@@ -31,13 +31,6 @@ BY_SIZE: dict[int, dict[str, Any]] = {
 }
 OF_ANY_SIZE: dict[str, Any] = {"batch": 128, "optimiser": "adamw", "log_snr": (1.0, 1.6), "attention": False}
 EVALUATIONS_BY_SIZE = {8: 10, 16: 12, 28: 10, 32: 16, 64: 20}  # `sampling.steps`, likewise
-
-
-class Sampling(Settings):
-    """How a trained network draws."""
-
-    sampler: Literal["ddpm", "ddim", "dpm++"] = Field("dpm++", description="ancestral over all T; DDIM (eta 0); DPM-Solver++(2M)")
-    steps: int = Field(0, ge=0, description="evaluations a picture for ddim and dpm++; 0: by picture size")
 
 
 class DDPM(Training):
@@ -64,7 +57,7 @@ class DDPM(Training):
     log_snr: tuple[float, PositiveFloat] | None = Field(
         None, description="mean and standard deviation of the log signal-to-noise ratio trained at; none: by picture size"
     )
-    sampling: Sampling = Field(Sampling(), description="how pictures are drawn; it decides nothing of what is learned")
+    sampling: DiffusionSampling = Field(DiffusionSampling(), description="how pictures are drawn; it decides nothing of what is learned")
 
     LATER: ClassVar = ("mirror",)
     MOVED: ClassVar = {"sampler": "sampling.sampler", "sampler_steps": "sampling.steps"}
@@ -170,7 +163,7 @@ class DDPM(Training):
     def _start(self, n: int, seed: int) -> Tensor:
         """float32 [n, C, side, side] on the CPU: x_T of a block."""
         side = self._net.config.sample_size
-        return torch.randn((n, self._shape[0], side, side), generator=seeds.torch_generator(seed))
+        return self.sampling.temperature * torch.randn((n, self._shape[0], side, side), generator=seeds.torch_generator(seed))
 
     def save(self, folder: Path) -> None:
         """Writes the folder that `diffusers.DDPMPipeline.from_pretrained` opens; of a model with patches, given its network beside it (see

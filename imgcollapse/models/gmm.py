@@ -3,11 +3,11 @@
 import math
 import warnings
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 import torch
-from pydantic import Field, PositiveFloat, PositiveInt, PrivateAttr
+from pydantic import Field, PositiveFloat, PositiveInt, PrivateAttr, model_validator
 from torch import Tensor
 from torch.distributions import MultivariateNormal
 
@@ -16,6 +16,7 @@ from imgcollapse.errors import DataProblem
 from imgcollapse.images import ImageSet, ImageStream, from_unit, to_unit
 from imgcollapse.models.likelihood import LEVEL, ROUNDING, dequantised
 from imgcollapse.models.network import set_only
+from imgcollapse.models.sampling import Tempered
 from imgcollapse.models.weights import read_about, read_tensors, write_about, write_tensors
 from imgcollapse.settings import Settings
 
@@ -31,14 +32,24 @@ class GMM(Settings):
     pca: PositiveInt = Field(24, description="principal components kept of a picture; points are not reduced")
     regularisation: PositiveFloat = Field(1e-3, description="added to every variance, as a share of the mean variance per kept component")
     iterations: PositiveInt = Field(100, description="the most steps of expectation maximisation")
-    temperature: PositiveFloat = Field(1.0, description="scales the standard deviation of every draw: below 1 buys quality with diversity")
+    sampling: Tempered = Field(Tempered(), description="how draws are made; it decides nothing of what is learned")
 
+    LATER: ClassVar = ("sampling",)
     _mixture: Any = PrivateAttr(None)
     _centre: Tensor = PrivateAttr(torch.empty(0))
     _axes: Tensor = PrivateAttr(torch.empty(0))
     _left_out: Tensor | None = PrivateAttr(None)
     _shape: tuple[int, int, int] = PrivateAttr((0, 0, 0))
     _points: bool = PrivateAttr(False)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _of_older_versions(cls, values: Any) -> Any:
+        """Studies and models that were kept when the temperature was an option of the model itself."""
+        if isinstance(values, dict) and "temperature" in values and "sampling" not in values:
+            kept = {name: value for name, value in values.items() if name != "temperature"}
+            return {**kept, "sampling": {"temperature": values["temperature"]}}
+        return values
 
     def for_world(self, shape: tuple[int, int, int], classes: int, are_points: bool = False) -> Self:
         """Itself: nothing follows the world."""
@@ -80,7 +91,7 @@ class GMM(Settings):
         for component in np.unique(chosen):  # a loop over Gaussians, not over pictures
             rows = chosen == component
             root = np.linalg.cholesky(self._full_covariance(component))
-            draws[rows] = self._mixture.means_[component] + self.temperature * noise[rows] @ root.T
+            draws[rows] = self._mixture.means_[component] + self.sampling.temperature * noise[rows] @ root.T
         values = (self._centre + torch.from_numpy(draws) @ self._axes.T).view(n, *self._shape)
         return ImageSet.of(values.float() if self._points else from_unit(values))
 

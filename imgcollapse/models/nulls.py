@@ -1,7 +1,7 @@
 """Null models: what finite sampling alone does to a chain of generations, without a network's own errors."""
 
 from pathlib import Path
-from typing import Literal, Self
+from typing import ClassVar, Literal, Self
 
 import torch
 from pydantic import Field, PrivateAttr
@@ -12,6 +12,7 @@ from imgcollapse.images import ImageSet, ImageStream, fingerprints, from_unit, t
 from imgcollapse.metrics.nearest import nearest
 from imgcollapse.models.likelihood import log_normal_cells
 from imgcollapse.models.network import set_only
+from imgcollapse.models.sampling import Tempered
 from imgcollapse.models.weights import read_about, read_tensors, write_about, write_tensors
 from imgcollapse.settings import Settings
 
@@ -21,6 +22,9 @@ class Gaussian(Settings):
 
     kind: Literal["gaussian"] = "gaussian"
     ddof: Literal[0, 1] = Field(0, description="variance divided by n (0: maximum likelihood) or by n - 1 (1: unbiased)")
+    sampling: Tempered = Field(Tempered(), description="how draws are made; it decides nothing of what is learned")
+
+    LATER: ClassVar = ("sampling",)
 
     _mean: Tensor = PrivateAttr(torch.empty(0, dtype=torch.float64))
     _standard_deviation: Tensor = PrivateAttr(torch.empty(0, dtype=torch.float64))
@@ -43,7 +47,7 @@ class Gaussian(Settings):
     def sample(self, n: int, seed: int) -> ImageSet:
         """n draws; of pictures, rounded to 0..255. Unlabelled."""
         noise = torch.randn((n, *self._mean.shape), generator=seeds.torch_generator(seed), dtype=torch.float64)
-        values = self._mean + self._standard_deviation * noise
+        values = self._mean + self.sampling.temperature * self._standard_deviation * noise
         return ImageSet.of(values.float() if self._points else from_unit(values))
 
     def log_likelihood(self, images: ImageSet, seed: int, draws: int) -> Tensor:
