@@ -35,8 +35,10 @@ class Accumulate(Settings):
 
 
 class AccumulateSubsample(Settings):
-    """Learn from as many pictures as ever, chosen at random from all real ones and the samples of every generation so far (Kazdan et al.
-    2024, "Collapse or Thrive?"): accumulating, under a fixed budget of computing."""
+    """Learn from as many pictures as ever, chosen at random from all real ones and the samples of every generation so far.
+
+    Accumulating under a fixed budget of computing (Kazdan et al. 2024, "Collapse or Thrive?").
+    """
 
     kind: Literal["accumulate-subsample"] = "accumulate-subsample"
     needs_all_samples: ClassVar[bool] = True
@@ -71,8 +73,10 @@ class AccumulateSubsample(Settings):
 
 
 class Augment(Settings):
-    """Learn from all real pictures and the newest samples: a real data set that is stretched with synthetic pictures (MAD's synthetic
-    augmentation loop, Alemohammad et al. 2024; Bertrand et al. 2024)."""
+    """Learn from all real pictures and the newest samples: a real data set that is stretched with synthetic pictures.
+
+    The synthetic augmentation loop of Alemohammad et al. 2024 (MAD); Bertrand et al. 2024.
+    """
 
     kind: Literal["augment"] = "augment"
     needs_all_samples: ClassVar[bool] = False

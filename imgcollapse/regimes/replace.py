@@ -37,8 +37,10 @@ class Replace(Settings):
 
 
 class Teacher(Settings):
-    """Learn from one model for ever: generation 0 draws anew for every later generation. Nothing is handed on from one to the next, so it
-    is the control for "is it the loop, or is it synthetic data?"."""
+    """Learn from one model for ever: generation 0 draws anew for every later generation.
+
+    Nothing is handed on from one to the next, so it is the control for "is it the loop, or is it synthetic data?".
+    """
 
     kind: Literal["teacher"] = "teacher"
     needs_all_samples: ClassVar[bool] = False
