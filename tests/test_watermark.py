@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 import torch
-from scipy.stats import kstest, norm
+from scipy.stats import kstest, nct, norm
+from scipy.stats import t as student
 from terminal import call
 from torch import Tensor
 
@@ -38,11 +39,12 @@ def real_ones(n: int = 20_000, seed: int = 0) -> ImageSet:
 def power(decibels: float, dim: int, false_positives: float, spread: float = SPREAD) -> float:
     """How often a mark with that signal-to-noise ratio is found in white noise.
 
-    The correlation is normal with variance 1, and its mean is the mark's length over the noise's standard deviation, sqrt(D) a / s, where
-    a^2 = 255^2 10^(-psnr / 10) is the mean square that marking may change a pixel by. Rounding takes 1/12 of that, and adds 1/12 to s^2.
+    The correlation c follows Student's distribution of D - 1 degrees of freedom, as c sqrt(D - 1) / sqrt(D - c^2), without a mark, and the
+    noncentral one with the mark's length over the noise's standard deviation, sqrt(D) a / s, where a^2 = 255^2 10^(-psnr / 10) is the mean
+    square that marking may change a pixel by. Rounding takes 1/12 of that, and adds 1/12 to s^2.
     """
     a, s = math.sqrt(255**2 * 10 ** (-decibels / 10) - 1 / 12), math.hypot(spread, math.sqrt(1 / 12))
-    return float(norm.sf(norm.isf(false_positives) - math.sqrt(dim) * a / s))
+    return float(nct.sf(student.isf(false_positives, dim - 1), dim - 1, math.sqrt(dim) * a / s))
 
 
 @pytest.mark.parametrize("decibels", [30.0, 34.0, 38.0, 42.0])

@@ -5,7 +5,7 @@ pictures look like: the best linear one for a known pattern in noise of a known 
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -59,11 +59,14 @@ def psnr(clean: Tensor, published: Tensor) -> Tensor:
 
 @dataclass(frozen=True, eq=False)
 class Detector:
-    """The matched filter for one key.
+    """The matched filter for one key, normalised: how much of a whitened picture points where the whitened pattern does.
+
+    Normalised by the picture's own length, so that one which is unlike real ones (noisy, badly drawn) is not taken for marked because of
+    that alone: to a pattern that has nothing to do with it, it is as one of any length.
 
     mean:      float64 [D], of real pictures
-    whitening: float64 [D, D], P = (S + QUIET^2 I)^-1, S their covariance
-    filter:    float64 [D], P u over the standard deviation that (x - mean) . P u has among real pictures: u is the key's pattern
+    whitening: float64 [D, D], W = (S + QUIET^2 I)^-1/2, S their covariance
+    filter:    float64 [D], W u over its length, u the key's pattern
     threshold: a picture whose correlation is greater is taken for marked
     """
 
@@ -78,21 +81,25 @@ class Detector:
         not seen: the k-th greatest of its m correlations, k = floor(false_positives (m + 1)), which a new real picture passes with
         probability k / (m + 1), whatever their distribution (of many splits, in the mean). Where k = 0 nothing is taken for marked."""
         half = len(real) // 2
-        learned, other = (part.flatten(1).double() for part in (real.pixels[:half], real.pixels[half:]))
-        mean = learned.mean(0)
-        centred = learned - mean
-        covariance = centred.T @ centred / max(1, half - 1)
-        whitening = torch.linalg.inv(covariance + QUIET**2 * torch.eye(len(mean), dtype=torch.float64))
+        mean, whitening = _learned(real.pixels[:half])
         filter = whitening @ pattern(real.shape, key).flatten()
-        filter = filter / (covariance @ filter @ filter).sqrt().clamp(min=QUIET * filter.norm())
-        found = ((other - mean) @ filter).sort(descending=True).values
+        detector = cls(mean, whitening, filter / filter.norm(), float("inf"))
+        found = detector.correlations(real.pixels[half:]).sort(descending=True).values
         k = int(false_positives * (len(found) + 1))
-        return cls(mean, whitening, filter, float(found[k - 1]) if k else float("inf"))
+        return replace(detector, threshold=float(found[k - 1])) if k else detector
 
     def correlations(self, pixels: Tensor) -> Tensor:
-        """float64 [N]: how much of the pattern is in each picture, in standard deviations of real ones."""
-        blocks = pixels.split(max(1, BLOCK // len(self.mean)))
-        return torch.cat([(block.flatten(1).double() - self.mean) @ self.filter for block in blocks] or [torch.empty(0).double()])
+        """float64 [N]: sqrt(D) times the cosine of the angle between W (x - mean) and W u.
+
+        Of white noise without the mark it is nearly standard normal: c sqrt(D - 1) / sqrt(D - c^2) has Student's distribution of D - 1
+        degrees of freedom, and with a mark of length d over the noise's standard deviation the noncentral one (Scharf & Friedlander 1994,
+        "Matched subspace detectors").
+        """
+        found = [torch.empty(0, dtype=torch.float64)]
+        for block in pixels.split(max(1, BLOCK // len(self.mean))):
+            white = (block.flatten(1).double() - self.mean) @ self.whitening
+            found.append(len(self.mean) ** 0.5 * (white @ self.filter) / white.norm(dim=1).clamp(min=1e-12))
+        return torch.cat(found)
 
     def finds(self, pixels: Tensor) -> Tensor:
         """bool [N]: which pictures it takes for marked."""
@@ -106,11 +113,20 @@ class Detector:
         whatever the pictures are: p = (1 + how many others are at least as great) / (others + 1) is exact (as in a permutation test:
         Fisher 1935, sec. 21).
         """
-        white = self.whitening @ (_mean(pixels) - self.mean)
+        white = self.whitening @ (self.whitening @ (_mean(pixels) - self.mean))
         shape = (len(white),)
         own = float(pattern(shape, key) @ white)
         null = torch.stack([pattern(shape, derive(key, "other", number)) for number in range(others)]) @ white
         return float((own - null.mean()) / null.std()), (1 + int((null >= own).sum())) / (others + 1)
+
+
+def _learned(pixels: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean and whitening of real pictures."""
+    values = pixels.flatten(1).double()
+    mean = values.mean(0)
+    centred = values - mean
+    found = torch.linalg.eigh(centred.T @ centred / max(1, len(values) - 1))
+    return mean, found.eigenvectors * (found.eigenvalues.clamp(min=0) + QUIET**2).rsqrt() @ found.eigenvectors.T
 
 
 def _mean(pixels: Tensor) -> Tensor:
