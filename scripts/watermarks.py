@@ -55,7 +55,8 @@ def carry(dataset: str, keys: int, false_positives: float) -> None:
     world = datasets.load(_study(dataset).dataset, 0)
     half = min(LOOKED_AT, len(world.held_out) // 2)
     clean, others = world.held_out.pixels[:half], world.held_out.pixels[half : 2 * half]
-    detectors = [Detector.of(world.train[:MOST], key, false_positives) for key in range(keys)]
+    real = world.train[:MOST]
+    detectors = [Detector.of(real, key, false_positives) for key in range(keys)]
     click.echo(f"{world.name}: {world.train.pixels[0].numel():,} values, detector of {min(MOST, len(world.train)):,} pictures, {keys} keys")
     click.echo(f"{half:,} held-out pictures; in those without a mark it is found in {_over(_rates(detectors, lambda key: clean))}")
     click.echo("| PSNR (dB) | found | in the set of 100: z | FD (real vs real) | KID x 1000 |\n|---|---|---|---|---|")

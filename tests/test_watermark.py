@@ -1,11 +1,13 @@
 """Watermarks: what a mark costs and how often it is found against closed forms on white noise, what attacks do to it, and the loop."""
 
 import math
+import runpy
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from click.testing import CliRunner
 from scipy.stats import kstest, nct, norm
 from scipy.stats import t as student
 from terminal import call
@@ -228,3 +230,20 @@ def test_a_shortage_is_said_and_nothing_at_all_is_refused(tmp_path: Path) -> Non
     refused = call(*grid, "--out", tmp_path / "none")
     assert refused.exit_code == 3 and "generation 1: the gates let in no picture to learn from; take a regime with" in refused.output
     assert read_json(tmp_path / "none/gen_000/provenance.json")["size"] == 300
+
+
+def script(*arguments: str) -> list[list[str]]:
+    """The rows of the tables that `python scripts/watermarks.py` prints with these arguments."""
+    main = runpy.run_path(str(Path(__file__).parent.parent / "scripts" / "watermarks.py"))["main"]
+    finished = CliRunner().invoke(main, arguments, catch_exceptions=False)
+    assert finished.exit_code == 0, finished.output
+    return [line.strip("| ").split(" | ") for line in finished.output.splitlines() if line.startswith("| ")]
+
+
+@pytest.mark.slow
+def test_the_script_measures_what_a_mark_can_carry_and_how_long_it_lives() -> None:
+    rows = script("carry", "--keys", "2")
+    found = {row[0]: float(row[1].split()[0]) for row in rows if row[0] in ("30", "46")}
+    assert found["30"] > found["46"] + 0.3 and len(rows) == 2 + 5 + 2 * len(ATTACKS)
+    lives = script("lifetime", "--gens", "3", "--seeds", "2", "--psnr", "30", "--samples", "300")
+    assert [row[0] for row in lives] == ["generation", "0", "1", "2"] and float(lives[1][1].split()[0]) > 0.8

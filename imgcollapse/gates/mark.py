@@ -6,6 +6,7 @@ pictures look like: the best linear one for a known pattern in noise of a known 
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 import torch
 from torch import Tensor
@@ -81,7 +82,7 @@ class Detector:
         not seen: the k-th greatest of its m correlations, k = floor(false_positives (m + 1)), which a new real picture passes with
         probability k / (m + 1), whatever their distribution (of many splits, in the mean). Where k = 0 nothing is taken for marked."""
         half = len(real) // 2
-        mean, whitening = _learned(real.pixels[:half])
+        mean, whitening = _learned(real)
         filter = whitening @ pattern(real.shape, key).flatten()
         detector = cls(mean, whitening, filter / filter.norm(), float("inf"))
         found = detector.correlations(real.pixels[half:]).sort(descending=True).values
@@ -120,9 +121,10 @@ class Detector:
         return float((own - null.mean()) / null.std()), (1 + int((null >= own).sum())) / (others + 1)
 
 
-def _learned(pixels: Tensor) -> tuple[Tensor, Tensor]:
-    """Mean and whitening of real pictures."""
-    values = pixels.flatten(1).double()
+@lru_cache(maxsize=1)  # for another key: the D^3 of the eigenvalues is nearly all that a detector costs
+def _learned(real: ImageSet) -> tuple[Tensor, Tensor]:
+    """Mean and whitening of the first half of real pictures."""
+    values = real.pixels[: len(real) // 2].flatten(1).double()
     mean = values.mean(0)
     centred = values - mean
     found = torch.linalg.eigh(centred.T @ centred / max(1, len(values) - 1))
