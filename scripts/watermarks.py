@@ -7,6 +7,7 @@ python scripts/watermarks.py lifetime --dataset digits --model ddpm      is gene
 The tables of docs/watermarks.md are made of what these print.
 """
 
+import itertools
 import json
 import statistics
 import tempfile
@@ -59,7 +60,7 @@ def carry(dataset: str, keys: int, false_positives: float) -> None:
     detectors = [Detector.of(real, key, false_positives) for key in range(keys)]
     click.echo(f"{world.name}: {world.train.pixels[0].numel():,} values, detector of {min(MOST, len(world.train)):,} pictures, {keys} keys")
     click.echo(f"{half:,} held-out pictures; in those without a mark it is found in {_over(_rates(detectors, lambda key: clean))}")
-    click.echo("| PSNR (dB) | found | in the set of 100: z | FD (real vs real) | KID x 1000 |\n|---|---|---|---|---|")
+    click.echo("| PSNR (dB) | found | in the set of 100: z | FD (real vs real) | KID (real vs real) |\n|---|---|---|---|---|")
     for decibels in DECIBELS:
         published = [marked(clean, pattern(clean.shape[1:], key), decibels) for key in range(keys)]
         found = _over(_rates(detectors, published.__getitem__))
@@ -69,7 +70,7 @@ def carry(dataset: str, keys: int, false_positives: float) -> None:
         costs = [_cost(world, published[key], others) for key in range(min(3, keys))]
         plain = _cost(world, clean, others)
         fd, kid = (statistics.fmean(one[at] for one in costs) for at in (0, 1))
-        click.echo(f"| {decibels:g} | {found} | {in_set} | {fd:.3f} ({plain[0]:.3f}) | {1000 * kid:.3f} ({1000 * plain[1]:.3f}) |")
+        click.echo(f"| {decibels:g} | {found} | {in_set} | {fd:.3f} ({plain[0]:.3f}) | {kid:.3g} ({plain[1]:.2g}) |")
     click.echo("\n| attack at 38 dB | found | in those without a mark |\n|---|---|---|")
     for name, (attack, usual, _) in ATTACKS.items():
         for strength in (usual, HARDER[name]):
@@ -108,18 +109,23 @@ def lifetime(dataset: str, model: str, samples: int | None, gens: int, seeds: in
 
     For each generation: the share of pictures in which the detector finds the mark; the set as a whole, in standard deviations of what
     other keys' patterns have in it; and in how many chains that is significant at 1 % by the exact test. Every chain has a key of its own.
+    Each beside the same of a chain with the same seed that nobody marks.
     """
-    click.echo("| generation | found, share of pictures | whole set, z | chains with p <= 0.01 |\n|---|---|---|---|")
-    table: dict[int, list[tuple[float, float, float]]] = {}
-    for seed in range(seeds):
-        gate = {"kind": "watermark", "marks": "first", "filter": False, "psnr": decibels, "key": seed}
+    head = "| generation | found, share of pictures (nobody marks) | whole set, z (nobody marks) | chains with p <= 0.01 (nobody marks) |"
+    click.echo(f"{head}\n|---|---|---|---|")
+    table: dict[int, dict[float, list[tuple[float, float, float]]]] = {}
+    for seed, adoption in itertools.product(range(seeds), (1.0, 0.0)):
+        gate = {"kind": "watermark", "marks": "first", "filter": False, "psnr": decibels, "key": seed, "adoption": adoption}
         more: dict[str, Any] = {"model": json.loads(model) if model.startswith("{") else model, "gens": gens, "seed": seed}
         study = _study(dataset, **more, samples=samples, gates=[gate], judge={"extractors": [], "metrics": []})
         for generation, found in enumerate(_followed(study)):
-            table.setdefault(generation, []).append(found)
-    for generation, rows in table.items():
-        share, z = ([row[at] for row in rows] for at in (0, 1))
-        click.echo(f"| {generation} | {_over(share)} | {_over(z, 1)} | {sum(row[2] <= 0.01 for row in rows)} of {len(rows)} |")
+            table.setdefault(generation, {}).setdefault(adoption, []).append(found)
+    for generation, both in table.items():
+        cells = []
+        for rows in both.values():
+            share, z = ([row[at] for row in rows] for at in (0, 1))
+            cells.append((_over(share), _over(z, 1), f"{sum(row[2] <= 0.01 for row in rows)} of {len(rows)}"))
+        click.echo(f"| {generation} | " + " | ".join(f"{with_marks} ({plain})" for with_marks, plain in zip(*cells, strict=True)) + " |")
 
 
 def _followed(study: Study) -> Iterator[tuple[float, float, float]]:

@@ -175,7 +175,7 @@ def by_hand(
             made,
             world.shares(),
             confusion,
-            learned,
+            learned=learned,
             copies=copies_among(images, world.train),
             learned_copies=None if learned_from is None else copies_among(images, learned_from),
             drawn=seen(drawn).classes,

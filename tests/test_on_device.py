@@ -42,7 +42,8 @@ def _by_muon(images: ImageSet) -> dict[str, Tensor]:
 
 
 def _autoencoder(images: ImageSet) -> dict[str, Tensor]:
-    return VAE(steps=30, batch=16, width=8, ema=0.9).fit(images, 0).weights()
+    # without the mixture that is fitted to the codes afterwards, which a rounding can lead to another maximum
+    return VAE(steps=30, batch=16, width=8, ema=0.9, prior="normal").fit(images, 0).weights()
 
 
 def _classifier(images: ImageSet) -> dict[str, Tensor]:

@@ -32,7 +32,10 @@ from imgcollapse.track.tracker import scalars
 PACKAGE = Path(imgcollapse.__file__).parent
 FILES = sorted(path for path in PACKAGE.rglob("*.py") if path.relative_to(PACKAGE).parts[0] != "metrics")
 RANGED = r"\d\.\d+ \[\d\.\d+, \d\.\d+\]"  # as `ranged` writes it
-ALSO = {"precision": "of arithmetic, float32 or bfloat16: a setting of the machine"}  # names of scores that are a word for something else
+ALSO = {  # names of scores that are a word for something else
+    "precision": "of arithmetic, float32 or bfloat16: a setting of the machine",
+    "density": "of real pictures about a sample: what a curator may go by",
+}
 
 
 # --- no list of names

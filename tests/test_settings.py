@@ -7,6 +7,7 @@ import pytest
 
 from imgcollapse.cli.run import study_from
 from imgcollapse.errors import SettingsProblem
+from imgcollapse.regimes import REGIMES
 from imgcollapse.settings import assignment, build, merge, read_file, to_yaml
 from imgcollapse.study import Study
 
@@ -36,7 +37,7 @@ def study(*assignments: str, **given: Any) -> Study:
         (["model=dpm"], "model: 'dpm' is unknown; did you mean 'ddpm'? there are: ddpm, vae, gmm, gaussian, bootstrap, smooth"),
         (["model.kind=3"], "model: '3' is unknown; there are: ddpm, "),
         (["dataset=cifar"], "dataset: 'cifar' is unknown; did you mean 'cifar10'? there are: digits, mnist, "),
-        (["regime=retian"], "regime: 'retian' is unknown; did you mean 'retain'? there are: replace, retain, accumulate"),
+        (["regime=retian"], "regime: 'retian' is unknown; did you mean 'retain'? there are: " + ", ".join(REGIMES)),
         (["regime=retain", "regime.real_fraction=1.5"], "regime.real_fraction: 1.5 cannot be used; it should be less than or equal to 1"),
         (["regime=retain", "regime.pool=old"], "regime.pool: 'old' cannot be used; it should be 'fixed', 'resample' or 'fresh'"),
         (["gens=0"], "gens: 0 cannot be used; it should be greater than 0"),

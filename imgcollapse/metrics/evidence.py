@@ -153,9 +153,9 @@ class Evidence:
     train: FeatureSet
     held_out: FeatureSet
     generated: FeatureSet
-    _: KW_ONLY
     real_shares: Tensor | None = None
     confusion: Tensor | None = None
+    _: KW_ONLY  # what may be there or not is given by name
     learned: FeatureSet | None = None
     drawn: Tensor | None = None
     copies: Tensor | None = None
