@@ -227,6 +227,9 @@ def test_a_shortage_is_said_and_nothing_at_all_is_refused(tmp_path: Path) -> Non
     size = records(tmp_path / "short")[1]["size"]
     assert said.exit_code == 0 and size < 60
     assert f"generation 1 learns from {size} pictures, not 300: the gates let in no more" in said.output
+    page, account = (tmp_path / "short/report.html").read_text(encoding="utf-8"), records(tmp_path / "short")[1]["gates"]
+    assert "what the gates let in (first seed)" in page and "gates: watermark 100 %, 30 dB" in page
+    assert f"<td>{account['offered']['generation 0']['pictures']:,}</td>" in page
     refused = call(*grid, "--out", tmp_path / "none")
     assert refused.exit_code == 3 and "generation 1: the gates let in no picture to learn from; take a regime with" in refused.output
     assert read_json(tmp_path / "none/gen_000/provenance.json")["size"] == 300

@@ -96,8 +96,25 @@ def origins(findings: Findings) -> list[Chart]:
         )
         drawing = shares.stack(f"origins-{number}", f"{arm}: origins of the training sets", parts, shown)
         about = f"{run.study.regime.title()}; the number in a piece is the generation that drew it"
-        found.append(Chart(f"origins-{number}", arm, about, "", drawing, table, number))
+        let_in = _let_in(run.folder, shown, f"let-in-{number}", arm)
+        if let_in:
+            gates = ", then ".join(gate.title() for gate in run.study.gates)
+            about += f". Samples and real pictures passed the gates: {gates}. The first table: how many of them were let in."
+        found.append(Chart(f"origins-{number}", arm, about, "", drawing, table, number, let_in))
     return found
+
+
+def _let_in(run: Path, generations: Sequence[int], key: str, arm: str) -> Table | None:
+    """Whom the gates were offered for each of these generations, and whom they let in; None where there are no gates."""
+    rows, records = [], []
+    for generation in generations:
+        account = read_json(store.generation_folder(run, generation) / store.PROVENANCE).get("gates", {})
+        for origin, offered in account.get("offered", {}).items():
+            there, let_in = offered["pictures"], account["let_in"].get(origin, {"pictures": 0})["pictures"]
+            rows.append([str(generation), origin, f"{there:,}", f"{let_in:,}", _percent(let_in / there)])
+            records.append({"arm": arm, "generation": generation, "origin": origin, "offered": there, "let in": let_in})
+    headings = ["generation", "of", "offered", "let in", "share"]
+    return Table(key, f"{arm}: what the gates let in (first seed)", headings, rows, records) if rows else None
 
 
 @dataclass(frozen=True)
