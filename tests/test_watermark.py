@@ -156,7 +156,7 @@ def test_the_share_of_synthetic_pictures_that_get_through_follows_adoption_and_p
 
 def test_candidates_are_drawn_so_that_about_enough_are_let_in() -> None:
     assert [gate(adoption=share).candidates(100) for share in (0, 0.25, 0.5, 0.75, 1)] == [100, 134, 200, 400, 400]
-    assert gate(adoption=1, filter=False).candidates(100) == 100
+    assert gate(adoption=1, filter=False).candidates(100) == gate(adoption=0.5, supply="fixed").candidates(100) == 100
 
 
 def test_marks_of_the_first_generation_alone() -> None:

@@ -41,6 +41,11 @@ class Watermark(Settings):
     )
     marks: Literal["all", "first"] = Field("all", description="pictures of all generations are marked, or those of generation 0 alone")
     filter: bool = Field(True, description="whether pictures in which the mark is found are left out of training sets")
+    supply: Literal["enough", "fixed"] = Field(
+        "enough",
+        description="enough: so many pictures are drawn that about as many as are wanted are not marked; fixed: as many as are wanted, "
+        "and what is left out is missing (see regime.refill)",
+    )
     false_positives: float = Field(0.01, gt=0, lt=1, description="share of real pictures that may be taken for marked")
     key: NonNegativeInt = Field(0, description="decides the pattern")
 
@@ -60,7 +65,7 @@ class Watermark(Settings):
         more = [f"{self.psnr:g} dB"] if self.psnr != 38 else []
         more += [f"{self.attack} {self._strength():g}"] if self.attack != "none" else []
         more += ["generation 0 alone"] if self.marks == "first" else []
-        more += ["not filtered"] if not self.filter else []
+        more += ["not filtered"] if not self.filter else ["fixed supply"] if self.supply == "fixed" else []
         return ", ".join([f"{self.kind} {100 * self.adoption:g} %", *more])
 
     def check(self, world: World) -> None:
@@ -72,8 +77,10 @@ class Watermark(Settings):
             raise DataProblem(f"gates: attack crop takes {self._strength():g} pixels from each side of {side}; take a smaller strength")
 
     def candidates(self, n: int) -> int:
-        """n / (1 - adoption), of which about n are not marked, but at most MOST_CANDIDATES n; n where nothing is left out."""
-        return math.ceil(n / max(1 - self.adoption, 1 / MOST_CANDIDATES)) if self.filter else n
+        """n / (1 - adoption), of which about n are not marked, but at most MOST_CANDIDATES n; n of a fixed supply, and where nothing is left
+        out."""
+        more = self.filter and self.supply == "enough"
+        return math.ceil(n / max(1 - self.adoption, 1 / MOST_CANDIDATES)) if more else n
 
     def publish(self, drawn: ImageSet, seed: int) -> ImageSet:
         """The pictures, those of publishers who mark them with the mark in them, after the attack."""
