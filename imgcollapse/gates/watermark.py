@@ -77,8 +77,10 @@ class Watermark(Settings):
             raise DataProblem(f"gates: attack crop takes {self._strength():g} pixels from each side of {side}; take a smaller strength")
 
     def candidates(self, n: int) -> int:
-        """n / (1 - adoption), of which about n are not marked, but at most MOST_CANDIDATES n; n where the supply is fixed or nothing is left
-        out."""
+        """n / (1 - adoption), of which about n are not marked, but at most MOST_CANDIDATES n.
+
+        n where the supply is fixed, or all are let in.
+        """
         more = self.filter and self.supply == "enough"
         return math.ceil(n / max(1 - self.adoption, 1 / MOST_CANDIDATES)) if more else n
 
