@@ -172,7 +172,7 @@ def to_signed(pixels: Tensor) -> Tensor:
 
 def from_signed(signed: Tensor) -> Tensor:
     """float -1..1 -> uint8 0..255, rounded to the nearest; what lies outside is clipped."""
-    return ((signed.float() + 1) * 127.5).round().clamp(0, 255).to(torch.uint8)
+    return to_levels((signed.float() + 1) * 127.5)
 
 
 def to_unit(pixels: Tensor) -> Tensor:
@@ -182,7 +182,12 @@ def to_unit(pixels: Tensor) -> Tensor:
 
 def from_unit(unit: Tensor) -> Tensor:
     """float 0..1 -> uint8 0..255, rounded to the nearest; what lies outside is clipped."""
-    return (unit * 255).round().clamp(0, 255).to(torch.uint8)
+    return to_levels(unit * 255)
+
+
+def to_levels(values: Tensor) -> Tensor:
+    """float 0..255 -> uint8, rounded to the nearest; what lies outside is clipped."""
+    return values.round().clamp(0, 255).to(torch.uint8)
 
 
 def pad(pixels: Tensor, side: int, value: float = 0.0) -> Tensor:

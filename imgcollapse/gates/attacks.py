@@ -9,18 +9,15 @@ from PIL import Image
 from torch import Tensor
 from torch.nn import functional
 
+from imgcollapse.images import to_levels
 from imgcollapse.seeds import torch_generator
 
 Attack = Callable[[Tensor, float, int], Tensor]  # uint8 [N, C, H, W], strength, seed -> the same shape
 
 
-def _back(values: Tensor) -> Tensor:
-    return values.round().clamp(0, 255).to(torch.uint8)
-
-
 def noise(pixels: Tensor, strength: float, seed: int) -> Tensor:
     """Gaussian noise is added; strength: its standard deviation, in grey levels."""
-    return _back(pixels + strength * torch.randn(pixels.shape, generator=torch_generator(seed)))
+    return to_levels(pixels + strength * torch.randn(pixels.shape, generator=torch_generator(seed)))
 
 
 def shift(pixels: Tensor, strength: float, seed: int) -> Tensor:
@@ -38,7 +35,7 @@ def crop(pixels: Tensor, strength: float, seed: int) -> Tensor:
     """A border of so many pixels is cut off on every side, and the rest enlarged to the old size (bilinear)."""
     by, size = round(strength), pixels.shape[2:]
     inner = pixels[:, :, by : size[0] - by, by : size[1] - by].float()
-    return _back(functional.interpolate(inner, size=tuple(size), mode="bilinear", align_corners=False))
+    return to_levels(functional.interpolate(inner, size=tuple(size), mode="bilinear", align_corners=False))
 
 
 def jpeg(pixels: Tensor, strength: float, seed: int) -> Tensor:
@@ -61,13 +58,13 @@ def blur(pixels: Tensor, strength: float, seed: int) -> Tensor:
     channels = pixels.shape[1]
     wide = functional.pad(pixels.float(), (reach,) * 4, mode="replicate")
     rows = functional.conv2d(wide, kernel.view(1, 1, -1, 1).expand(channels, 1, -1, 1), groups=channels)
-    return _back(functional.conv2d(rows, kernel.view(1, 1, 1, -1).expand(channels, 1, 1, -1), groups=channels))
+    return to_levels(functional.conv2d(rows, kernel.view(1, 1, 1, -1).expand(channels, 1, 1, -1), groups=channels))
 
 
 def requantise(pixels: Tensor, strength: float, seed: int) -> Tensor:
     """Rounded to so many grey levels, from black to white."""
     step = 255 / (round(strength) - 1)
-    return _back((pixels / step).round() * step)
+    return to_levels((pixels / step).round() * step)
 
 
 ATTACKS: dict[str, tuple[Attack, float, tuple[float, float]]] = {

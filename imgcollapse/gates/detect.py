@@ -10,6 +10,7 @@ from torch import Tensor
 
 from imgcollapse.errors import DataProblem
 from imgcollapse.extractors.classifier_network import ClassifierNetwork
+from imgcollapse.gates.gate import kth_greatest
 from imgcollapse.gates.raters import against, network_of, odds
 from imgcollapse.images import ImageSet, World
 from imgcollapse.regimes import Real
@@ -67,7 +68,6 @@ def _detector(real: ImageSet, samples: ImageSet, false_positives: float) -> tupl
     if not known:
         half = torch.arange(0, len(real), 2)
         network = network_of(against(real[half], samples), 2, "detect")
-        found = odds(network, real[half[: len(real) // 2] + 1].pixels).sort().values
-        k = int(false_positives * (len(found) + 1))
-        known["detector"] = network, float(found[k - 1]) if k else float("-inf")
+        found = odds(network, real[half[: len(real) // 2] + 1].pixels)
+        known["detector"] = network, -kth_greatest(-found, false_positives)
     return known["detector"]

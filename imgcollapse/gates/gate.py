@@ -37,3 +37,10 @@ class Gate(Protocol):
         real:    the study's real pictures
         past:    for samples, those of the generations before theirs; for real pictures, all samples there are
         """
+
+
+def kth_greatest(found: Tensor, share: float) -> float:
+    """The k-th greatest of m numbers of real pictures, k = floor(share (m + 1)): that of a new one passes it with probability k / (m + 1),
+    whatever their distribution; infinite where k = 0."""
+    k = int(share * (len(found) + 1))
+    return float(found.sort(descending=True).values[k - 1]) if k else float("inf")

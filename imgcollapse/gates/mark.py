@@ -11,7 +11,8 @@ from functools import lru_cache
 import torch
 from torch import Tensor
 
-from imgcollapse.images import ImageSet
+from imgcollapse.gates.gate import kth_greatest
+from imgcollapse.images import ImageSet, to_levels
 from imgcollapse.seeds import derive, torch_generator
 
 PEAK = 255  # the signal of the peak signal-to-noise ratio
@@ -42,14 +43,10 @@ def _marked(clean: Tensor, mark: Tensor, most: float) -> Tensor:
     low, high = torch.zeros(len(clean), 1, 1, 1, dtype=torch.float64), torch.full((len(clean), 1, 1, 1), float(PEAK), dtype=torch.float64)
     for _ in range(BISECTIONS):
         middle = (low + high) / 2
-        change = _published(clean + middle * mark) - clean  # of no pixel does it fall as the amplitude grows
+        change = to_levels(clean + middle * mark).double() - clean  # of no pixel does it fall as the amplitude grows
         fits = change.square().mean((1, 2, 3), keepdim=True) <= most
         low, high = torch.where(fits, middle, low), torch.where(fits, high, middle)
-    return _published(clean + low * mark).to(torch.uint8)
-
-
-def _published(values: Tensor) -> Tensor:
-    return values.round().clamp(0, PEAK)
+    return to_levels(clean + low * mark)
 
 
 def psnr(clean: Tensor, published: Tensor) -> Tensor:
@@ -85,9 +82,7 @@ class Detector:
         mean, whitening = _learned(real)
         filter = whitening @ pattern(real.shape, key).flatten()
         detector = cls(mean, whitening, filter / filter.norm(), float("inf"))
-        found = detector.correlations(real.pixels[half:]).sort(descending=True).values
-        k = int(false_positives * (len(found) + 1))
-        return replace(detector, threshold=float(found[k - 1])) if k else detector
+        return replace(detector, threshold=kth_greatest(detector.correlations(real.pixels[half:]), false_positives))
 
     def correlations(self, pixels: Tensor) -> Tensor:
         """float64 [N]: sqrt(D) times the cosine of the angle between W (x - mean) and W u.
