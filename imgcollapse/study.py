@@ -3,24 +3,26 @@
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from pydantic import Field, NonNegativeInt, PositiveInt
 
 from imgcollapse import datasets, grids, progress, store
+from imgcollapse.corrections import AnyCorrection, corrected, refuse_model
 from imgcollapse.datasets import AnyDataset
 from imgcollapse.datasets.dataset import check_all
 from imgcollapse.datasets.digits import Digits
-from imgcollapse.errors import SettingsProblem
-from imgcollapse.gates import AnyGate, admitted, candidates, drawn_anew, published
+from imgcollapse.gates import AnyGate, admitted, candidates, drawn_anew, published, refuse_stream
 from imgcollapse.images import ImageSet, ImageStream, World
 from imgcollapse.judge.beside import InOrder
 from imgcollapse.judge.judge import Judge
 from imgcollapse.judge.judging import Judging
 from imgcollapse.machine import environment, processes
 from imgcollapse.metrics.record import Scores
-from imgcollapse.models import AnyModel, Likely, Network
+from imgcollapse.models import AnyModel, Likely
 from imgcollapse.models.ddpm import DDPM
+from imgcollapse.models.network import refuse_without_weights
+from imgcollapse.models.sampling import of_generation
 from imgcollapse.models.stream import ModelStream, stream_provenance
 from imgcollapse.regimes import AnyRegime, Have, Real, Replace, generations_in, made_of, provenance
 from imgcollapse.seeds import derive
@@ -49,6 +51,7 @@ class Study(Settings):
     init: Literal["scratch", "previous", "base"] = Field(
         "scratch", description="with what weights a network begins: fresh ones, those of the generation before, or of generation 0"
     )
+    correction: AnyCorrection | None = Field(None, description="what is done to a model between learning and drawing; none: nothing")
     judge: Judge = Field(Judge(), description="how generations are judged")
     keep: Keep = Field(Keep(), description="what of generations that nothing needs any more stays on the disk")
     gens: PositiveInt = Field(10, description="number of models trained, generations 0 to gens - 1")
@@ -57,9 +60,12 @@ class Study(Settings):
     )
     seed: NonNegativeInt = Field(0, description="of everything random")
 
+    LATER: ClassVar = ("correction",)
+
     def title(self) -> str:
         """The study in a few words."""
         more = [*(gate.title() for gate in self.gates), *([f"init {self.init}"] if self.init != "scratch" else [])]
+        more += [self.correction.title()] if self.correction else []
         return f"{self.model.kind} on {self.dataset.kind}, {', '.join([self.regime.title(), *more])}, seed {self.seed}"
 
     def name(self) -> str:
@@ -146,8 +152,11 @@ def run(
                 with kept.claim(generation, study.recipe(own, past, learned_from)) as to_be_made:
                     if to_be_made:
                         # learn
-                        fit = partial(processes.fit, study.model, training_set, derive(seed, generation, "fit"))
-                        model = kept.learned(fit, study.start(past))
+                        now = of_generation(study.model, generation)
+                        fit = partial(processes.fit, now, training_set, derive(seed, generation, "fit"))
+                        model = kept.learned(fit, now.load, study.start(past))
+                        # correct: from what was learned and the model's own pictures alone
+                        model = corrected(study.correction, model, training_set, derive(seed, generation, "correct"))
                         # draw: the next generation's training pictures, and a few from noise that is the same in every generation
                         drawn = processes.sample(model, study.drawn(), derive(seed, generation, "sample")).born_in(generation)
                         drawn = published(drawn, study.gates, derive(seed, generation, "publish"))
@@ -225,26 +234,9 @@ def prepare(study: Study, world: World | None = None) -> tuple[Study, World, Rea
     judge = study.judge.resolved(world, n)
     model = study.model.for_world(world.train.shape, len(world.classes), world.train.are_points)
     check_all([*(judge.extractors or ()), *study.gates], world)
-    _refuse(study)
+    refuse_without_weights(study.model, study.init != "scratch", study.regime.streams)
+    refuse_stream(study.gates, study.regime.streams)
+    refuse_model(study.correction, study.model)
+    study.keep.refuse(study.init, study.regime)
     chosen = {"samples": n, "judge": judge, "model": model}
     return study.model_copy(update=chosen), world, Real(seen=world.train[: plan.seen], unseen=world.train[plan.seen :])
-
-
-def _refuse(study: Study) -> None:
-    """Raises SettingsProblem for parts of a study that do not go together."""
-    kind, regime = study.model.kind, study.regime.kind
-    if study.init != "scratch" and not isinstance(study.model, Network):
-        raise SettingsProblem(f"init: model '{kind}' has no weights to start from; set it to scratch, or take a model that is a network")
-    if study.regime.streams and not isinstance(study.model, Network):
-        raise SettingsProblem(f"regime.stream: model '{kind}' learns from a whole set at once; set it to false, or take a network")
-    if study.regime.streams and study.gates:
-        raise SettingsProblem("gates: a stream has no set of samples that a gate could look at; set regime.stream to false")
-    if study.regime.needs_all_samples and study.keep.samples != "all":
-        raise SettingsProblem(f"keep.samples: regime '{regime}' learns from the samples of every generation; set it to all")
-    if study.keep.models in ("last", "none"):
-        if study.init == "base":
-            raise SettingsProblem(
-                "keep.models: init 'base' begins every generation with the weights of generation 0; set it to all, or to K"
-            )
-        if study.regime.from_teacher:
-            raise SettingsProblem(f"keep.models: under regime '{regime}' generation 0 draws for every later one; set it to all, or to K")

@@ -3,6 +3,7 @@
 First `replace` in closed form, then the moments under every regime, the distribution of a class's count, and chains by doing it.
 """
 
+import itertools
 import math
 from collections.abc import Callable, Sequence
 
@@ -369,3 +370,53 @@ def simulated(
             learned.append(np.hstack([kept, drawn[-1][:, : n - k]]))
         drawn.append(draw(learned[-1]))
     return learned
+
+
+# --- denoising of normal values, exactly
+
+
+def ddim(signal: Sequence[float], *networks: tuple[float, float, float]) -> tuple[float, float]:
+    """Mean and standard deviation of what DDIM (eta 0) draws from N(0, 1) in finitely many steps, by exact denoisers of normal values.
+
+    signal:   a^2 of every level that it comes to, the last the one at which it ends: 1, or 1 - s^2 with an early stop at noise s
+    networks: (share, m, d): shares add up to 1; one network (1, m, d), or w away from another: (1 + w, m, d), (-w, m', d')
+
+    At x = a x_0 + s e the mean of x_0, where that is N(m, d^2), is m + a d^2 (x - a m) / (a^2 d^2 + s^2). All is affine: x' is k x + c.
+    """
+    mean, deviation = 0.0, 1.0
+    for before, after in itertools.pairwise(signal):
+        a, s, a_next, s_next = (math.sqrt(part) for part in (before, 1 - before, after, 1 - after))
+        gains = [a * d**2 / (before * d**2 + 1 - before) for _, _, d in networks]
+        gain = sum(share * k for (share, _, _), k in zip(networks, gains, strict=True))
+        offset = sum(share * m * (1 - a * k) for (share, m, _), k in zip(networks, gains, strict=True))
+        k, c = s_next / s + (a_next - s_next * a / s) * gain, (a_next - s_next * a / s) * offset
+        mean, deviation = k * mean + c, abs(k) * deviation
+    return mean, deviation
+
+
+def noisy(mean: float, variance: float, stop: float) -> tuple[float, float]:
+    """Mean and variance of sqrt(1 - s^2) x_0 + s e, which a perfect sampler draws that stops at noise s."""
+    return math.sqrt(1 - stop**2) * mean, (1 - stop**2) * variance + stop**2
+
+
+def stopped_early(
+    mean: float,
+    variance: float,
+    stops: Sequence[float],
+    real: float = 0.0,
+    draw: Callable[[float, float, float], tuple[float, float]] = noisy,
+) -> Moments:
+    """Mean and variance of what generations 0, 1, 2 ... draw that stop at noise s_g, with perfect scores and endlessly many samples.
+
+    Under `replace` (real = 0) mean_g = mean prod a_j and 1 - var_g = (1 - var) prod a_j^2 with a^2 = 1 - s^2: all goes to N(0, 1), noise,
+    unless sum s_g^2 converges, as it does where s_g = s c^g. With a share f of real pictures among those learned from, the variance of the
+    mixture is f var + (1 - f) var_(g-1) + f (1 - f) (mean - mean_(g-1))^2. (Khelifa, Turner & Venkataramanan 2026, where s_g^2 =
+    1 - exp(-2 t_g).)
+    """
+    found: Moments = []
+    learned = mean, variance
+    for stop in stops:
+        m, v = draw(*learned, stop)
+        found.append((m, v))
+        learned = real * mean + (1 - real) * m, real * variance + (1 - real) * v + real * (1 - real) * (mean - m) ** 2
+    return found

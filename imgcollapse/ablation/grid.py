@@ -25,6 +25,7 @@ from imgcollapse.study import DEFAULT_KINDS, Study
 
 ABLATION, PLAN, RUNS, SHARED, CSV, SUMMARY = "ablation.yaml", "plan.json", "runs", "shared", "ablation.csv", "summary.json"
 MOST_RUNS = 100_000
+OF_NETWORKS = {"init": "scratch", "correction": None}  # what a null model, which has no weights, does without
 AUTO, PILOT = "auto:", 5  # `seeds: auto:0.1`: so many first, and then as many as make every difference known to ± 0.1
 
 
@@ -141,7 +142,7 @@ class Ablation(Settings):
                 raise SettingsProblem(f"arm {brief(arm)}: {problem}") from None
             yield arm, None, own
             for null in nulls_for(own.dataset.are_points) if self.nulls and own.model.kind not in NULLS else ():
-                yield arm, null, build(Study, {**values, "model": {"kind": null}, "seed": self.seeds[0]})
+                yield arm, null, build(Study, {**values, "model": {"kind": null}, **OF_NETWORKS, "seed": self.seeds[0]})
 
     def default_folder(self, name: str) -> Path:
         """`runs/NAME-...`: the same for the same base, whatever the arms and seeds, so that those can be added to."""

@@ -11,6 +11,7 @@ from imgcollapse.ablation.engines import ENGINES
 from imgcollapse.cli import console
 from imgcollapse.cli.common import machine_from
 from imgcollapse.cli.trials import existing, trials
+from imgcollapse.corrections import CORRECTIONS
 from imgcollapse.datasets import DATASETS, torchvision_sets
 from imgcollapse.errors import SettingsProblem
 from imgcollapse.extractors import EXTRACTORS, weights, with_weights
@@ -28,6 +29,7 @@ TABLES: dict[str, Mapping[str, Any]] = {
     "data sets": DATASETS,
     "regimes": REGIMES,
     "gates": GATES,
+    "corrections": CORRECTIONS,
     "extractors": EXTRACTORS,
     "metrics": {name: metric.measure for name, metric in METRICS.items()},
     "engines": {name: engine.execute for name, engine in ENGINES.items()},

@@ -232,7 +232,7 @@ def report(places: tuple[Path, ...], watch: bool, show: bool, as_json: bool, **g
 @main.command("list")
 @click.argument("name", required=False)
 def list_(name: str | None) -> None:
-    """Models, data sets, regimes, gates, extractors, metrics, engines and trackers; with a NAME, its options."""
+    """Models, data sets, regimes, gates, corrections, extractors, metrics, engines and trackers; with a NAME, its options."""
     from imgcollapse.cli import about
 
     about.list_tables(name)

@@ -2,14 +2,27 @@
 
 from typing import TYPE_CHECKING
 
-from imgcollapse.gates.admitted import Admitted, admitted, candidates, drawn_anew, published
+from imgcollapse.gates.admitted import Admitted, admitted, candidates, drawn_anew, published, refuse_stream
 from imgcollapse.gates.curate import Curate
 from imgcollapse.gates.detect import Detect
 from imgcollapse.gates.gate import Gate
 from imgcollapse.gates.watermark import Watermark
 from imgcollapse.settings import one_of
 
-__all__ = ["GATES", "Admitted", "AnyGate", "Curate", "Detect", "Gate", "Watermark", "admitted", "candidates", "drawn_anew", "published"]
+__all__ = [
+    "GATES",
+    "Admitted",
+    "AnyGate",
+    "Curate",
+    "Detect",
+    "Gate",
+    "Watermark",
+    "admitted",
+    "candidates",
+    "drawn_anew",
+    "published",
+    "refuse_stream",
+]
 
 GATES: dict[str, type[Gate]] = {
     "curate": Curate,

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from imgcollapse import progress
-from imgcollapse.errors import DataProblem
+from imgcollapse.errors import DataProblem, SettingsProblem
 from imgcollapse.gates.gate import Gate
 from imgcollapse.images import REAL, ImageSet
 from imgcollapse.machine import processes
@@ -21,6 +21,12 @@ def candidates(n: int, gates: Sequence[Gate]) -> int:
     for gate in reversed(gates):
         n = gate.candidates(n)
     return n
+
+
+def refuse_stream(gates: Sequence[Gate], streams: bool) -> None:
+    """Raises SettingsProblem where gates are to look at a stream."""
+    if gates and streams:
+        raise SettingsProblem("gates: a stream has no set of samples that a gate could look at; set regime.stream to false")
 
 
 def published(drawn: ImageSet, gates: Sequence[Gate], seed: int) -> ImageSet:

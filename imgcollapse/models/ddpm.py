@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Self
 
@@ -10,15 +11,17 @@ from pydantic import Field, PositiveFloat, PositiveInt, PrivateAttr
 from torch import Tensor, nn
 from torch.nn import functional
 
-from imgcollapse import progress, seeds
+from imgcollapse import seeds
 from imgcollapse.errors import DataProblem
 from imgcollapse.images import UNLABELLED, ImageSet, ImageStream, crop, from_signed, pad, to_signed
 from imgcollapse.machine import devices, processes
-from imgcollapse.models.network import put, start_from, weights_of
+from imgcollapse.models.diffusion import denoised, refuse_stop, trained_levels
+from imgcollapse.models.network import away_from, put, start_from, weights_of
 from imgcollapse.models.sampling import DiffusionSampling
 from imgcollapse.models.weights import read_about, write_about
 from imgcollapse.training import BatchRandomness, Chosen, Loss, Training, fit_network, source_of
 
+AUXILIARY = "auxiliary"  # in a model's folder: the network that it draws away from
 BLOCK = 512  # pictures whose random numbers come from one seed
 SCHEDULES = {"cosine": "squaredcos_cap_v2", "linear": "linear"}
 # pictures up to this side -> what `by size` stands for: 8 by digits, 28 by MNIST, 32 by CIFAR-10 (docs/pareto); the others are guesses
@@ -62,6 +65,7 @@ class DDPM(Training):
     LATER: ClassVar = ("mirror",)
     MOVED: ClassVar = {"sampler": "sampling.sampler", "sampler_steps": "sampling.steps"}
     _net: Any = PrivateAttr(None)
+    _auxiliary: tuple[Any, float] | None = PrivateAttr(None)  # the network that it draws away from, and with what weight
     _shape: tuple[int, int, int] = PrivateAttr((0, 0, 0))
     _classes: int = PrivateAttr(0)
     _shares: Tensor | None = PrivateAttr(None)
@@ -69,7 +73,7 @@ class DDPM(Training):
     def for_world(self, shape: tuple[int, int, int], classes: int, are_points: bool = False) -> Self:
         """The same, with what is left to the picture size chosen for (C, H, W), and told of that many classes.
 
-        Raises DataProblem for points.
+        Raises DataProblem for points, SettingsProblem for an early stop before there is as little noise as the sampler begins with.
         """
         if are_points:
             raise DataProblem("model 'ddpm' learns pictures; for a world of points use gaussian, gmm or bootstrap")
@@ -80,6 +84,8 @@ class DDPM(Training):
             chosen["sampling"] = self.sampling.model_copy(update={"steps": EVALUATIONS_BY_SIZE[side]})
         resolved = self.model_copy(update=chosen)
         resolved._classes = classes
+        if self.sampling.stop:
+            refuse_stop(self.sampling.stop, resolved._alphas_cumprod())
         return resolved
 
     def padded(self, shape: tuple[int, int, int]) -> int:
@@ -115,7 +121,8 @@ class DDPM(Training):
     def _loss(self, side: int) -> Loss:
         device = devices.current().torch_device()
         alphas_cumprod = self._alphas_cumprod().to(device)
-        levels = self._levels(alphas_cumprod).to(device)
+        assert self.log_snr is not None, "ask for_world first"
+        levels = trained_levels(alphas_cumprod, self.log_snr).to(device)
 
         def loss(network: nn.Module, rows: Sequence[Tensor], randomness: BatchRandomness) -> Tensor:
             pixels = randomness.mirrored(rows[0]) if self.mirror else rows[0]
@@ -151,14 +158,25 @@ class DDPM(Training):
                 x = torch.cat([self._start(len(blocks[block]), seeds.derive(seed, "latents", block)) for block in some]).to(device)
                 noise = seeds.torch_generator(seeds.derive(seed, "noise", some[0]), device)
                 conditions = [] if labels is None else [torch.cat([labels[blocks[block]] for block in some]).to(device)]
-                scheduler.set_timesteps(steps)  # anew: a multistep solver remembers the steps before
-                for step in progress.steps(len(scheduler.timesteps), "sample"):
-                    t = scheduler.timesteps[step]
-                    found = net(x, t.to(device), *conditions, return_dict=False)[0].float()
-                    x = scheduler.step(found, t, x, return_dict=False, generator=noise)[0]
+                x = denoised(x, partial(self._found, net, conditions), scheduler, steps, self.sampling.stop, noise)
                 parts = crop(from_signed(x), self._shape).cpu().split([len(blocks[block]) for block in some])
                 drawn.update(zip(some, parts, strict=True))
         return ImageSet.of(processes.put_together(drawn), labels)
+
+    def _found(self, net: nn.Module, conditions: Sequence[Tensor], x: Tensor, t: Tensor) -> Tensor:
+        """float32, as x: the prediction at x_t, away from that of an auxiliary network where there is one: (1 + w) v - w v_auxiliary.
+
+        That extrapolates the score likewise (Alemohammad et al. 2024, SIMS): given x_t, score, noise and v are affine in each other.
+        """
+        found = self._predict(net, x, t, conditions)
+        if self._auxiliary is None:
+            return found
+        other, weight = self._auxiliary
+        return (1 + weight) * found - weight * self._predict(other.to(x.device), x, t, conditions)
+
+    def _predict(self, net: nn.Module, x: Tensor, t: Tensor, conditions: Sequence[Tensor]) -> Tensor:
+        """float32, as x: what one network predicts at x_t."""
+        return net(x, t, *conditions, return_dict=False)[0].float()
 
     def _start(self, n: int, seed: int) -> Tensor:
         """float32 [n, C, side, side] on the CPU: x_T of a block."""
@@ -167,24 +185,27 @@ class DDPM(Training):
 
     def save(self, folder: Path) -> None:
         """Writes the folder that `diffusers.DDPMPipeline.from_pretrained` opens; of a model with patches, given its network beside it (see
-        `PatchedUNet`)."""
-        from imgcollapse.machine import torchvision_guard  # noqa: F401 (diffusers imports torchvision)
-        from diffusers import DDPMPipeline  # isort: skip
+        `PatchedUNet`). What lies in it of a network that it draws away from, that pipeline leaves alone."""
+        from imgcollapse.models.ddpm_network import save_pipeline
 
-        DDPMPipeline(self._net, self._scheduler("ddpm")).save_pretrained(folder)
-        write_about(folder, self, shape=self._shape, shares=None if self._shares is None else self._shares.tolist())
+        save_pipeline(self._net, self._scheduler("ddpm"), folder)
+        state: dict[str, Any] = {"shape": self._shape, "shares": None if self._shares is None else self._shares.tolist()}
+        if self._auxiliary is not None:
+            self._auxiliary[0].save_pretrained(folder / AUXILIARY)
+            state[AUXILIARY] = self._auxiliary[1]
+        write_about(folder, self, **state)
 
     def load(self, folder: Path) -> Self:
         """A fitted copy from a saved folder."""
-        from imgcollapse.machine import torchvision_guard  # noqa: F401 (diffusers imports torchvision)
-        from diffusers import UNet2DModel  # isort: skip
-        from imgcollapse.models.ddpm_network import PatchedUNet
+        from imgcollapse.models.ddpm_network import opened
 
         about = read_about(folder)
-        state, kind = about["state"], UNet2DModel if about["options"].get("patch", 1) == 1 else PatchedUNet
-        net = kind.from_pretrained(folder / "unet", use_safetensors=True, local_files_only=True)
+        state, patch = about["state"], about["options"].get("patch", 1)
         shares = None if state["shares"] is None else torch.tensor(state["shares"], dtype=torch.float64)
-        return self._fitted(net.eval().requires_grad_(False), tuple(state["shape"]), shares)
+        fitted = self._fitted(opened(folder / "unet", patch), tuple(state["shape"]), shares)
+        if AUXILIARY in state:
+            fitted._auxiliary = opened(folder / AUXILIARY, patch), state[AUXILIARY]
+        return fitted
 
     def weights(self) -> dict[str, Tensor]:
         """Copies of the fitted network's weights, by name, on the CPU."""
@@ -196,9 +217,19 @@ class DDPM(Training):
         put(net, weights)
         return self._fitted(net, self._shape, self._shares)
 
+    def extrapolated(self, other: Self, weight: float, images: ImageSet | ImageStream, seed: int) -> Self:
+        """A fitted copy with the weights (1 + w) theta - w theta_other; the class shares stay as they are."""
+        return self._fitted(away_from(self._net, other._net, weight), self._shape, self._shares)
+
+    def steered(self, other: Self, weight: float) -> Self:
+        """A fitted copy that draws by the score (1 + w) s - w s_other: two evaluations a step."""
+        steered = self._fitted(self._net, self._shape, self._shares)
+        steered._auxiliary = other._net, weight
+        return steered
+
     def _fitted(self, net: nn.Module, shape: tuple[int, int, int], shares: Tensor | None) -> Self:
         fitted = self.model_copy()
-        fitted._net, fitted._shape, fitted._shares = net, shape, shares
+        fitted._net, fitted._shape, fitted._shares, fitted._auxiliary = net, shape, shares, None
         fitted._classes = self._classes if shares is None else len(shares)
         return fitted
 
@@ -209,34 +240,11 @@ class DDPM(Training):
         assert classes or not self.class_conditional, "ask for_world first: a stream does not say how many classes there are"
         return unet(shape[0], self.padded(shape), self.widths, self.layers, bool(self.attention), classes, self.patch)
 
-    def _scheduler(self, sampler: str | None = None) -> Any:
-        from imgcollapse.machine import torchvision_guard  # noqa: F401 (diffusers imports torchvision)
-        from diffusers import DDIMScheduler, DDPMScheduler  # isort: skip
-        from imgcollapse.models.ddpm_network import ClippedDPMSolver
+    def _scheduler(self, sampler: Literal["ddpm", "ddim", "dpm++"] | None = None) -> Any:
+        from imgcollapse.models.ddpm_network import scheduler
 
-        common = {
-            "num_train_timesteps": self.timesteps,
-            "beta_schedule": SCHEDULES[self.schedule],
-            "prediction_type": "v_prediction" if self.prediction == "v" else "epsilon",
-        }
-        match sampler or self.sampling.sampler:
-            case "ddpm":
-                return DDPMScheduler(**common, clip_sample=True)
-            case "ddim":
-                return DDIMScheduler(**common, clip_sample=True, timestep_spacing="trailing")
-        # x0 is clipped to -1..1 as DDIM does, and the log-SNR at t = T is bounded, as diffusers advises for the cosine schedule
-        bounds = {"thresholding": True, "lambda_min_clipped": -5.1}
-        return ClippedDPMSolver(**common, **bounds, timestep_spacing="trailing", final_sigmas_type="zero")
+        return scheduler(sampler or self.sampling.sampler, self.timesteps, SCHEDULES[self.schedule], self.prediction)
 
     def _alphas_cumprod(self) -> Tensor:
         """float32 [T]: the share of signal variance at each level, written with a bar over alpha in the papers."""
-        alphas_cumprod: Tensor = self._scheduler("ddpm").alphas_cumprod
-        return alphas_cumprod
-
-    def _levels(self, alphas_cumprod: Tensor) -> Tensor:
-        """float32 [T]: the distribution function of the trained level t, normal in the log-SNR (Karras et al. 2022, section 5)."""
-        log_snr = (alphas_cumprod / (1 - alphas_cumprod)).double().log()
-        assert self.log_snr is not None, "ask for_world first"
-        mean, standard_deviation = self.log_snr
-        reached = 1 - torch.special.ndtr((log_snr - mean) / standard_deviation)  # the log-SNR falls with t
-        return ((reached - reached[0]) / (reached[-1] - reached[0])).float()
+        return self._scheduler("ddpm").alphas_cumprod

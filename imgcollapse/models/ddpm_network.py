@@ -1,10 +1,12 @@
 """The network of the DDPM, in a file of its own because importing diffusers takes seconds."""
 
-from typing import Any
+from pathlib import Path
+from typing import Any, Literal
 
 from imgcollapse.machine import torchvision_guard  # noqa: F401 (diffusers imports torchvision)
 
-from diffusers import ConfigMixin, DPMSolverMultistepScheduler, ModelMixin, UNet2DModel  # isort: skip
+from diffusers import ConfigMixin, DDIMScheduler, DDPMPipeline, DDPMScheduler  # isort: skip
+from diffusers import DPMSolverMultistepScheduler, ModelMixin, UNet2DModel  # isort: skip
 from diffusers.configuration_utils import register_to_config  # isort: skip
 from torch import Tensor, nn  # isort: skip
 from torch.nn import functional  # isort: skip
@@ -41,6 +43,23 @@ class ClippedDPMSolver(DPMSolverMultistepScheduler):  # type: ignore[misc]
         return sample.clamp(-1, 1)
 
 
+def scheduler(sampler: Literal["ddpm", "ddim", "dpm++"], timesteps: int, schedule: str, prediction: Literal["epsilon", "v"]) -> Any:
+    """Diffusers' scheduler for that sampler, T, noise schedule (as diffusers calls it) and what the network predicts."""
+    common = {
+        "num_train_timesteps": timesteps,
+        "beta_schedule": schedule,
+        "prediction_type": "v_prediction" if prediction == "v" else "epsilon",
+    }
+    match sampler:
+        case "ddpm":
+            return DDPMScheduler(**common, clip_sample=True)
+        case "ddim":
+            return DDIMScheduler(**common, clip_sample=True, timestep_spacing="trailing")
+    # x0 is clipped to -1..1 as DDIM does, and the log-SNR at t = T is bounded, as diffusers advises for the cosine schedule
+    bounds = {"thresholding": True, "lambda_min_clipped": -5.1}
+    return ClippedDPMSolver(**common, **bounds, timestep_spacing="trailing", final_sigmas_type="zero")
+
+
 def unet(
     channels: int, side: int, widths: tuple[int, ...], layers: int, attention: bool, classes: int, patch: int = 1
 ) -> UNet2DModel | PatchedUNet:
@@ -70,3 +89,14 @@ def unet(
         nn.init.zeros_(layer.weight)
         nn.init.zeros_(layer.bias)
     return net
+
+
+def save_pipeline(net: UNet2DModel | PatchedUNet, scheduler: Any, folder: Path) -> None:
+    """Writes what `diffusers.DDPMPipeline.from_pretrained` opens, the network in `unet`."""
+    DDPMPipeline(net, scheduler).save_pretrained(folder)
+
+
+def opened(folder: Path, patch: int) -> UNet2DModel | PatchedUNet:
+    """The network that `save_pretrained` wrote into a folder, ready to draw."""
+    kind = UNet2DModel if patch == 1 else PatchedUNet
+    return kind.from_pretrained(folder, use_safetensors=True, local_files_only=True).eval().requires_grad_(False)

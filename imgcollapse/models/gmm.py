@@ -59,7 +59,7 @@ class GMM(Settings):
         """A fitted copy. Raises DataProblem for fewer pictures than components, SettingsProblem for a stream or a start."""
         from sklearn.exceptions import ConvergenceWarning
 
-        images = set_only(self.kind, images, start)
+        images = set_only(self, images, start)
         if len(images) < max(2, self.components):
             raise DataProblem(f"model.components: {self.components} Gaussians need as many pictures, there are {len(images)}; set fewer")
         values = to_unit(images.pixels).flatten(1).double()  # [N, D]

@@ -1,7 +1,8 @@
 """What networks have and other models lack: weights that can be taken out and put in, and batches to learn from."""
 
 from collections.abc import Mapping
-from typing import Protocol, Self, runtime_checkable
+from copy import deepcopy
+from typing import Any, Protocol, Self, runtime_checkable
 
 from torch import Tensor, nn
 
@@ -18,6 +19,25 @@ class Network(Protocol):
 
     def with_weights(self, weights: Mapping[str, Tensor]) -> Self:
         """A fitted copy with these weights in place of its own. Raises DataProblem for those of another architecture."""
+
+
+@runtime_checkable
+class Extrapolated(Protocol):
+    """A network that can be moved away from another one of its architecture."""
+
+    def extrapolated(self, other: Self, weight: float, images: ImageSet | ImageStream, seed: int) -> Self:
+        """A fitted copy with the weights (1 + w) theta - w theta_other; what is fitted after training (a prior of codes) is fitted anew.
+
+        images: that it is fitted to, what the model learned from
+        """
+
+
+@runtime_checkable
+class Steered(Protocol):
+    """A denoiser that can draw away from another one of its architecture."""
+
+    def steered(self, other: Self, weight: float) -> Self:
+        """A fitted copy that draws by the score (1 + w) s - w s_other; its weights stay as they are, those of the other lie beside them."""
 
 
 def weights_of(net: nn.Module) -> dict[str, Tensor]:
@@ -37,6 +57,18 @@ def put(net: nn.Module, weights: Mapping[str, Tensor], place: str = "model") -> 
     net.load_state_dict(dict(weights))
 
 
+def away_from(net: Any, other: nn.Module, weight: float) -> Any:
+    """A copy of the network whose trained weights are (1 + w) theta - w theta_other, each rounded once; its buffers are its own."""
+    moved, theirs = deepcopy(net), weights_of(other)
+    trained = {name for name, _ in net.named_parameters()}
+    weights = {
+        name: ((1 + weight) * value.double() - weight * theirs[name].double()).to(value.dtype) if name in trained else value
+        for name, value in weights_of(net).items()
+    }
+    put(moved, weights)
+    return moved
+
+
 def start_from(net: nn.Module, start: object) -> None:
     """Puts the weights of a fitted model into a fresh network, which keeps its own where `start` is None.
 
@@ -48,10 +80,18 @@ def start_from(net: nn.Module, start: object) -> None:
         put(net, start.weights(), "init")
 
 
-def set_only(kind: str, images: ImageSet | ImageStream, start: object) -> ImageSet:
+def set_only(model: Any, images: ImageSet | ImageStream, start: object) -> ImageSet:
     """The training set of a model that is no network. Raises SettingsProblem for a stream, and for a model to start from."""
-    if start is not None:
-        raise SettingsProblem(f"init: model '{kind}' has no weights to start from; set it to scratch, or take a model that is a network")
-    if not isinstance(images, ImageSet):
-        raise SettingsProblem(f"regime.stream: model '{kind}' learns from a whole set at once; set it to false, or take a network")
+    refuse_without_weights(model, start is not None, not isinstance(images, ImageSet))
+    assert isinstance(images, ImageSet)
     return images
+
+
+def refuse_without_weights(model: Any, starts: bool, streams: bool) -> None:
+    """Raises SettingsProblem where a model that is no network is to start from another one's weights, or to learn from a stream."""
+    if starts and not isinstance(model, Network):
+        raise SettingsProblem(
+            f"init: model '{model.kind}' has no weights to start from; set it to scratch, or take a model that is a network"
+        )
+    if streams and not isinstance(model, Network):
+        raise SettingsProblem(f"regime.stream: model '{model.kind}' learns from a whole set at once; set it to false, or take a network")

@@ -39,7 +39,7 @@ class Gaussian(Settings):
 
         Raises SettingsProblem for a stream or a start.
         """
-        images = set_only(self.kind, images, start)
+        images = set_only(self, images, start)
         values = to_unit(images.pixels).double()
         standard_deviation = values.var(0, correction=min(self.ddof, len(values) - 1)).sqrt()
         return self._fitted(values.mean(0), standard_deviation, images.are_points)
@@ -91,7 +91,7 @@ class Bootstrap(Settings):
     def fit(self, images: ImageSet | ImageStream, seed: int, start: Self | None = None) -> Self:
         """A fitted copy that remembers the pictures. The seed is not needed. Raises SettingsProblem for a stream or a start."""
         fitted = self.model_copy()
-        fitted._images = set_only(self.kind, images, start)
+        fitted._images = set_only(self, images, start)
         return fitted
 
     def sample(self, n: int, seed: int) -> ImageSet:
@@ -139,7 +139,7 @@ class Smooth(Settings):
 
         Raises SettingsProblem for a stream or a start.
         """
-        images = set_only(self.kind, images, start)
+        images = set_only(self, images, start)
         return self._fitted(images, self.noise * _spacing(images) / images.pixels[0].numel() ** 0.5)
 
     def sample(self, n: int, seed: int) -> ImageSet:

@@ -5,6 +5,7 @@ from typing import Any, Protocol
 
 from imgcollapse.files import digest
 from imgcollapse.images import ImageSet, Sampler
+from imgcollapse.models.sampling import of_generation
 from imgcollapse.training import Training
 
 
@@ -44,7 +45,7 @@ class ModelStream:
     @classmethod
     def of(cls, parent: Parent, like: ImageSet) -> "ModelStream":
         """Of that generation's model, which draws pictures like these."""
-        return cls(parent.model, like.shape, like.are_points, parent.number, parent.model_digest)
+        return cls(of_generation(parent.model, parent.number), like.shape, like.are_points, parent.number, parent.model_digest)
 
     def batch(self, n: int, seed: int) -> ImageSet:
         """n new pictures."""

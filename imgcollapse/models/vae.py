@@ -16,7 +16,7 @@ from imgcollapse.errors import DataProblem
 from imgcollapse.images import ImageSet, ImageStream, from_unit, to_unit
 from imgcollapse.machine import devices, processes
 from imgcollapse.models.likelihood import log_exponential_levels, log_logistic_cells, log_normal_cells
-from imgcollapse.models.network import put, start_from, weights_of
+from imgcollapse.models.network import away_from, put, start_from, weights_of
 from imgcollapse.models.weights import read_about, write_about
 from imgcollapse.settings import Settings
 from imgcollapse.training import BatchRandomness, Training, fit_network, source_of
@@ -196,6 +196,13 @@ class VAE(Training):
         """A fitted copy with these weights in place of its own. Raises DataProblem for those of another architecture."""
         net = deepcopy(self._net)
         put(net, weights)
+        return self._fitted(net)
+
+    def extrapolated(self, other: Self, weight: float, images: ImageSet | ImageStream, seed: int) -> Self:
+        """A fitted copy with the weights (1 + w) theta - w theta_other, and its mixture fitted anew to its codes of these pictures."""
+        net = away_from(self._net, other._net, weight)
+        if self.prior == "mixture":
+            _learn_prior(net, images, seeds.derive(seed, "prior"))
         return self._fitted(net)
 
     def _picture(self, decoded: Tensor) -> Tensor:

@@ -96,6 +96,8 @@ def origins(findings: Findings) -> list[Chart]:
         )
         drawing = shares.stack(f"origins-{number}", f"{arm}: origins of the training sets", parts, shown)
         about = f"{run.study.regime.title()}; the number in a piece is the generation that drew it"
+        if run.study.correction is not None:
+            about += f". Before it drew, each model was corrected by {run.study.correction.title()}"
         let_in = _let_in(run.folder, shown, f"let-in-{number}", arm)
         if let_in:
             gates = ", then ".join(gate.title() for gate in run.study.gates)

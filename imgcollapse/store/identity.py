@@ -15,7 +15,8 @@ NOT_IDENTITY = {
     "keep": "what is thrown away afterwards changes nothing that was made",
     "gens": "how many generations follow changes none of those before",
 }
-NOT_LEARNING = ("samples", "drawn", "published")  # of an identity: what only decides how pictures are drawn, beside `model.sampling`
+# of an identity: what only decides how pictures are drawn, beside `model.sampling`, and what is done to the model before
+NOT_LEARNING = ("samples", "drawn", "published", "correction")
 
 Identity = dict[str, Any]
 
@@ -26,7 +27,8 @@ def identity(study: Mapping[str, Any]) -> Identity:
 
 
 def learning(made_by: Mapping[str, Any]) -> Identity:
-    """All that decides what a model has learned: two generations alike in this have the same weights, and may draw in other ways."""
+    """All that decides what a model has learned: two generations alike in this have the same weights before they are corrected, and may
+    draw in other ways."""
     model = {name: value for name, value in made_by["model"].items() if name != "sampling"}
     return {**{name: value for name, value in made_by.items() if name not in NOT_LEARNING}, "model": model}
 

@@ -1,9 +1,10 @@
 """What of a generation stays on the disk once nothing needs it any more."""
 
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field, PositiveInt
 
+from imgcollapse.errors import SettingsProblem
 from imgcollapse.settings import Settings
 from imgcollapse.store.layout import MODEL, SAMPLES
 from imgcollapse.store.run_folder import RunFolder
@@ -16,6 +17,19 @@ class Keep(Settings):
 
     samples: Rule = Field("all", description="all; last; or K: those of every K-th generation, and the last")
     models: Rule | Literal["none"] = Field("all", description="all; last; none; or K: those of every K-th generation, and the last")
+
+    def refuse(self, init: str, regime: Any) -> None:
+        """Raises SettingsProblem where later generations need what these rules throw away: under that regime, and to begin from."""
+        if regime.needs_all_samples and self.samples != "all":
+            raise SettingsProblem(f"keep.samples: regime '{regime.kind}' learns from the samples of every generation; set it to all")
+        if self.models in ("last", "none") and init == "base":
+            raise SettingsProblem(
+                "keep.models: init 'base' begins every generation with the weights of generation 0; set it to all, or to K"
+            )
+        if self.models in ("last", "none") and regime.from_teacher:
+            raise SettingsProblem(
+                f"keep.models: under regime '{regime.kind}' generation 0 draws for every later one; set it to all, or to K"
+            )
 
     def thin(self, kept: RunFolder, newest: int, gens: int) -> None:
         """Throws away what these rules do not keep, now that a generation has landed; what the next one may need stays until then.

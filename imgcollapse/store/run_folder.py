@@ -122,16 +122,16 @@ class RunFolder:
             self.shared.add(key, place)
             self._note(generation, "made", began, key)
 
-    def learned(self, fit: Callable[[Any], Any], start: Generation | None = None) -> Any:
+    def learned(self, fit: Callable[[Any], Any], load: Load, start: Generation | None = None) -> Any:
         """The fitted model: that of another run where it learned the very same and only draws in another way, else what `fit(start)` gives.
 
-        `fit` is called with the model of the generation whose weights it begins with, or None.
+        `fit` is called with the model of the generation whose weights it begins with, or None; `load` opens one that draws as this does.
         """
         if self.shared is None:
             return fit(start and start.model)
         key = f"weights-{digest(learning(self._recipe))}"
         with self.shared.lock(key, "its weights"):
-            model = self.shared.fitted_model(key, self._load)
+            model = self.shared.fitted_model(key, load)
             if model is None:
                 model = fit(start and start.model)
                 self.shared.add_model(key, model.save)
