@@ -134,8 +134,7 @@ def run(
     `imgcollapse.errors`.
     """
     study, world, real = prepare(study)
-    seed = study.seed
-    again = partial(judging_again, study, folder, shared) if beside else None
+    seed, again = study.seed, partial(judging_again, study, folder, shared) if beside else None
     with (
         run_folder.opened(folder, to_yaml(study), study.model.load, shared) as kept,
         InOrder(landed, partial(study.keep.thin, kept, gens=study.gens), again) as in_order,
@@ -151,11 +150,10 @@ def run(
                 training_set, learned_from = study.training_set(world, real, past)
                 with kept.claim(generation, study.recipe(own, past, learned_from)) as to_be_made:
                     if to_be_made:
-                        # learn
+                        # learn, and correct what was learned
                         now = of_generation(study.model, generation)
                         fit = partial(processes.fit, now, training_set, derive(seed, generation, "fit"))
                         model = kept.learned(fit, now.load, study.start(past))
-                        # correct: from what was learned and the model's own pictures alone
                         model = corrected(study.correction, model, training_set, derive(seed, generation, "correct"))
                         # draw: the next generation's training pictures, and a few from noise that is the same in every generation
                         drawn = processes.sample(model, study.drawn(), derive(seed, generation, "sample")).born_in(generation)

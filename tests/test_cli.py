@@ -269,7 +269,7 @@ def test_every_flag_of_run_is_a_setting_or_known_not_to_be() -> None:
     machine = {"device", "precision", "judge_beside", "data_dir"} | {f"{kind}_weights" for kind in WEIGHTS}
     assert (
         flags
-        == (set(Study.model_fields) - {"judge", "gates", "init", "keep"})
+        == (set(Study.model_fields) - {"judge", "gates", "init", "correction", "keep"})
         | {"real_fraction", "pool", "extractor", "config", "assignments", "out", "track", "dry_run", "as_json"}
         | machine
     )

@@ -156,7 +156,7 @@ def test_a_chain_that_stops_early_drifts_as_theory_says(
         assert about["stop"] == pytest.approx(stops[generation]) and "anneal" not in about, "settled for the generation"
     closed = theory.stopped_early(first["mean"], first["deviation"] ** 2, stops, real)
     for one, other in zip(stepped(1000), closed, strict=True):
-        assert one == pytest.approx(other, rel=0.02)
+        assert one == pytest.approx(other, rel=0.03)  # first order: half a percent a generation
 
 
 def test_annealing_ends_the_drift_and_a_constant_stop_ends_in_noise() -> None:

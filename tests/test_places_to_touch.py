@@ -164,6 +164,36 @@ class Last(Settings):
 
 '''
 
+CORRECTION = '''
+from typing import Any, ClassVar, Literal
+
+from pydantic import Field
+
+from imgcollapse.images import ImageSet, ImageStream
+from imgcollapse.settings import Settings
+
+
+class Other(Settings):
+    """Learn again, from another seed."""
+
+    kind: Literal["other"] = "other"
+    in_weights: ClassVar[bool] = True
+    times: int = Field(1, ge=1, description="how often")
+
+    def title(self) -> str:
+        return f"other ({self.times})"
+
+    def check(self, model: Any) -> None:
+        pass
+
+    def __call__(self, model: Any, training_set: ImageSet | ImageStream, seed: int) -> Any:
+        for time in range(self.times):
+            model = model.fit(training_set, seed + time)
+        return model
+
+
+'''
+
 DATASET = '''
 from typing import Literal
 
@@ -334,6 +364,12 @@ def gate_works(said: list[str]) -> None:
     assert "last but 5" in Path("out", "report.html").read_text()
 
 
+def correction_works(said: list[str]) -> None:
+    made = record("out", "gen_001", "MANIFEST.json")["made_by"]
+    assert isinstance(made, dict) and made["correction"] == {"kind": "other", "times": 2}
+    assert "corrected by other (2)" in Path("out", "report.html").read_text()
+
+
 def dataset_works(said: list[str]) -> None:
     assert "stripes" in Path("out", "report.html").read_text() and sources(1)["pixels"]["fd"]["n"] == 10
 
@@ -395,6 +431,17 @@ MEMBERS = [
         [("run", *POINTS, "--model", "gaussian", "--set", "gates=[{kind: last, more: 5}]", *FEW, *SHORT)],
         ["more = 10", "samples that are drawn and turned away"],
         gate_works,
+        helped=False,
+    ),
+    Member(
+        ("corrections/__init__.py", "CORRECTIONS"),
+        "other",
+        CORRECTION,
+        '"other": Other,',
+        ("corrections/other.py", "from imgcollapse.corrections.other import Other"),
+        [("run", *POINTS, "--model", "gaussian", "--set", "correction={kind: other, times: 2}", *FEW, *SHORT)],
+        ["times = 1", "how often"],
+        correction_works,
         helped=False,
     ),
     Member(

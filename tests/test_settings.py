@@ -26,7 +26,7 @@ def study(*assignments: str, **given: Any) -> Study:
         (["model=vae", "model.draw=sample"], "model.draw: is now model.sampling.draw; set it there"),
         (
             ["model.sampling.step=3"],
-            "model.sampling.step: there is no such setting; did you mean 'steps'? there are: sampler, steps",
+            "model.sampling.step: there is no such setting; did you mean 'steps'? there are: anneal, sampler, steps, stop, temperature",
         ),
         (["model.sampling.sampler=euler"], "model.sampling.sampler: 'euler' cannot be used; it should be 'ddpm', 'ddim' or 'dpm++'"),
         (["model.sampling=ddim"], "model.sampling: 'ddim' cannot be used; it should be a mapping, such as {key: value}"),

@@ -1,12 +1,14 @@
 """What a correction is."""
 
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 from imgcollapse.images import ImageSet, ImageStream
 
 
 class Correction(Protocol):
     """What is done to a model between learning and drawing, without any more real pictures."""
+
+    in_weights: ClassVar[bool]  # whether all of it is in the weights, so that whoever draws from those draws from the corrected model
 
     @property
     def kind(self) -> str:

@@ -1,6 +1,6 @@
 """Corrections away from what a model becomes when it learns from its own pictures."""
 
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt
 
@@ -45,6 +45,7 @@ class Neon(SelfTraining):
     """
 
     kind: Literal["neon"] = "neon"
+    in_weights: ClassVar[bool] = True
 
     def check(self, model: Any) -> None:
         """Raises SettingsProblem for a model without weights."""
@@ -67,6 +68,7 @@ class Sims(SelfTraining):
     """
 
     kind: Literal["sims"] = "sims"
+    in_weights: ClassVar[bool] = False
 
     def check(self, model: Any) -> None:
         """Raises SettingsProblem for a model without scores."""

@@ -98,6 +98,8 @@ def _about(subject: Subject) -> str:
     kind, size, own = subject.study.model.kind, subject.provenance["size"], subject.lineages[-1]
     doc = (MODELS[kind].__doc__ or "").strip().splitlines()[0]
     copies = f" {COPIES[kind]}" if kind in COPIES else ""
+    if (correction := subject.study.correction) is not None:
+        copies += f" Then it was corrected by {correction.title()}, without any other pictures than its own."
     return (
         f"generation {subject.generation} of a chain of models that begins with generation 0, and learned from {size:,} {subject.things}, "
         f"**{_through(own, subject.things)}**. Its kind is `{kind}`. {doc}{copies}"
@@ -113,6 +115,13 @@ def _model_opened(subject: Subject) -> list[str]:
         return [
             fenced(opened, "python"),
             "The pipeline opens, but tells the network no class, which this one needs. To draw:",
+            fenced(OWN, "python"),
+        ]
+    correction = subject.study.correction
+    if correction is not None and not correction.in_weights:
+        return [
+            fenced(opened, "python"),
+            f"The pipeline opens, but draws from the model as it was before {correction.kind} corrected it. To draw as the study did:",
             fenced(OWN, "python"),
         ]
     shape = subject.samples.shape
