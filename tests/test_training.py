@@ -178,7 +178,7 @@ class Noise:
 
     shape, are_points = (1, 1, 3), True
 
-    def batch(self, n: int, seed: int) -> ImageSet:
+    def batch(self, n: int, seed: int, first: int = 0) -> ImageSet:
         return ImageSet.of(torch.randn(n, 1, 1, 3, generator=seeds.torch_generator(seed)))
 
     def record(self) -> dict[str, Any]:
