@@ -23,7 +23,7 @@ from imgcollapse.models import AnyModel, Likely
 from imgcollapse.models.ddpm import DDPM
 from imgcollapse.models.network import refuse_without_weights
 from imgcollapse.models.sampling import of_generation
-from imgcollapse.models.stream import ModelStream, stream_provenance
+from imgcollapse.models.stream import streamed
 from imgcollapse.regimes import AnyRegime, Have, Real, Replace, generations_in, made_of, provenance
 from imgcollapse.seeds import derive
 from imgcollapse.settings import Settings, to_yaml
@@ -83,13 +83,13 @@ class Study(Settings):
 
     def training_set(self, world: World, real: Real, past: Past) -> tuple[ImageSet | ImageStream, Record]:
         """What the generation after these learns from, and its provenance."""
+        n, seed = self.size(len(real.seen)), derive(self.seed, len(past), "regime")
         if past and self.regime.streams:
-            return stream_provenance(ModelStream.of(past[-1], real.seen), self.model)
+            return streamed(self.regime, real, past[-1], n, seed, self.model, world.classes)
         samples = past.samples if not self.regime.from_teacher else drawn_anew(past, self.gates, self.drawn(), self.seed)
         let_in = admitted(samples, self.gates, real, self.seed, world.classes)
-        n = self.size(len(real.seen))
-        made = let_in.with_real(self.regime(real, let_in, n, derive(self.seed, len(past), "regime")), n)
-        return made, provenance(made, world.classes, let_in.account())
+        made = let_in.with_real(self.regime(real, let_in, n, seed), n)
+        return made, provenance(made, world.classes, let_in.account(), self.regime if past else None)
 
     def start(self, past: Past) -> Generation | None:
         """The generation with whose weights the one after these begins; None: with fresh ones."""
@@ -224,11 +224,11 @@ def prepare(study: Study, world: World | None = None) -> tuple[Study, World, Rea
     """
     world = world or datasets.load(study.dataset, study.seed)
     n = study.size(len(world.train))
-    plan = study.regime.plan(n, study.gens, Have(len(world.train), world.name, endless=world.train.are_points))
+    plan = study.regime.plan(n, study.gens, Have(len(world.train), world.name, world.train.are_points, world.train))
     if sum(plan) > len(world.train):
         world = datasets.load(study.dataset, study.seed, extra=sum(plan) - len(world.train))  # a toy world makes more
     if sum(plan) > len(world.train):  # its subset or long tail has cut them off again
-        study.regime.plan(n, study.gens, Have(len(world.train), world.name))  # raises
+        study.regime.plan(n, study.gens, Have(len(world.train), world.name, train=world.train))  # raises
     judge = study.judge.resolved(world, n)
     model = study.model.for_world(world.train.shape, len(world.classes), world.train.are_points)
     check_all([*(judge.extractors or ()), *study.gates], world)

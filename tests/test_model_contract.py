@@ -155,7 +155,7 @@ def test_a_stream_gives_every_step_new_rows_that_are_a_function_of_the_seed(monk
     asked: list[int] = []
 
     class Numbers(ModelStream):
-        def batch(self, n: int, seed: int) -> ImageSet:
+        def batch(self, n: int, seed: int, first: int = 0) -> ImageSet:
             asked.append(n)
             return ImageSet.of(torch.randn(n, 1, 1, 1, generator=seeds.torch_generator(seed)))
 

@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from scipy.optimize import brentq
+from scipy.stats import chi2, kstest, norm
 
 from imgcollapse import datasets, models, seeds
 from imgcollapse.errors import DataProblem
@@ -171,6 +173,55 @@ def test_gmm_draws_from_the_density_it_states(covariance: str, tmp_path: Path) -
     likelihood = fitted.log_likelihood(drawn, 0, 1)
     assert torch.equal(likelihood, fitted.load(tmp_path).log_likelihood(drawn, 0, 1))
     assert likelihood.mean().item() == pytest.approx(fitted._mixture.score_samples(reference).mean(), abs=0.15)
+
+
+@pytest.mark.parametrize(("dim", "keep"), [(1, 0.3), (2, 0.9), (5, 0.5), (40, 0.05)])
+@pytest.mark.parametrize("kind", ["gaussian", "gmm"])
+def test_the_densest_share_of_a_normal_distribution_is_drawn_exactly(kind: str, dim: int, keep: float) -> None:
+    """The squared length of what is kept has the chi-square distribution below its quantile; with a temperature, of the narrowed draws."""
+    options = {"sampling": {"keep": keep, "temperature": 0.7}, **({"components": 1, "covariance": "diag"} if kind == "gmm" else {})}
+    learned = ImageSet.of(torch.randn(400, 1, 1, dim, generator=torch.Generator().manual_seed(0)) * 3 + 1)
+    fitted = build(MODELS[kind], options).fit(learned, 0)
+    plain = build(MODELS[kind], {**options, "sampling": {}}).fit(learned, 0)
+    assert (fitted.model_dump()["sampling"], plain.model_dump().get("sampling")) == ({"temperature": 0.7, "keep": keep}, None)
+    values = learned.pixels.flatten(1).double()
+    drawn, free = (one.sample(20_000, 1).pixels.flatten(1).double() for one in (fitted, plain))
+    standard = (drawn - values.mean(0)) / (0.7 * free.std(0))
+    outer = chi2.ppf(keep, dim)
+    lengths = standard.square().sum(1).numpy()
+    assert lengths.max() < outer * 1.1
+    assert kstest(chi2.cdf(lengths, dim) / keep, "uniform").statistic < 0.03, "1.36 / sqrt(20,000) is 0.0096; the scale is an estimate"
+    assert standard.square().mean().item() == pytest.approx(chi2.cdf(outer, dim + 2) / keep, rel=0.03)
+    towards = (drawn - values.mean(0)).flatten().sign()
+    assert torch.equal(towards, (free - values.mean(0)).flatten().sign()), "the same noise, nearer to the middle"
+
+
+def test_of_a_mixture_what_is_kept_is_densest_under_the_narrowed_mixture() -> None:
+    """Two Gaussians, a wide one with most of the weight: their density at the threshold says how much of each is kept."""
+    wide, narrow = (torch.randn(n, 1, 1, 1, generator=torch.Generator().manual_seed(n)) for n in (3000, 1001))
+    learned = ImageSet.of(torch.cat([4 * wide, 0.25 * narrow + 40]))
+    fitted = {
+        keep: build(GMM, {"components": 2, "sampling": {"keep": keep, "temperature": 0.5}}).fit(learned, 0) for keep in (1.0, 0.6, 0.2)
+    }
+    weights, means = fitted[1.0]._mixture.weights_, fitted[1.0]._mixture.means_[:, 0]
+    narrowest = int(means.argmax())
+    spreads = 0.5 * np.sqrt(fitted[1.0]._mixture.covariances_[:, 0, 0])
+
+    def kept(log_threshold: float) -> tuple[float, float]:
+        """Of the wide and of the narrow one, which lie far apart, the probability that is above that density."""
+        peaks = np.log(weights / (spreads * math.sqrt(2 * math.pi)))
+        reach = np.sqrt(2 * np.clip(peaks - log_threshold, 0, None))
+        inside = weights * (2 * norm.cdf(reach) - 1)
+        return float(inside[1 - narrowest]), float(inside[narrowest])
+
+    for keep in (0.6, 0.2):
+        of_each = kept(brentq(lambda level, keep=keep: sum(kept(level)) - keep, -50, 5))
+        drawn = fitted[keep].sample(20_000, 3).pixels.flatten()
+        share = (drawn > 20).double().mean().item()
+        error = 4.5 * math.sqrt(0.25 / 20_000 + 0.25 / 16_384 / keep**2)
+        assert share == pytest.approx(of_each[1] / keep, abs=error)
+        assert share > weights[narrowest] + error, "the narrow one, which is denser, gains"
+        assert len(fitted[keep].sample(0, 0)) == 0 and fitted[keep].sample(7, 0).digest() == fitted[keep].sample(7, 0).digest()
 
 
 def test_a_low_temperature_narrows_gmm_and_vae() -> None:

@@ -25,6 +25,7 @@ from imgcollapse.images import ImageSet, concatenate
 from imgcollapse.metrics import Evidence, FeatureSet
 from imgcollapse.metrics.neighbours import neighbourhood
 from imgcollapse.models.nulls import Bootstrap, Gaussian, Smooth
+from imgcollapse.regimes.pool_bias import biased
 from imgcollapse.seeds import derive
 from imgcollapse.settings import build, read_file
 from imgcollapse.store.past import Past
@@ -205,7 +206,10 @@ def learned_by(folder: Path, generation: int) -> Gaussian | Bootstrap:
 def rows_learned(folder: Path) -> list[list[theory.Row]]:
     """The rows that each generation learned from, proved by the digests of the training sets."""
     study, world, real = prepare(build(Study, read_file(folder / store.STUDY)))
-    number: dict[bytes, theory.Row] = {row.tobytes(): i for i, row in enumerate(concatenate([real.seen, real.unseen]).pixels.numpy())}
+    parts, bias = [real.seen, real.unseen], getattr(study.regime, "pool_bias", None)
+    number: dict[bytes, theory.Row] = {}
+    for i, row in enumerate(concatenate([*parts, *(biased(part, bias) for part in parts if bias)]).pixels.numpy()):
+        number.setdefault(row.tobytes(), i)  # degraded ones follow all others, in their order
     found: list[list[theory.Row]] = []
     for generation in range(study.gens):
         made, _ = study.training_set(world, real, Past(folder, generation, study.model.load))

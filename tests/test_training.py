@@ -19,6 +19,8 @@ from imgcollapse.machine import devices
 from imgcollapse.machine.cache import Checkpoint
 from imgcollapse.machine.devices import Machine
 from imgcollapse.models.ddpm import DDPM
+from imgcollapse.models.nulls import Gaussian
+from imgcollapse.models.stream import MixedStream, ModelStream
 from imgcollapse.models.vae import VAE
 from imgcollapse.training import CHECK_EVERY, BatchRandomness, Chosen, FixedSet, Source, Stream, Training, fit_network, rate, sources
 from imgcollapse.training.muon import Muon, orthogonal
@@ -178,16 +180,20 @@ class Noise:
 
     shape, are_points = (1, 1, 3), True
 
-    def batch(self, n: int, seed: int) -> ImageSet:
+    def batch(self, n: int, seed: int, first: int = 0) -> ImageSet:
         return ImageSet.of(torch.randn(n, 1, 1, 3, generator=seeds.torch_generator(seed)))
 
     def record(self) -> dict[str, Any]:
         return {}
 
 
-@pytest.fixture(params=["a fixed set", "a stream"])
+@pytest.fixture(params=["a fixed set", "a stream", "a mixed stream"])
 def source(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Source:
     monkeypatch.setattr(sources, "DRAWN_AT_ONCE", 7 * 8)  # so that checkpoints lie within what is drawn at once
+    if request.param == "a mixed stream":
+        real = ImageSet.of(torch.randn(11, 1, 1, 3, generator=torch.Generator().manual_seed(0)))
+        drawn = ModelStream(Gaussian().fit(real, 0), (1, 1, 3), True, 0, None)
+        return Stream(MixedStream(drawn, real, 20, 8, 0), lambda images: (images.pixels.flatten(1),))
     if request.param == "a stream":
         return Stream(Noise(), lambda images: (images.pixels.flatten(1),))
     return FixedSet((torch.randn(50, 3, generator=torch.Generator().manual_seed(0)),))

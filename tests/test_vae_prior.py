@@ -117,7 +117,7 @@ def test_of_a_stream_the_prior_is_fitted_to_new_pictures() -> None:
     class Drawn:
         shape, are_points = (1, 8, 8), False
 
-        def batch(self, n: int, seed: int) -> ImageSet:
+        def batch(self, n: int, seed: int, first: int = 0) -> ImageSet:
             return pictures(n, seed=seed % 2**32)
 
         def record(self) -> dict[str, Any]:

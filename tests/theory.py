@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 Values = NDArray[np.float64]
 Moments = list[tuple[float, float]]  # E[var] and E[mean^2] of the models of generations 0, 1, 2 ...
+Triple = tuple[float, float, float]
 Row = int | tuple[int, int]  # of a training set: a real picture's number, or (g, j) for the j-th draw of generation g's model
 Distribution = Values  # probabilities of the counts 0, 1, 2 ...
 
@@ -152,21 +153,32 @@ def retained_moments(pool: str, n: int, k: int, gens: int, ddof: int = 0) -> Mom
     return found
 
 
-def moments_given(learned: Sequence[Sequence[Row]], ddof: int = 0, temperature: float = 1.0) -> Moments:
+def moments_given(
+    learned: Sequence[Sequence[Row]],
+    ddof: int = 0,
+    temperature: float = 1.0,
+    products: Values | None = None,
+    copies: Sequence[tuple[Sequence[int], float]] = (),
+) -> Moments:
     """The same under any regime, given which rows each generation learned from; draws have temperature times the standard deviation.
 
     All coordinates of a run share the rows that were chosen, and how these overlap from one generation to the next moves the expectation by
     more than the error of 20,000 coordinates. Given the rows, all that is needed are the second moments K of all rows with each other: 1
-    for a real picture with itself, 0 for two of them. For the N rows L of a training set, with m = mean of x_l over L,
+    for a real picture with itself, 0 for two of them, unless `products` says them, of the real rows in the order of their numbers. For the
+    N rows L of a training set, with m = mean of x_l over L,
 
         E[m x_i] = mean of K[l, i],  M = E[m^2] = mean of K[l, l'],  V = (mean of K[l, l] - M) N / (N - ddof)
 
-    and a draw y = m + T sqrt(v) z has E[y x_i] = E[m x_i], E[y y'] = M with another, and E[y^2] = M + T^2 V.
+    and a draw y = m + T sqrt(v) z has E[y x_i] = E[m x_i], E[y y'] = M with another, and E[y^2] = M + T^2 V. Draws truncated by density
+    have the mean m and the variance f v, and do not correlate, so that T^2 f stands for T^2 (`truncated_variance`).
+
+    copies: of each generation, of which row of its training set each draw is a copy, and the standard deviation h of what is added to it
+            (the models bootstrap and smooth): E[y x_i] = K[l, i], E[y y'] = K[l, l'], and h^2 more with itself.
     """
     real = {row for one in learned for row in one if isinstance(row, int)}
     number: dict[Row, int] = {row: i for i, row in enumerate(sorted(real))}
     later = sorted({row for one in learned for row in one if not isinstance(row, int)})
-    products = np.eye(len(number))
+    products = np.eye(len(number)) if products is None else products[np.ix_(sorted(real), sorted(real))]
     found = []
     for g, one in enumerate(learned):
         assert len(set(one)) == len(one), "no picture is there twice"
@@ -177,11 +189,111 @@ def moments_given(learned: Sequence[Sequence[Row]], ddof: int = 0, temperature: 
         found.append((float(var), float(mean)))
         drawn = [row for row in later if row[0] == g]
         old, new = len(products), len(drawn)
-        grown = np.full((old + new, old + new), mean) + temperature**2 * var * np.eye(old + new)
-        grown[:old, :old], grown[:old, old:], grown[old:, :old] = products, with_all[:, None], with_all[None]
-        products = grown
+        if copies:
+            rows, h = [here[copies[g][0][row[1]]] for row in drawn], copies[g][1]
+            beside, among = products[:, rows], products[np.ix_(rows, rows)] + h**2 * np.eye(new)
+        else:
+            beside = np.tile(with_all[:, None], new)
+            among = np.full((new, new), mean) + temperature**2 * var * np.eye(new)
+        products = np.block([[products, beside], [beside.T, among]])
         number |= {row: old + j for j, row in enumerate(drawn)}
     return found
+
+
+def truncated_variance(keep: float, dim: int) -> float:
+    """The variance of each coordinate of a standard normal draw in `dim` dimensions, of which the share `keep` of greatest density is kept.
+
+    The squared length r^2 has the chi-square distribution F_D, and what is kept lies within c, F_D(c^2) = keep. The density of chi-square
+    satisfies r^2 f_D(r^2) = D f_{D+2}(r^2), so E[r^2; r <= c] = D F_{D+2}(c^2), and each coordinate has F_{D+2}(c^2) / F_D(c^2) (Tallis
+    1963). For D = 1 that is 1 - 2 c phi(c) / keep, keep = 2 Phi(c) - 1.
+    """
+    from scipy.stats import chi2
+
+    return float(chi2.cdf(chi2.ppf(keep, dim), dim + 2) / keep)
+
+
+def shifted_moments(n: int, k: int, shift: float, variance: float, gens: int, ddof: int = 0, first: float = 1.0) -> list[Triple]:
+    """E[mean], E[var] and E[mean^2] under `retain` with a biased pool of pictures that no generation has seen: exact for every n.
+
+    Generation 0 learns from n rows of mean 0 and variance `first`; from then on k real rows of mean `shift` and of `variance`, all
+    independent, stand among n - k samples. With r = k/n, s = 1 - r, B = E[m], M = E[m^2], V = E[v]:
+
+        B' = r shift + s B,  so  B_g = shift (1 - s^g): it goes to the biased mean at the rate of the real fraction
+        M' = r^2 (shift^2 + variance/k) + 2 r s shift B + s^2 (M + V/(n - k))
+        A' = r (shift^2 + variance) + s (M + V),  V' = (A' - M') n / (n - ddof)
+
+    For large n V' = r variance + s V + r s (shift - B)^2, the variance within both parts and between them, which ends at `variance`.
+    """
+    r, s = k / n, 1 - k / n
+    drift, square, var = 0.0, first / n, first * (1 - 1 / n) * n / (n - ddof)
+    found = [(drift, var, square)]
+    for _ in range(gens - 1):
+        mean_square = r * (shift**2 + variance) + s * (square + var)
+        spread = (variance * r + s * var) / n  # of the mean: r^2 variance / k + s^2 V / (n - k)
+        square = r**2 * shift**2 + 2 * r * s * shift * drift + s**2 * square + spread
+        drift = r * shift + s * drift
+        var = (mean_square - square) * n / (n - ddof)
+        found.append((drift, var, square))
+    return found
+
+
+def smoothed_moments(pool: str, n: int, k: int, gens: int, h: float) -> Moments:
+    """E[var] and E[mean^2] of the training sets of a `smooth` chain that adds noise of standard deviation h to every draw.
+
+    A draw has, given the training set, its mean and its variance V + h^2 (ddof 0), so that V + h^2 stands for V wherever a sample enters
+    the recursions of `retained_moments` (of `replace`: k = 0). For large n, the variance of what a model draws, v = V + h^2, is
+    v' = r + s v + h^2, which ends at 1 + h^2 / r; with k = 0 it grows for ever, by h^2 a generation.
+    """
+    r, s = k / n, 1 - k / n
+    mean, var = 1 / n, 1 - 1 / n
+    with_real = {"fixed": 1 / n, "resample": 1 / n, "fresh": 0.0}[pool]
+    found = [(var, mean)]
+    for _ in range(gens - 1):
+        square = r + s * (mean + var + h**2)
+        mean = r / n + 2 * r * s * with_real + s**2 * mean + s * (var + h**2) / n
+        var = square - mean
+        with_real = 1 / n + s * with_real if pool == "fixed" else with_real
+        found.append((var, mean))
+    return found
+
+
+def curated(n: int, candidates: int) -> tuple[float, float]:
+    """What keeping the n greatest of so many draws of N(m, v) does to the fit: E[(m' - m) / sqrt v] and E[v' / v], for ddof 0.
+
+    Given the (candidates - n)-th smallest standardised draw t, the n above it are independent draws of N(0, 1) beyond t, of mean
+    L = phi(t) / (1 - Phi(t)) and variance 1 + t L - L^2. So the two are the expectations of L and of (1 + t L - L^2)(1 - 1/n) over t,
+    Phi(t) ~ Beta(candidates - n, n + 1) (David & Nagaraja 2003, section 2.5). Exact for every n, whatever m and v are, so that
+    E[v_g] = (1 - 1/n) E[v'/v]^g.
+    """
+    from scipy.integrate import quad
+    from scipy.stats import beta, norm
+
+    below = beta(candidates - n, n + 1)
+
+    def over(of: Callable[[float, float], float]) -> float:
+        def at(p: float) -> float:
+            t = norm.ppf(below.ppf(p))
+            return of(t, norm.pdf(t) / norm.sf(t))
+
+        return float(quad(at, 0, 1, epsabs=1e-9, limit=200)[0])
+
+    return over(lambda t, mills: mills), (1 - 1 / n) * over(lambda t, mills: 1 + t * mills - mills**2)
+
+
+def preferred(c: int, of: int, k: int) -> float:
+    """The expected share of the better liked of two classes among one chosen from each k pictures, of which c of `of` are of it.
+
+    By Bradley-Terry with ratings over their standard deviation, which for two values apart by d is d sqrt(c (of - c) / (of (of - 1))): the
+    class is weighed e^D, D = sqrt(of (of - 1) / (c (of - c))). A group holds j of it with the hypergeometric probability, and it is chosen
+    with j e^D / (j e^D + k - j). For many pictures j is binomial, p' = p H_K(p) (Ferbach et al. 2024, equation 4), and for many choices
+    p' = p e^D / (p e^D + 1 - p).
+    """
+    from scipy.stats import hypergeom
+
+    if c in (0, of):
+        return c / of
+    liked, j = math.exp(math.sqrt(of * (of - 1) / (c * (of - c)))), np.arange(k + 1)
+    return float(hypergeom.pmf(j, of, c, k) @ (j * liked / (j * liked + k - j)))
 
 
 def augmented_moments(n: int, k: int, gens: int, ddof: int = 0) -> Moments:

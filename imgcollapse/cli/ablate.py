@@ -176,7 +176,7 @@ def _print_end(after: Sequence[RunStatus], made: Sequence[Path], record: Record)
             for line in lines:
                 table.add_row(*line)
             out.print(table)
-        for message in (*summary.headline(record), *report.disagreements(record)):
+        for message in (*summary.headline(record), *summary.rate_lines(record), *report.disagreements(record)):
             out.print(message)
     streams.out(account_line(after))
     for one in after:

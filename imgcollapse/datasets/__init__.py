@@ -15,6 +15,7 @@ from imgcollapse.datasets.torchvision_sets import Cifar10, FashionMnist, Mnist
 from imgcollapse.datasets.toys import Gaussian, Grid25
 from imgcollapse.errors import DataProblem
 from imgcollapse.images import ImageSet, World
+from imgcollapse.images.degraded import tail
 from imgcollapse.settings import one_of
 
 __all__ = ["DATASETS", "AnyDataset", "Dataset", "load"]
@@ -77,11 +78,7 @@ def _equal_counts(name: str, images: ImageSet, classes: tuple[str, ...], n: int)
 
 
 def _with_tail(images: ImageSet, classes: int, ratio: float) -> ImageSet:
-    """Cui et al. 2019: n_c = n_max R^(-c / (C - 1)), at least 1; n_max: the most for which every class that is there has enough."""
-    shares = [ratio ** (-label / max(1, classes - 1)) for label in range(classes)]
-    there = _counts(images, classes)
-    most = min(int(count / share) for count, share in zip(there, shares, strict=True) if count)
-    return _keep(images, [max(1, round(most * share)) if count else 0 for count, share in zip(there, shares, strict=True)], "tail")
+    return _keep(images, tail(_counts(images, classes), ratio), "tail")
 
 
 def _keep(images: ImageSet, counts: list[int], place: str) -> ImageSet:

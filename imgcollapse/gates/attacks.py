@@ -10,14 +10,10 @@ from torch import Tensor
 from torch.nn import functional
 
 from imgcollapse.images import to_levels
+from imgcollapse.images.degraded import blur, noise
 from imgcollapse.seeds import torch_generator
 
 Attack = Callable[[Tensor, float, int], Tensor]  # uint8 [N, C, H, W], strength, seed -> the same shape
-
-
-def noise(pixels: Tensor, strength: float, seed: int) -> Tensor:
-    """Gaussian noise is added; strength: its standard deviation, in grey levels."""
-    return to_levels(pixels + strength * torch.randn(pixels.shape, generator=torch_generator(seed)))
 
 
 def shift(pixels: Tensor, strength: float, seed: int) -> Tensor:
@@ -48,17 +44,6 @@ def jpeg(pixels: Tensor, strength: float, seed: int) -> Tensor:
         read = torch.frombuffer(bytearray(Image.open(file).tobytes()), dtype=torch.uint8)
         found[number] = read.view(*picture.shape[1:], picture.shape[0]).permute(2, 0, 1)
     return found
-
-
-def blur(pixels: Tensor, strength: float, seed: int) -> Tensor:
-    """A Gaussian blur; strength: its standard deviation, in pixels."""
-    reach = max(1, round(3 * strength))
-    kernel = torch.exp(-0.5 * (torch.arange(-reach, reach + 1) / strength).square())
-    kernel = kernel / kernel.sum()
-    channels = pixels.shape[1]
-    wide = functional.pad(pixels.float(), (reach,) * 4, mode="replicate")
-    rows = functional.conv2d(wide, kernel.view(1, 1, -1, 1).expand(channels, 1, -1, 1), groups=channels)
-    return to_levels(functional.conv2d(rows, kernel.view(1, 1, 1, -1).expand(channels, 1, 1, -1), groups=channels))
 
 
 def requantise(pixels: Tensor, strength: float, seed: int) -> Tensor:

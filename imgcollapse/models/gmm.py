@@ -7,6 +7,7 @@ from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from pydantic import Field, PositiveFloat, PositiveInt, PrivateAttr, model_validator
 from torch import Tensor
 from torch.distributions import MultivariateNormal
@@ -16,7 +17,7 @@ from imgcollapse.errors import DataProblem
 from imgcollapse.images import ImageSet, ImageStream, from_unit, to_unit
 from imgcollapse.models.likelihood import LEVEL, ROUNDING, dequantised
 from imgcollapse.models.network import set_only
-from imgcollapse.models.sampling import Tempered
+from imgcollapse.models.sampling import Tempered, densest
 from imgcollapse.models.weights import read_about, read_tensors, write_about, write_tensors
 from imgcollapse.settings import Settings
 
@@ -83,17 +84,42 @@ class GMM(Settings):
         return self._fitted(mixture, centre, axes, left_out, images.shape, images.are_points)
 
     def sample(self, n: int, seed: int) -> ImageSet:
-        """n draws; of pictures, back from the principal components and rounded to 0..255. Unlabelled."""
+        """n draws; of pictures, back from the principal components and rounded to 0..255. Unlabelled.
+
+        Where `sampling.keep` is less than 1 and there are several Gaussians, candidates are drawn until n have at least the density that
+        the share `keep` of draws has, among the principal components, with the temperature. That density is estimated from LOOKED_AT other
+        draws, the same for every seed: the share is met to sqrt(keep (1 - keep) / LOOKED_AT), 0.4 % at most. Of one Gaussian it is exact.
+        """
         generator = seeds.numpy_generator(seed)
+        keep = self.sampling.keep
+        if keep == 1 or self.components == 1:
+            draws = self._draws(n, generator, keep)
+        else:
+            looked_at = self._draws(LOOKED_AT, seeds.numpy_generator(seeds.derive(0, "threshold")))
+            threshold, parts, left = np.quantile(self._own_density(looked_at), 1 - keep), [], n
+            while left > 0:
+                some = self._draws(min(LOOKED_AT, math.ceil(left / keep)), generator)
+                parts.append(some[self._own_density(some) >= threshold][:left])
+                left -= len(parts[-1])
+            draws = np.concatenate(parts) if parts else self._draws(0, generator)
+        values = (self._centre + torch.from_numpy(draws) @ self._axes.T).view(n, *self._shape)
+        return ImageSet.of(values.float() if self._points else from_unit(values))
+
+    def _draws(self, n: int, generator: np.random.Generator, keep: float = 1.0) -> NDArray[np.float64]:
+        """[n, D]: draws among the principal components, with the temperature; of each Gaussian the densest `keep`."""
         chosen = generator.choice(len(self._mixture.weights_), n, p=self._mixture.weights_)
-        noise = generator.standard_normal((n, self._axes.shape[1]))
+        noise = densest(torch.from_numpy(generator.standard_normal((n, self._axes.shape[1]))), keep).numpy()
         draws = np.empty_like(noise)
         for component in np.unique(chosen):  # a loop over Gaussians, not over pictures
             rows = chosen == component
             root = np.linalg.cholesky(self._full_covariance(component))
             draws[rows] = self._mixture.means_[component] + self.sampling.temperature * noise[rows] @ root.T
-        values = (self._centre + torch.from_numpy(draws) @ self._axes.T).view(n, *self._shape)
-        return ImageSet.of(values.float() if self._points else from_unit(values))
+        return draws
+
+    def _own_density(self, draws: NDArray[np.float64]) -> NDArray[np.float64]:
+        """[N]: log density of draws, with the temperature."""
+        found: NDArray[np.float64] = self._log_density(torch.from_numpy(draws), 0.0, self.sampling.temperature).numpy()
+        return found
 
     def log_likelihood(self, images: ImageSet, seed: int, draws: int) -> Tensor:
         """float64 [N], in nats: log density of each point, or of each picture a lower bound of its log probability (`models.likelihood`).
@@ -151,11 +177,13 @@ class GMM(Settings):
             case "spherical":
                 return covariances[component] * np.eye(dim)
 
-    def _log_density(self, values: Tensor, more: float) -> Tensor:
-        """float64 [N]: log density of the mixture at [N, D], with so much more variance in every direction."""
+    def _log_density(self, values: Tensor, more: float, temperature: float = 1.0) -> Tensor:
+        """float64 [N]: log density of the mixture at [N, D], with temperature times the standard deviations, and so much more variance in
+        every direction."""
         terms = []
         for component, (weight, mean) in enumerate(zip(self._mixture.weights_, self._mixture.means_, strict=True)):
-            covariance = torch.from_numpy(self._full_covariance(component)) + more * torch.eye(values.shape[1], dtype=torch.float64)
+            own = temperature**2 * torch.from_numpy(self._full_covariance(component))
+            covariance = own + more * torch.eye(values.shape[1], dtype=torch.float64)
             normal = MultivariateNormal(torch.from_numpy(mean), scale_tril=torch.linalg.cholesky(covariance), validate_args=False)
             terms.append(normal.log_prob(values) + math.log(weight))
         return torch.stack(terms).logsumexp(0)
@@ -169,4 +197,5 @@ class GMM(Settings):
         return fitted
 
 
+LOOKED_AT = 16_384  # draws that tell the density that a share of them has, and candidates at a time, at most
 LEARNED = ("weights", "means", "covariances", "precisions_cholesky")

@@ -12,7 +12,7 @@ from imgcollapse.images import ImageSet, ImageStream, fingerprints, from_unit, t
 from imgcollapse.metrics.nearest import nearest
 from imgcollapse.models.likelihood import log_normal_cells
 from imgcollapse.models.network import set_only
-from imgcollapse.models.sampling import Tempered
+from imgcollapse.models.sampling import Tempered, densest
 from imgcollapse.models.weights import read_about, read_tensors, write_about, write_tensors
 from imgcollapse.settings import Settings
 
@@ -47,6 +47,8 @@ class Gaussian(Settings):
     def sample(self, n: int, seed: int) -> ImageSet:
         """n draws; of pictures, rounded to 0..255. Unlabelled."""
         noise = torch.randn((n, *self._mean.shape), generator=seeds.torch_generator(seed), dtype=torch.float64)
+        varies = self._standard_deviation > 0  # the others have no density, and their noise moves nothing
+        noise[:, varies] = densest(noise[:, varies], self.sampling.keep)
         values = self._mean + self.sampling.temperature * self._standard_deviation * noise
         return ImageSet.of(values.float() if self._points else from_unit(values))
 

@@ -2,15 +2,37 @@
 
 from typing import Any, ClassVar, Literal, Self
 
+import torch
 from pydantic import Field, PositiveFloat, model_validator
+from torch import Tensor
 
 from imgcollapse.settings import Settings
 
 
 class Tempered(Settings):
-    """How a fitted density draws."""
+    """How a fitted density draws: first the temperature widens or narrows it, then the draws of least density under that are left out."""
 
     temperature: PositiveFloat = Field(1.0, description="scales the standard deviation of every draw: below 1 buys quality with diversity")
+    keep: float = Field(1.0, ge=0.01, le=1, description="share of the draws that is kept: those of greatest density (truncation); 1: all")
+
+    LATER: ClassVar = ("keep",)
+
+
+def densest(noise: Tensor, keep: float) -> Tensor:
+    """float64 [N, D], standard normal -> the same directions, with lengths as the share `keep` of greatest density has them.
+
+    The squared length r^2 of a draw has the chi-square distribution F of D degrees of freedom, and density falls with it: what is kept lies
+    within c, F(c^2) = keep. F^-1(keep F(r^2)) has that distribution, exactly, without a draw that is thrown away, so that the same noise
+    gives the same place, nearer to the middle. Each coordinate's variance becomes F_{D+2}(c^2) / F_D(c^2) (Tallis 1963, elliptical
+    truncation; for D = 1: 1 - 2 c phi(c) / keep).
+    """
+    from scipy.special import gammainc, gammaincinv
+
+    if keep == 1:
+        return noise
+    half, squared = noise.shape[1] / 2, noise.square().sum(1)
+    inner = 2 * torch.from_numpy(gammaincinv(half, keep * gammainc(half, (squared / 2).numpy())))
+    return noise * (inner / squared.clamp(min=torch.finfo(torch.float64).tiny)).sqrt()[:, None]
 
 
 class DiffusionSampling(Settings):

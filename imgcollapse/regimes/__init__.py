@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 from imgcollapse.regimes.accumulate import Accumulate, AccumulateSubsample, Augment
 from imgcollapse.regimes.provenance import generations_in, made_of, origins, provenance
-from imgcollapse.regimes.regime import Have, Plan, Real, Regime
+from imgcollapse.regimes.regime import Have, Mixing, Plan, Real, Regime
 from imgcollapse.regimes.replace import Replace, Teacher
 from imgcollapse.regimes.retain import Retain
 from imgcollapse.settings import one_of
@@ -16,6 +16,7 @@ __all__ = [
     "AnyRegime",
     "Augment",
     "Have",
+    "Mixing",
     "Plan",
     "Real",
     "Regime",

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar, NamedTuple, Protocol
+from typing import ClassVar, NamedTuple, Protocol, runtime_checkable
 
 from imgcollapse.images import ImageSet
 
@@ -25,11 +25,13 @@ class Have(NamedTuple):
     pictures: their number
     name:     of the data set, for messages
     endless:  whether it can make more of them (a toy world)
+    train:    they themselves, in their order, of which what generation 0 sees is the beginning; for a regime that chooses among them
     """
 
     pictures: int
     name: str = "the data set"
     endless: bool = False
+    train: ImageSet | None = None
 
 
 class Plan(NamedTuple):
@@ -66,3 +68,11 @@ class Regime(Protocol):
 
     def plan(self, n: int, gens: int, have: Have) -> Plan:
         """What a chain of `gens` generations with n samples each takes. Raises SettingsProblem where there are too few real pictures."""
+
+
+@runtime_checkable
+class Mixing(Protocol):
+    """A regime that has real pictures beside the samples, where it streams too."""
+
+    def beside(self, real: Real, generation: int, n: int, seed: int) -> tuple[ImageSet, int]:
+        """The real pictures of that generation, and how many samples they stand beside; arguments as of the regime."""

@@ -9,6 +9,7 @@ from pydantic import Field, NonNegativeInt, PositiveInt, model_validator
 from imgcollapse import seeds
 from imgcollapse.errors import SettingsProblem
 from imgcollapse.images import ImageSet, concatenate
+from imgcollapse.regimes.pool_bias import PoolBias, biased
 from imgcollapse.regimes.regime import Have, Plan, Real
 from imgcollapse.settings import Settings
 
@@ -23,7 +24,6 @@ class Retain(Settings):
     kind: Literal["retain"] = "retain"
     needs_all_samples: ClassVar[bool] = False
     from_teacher: ClassVar[bool] = False
-    streams: ClassVar[bool] = False
     real_fraction: float = Field(0.1, ge=0, le=1, description="share of real pictures in a training set of constant size")
     pool: Literal["fixed", "resample", "fresh"] = Field(
         "resample", description="the same real pictures for ever, drawn anew each generation, or pictures no generation has seen"
@@ -36,7 +36,13 @@ class Retain(Settings):
 
     refill: bool = Field(False, description="where gates let in too few samples, take more real pictures of the pool in their place")
 
-    LATER: ClassVar = ("n_initial", "n_real", "n_synthetic", "refill")
+    pool_bias: PoolBias | None = Field(
+        None, description="the real pictures that are mixed in, after generation 0, are class-skewed or degraded; none: like all others"
+    )
+
+    stream: bool = Field(False, description="draw the samples of every batch anew from the newest model, which networks can learn from")
+
+    LATER: ClassVar = ("n_initial", "n_real", "n_synthetic", "refill", "pool_bias", "stream")
 
     @model_validator(mode="after")
     def _one_way(self) -> Self:
@@ -44,24 +50,41 @@ class Retain(Settings):
             raise ValueError("real_fraction and n_real both say how many real pictures there are: give one of them")
         if self.refill and self.pool != "resample":
             raise ValueError("refill takes real pictures that are drawn anew each generation: set pool to resample, or refill to false")
+        if self.refill and self.stream:
+            raise ValueError("refill stands in for samples that gates turn away, and a stream passes no gate: set one of them to false")
         if self.n_real == self.n_synthetic == 0:
             raise ValueError("n_real and n_synthetic are both 0: nothing would be learned from")
         return self
+
+    @property
+    def streams(self) -> bool:
+        """As asked for."""
+        return self.stream
 
     def __call__(self, real: Real, past: Sequence[ImageSet], n: int, seed: int) -> ImageSet:
         """The real pictures, k = round(real_fraction n) or n_real of them, and the first n - k or n_synthetic of the newest samples."""
         if not past:
             return real.seen
-        k, m = self._counts(n)
-        source, samples = real.unseen if self.pool == "fresh" else real.seen, past[-1][:m]
-        start = (len(past) - 1) * k if self.pool == "fresh" else 0
+        _, m = self._counts(n)
+        samples = past[-1][:m]
+        return concatenate([self._mixed_in(real, len(past), n, seed, missing=m - len(samples)), samples])
+
+    def beside(self, real: Real, generation: int, n: int, seed: int) -> tuple[ImageSet, int]:
+        """The real pictures that a generation learns from, and how many samples a set has beside them."""
+        return self._mixed_in(real, generation, n, seed), self._counts(n)[1]
+
+    def _mixed_in(self, real: Real, generation: int, n: int, seed: int, missing: int = 0) -> ImageSet:
+        """The real pictures of a generation's training set. `missing`: samples that gates have not let in."""
+        k, _ = self._counts(n)
+        source = real.unseen if self.pool == "fresh" else real.seen
+        source = source if self.pool_bias is None else biased(source, self.pool_bias)
+        start = (generation - 1) * k if self.pool == "fresh" else 0
         if self.refill:
-            k = min(k + m - len(samples), len(source))
+            k = min(k + missing, len(source))
         assert start + k <= len(source), "the plan says what the regime needs before the start"
-        kept = source[start : start + k]
         if self.pool == "resample":
-            kept = source[torch.randperm(len(source), generator=seeds.torch_generator(seed))[:k]]
-        return concatenate([kept, samples])
+            return source[torch.randperm(len(source), generator=seeds.torch_generator(seed))[:k]]
+        return source[start : start + k]
 
     def title(self) -> str:
         """Name, fraction or numbers, and pool."""
@@ -69,7 +92,9 @@ class Retain(Settings):
         more = f" + {self.n_synthetic:,} samples" if self.n_synthetic is not None else ""
         first = f", {self.n_initial:,} at first" if self.n_initial is not None else ""
         refill = ", refilled" if self.refill else ""
-        return f"{self.kind} {share} real{more} ({self.pool}{first}{refill})"
+        bias = f", {self.pool_bias.title()}" if self.pool_bias else ""
+        stream = ", stream" if self.stream else ""
+        return f"{self.kind} {share} real{more} ({self.pool}{first}{refill}{bias}{stream})"
 
     def plan(self, n: int, gens: int, have: Have) -> Plan:
         """k of the seen pictures, or for the pool `fresh` k unseen ones for each generation after 0 (k: as for a training set)."""
@@ -91,14 +116,34 @@ class Retain(Settings):
                     f"regime.{name}: {k} real pictures are wanted in every training set of {k + m}, "
                     f"{have.name if self.n_initial is None else 'generation 0'} has {first}; take fewer --samples or a smaller {smaller}"
                 )
-            return Plan(seen=first, unseen=0)
+            return self._of_pool(Plan(seen=first, unseen=0), k, gens, have)
         unseen = (gens - 1) * k
         if first + unseen > have.pictures and not have.endless:
             raise SettingsProblem(
                 f"regime.pool: fresh real pictures will not last: generation 0 takes {first}, the {gens - 1} after it {unseen} more, "
                 f"{have.name} has {have.pictures}; {self._cure(first, gens, have)}"
             )
-        return Plan(seen=first, unseen=unseen)
+        return self._of_pool(Plan(seen=first, unseen=unseen), k, gens, have)
+
+    def _of_pool(self, plan: Plan, k: int, gens: int, have: Have) -> Plan:
+        """The plan, where the pool is biased of all unseen pictures there are. Raises SettingsProblem where too few are left in it."""
+        bias, fresh = self.pool_bias, self.pool == "fresh"
+        if bias is None:
+            return plan
+        assert have.train is not None, "a plan of a biased pool looks at the real pictures"
+        bias.check(have.train)
+        if not bias.chooses:
+            return plan
+        source = have.train[plan.seen :] if fresh else have.train[: plan.seen]
+        wanted, there = (gens - 1) * k if fresh else k, len(bias.chosen(source.labels))
+        if wanted > there:
+            where = f"by the {gens - 1} generations after 0" if fresh else "in every training set"
+            cure = "fewer --gens or --pool resample" if fresh else "a less biased pool"
+            raise SettingsProblem(
+                f"regime.pool_bias: {wanted} real pictures are wanted {where}, {have.name} has {there} of them in the pool "
+                f"({bias.title()}), out of {len(source)}; take a smaller real_fraction or n_real, or {cure}"
+            )
+        return plan._replace(unseen=len(source)) if fresh else plan
 
     def _cure(self, first: int, gens: int, have: Have) -> str:
         if self.n_real is not None or self.n_initial is not None:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from imgcollapse.ablation.intervals import FEWEST
-from imgcollapse.ablation.summary import named, spanned
+from imgcollapse.ablation.summary import named, rate_lines, spanned
 from imgcollapse.ablation.summary.text import columns, half_lives, lines
 from imgcollapse.exchange.card.markdown import fenced, table
 from imgcollapse.files import ledger
@@ -43,6 +43,7 @@ def markdown(findings: Findings, folder: Path) -> list[Path]:
         *_arms(findings),
         *_differences(findings),
         _half_lives(findings),
+        _listed("How fast the endpoint approaches its end", rate_lines(findings.summary) if findings.is_ablation else []),
         _listed("Where the extractors disagree", disagreements(findings.summary)),
         _unfinished(findings),
         _listed("What it was made with", _about(findings)),

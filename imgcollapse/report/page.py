@@ -27,6 +27,7 @@ from imgcollapse.report.answer import answer
 from imgcollapse.report.findings import Findings
 from imgcollapse.report.panels import NULL
 from imgcollapse.report.pictures import SIZES, Keep
+from imgcollapse.report.rates import rates
 from imgcollapse.report.record import about_runs, notes, settings
 from imgcollapse.report.reproduce import reproduce
 from imgcollapse.report.strips import strips
@@ -123,11 +124,12 @@ def _render(findings: Findings, size: tuple[int, int, int], keep: Keep, live: bo
         noise=noise,
         stops=findings.stops,
         halves=(halves := tables.half_lives(findings)),
+        rates=(approach := rates(findings)),
         command=reproduce(findings),
         file=ABLATION if findings.is_ablation and any((place / ABLATION).is_file() for place in findings.places) else "",
         record=about_runs(findings),
         settings=settings(findings),
-        data=_embedded({"tables": _records(charted, halves), "stops": findings.stops, "reload": RELOAD if live else 0}),
+        data=_embedded({"tables": _records(charted, [halves, approach]), "stops": findings.stops, "reload": RELOAD if live else 0}),
     )
 
 
@@ -186,10 +188,10 @@ def _charted(findings: Findings) -> dict[str, Sequence[Chart]]:
     }
 
 
-def _records(charted: dict[str, Sequence[Chart]], halves: Table | None) -> dict[str, Sequence[dict[str, Any]]]:
+def _records(charted: dict[str, Sequence[Chart]], others: Sequence[Table | None]) -> dict[str, Sequence[dict[str, Any]]]:
     """The tables for programs, by their keys."""
     charts_of_all = [chart for section in charted.values() for chart in section]
-    shown = (*(chart.table for chart in charts_of_all), *(chart.above for chart in charts_of_all), halves)
+    shown = (*(chart.table for chart in charts_of_all), *(chart.above for chart in charts_of_all), *others)
     return {table.key: table.records for table in shown if table}
 
 

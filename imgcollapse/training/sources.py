@@ -86,7 +86,7 @@ class Stream:
         for start in range(first - first % steps, options.steps, steps):
             n = min(steps, options.steps - start) * options.batch
             with progress.watched_by(progress.Silent()):  # it is a part of the fit that the watcher is told of
-                parts = self.transform(self.images.batch(n, seeds.derive(seed, start)))
+                parts = self.transform(self.images.batch(n, seeds.derive(seed, start), start * options.batch))
             for batch in list(zip(*(part.split(options.batch) for part in parts), strict=True))[max(0, first - start) :]:
                 yield [part[share].to(device) for part in batch]
 

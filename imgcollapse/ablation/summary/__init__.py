@@ -17,6 +17,9 @@ which it happened, "of": seeds to which it could, "words": all of it}.
                "found": [{"arm", "verdict": "higher", "lower", "same" or "open"; open too where not all extractors say the same,
                           "generation", "level": of the intervals by Holm, SPAN,
                           "beside": {EXTRACTOR: {"generation", "verdict", "level", SPAN}}, what the other extractors that decide say}]}
+     "rates": [{"arm", "null", "extractor": one that decides, "metric": that of the endpoint, "generation",
+               "rate": null (too few generations) or the share of the distance to its end that the curve covers in a generation,
+               "low", "high": null or the rates that the seeds do not contradict (95 %), "n", "rises", "words"}],
      "arms": [{"arm", "null": null or the null model's name, "model", "regime", "gens": generations asked for,
                "planned": all seeds, "seeds": those with scores,
                "extractors": {EXTRACTOR: {METRIC: {
@@ -45,6 +48,7 @@ generation was judged, a TIME is the first judged one after what happened, and i
 """
 
 from imgcollapse.ablation.summary.numbers import QUANTITIES, losses
+from imgcollapse.ablation.summary.rates import rate_lines, rate_rows
 from imgcollapse.ablation.summary.sentence import endpoint_text, headline, quoted, sentence
 from imgcollapse.ablation.summary.table import COLUMNS, Record, Run, rows, write_csv
 from imgcollapse.ablation.summary.text import named, spanned, table_lines
@@ -60,6 +64,8 @@ __all__ = [
     "losses",
     "named",
     "quoted",
+    "rate_lines",
+    "rate_rows",
     "rows",
     "sentence",
     "spanned",

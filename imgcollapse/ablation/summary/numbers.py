@@ -118,7 +118,7 @@ def arm_record(key: Key, runs: list[Run], judged: dict[str, dict[str, Seeds]], a
 def _metric(name: str, seeds: Seeds, method: str, there: Mapping[Counted, int]) -> Record:
     through = max(one.generations[-1] for one in seeds.values())
     reached = [one for one in seeds.values() if one.generations[-1] == through]
-    both = _common(reached)
+    both = common(reached)
     whole = [_numbers(name, one, both) for one in reached]
     real = RealVsReal.mean_of([one.real for one in seeds.values()])
     record: Record = {"real": None if real is None else asdict(real), "by_generation": []}
@@ -164,10 +164,10 @@ def _both_sides(name: str, a: Seeds, b: Seeds) -> tuple[int, dict[int, Numbers],
 
     Only seeds count that have come as far on both sides, and only generations that all of them have.
     """
-    last = {seed: _common([a[seed], b[seed]])[-1] for seed in a if seed in b}  # both begin at generation 0
+    last = {seed: common([a[seed], b[seed]])[-1] for seed in a if seed in b}  # both begin at generation 0
     through = max(last.values(), default=0)
     seeds = [seed for seed, reached in last.items() if reached == through]
-    both = [g for g in _common([side[seed] for side in (a, b) for seed in seeds]) if g <= through] if seeds else []
+    both = [g for g in common([side[seed] for side in (a, b) for seed in seeds]) if g <= through] if seeds else []
     left, right = ({seed: _numbers(name, side[seed], both) for seed in seeds} for side in (a, b))
     return through, left, right
 
@@ -183,13 +183,13 @@ def changes(name: str, seeds: Seeds, quantity: Quantity) -> tuple[int, dict[int,
     """How far an arm has come, and by seed its change by then: the last value minus that of generation 0, the slope, or the area."""
     through = max(one.generations[-1] for one in seeds.values())
     reached = {seed: one for seed, one in seeds.items() if one.generations[-1] == through}
-    both = _common(list(reached.values()))
+    both = common(list(reached.values()))
     found = {seed: _numbers(name, one, both) for seed, one in reached.items()}
     from_first = {seed: one.values[0] if quantity == "last" else 0.0 for seed, one in reached.items()}
     return through, {seed: one[quantity] - from_first[seed] for seed, one in found.items() if quantity in one}
 
 
-def _common(chains: Sequence[_Chain]) -> list[int]:
+def common(chains: Sequence[_Chain]) -> list[int]:
     """The generations that all of them have, in order: runs are compared at no others."""
     return [g for g in chains[0].generations if all(g in one.values for one in chains)]
 

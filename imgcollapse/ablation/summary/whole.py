@@ -7,6 +7,7 @@ from imgcollapse.ablation.endpoint import NOTHING_ASKED, Asked
 from imgcollapse.ablation.intervals import METHODS
 from imgcollapse.ablation.summary.decided import decided
 from imgcollapse.ablation.summary.numbers import Key, arm_record, chains, difference_record
+from imgcollapse.ablation.summary.rates import rates_record
 from imgcollapse.ablation.summary.table import Record, Run
 from imgcollapse.errors import SettingsProblem
 from imgcollapse.metrics.classes import ALIVE
@@ -35,11 +36,13 @@ def summarise(
     pairs: list[tuple[Key, Key]] = [((arm, None), (reference, None)) for arm in names if arm != reference]
     pairs += [((arm, None), (arm, null)) for arm, null in planned if null is not None]
     scope = _scope(runs)
+    endpoint = decided(asked, names, reference, judged)
     return {
         "method": f"95 % intervals by {METHODS[method]}; differences paired by seed; {scope}",
         "scope": scope,
         "reference": reference,
-        "endpoint": decided(asked, names, reference, judged),
+        "endpoint": endpoint,
+        "rates": rates_record(endpoint, judged),
         "arms": [arm_record(key, members, judged.get(key, {}), alive.get(key, {}), method) for key, members in planned.items()],
         "differences": [difference_record(a, b, judged, method) for a, b in pairs if a in judged and b in judged],
     }

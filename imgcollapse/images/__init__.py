@@ -96,8 +96,8 @@ class ImageStream(Protocol):
     def are_points(self) -> bool:
         """Whether it gives the float points of a toy world rather than pictures."""
 
-    def batch(self, n: int, seed: int) -> ImageSet:
-        """n pictures, a function of the seed."""
+    def batch(self, n: int, seed: int, first: int = 0) -> ImageSet:
+        """n pictures, a function of the seed and of how many of the stream were given before: `first`."""
 
     def record(self) -> dict[str, Any]:
         """What names this stream, for the provenance. Plain JSON values."""
