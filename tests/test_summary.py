@@ -426,7 +426,8 @@ def test_every_score_has_an_entry_that_says_how_it_is_read() -> None:
     copies = torch.zeros(60, dtype=torch.bool)
     each = torch.arange(60.0, dtype=torch.float64)
     likely = Likelihoods(3, each, each, each, codes=(features, each / 60))
-    evidence = Evidence(seen, seen, seen, shares, confusion, learned=seen, copies=copies, learned_copies=copies, likelihoods=likely)
+    more: dict[str, Any] = {"learned": seen, "copies": copies, "learned_copies": copies, "likelihoods": likely, "bands": (4, 3, 2)}
+    evidence = Evidence(seen, seen, seen, shares, confusion, **more)
     scores = {name for metric in METRICS.values() for name in metric.measure(evidence)}
     assert {name for name in scores if not re.search(r"_\d+$", name)} == set(SCORES), "all but those of single classes"
     halved = {name for name, score in SCORES.items() if score.halved}
