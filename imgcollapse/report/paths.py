@@ -48,8 +48,9 @@ def _path(findings: Findings, extractor: str) -> Chart | None:
     heading = f"{metric_title(UP)} against {metric_title(ACROSS)}" + (f", {source_title(extractor)}" if other else "")
     heading = heading[0].upper() + heading[1:]
     about = "A line an arm, a mark a generation, from small to large: to the left variety is lost, downwards quality."
-    drawing = drawn(f"{other}precision-recall", heading, lines, reals)
-    return Chart(f"{other}precision-recall", heading, about, DEFINITION, drawing, _table(f"{other}precision-recall", heading, arms, points, findings.all_numbers))
+    key = f"{other}precision-recall"
+    table = _table(key, heading, arms, points, findings.all_numbers)
+    return Chart(key, heading, about, DEFINITION, drawn(key, heading, lines, reals), table)
 
 
 def _points(found: Record) -> list[dict[str, Any]]:
