@@ -1,18 +1,26 @@
 """How often intervals over seeds hold the truth, and how often what is concluded from them is wrong: the tables of docs/statistics.md.
 
-OMP_NUM_THREADS=1 python scripts/coverage.py        prints the tables; about five minutes on one core, the same numbers every time
+OMP_NUM_THREADS=1 python scripts/coverage.py        prints the tables; about fifteen minutes on one core, the same numbers every time
 """
 
+import itertools
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import click
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from imgcollapse.ablation.comparisons import MOST_SEEDS, Difference, holm_levels, seeds_needed, verdict
 from imgcollapse.ablation.grid import PILOT
 from imgcollapse.ablation.intervals import LEVEL, interval, paired
+from imgcollapse.ablation.superiority import probability_better
+from imgcollapse.ablation.warning import leaves
+from imgcollapse.judge.real import over_splits, taken
+from imgcollapse.metrics import Evidence, FeatureSet
+from imgcollapse.metrics.distances import frechet_distance
+from imgcollapse.metrics.neighbours import neighbourhood
 from imgcollapse.metrics.score import ANY, POSITIVE, UNIT, Bounds
 
 SEEDS = (3, 5, 10)
@@ -130,6 +138,62 @@ def of_added_seeds(case: Case, half: float, draws: int) -> tuple[float, float, f
     return held / draws, plain / draws, naive / draws, seeds / draws
 
 
+BINS = (0.5, 0.7, 0.9, 0.975, 1.0)
+SIZES = {"any size": None, "normal, as large as a seed's spread": 1.0, "normal, half as large": 0.5, "none": 0.0}  # true differences
+
+
+def of_superiority(size: float | None, n: int, draws: int) -> tuple[list[float], list[float]]:
+    """Of paired differences of n seeds whose P(better), for the side that it favours, lies in each of BINS: what it is on average, and how
+    often that side is the better one (of true differences of 0, instead: how often it lies there).
+
+    size: standard deviation of the true differences, in standard deviations of a seed; None: any size, every order of magnitude alike, and
+    so for the spread, which is what P(better) supposes.
+    """
+    chance = np.random.default_rng([n, 11])
+    if size is None:
+        many = 60 * draws
+        spread, truth = np.exp(chance.uniform(-3.5, 3.5, many)), chance.uniform(-40, 40, many)
+    else:
+        spread, truth = np.ones(draws), chance.normal(0, size, draws)
+    values = truth[:, None] + spread[:, None] * chance.standard_normal((len(truth), n))
+    if size is None:  # those far from the ends of what was drawn
+        middle = (np.abs(np.log(values.std(1, ddof=1))) < 0.7) & (np.abs(values.mean(1)) < 6)
+        values, truth = values[middle], truth[middle]
+    said = np.array([probability_better(Difference.of(dict(enumerate(one))), "higher") for one in values.tolist()])
+    right, sure = np.where(said > 0.5, truth > 0, truth < 0), np.maximum(said, 1 - said)
+    inside = [(low <= sure) & (sure < high) for low, high in itertools.pairwise((*BINS[:-1], 1.1))]
+    return [float(sure[one].mean()) for one in inside], [float(one.mean() if size == 0 else right[one].mean()) for one in inside]
+
+
+WATCHED, DIMENSIONS, PICTURES = ("fd", "recall", "coverage"), 8, 100
+
+
+def of_warnings(gens: int, chains: int) -> dict[str, tuple[float, float, float]]:
+    """Of a generator that draws new real pictures in every generation, score by score: how often any generation lies outside of real vs
+    real, how often the last one does, and how often the score is said to have left it for good."""
+    found: dict[str, list[tuple[bool, bool, bool]]] = {name: [] for name in WATCHED}
+    for chain in range(chains):
+        chance = np.random.default_rng([chain, 13])
+
+        def drawn(count: int, chance: np.random.Generator = chance) -> torch.Tensor:
+            return torch.from_numpy(chance.standard_normal((count, DIMENSIONS)))
+
+        unseen = FeatureSet(drawn(2 * PICTURES))
+        held_out = unseen.first(PICTURES)
+
+        def measure(made: FeatureSet, of: FeatureSet) -> dict[str, float]:
+            evidence = Evidence(of, of, made)
+            return frechet_distance(evidence) | neighbourhood(evidence)
+
+        real = over_splits(2 * PICTURES, PICTURES, lambda a, b, _, all_of=unseen: measure(taken(all_of, a), taken(all_of, b)))
+        series = [measure(FeatureSet(drawn(PICTURES)), held_out) for _ in range(gens)]
+        for name in WATCHED:
+            values = [one[name] for one in series]
+            outside = [not real[name].low <= value <= real[name].high for value in values]
+            found[name].append((any(outside), outside[-1], leaves(values, range(gens), real[name]).side != 0))
+    return {name: tuple(np.mean(of_name, axis=0).tolist()) for name, of_name in found.items()}
+
+
 def _share(held: object) -> float:
     return float(np.mean(list(held)))
 
@@ -166,6 +230,13 @@ def main() -> None:
     _table(
         ["differences", "half-width / standard deviation", "Stein", "t over the same seeds", "t, one seed more at a time", "seeds"], rows
     )
+    between = [f"{low:g} to {high:g}" for low, high in itertools.pairwise(BINS)]
+    told = {name: [of_superiority(size, n, DRAWS // 4) for n in SEEDS] for name, size in SIZES.items()}
+    rows = [["(what it says)", *(f"{one:.3f}" for says, _ in told["any size"] for one in says)]]
+    rows += [[name, *(f"{one:.3f}" for _, right in found for one in right)] for name, found in told.items()]
+    _table(["true differences", *(f"{where}, n = {n}" for n in SEEDS for where in between)], rows)
+    rows = [[name, *(f"{one:.3f}" for one in found)] for name, found in of_warnings(10, 400).items()]
+    _table(["score", "outside in any of ten generations", "outside in the last", "left for good"], rows)
 
 
 if __name__ == "__main__":

@@ -21,6 +21,7 @@ from imgcollapse.cli import about, console
 from imgcollapse.cli import main as cli
 from imgcollapse.cli.options import WEIGHTS
 from imgcollapse.extractors import EXTRACTORS, with_weights
+from imgcollapse.metrics import METRICS
 from imgcollapse.metrics.likelihood import LIKELIHOOD
 from imgcollapse.metrics.scores import SCORES
 from imgcollapse.models import MODELS
@@ -363,5 +364,6 @@ def test_the_page_of_metrics_names_every_score_and_the_figure_is_of_all_failures
         assert f"`{name}`" in page, name
     record = json.loads((ROOT / "docs" / "planted.json").read_text())
     assert len(record["planted"]) == 10 and all(scores.keys() == record["real"].keys() for scores in record["planted"].values())
-    left_out = {name for name in SCORES if name.startswith("own_")} | {"fd_infinity"} | LIKELIHOOD.keys()
+    asked_for = {name for metric in METRICS.values() if not metric.default for name in metric.scores}
+    left_out = {name for name in SCORES if name.startswith("own_")} | asked_for | LIKELIHOOD.keys()
     assert record["real"].keys() == SCORES.keys() - left_out, "every default score"

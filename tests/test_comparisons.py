@@ -167,3 +167,28 @@ def test_added_seeds_keep_the_level(script: Any, case: int) -> None:
     assert held > level - ERRORS * math.sqrt(0.05 * 0.95 / draws) and 5 < seeds < MOST_SEEDS
     shown = printed("differences", 2)[f"{script.APART[case].name}, 0.75"]
     assert agrees(held, shown[0], draws) and agrees(naive, shown[2], draws) and naive < held
+
+
+def test_p_better_is_right_as_often_as_it_says_of_differences_of_any_size(script: Any) -> None:
+    for n in (3, 10):
+        says, right = script.of_superiority(None, n, 1500)
+        for one, other in zip(says[:3], right[:3], strict=True):  # about 500 differences each
+            assert abs(one - other) < ERRORS * math.sqrt(one * (1 - one) / 250), (n, says, right)
+
+
+def test_p_better_of_small_differences_is_what_the_documentation_says(script: Any) -> None:
+    shown = printed("true differences")
+    assert set(shown) == {"(what it says)", *script.SIZES}
+    for place, n in enumerate(script.SEEDS):
+        _, right = script.of_superiority(0.5, n, 2500)
+        in_bins = shown["normal, half as large"][4 * place : 4 * place + 4]
+        assert all(agrees(one, told, 250) for one, told in zip(right[:3], in_bins[:3], strict=True))
+        _, there = script.of_superiority(0.0, n, 2500)
+        assert all(abs(one - wanted) < ERRORS * math.sqrt(wanted / 2500) for one, wanted in zip(there, (0.4, 0.4, 0.15, 0.05), strict=True))
+
+
+def test_of_a_generator_that_is_as_good_as_real_pictures_far_fewer_scores_leave_than_are_outside_once(script: Any) -> None:
+    shown = printed("score")
+    assert set(shown) == set(script.WATCHED)
+    for once, last, gone in shown.values():
+        assert gone < 0.05 < once and last < 0.12, "what the rule is for"

@@ -668,7 +668,7 @@ def judged(metric: Measure, made: FeatureSet) -> dict[str, float]:
     real = FeatureSet(normal(90, 4, 0), labels, labels)
     shares = torch.tensor([0.3, 0.3, 0.4], dtype=torch.float64)
     likelihoods = Likelihoods(4, *(-one.features.square().sum(1) for one in (real, real, made)))
-    return metric(Evidence(real, real, made, shares, confusion_of(labels, labels, 3), likelihoods=likelihoods))
+    return metric(Evidence(real, real, made, shares, confusion_of(labels, labels, 3), likelihoods=likelihoods, bands=(8, 4, 3, 2)))
 
 
 LOWER = {"fd", "kid", "total_variation"}

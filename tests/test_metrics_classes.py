@@ -11,12 +11,13 @@ from features import falls, normal, sure
 from scipy import optimize, stats
 from torch import Tensor
 
-from imgcollapse.metrics import Evidence, FeatureSet
+from imgcollapse.metrics import METRICS, Evidence, FeatureSet
 from imgcollapse.metrics.classes import class_variety, interval, rare_classes, rarest
 from imgcollapse.metrics.classwise import class_neighbourhood
 from imgcollapse.metrics.corrected import corrected_shares, estimate, nearest_shares
 from imgcollapse.metrics.evidence import NO_CLASS, confusion_of
 from imgcollapse.metrics.neighbours import neighbourhood
+from imgcollapse.metrics.polarisation import POLARISATION, _spread, class_polarisation
 from imgcollapse.metrics.tail import kept_classes, lost_probability
 
 
@@ -473,3 +474,47 @@ def test_confusions_agree_with_torchmetrics() -> None:
     classes_N, labels_N = torch.randint(-1, 7, (500,), generator=generator), torch.randint(0, 7, (500,), generator=generator)
     theirs = multiclass_confusion_matrix(torch.where(classes_N == NO_CLASS, 7, classes_N), labels_N, num_classes=8)
     assert theirs[:7].tolist() == confusion_of(classes_N, labels_N, 7).tolist() and int(theirs[7].sum()) == 0
+
+
+# --- the spread between classes
+
+
+def of_shares(*recalled: float) -> Evidence:
+    """As many classes, of each 50 pairs of held-out pictures far from all others; that part of the pairs was drawn again."""
+    labels = torch.arange(len(recalled)).repeat_interleave(100)
+    places = torch.arange(len(labels), dtype=torch.float64)
+    held_out = (places // 2 * 1000 + places % 2)[:, None]
+    made = held_out[torch.cat([torch.arange(100) < 100 * share for share in recalled])]
+    shares = torch.full((len(recalled),), 1 / len(recalled), dtype=torch.float64)
+    return Evidence(
+        FeatureSet(held_out), FeatureSet(held_out, labels=labels), FeatureSet(made), shares, k=1, k_precision=1, k_probabilistic=1
+    )
+
+
+@pytest.mark.parametrize(
+    ("recalled", "spread"), [((1, 1), 0), ((0.5, 0.5, 0.5), 0), ((1, 0), 0.5), ((1, 1, 0, 0), 0.5), ((0.9, 0.5, 0.1), math.sqrt(0.32 / 3))]
+)
+def test_the_spread_between_classes_is_the_standard_deviation_of_their_recall(recalled: tuple[float, ...], spread: float) -> None:
+    evidence = of_shares(*recalled)
+    by_class, found = class_neighbourhood(evidence), class_polarisation(evidence)
+    assert set(found) == set(POLARISATION) and not METRICS["class_polarisation"].default
+    for what in ("recall", "coverage"):
+        assert [by_class[f"{what}_{c}"] for c in range(len(recalled))] == pytest.approx(recalled)
+        assert found[f"{what}_spread"] == pytest.approx(spread, abs=1e-12)
+
+
+def test_without_classes_there_is_no_spread_between_them() -> None:
+    one = FeatureSet(normal(9, 2, 0), labels=torch.zeros(9, dtype=torch.int64))
+    assert class_polarisation(Evidence(one, one, one, torch.ones(1, dtype=torch.float64))) == {}
+    assert class_polarisation(Evidence(one, FeatureSet(one.features), one)) == {}
+
+
+def test_the_spread_of_classes_that_lose_alike_is_what_few_pictures_make_of_it() -> None:
+    """Of independent draws the mean square is r (1 - r) / n (1 - 1 / C): what real vs real is there to say."""
+    draws, classes, pictures, share = torch.Generator().manual_seed(0), 10, 30, 0.6
+    squares = []
+    for _ in range(400):
+        recalled = torch.bernoulli(torch.full((classes, pictures), share, dtype=torch.float64), generator=draws).mean(1)
+        squares.append(_spread(recalled.tolist()) ** 2)
+    expected = share * (1 - share) / pictures * (1 - 1 / classes)
+    assert np.mean(squares) == pytest.approx(expected, abs=5 * expected * math.sqrt(2 / 9 / 400))

@@ -101,7 +101,8 @@ def test_the_page_of_an_ablation_shows_all_there_is(grid: Path) -> None:
     assert len(found.named("table")) == len(found.named("caption"))
     scores = store.scores(next((grid / "runs").glob("digits-gmm-*")))[0].sources  # the null models know no likelihoods
     judged = [name for values in scores.values() for name in values if name in SCORES]
-    assert len([a for a in found.named("svg") if a.get("role") == "img" and a.get("aria-labelledby")]) == len(judged) + 3 * 3 + 4
+    assert len([a for a in found.named("svg") if a.get("role") == "img" and a.get("aria-labelledby")]) == len(judged) + 3 * 3 + 4 + 1
+    assert found.texts["h3"].count("Precision against recall") == 1
     assert len([name for name in judged if SCORES[name].rank]) == tables.CURVES == 11
     assert not re.search(r"https?://", html), "nothing is fetched from anywhere"
     words = " ".join(text for texts in found.texts.values() for text in texts)

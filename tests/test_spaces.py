@@ -31,7 +31,7 @@ def random_of(channels: int, height: int, width: int, seed: int = 0) -> FittedRa
 # --- both
 
 
-@pytest.mark.parametrize("kind", ["random", "pca"])
+@pytest.mark.parametrize("kind", ["random", "pca", "spectrum"])
 def test_points_are_refused(kind: str) -> None:
     points = datasets.load(Gaussian(size=50), 0)
     with pytest.raises(DataProblem, match=f"^{re.escape(f'{points.name}: the extractor {kind!r} needs pictures; use')} 'pixels'$"):

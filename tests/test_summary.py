@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 from chains import put_scores
+from scipy import stats
 
 from imgcollapse import store
 from imgcollapse.ablation import summary
@@ -245,6 +246,9 @@ def test_differences_are_paired_by_seed(runs: list[Run]) -> None:
     mean, low, high, n = spans([KEEPING[seed][3] - LOSING[seed][3] for seed in range(3)])
     assert high.expected > 1 and span(pixels["coverage"]["last"]) == (mean, low, 1.0, n), "no two shares differ by more"
     assert pixels["coverage"]["slope"]["mean"] > 0
+    lower = stats.ttest_1samp([4.0 - 6, 5.5 - 9, 7.0 - 12], 0, alternative="less").pvalue
+    assert last["probability_better"] == pytest.approx(1 - lower), "a lower FD is better"
+    assert pixels["fd"]["area"]["probability_better"] > 0.9 > 0.5 < pixels["coverage"]["area"]["probability_better"], "less is lost"
     assert pixels["kid"]["last"]["mean"] == pytest.approx(0.1)
     null = record["differences"][1]["extractors"]["pixels"]
     assert set(null) == {"fd", "coverage"} and span(null["fd"]["last"]) == spans([3.5, 6.5, 9.5])
@@ -381,7 +385,8 @@ def test_the_headline_tells_differences_with_intervals_and_half_lives(runs: list
         "Cannot tell with 3 seeds: coverage at generation 3 is undecided with “half, fixed” against 0 % real: +0.460 [-0.298, +1.000]."
     )
     assert told[1] == (
-        "half, fixed minus 0 % real (generation 3, pixels, 3 paired seeds): FD -3.50 [-7.23, +0.23], coverage +0.460 [-0.298, +1.000]"
+        "half, fixed minus 0 % real (generation 3, pixels, 3 paired seeds): "
+        "FD -3.50 [-7.23, +0.23] (P(better) 0.972), coverage +0.460 [-0.298, +1.000] (P(better) 0.940)"
     )
     first = "first generation below half of generation 0: coverage:"
     assert told[2:] == [  # null models are left to the table
@@ -426,7 +431,8 @@ def test_every_score_has_an_entry_that_says_how_it_is_read() -> None:
     copies = torch.zeros(60, dtype=torch.bool)
     each = torch.arange(60.0, dtype=torch.float64)
     likely = Likelihoods(3, each, each, each, codes=(features, each / 60))
-    evidence = Evidence(seen, seen, seen, shares, confusion, learned=seen, copies=copies, learned_copies=copies, likelihoods=likely)
+    more: dict[str, Any] = {"learned": seen, "copies": copies, "learned_copies": copies, "likelihoods": likely, "bands": (4, 3, 2)}
+    evidence = Evidence(seen, seen, seen, shares, confusion, **more)
     scores = {name for metric in METRICS.values() for name in metric.measure(evidence)}
     assert {name for name in scores if not re.search(r"_\d+$", name)} == set(SCORES), "all but those of single classes"
     halved = {name for name, score in SCORES.items() if score.halved}

@@ -12,6 +12,7 @@ from imgcollapse.extractors.inception import Inception
 from imgcollapse.extractors.pca import PCA
 from imgcollapse.extractors.pixels import Pixels
 from imgcollapse.extractors.random import Random
+from imgcollapse.extractors.spectrum import Spectrum
 from imgcollapse.extractors.weights import Published, find
 from imgcollapse.images import World
 from imgcollapse.settings import one_of
@@ -35,7 +36,8 @@ class FittedExtractor(Protocol):
 
 
 class Extractor(Protocol):
-    """An extractor's options. What it calls the Fréchet distance with its features may stand in FRECHET, by `FittedExtractor.name`."""
+    """An extractor's options. What it calls the Fréchet distance with its features may stand in FRECHET, by `FittedExtractor.name`, and
+    what metrics are of its features alone, to be measured where nobody chose any, in METRICS."""
 
     @property
     def kind(self) -> str:
@@ -43,6 +45,15 @@ class Extractor(Protocol):
 
     def fit(self, world: World) -> FittedExtractor:
         """The extractor, ready for this world."""
+
+
+@runtime_checkable
+class Banded(Protocol):
+    """A fitted extractor whose features are logarithms of a picture's power by wavelength."""
+
+    @property
+    def bands(self) -> tuple[int, ...]:
+        """The shortest wave of each feature's band, in pixels, from long to short."""
 
 
 @runtime_checkable
@@ -59,6 +70,7 @@ EXTRACTORS: dict[str, type[Extractor]] = {
     "random": Random,
     "pixels": Pixels,
     "pca": PCA,
+    "spectrum": Spectrum,
     "inception": Inception,
     "dinov2": DinoV2,
 }
@@ -74,6 +86,11 @@ def by_default(world: World) -> tuple[Extractor, ...]:
     if world.train.are_points:
         return (Pixels(),)
     return (Classifier(), Random()) if len(world.classes) > 1 else (Random(), PCA())
+
+
+def own_metrics(extractors: Iterable[Extractor]) -> set[str]:
+    """The metrics that are of the features of one of these alone."""
+    return {name for extractor in extractors for name in getattr(extractor, "METRICS", ())}
 
 
 def frechet_name(extractor: str) -> str:

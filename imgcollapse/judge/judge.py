@@ -11,7 +11,7 @@ from torch import Tensor
 
 from imgcollapse import progress
 from imgcollapse.errors import SettingsProblem, WeightsProblem
-from imgcollapse.extractors import AnyExtractor, FittedExtractor, by_default
+from imgcollapse.extractors import AnyExtractor, Banded, FittedExtractor, by_default, own_metrics
 from imgcollapse.images import ImageSet, World, fingerprints
 from imgcollapse.judge import real as real_vs_real
 from imgcollapse.judge.real import measured, of_classes, over_splits, plain, ranges, taken
@@ -70,7 +70,8 @@ class Judge(Settings):
                 raise SettingsProblem(
                     f"judge.{name}: {k} neighbours need more than {k} pictures, {n} are compared; set a smaller {name}, or {more}"
                 )
-        metrics = tuple(name for name, metric in METRICS.items() if metric.default) if self.metrics is None else self.metrics
+        own = own_metrics(chosen)
+        metrics = tuple(name for name, one in METRICS.items() if one.default or name in own) if self.metrics is None else self.metrics
         return self.model_copy(update={"extractors": chosen, "metrics": metrics, "n": n})
 
     def open(self, world: World, drawn: int | None = None) -> "Reference":
@@ -235,7 +236,7 @@ class Reference:
         return self._compared[name] | self._of_all[name, drawn]
 
     def _evidence(self, view: View, generated: FeatureSet, **more: Any) -> Evidence:
-        more |= self.neighbours
+        more |= self.neighbours | {"bands": view.extractor.bands if isinstance(view.extractor, Banded) else ()}
         return Evidence(view.train, view.held_out, generated, real_shares=self.shares, confusion=view.confusion, **more)
 
     def _copies(self, drawn: ImageSet, *sets: Tensor | None) -> list[Tensor | None]:

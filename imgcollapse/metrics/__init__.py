@@ -19,7 +19,9 @@ from imgcollapse.metrics.neighbours import (
     probabilistic_precision_recall,
     symmetric_precision_recall,
 )
+from imgcollapse.metrics.polarisation import POLARISATION, class_polarisation
 from imgcollapse.metrics.score import Score
+from imgcollapse.metrics.spectrum import SPECTRUM, power_spectrum
 from imgcollapse.metrics.tail import TAIL, kept_classes
 from imgcollapse.metrics.variety import SPREAD, VENDI, vendi_score, within_class_distance
 
@@ -33,7 +35,7 @@ class Metric:
 
     measure:  the function: Evidence -> the values, the same names whatever the samples; empty where the metric has no meaning
     scores:   how each value is read; a value without an entry is a detail (of one class, a bound), in the table of all scores only
-    default:  whether it is measured where nobody chose metrics
+    default:  whether it is measured where nobody chose metrics; what is of one extractor alone (its METRICS) is where that judges
     real:     whether it has a real-vs-real value
     trained:  whether it looks at what models have learned from: real pictures, and the generation's own training set
     of_all:   whether its values are of the classes of all that was drawn, not of the N pictures compared
@@ -68,6 +70,8 @@ METRICS: dict[str, Metric] = {
     "within_class_distance": Metric(within_class_distance, SPREAD),
     "memorisation": Metric(memorised, MEMORY, trained=True),
     "likelihood": Metric(likelihood, LIKELIHOOD, of_model=True),
+    "class_polarisation": Metric(class_polarisation, POLARISATION, default=False),
+    "power_spectrum": Metric(power_spectrum, SPECTRUM, default=False),
 }
 
 __all__ = ["METRICS", "Evidence", "FeatureSet", "Metric", "Score"]

@@ -145,6 +145,7 @@ class Evidence:
     copies:          bool [N] on the CPU, whether a sample is pixel for pixel a picture of the whole real training part; None where unknown
     learned_copies:  the same of the generation's whole own training set
     likelihoods:     what the models themselves say; None where that is not asked
+    bands:           where features are logarithms of a picture's power by wavelength: the shortest wave of each, in pixels; else empty
     k:               nearest neighbours for density and coverage
     k_precision:     nearest neighbours for (improved and symmetric) precision and recall
     k_probabilistic: nearest neighbours for probabilistic precision and recall
@@ -161,6 +162,7 @@ class Evidence:
     copies: Tensor | None = None
     learned_copies: Tensor | None = None
     likelihoods: Likelihoods | None = None
+    bands: tuple[int, ...] = ()
     k: int = 5
     k_precision: int = 3
     k_probabilistic: int = 4

@@ -42,8 +42,8 @@ class Line:
 
 def swatch(number: int, null: bool = False) -> Markup:
     """A piece of an arm's line with its marker, for the legend."""
-    mark = Markup() if null else Markup('<path class="mark" d="{}" transform="translate(14 7)"/>').format(_shape(number))
-    line = Markup('<path class="line" d="M1 7h26" {}/>').format(_dash(number, null))
+    mark = Markup() if null else Markup('<path class="mark" d="{}" transform="translate(14 7)"/>').format(marker(number))
+    line = Markup('<path class="line" d="M1 7h26" {}/>').format(dashes(number, null))
     return Markup('<svg class="swatch {}" viewBox="0 0 28 14" width="28" height="14" aria-hidden="true">{}{}</svg>').format(
         _colour(number, null), line, mark
     )
@@ -77,13 +77,13 @@ def curves(key: str, title: str, lines: Sequence[Line], reals: Sequence[Mapping[
             edge = " ".join([*(at(point, "high") for point in banded), *(at(point, "low") for point in reversed(banded))])
             parts += Markup('<polygon class="band" points="{}"/>').format(edge)
         path = " ".join(at(point, "mean") for point in points)
-        parts += Markup('<polyline class="line" points="{}" {}/>').format(path, _dash(line.number, line.null))
+        parts += Markup('<polyline class="line" points="{}" {}/>').format(path, dashes(line.number, line.null))
         if not line.null:
-            marks = [(point, _shape(line.number)) for point in points[:: thin.mark_every(len(points))]]
+            marks = [(point, marker(line.number)) for point in points[:: thin.mark_every(len(points))]]
             marks += [({**point, "mean": value}, DOT) for point in points if len(point["values"]) > 1 for value in point["values"]]
             for point, shape in marks:
                 parts += Markup('<path class="mark" d="{}" transform="translate({})"/>').format(shape, at(point, "mean"))
-        drawn.append(_group(line, parts))
+        drawn.append(group(line, parts))
     drawn.append(Markup('<line class="cursor" x1="{0}" x2="{0}" y1="{1}" y2="{2}"/>').format(x0, y1, y0))
     description = f"{title} over generations 0 to {last}; the table below has the numbers."
     about = Markup(' tabindex="0" data-x0="{}" data-dx="{:.4f}" data-last="{}"').format(x0, dx, last)
@@ -114,10 +114,10 @@ def forest(key: str, title: str, rows: Sequence[tuple[Line, dict[str, Any]]], re
         if span["low"] is not None:
             low, high = (x.place(span[part], left, WIDTH - RIGHT) for part in ("low", "high"))
             parts += Markup('<path class="line" d="M{} {}H{}"/>').format(low, middle, high)
-        shape = SHAPES["o"] if line.null else _shape(line.number)
+        shape = SHAPES["o"] if line.null else marker(line.number)
         for value in span["values"] or [span["mean"]]:
             parts += Markup('<path class="mark" d="{}" transform="translate({},{})"/>').format(shape, *_tick(x, value, left), middle)
-        drawn.append(_group(line, parts))
+        drawn.append(group(line, parts))
     drawn.append(Markup('<text class="tick" x="{}" y="{}" text-anchor="middle">{}</text>').format((left + WIDTH) / 2, height - 3, words))
     return svg(
         f"forest-{key}",
@@ -140,7 +140,8 @@ def _tick(x: Range, value: float, left: float) -> tuple[float]:
     return (x.place(value, left, WIDTH - RIGHT),)
 
 
-def _group(line: Line, parts: Markup) -> Markup:
+def group(line: Line, parts: Markup) -> Markup:
+    """An arm's parts together, in its colour, so that the legend can switch them off."""
     return Markup('<g class="arm {}" data-arm="{}"{}>{}</g>').format(
         _colour(line.number, line.null), line.number, Markup(' data-null=""') if line.null else "", parts
     )
@@ -150,11 +151,13 @@ def _colour(number: int, null: bool) -> str:
     return f"c{number % len(COLOURS)}{' null' if null else ''}"
 
 
-def _shape(number: int) -> str:
+def marker(number: int) -> str:
+    """The path of an arm's marker."""
     return SHAPES[MARKERS[number % len(MARKERS)]]
 
 
-def _dash(number: int, null: bool) -> Markup:
+def dashes(number: int, null: bool) -> Markup:
+    """The attribute that dashes an arm's line."""
     dash = DASHES[number // len(COLOURS) % len(DASHES)]
     if null:
         return Markup('stroke-dasharray="1.5 3"')

@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from imgcollapse.ablation.intervals import FEWEST
-from imgcollapse.ablation.summary import named, rate_lines, spanned
+from imgcollapse.ablation.summary import Record, named, rate_lines, spanned
+from imgcollapse.ablation.summary.superior import BETTER, in_words
 from imgcollapse.ablation.summary.text import columns, half_lives, lines
 from imgcollapse.exchange.card.markdown import fenced, table
 from imgcollapse.files import ledger
@@ -96,11 +97,18 @@ def _differences(findings: Findings) -> list[str]:
             last = next(iter(spans.values()))
             cells = [escaped(one["arm"]), str(last["generation"]), str(last["n"])]
             found.setdefault(extractor, []).append(
-                [*cells, *(spanned(spans[name], name, "+", COARSER) if name in spans else "" for name in wanted[extractor])]
+                [*cells, *(_difference(spans[name], name) if name in spans else "" for name in wanted[extractor])]
             )
     heads = {name: ["arm", "generation", "paired seeds", *(metric_title(one, name, short=True) for one in wanted[name])] for name in found}
     about = f"**Differences from {escaped(reference)}**,"
-    return [f"{about} {escaped(source_title(name))}\n\n{table(heads[name], rows)}" for name, rows in found.items()]
+    each = f", each with {BETTER}" if any(len(arm["seeds"]) >= FEWEST for arm in findings.summary["arms"]) else ""
+    return [f"{about} {escaped(source_title(name))}{each}\n\n{table(heads[name], rows)}" for name, rows in found.items()]
+
+
+def _difference(span: Record, name: str) -> str:
+    """`+0.24 [0.07, 0.41], 0.994`: behind it P(better), where there is an interval."""
+    probability = in_words(span["probability_better"])
+    return spanned(span, name, "+", COARSER) + (f", {escaped(probability)}" if probability else "")
 
 
 def _half_lives(findings: Findings) -> str:

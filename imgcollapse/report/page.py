@@ -24,14 +24,18 @@ from imgcollapse.judge.titles import REAL, counted, features_title, judges_of
 from imgcollapse.report import charts, composition, pictures, tables
 from imgcollapse.report.agreement import disagreements
 from imgcollapse.report.answer import answer
+from imgcollapse.report.differences import differences
 from imgcollapse.report.findings import Findings
 from imgcollapse.report.panels import NULL
+from imgcollapse.report.paths import paths
 from imgcollapse.report.pictures import SIZES, Keep
 from imgcollapse.report.rates import rates
 from imgcollapse.report.record import about_runs, notes, settings
 from imgcollapse.report.reproduce import reproduce
+from imgcollapse.report.spectra import spectra
 from imgcollapse.report.strips import strips
 from imgcollapse.report.tables import Chart, Table
+from imgcollapse.report.warnings import warning_sentences, warnings
 
 MARK = '<meta name="generator" content="imgcollapse'  # by which a page of ours is known
 NOTED = "../page"  # under which the ledger of its folder knows a page, whatever its name
@@ -125,11 +129,16 @@ def _render(findings: Findings, size: tuple[int, int, int], keep: Keep, live: bo
         stops=findings.stops,
         halves=(halves := tables.half_lives(findings)),
         rates=(approach := rates(findings)),
+        early=(early := warnings(findings)),
+        early_words=warning_sentences(findings),
+        apart=(apart := differences(findings)),
         command=reproduce(findings),
         file=ABLATION if findings.is_ablation and any((place / ABLATION).is_file() for place in findings.places) else "",
         record=about_runs(findings),
         settings=settings(findings),
-        data=_embedded({"tables": _records(charted, [halves, approach]), "stops": findings.stops, "reload": RELOAD if live else 0}),
+        data=_embedded(
+            {"tables": _records(charted, halves, approach, early, *apart), "stops": findings.stops, "reload": RELOAD if live else 0}
+        ),
     )
 
 
@@ -180,15 +189,16 @@ def _legend(findings: Findings) -> dict[str, Any]:
 def _charted(findings: Findings) -> dict[str, Sequence[Chart]]:
     """All charts with their tables, section by section."""
     return {
-        "charts": tables.curves(findings),
-        "more": tables.more_curves(findings),
+        "charts": [*tables.curves(findings), *(ways := paths(findings))[:1]],
+        "more": [*tables.more_curves(findings), *ways[1:]],
+        "details": spectra(findings),
         "classes": composition.class_charts(findings),
         "origins": composition.origins(findings),
         "numbers": tables.numbers(findings),
     }
 
 
-def _records(charted: dict[str, Sequence[Chart]], others: Sequence[Table | None]) -> dict[str, Sequence[dict[str, Any]]]:
+def _records(charted: dict[str, Sequence[Chart]], *others: Table | None) -> dict[str, Sequence[dict[str, Any]]]:
     """The tables for programs, by their keys."""
     charts_of_all = [chart for section in charted.values() for chart in section]
     shown = (*(chart.table for chart in charts_of_all), *(chart.above for chart in charts_of_all), *others)

@@ -15,8 +15,9 @@ which it happened, "of": seeds to which it could, "words": all of it}.
                "comparisons": of the arms asked for,
                "answer": "yes", "no" or "cannot tell",
                "found": [{"arm", "verdict": "higher", "lower", "same" or "open"; open too where not all extractors say the same,
-                          "generation", "level": of the intervals by Holm, SPAN,
-                          "beside": {EXTRACTOR: {"generation", "verdict", "level", SPAN}}, what the other extractors that decide say}]}
+                          "generation", "level": of the intervals by Holm, "probability_better", SPAN,
+                          "beside": {EXTRACTOR: {"generation", "verdict", "level", "probability_better", SPAN}}, what the other extractors
+                                    that decide say}]}
      "rates": [{"arm", "null", "extractor": one that decides, "metric": that of the endpoint, "generation",
                "rate": null (too few generations) or the share of the distance to its end that the curve covers in a generation,
                "low", "high": null or the rates that the seeds do not contradict (95 %), "n", "rises", "words"}],
@@ -33,8 +34,17 @@ which it happened, "of": seeds to which it could, "words": all of it}.
                "lost": {EXTRACTOR: {CLASS: TIME}}}]
      "differences": [{"arm", "null", "against", "against_null",
                "extractors": {EXTRACTOR: {METRIC: {
-                 QUANTITY: {"generation", SPAN, "unit"}                                                        (last, slope, area)
-               }}}}]}
+                 QUANTITY: {"generation", SPAN, "unit", "probability_better"}                                  (last, slope, area)
+               }}}}]
+     "warnings": [{"arm", "null",
+               "halves": null or when recall falls below half of generation 0: {"extractor", "generation", "words"},
+               "scores": [{"extractor", "metric", TIME: when it left real vs real for good (`ablation/warning.py`), in this order,
+                           "already": seeds in which it was outside at generation 0, "worse", "better": seeds in which it left on that side,
+                           "lead": by how many generations before recall (by that extractor, else by the one of "halves") halved, of the
+                           seeds in which both happened}]}]}
+
+"probability_better" is the posterior probability that the expected paired difference favours the arm (`ablation/superiority.py`); null
+where there is no interval. (Of one arm alone: that it is better than at generation 0.)
 
 METRIC is an entry of SCORES; the shares of single classes are in the table only. CLASS is the number of a class, as text, lost since the
 generation from which on `share_alive_CLASS` is 0 up to the last one seen; seeds in which it is 0 among real ones do not count. "generation"

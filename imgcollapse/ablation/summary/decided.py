@@ -8,7 +8,8 @@ from imgcollapse.ablation.comparisons import Difference, Verdict, holm_levels, v
 from imgcollapse.ablation.endpoint import Asked, Endpoint
 from imgcollapse.ablation.summary.numbers import ByExtractor, Judged, bounds_of, changes, differences, span
 from imgcollapse.ablation.summary.table import Record
-from imgcollapse.metrics.score import Bounds, Quantity
+from imgcollapse.ablation.superiority import better_way, probability_better
+from imgcollapse.metrics.score import Better, Bounds, Quantity
 from imgcollapse.metrics.scores import SCORES, most_prominent
 
 Word = Literal["yes", "no", "cannot tell"]
@@ -75,7 +76,8 @@ def decided(asked: Asked, names: Sequence[str], reference: str, judged: Judged) 
     if what is None:
         return None
     alone, margin = what.others == [reference], endpoint.margin_of(what.metric)
-    found = found_in(what, bounds_of(what.metric, endpoint.quantity, {}), margin, asked.pilot)
+    better = better_way(what.metric, endpoint.quantity)
+    found = found_in(what, bounds_of(what.metric, endpoint.quantity, {}), margin, asked.pilot, better)
     return {
         "metric": what.metric,
         "quantity": endpoint.quantity,
@@ -90,7 +92,7 @@ def decided(asked: Asked, names: Sequence[str], reference: str, judged: Judged) 
     }
 
 
-def found_in(what: Compared, bounds: Bounds, margin: float | None, pilot: Sequence[int]) -> list[Record]:
+def found_in(what: Compared, bounds: Bounds, margin: float | None, pilot: Sequence[int], better: Better = "higher") -> list[Record]:
     """The comparisons that there are so far by the leading extractor; the others count all the same, as ones that reject nothing.
 
     Where several extractors decide, a comparison rejects where it does by all of them: its p value is the largest of theirs, a test of the
@@ -103,7 +105,8 @@ def found_in(what: Compared, bounds: Bounds, margin: float | None, pilot: Sequen
         sides = {}
         for extractor, difference in by[arm].items():
             over = difference.interval(level, bounds)
-            sides[extractor] = {"generation": what.apart[extractor][arm][0], "verdict": verdict(over, margin), "level": level, **span(over)}
+            said = {"verdict": verdict(over, margin), "level": level, "probability_better": probability_better(difference, better)}
+            sides[extractor] = {"generation": what.apart[extractor][arm][0], **said, **span(over)}
         if (own := sides.pop(what.extractor, None)) is not None:
             alike = all(one["verdict"] == own["verdict"] for one in sides.values())
             found.append({"arm": arm, **own, "verdict": own["verdict"] if alike else "open", "beside": sides})

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from imgcollapse.ablation.summary.superior import likely
 from imgcollapse.ablation.summary.table import Record
 from imgcollapse.ablation.summary.text import columns, half_lives, named, spanned
 from imgcollapse.grids.lettering import shortened
@@ -31,7 +32,9 @@ def headline(summary: Record) -> list[str]:
                 last = next(iter(spans.values()))
                 pair = f"{named(one['arm'], one['null'])} minus {named(one['against'], one['against_null'])}"
                 where = f"generation {last['generation']}, {extractor}, {last['n']} paired seed{'s' if last['n'] > 1 else ''}"
-                parts = [f"{metric_title(name, extractor, short=True)} {spanned(span, name, '+')}" for name, span in spans.items()]
+                parts = [
+                    f"{metric_title(name, extractor, short=True)} {spanned(span, name, '+')}{likely(span)}" for name, span in spans.items()
+                ]
                 found.append(f"{pair} ({where}): {', '.join(parts)}")
     for arm, extractor, words in half_lives(summary):
         found.append(f"{arm} ({extractor}), first generation below half of generation 0: {words}")
