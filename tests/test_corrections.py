@@ -8,6 +8,7 @@ import pytest
 import theory
 import torch
 from chains import files
+from terminal import call
 from test_identity import counted, made, samples
 from test_model_contract import weights
 from test_models import GaussianDenoiser, drawing, pictures, quick
@@ -30,6 +31,8 @@ WORKS = [("neon", "ddpm"), ("neon", "vae"), ("sims", "ddpm")]
 NET: dict[str, Any] = {"dataset": "digits", "model": {"kind": "ddpm", "steps": 3, "batch": 8, "widths": [8, 8]}, "samples": 40, "gens": 2}
 NET["model"]["sampling"] = {"steps": 2}
 NET["judge"] = {"extractors": []}
+QUICKLY = ["--samples", "40", "--gens", "1", "--set", "model={kind: ddpm, steps: 3, batch: 8, widths: [8, 8], sampling: {steps: 2}}"]
+QUICKLY += ["--extractor", "pixels", "--set", "judge.metrics=[frechet_distance]"]
 SHORT = {"steps": 3, "samples": 20, "learning_rate": 1e-3}
 
 
@@ -218,6 +221,19 @@ def test_arms_that_differ_in_their_correction_learn_generation_0_once(tmp_path: 
     assert len({samples(folder)[0] for folder in runs}) == 3
     records = [made_by(folder / "gen_000") for folder in runs]
     assert "correction" not in (records[0] or {}) and len({str(record) for record in records}) == 4
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", CORRECTIONS)
+def test_page_and_card_say_that_a_model_was_corrected(kind: str, tmp_path: Path) -> None:
+    said = call("run", *QUICKLY, "--set", f"correction={kind}", "--out", tmp_path / "run")
+    assert said.exit_code == 0, said.output
+    page = (tmp_path / "run/report.html").read_text(encoding="utf-8")
+    assert f"{kind} w 1" in page and f"each model was corrected by {kind} w 1" in page
+    assert call("card", tmp_path / "run", "--out", tmp_path / "card").exit_code == 0
+    card = (tmp_path / "card/model/README.md").read_text(encoding="utf-8")
+    assert f"Then it was corrected by {kind} w 1, without any other pictures than its own." in card
+    assert ("draws from the model as it was before sims corrected it" in card) == (kind == "sims")
 
 
 @pytest.mark.slow

@@ -139,6 +139,20 @@ def test_sampling_is_shared_and_equal_to_the_byte(runs: Path, name: str) -> None
     assert np.array_equal(alone.pixels.numpy(), drawn)
 
 
+@pytest.mark.slow
+def test_processes_correct_a_model_together_and_draw_from_it_together(tmp_path: Path) -> None:
+    """600 pictures are two blocks; the copy learns from what both have drawn."""
+    more = ["--gens=1", "--samples=600", "--set=model.sampling.steps=4", "--set=correction={kind: sims, steps: 4}"]
+    for size in (1, 2):
+        codes, said = launch(imgcollapse, "run", *DDPM_RUN, *more, f"--out={tmp_path}/{size}", size=size).end()
+        assert codes == [0] * size, said
+    drawn = samples(tmp_path / "2", 0)
+    with devices.use(Machine(device="cpu", precision="float32")):
+        alone = models.load(tmp_path / "2/gen_000/model").sample(len(drawn), seeds.derive(0, 0, "sample"))
+    assert np.array_equal(alone.pixels.numpy(), drawn)
+    assert alike(samples(tmp_path / "1", 0), drawn) > 0.99
+
+
 def test_a_run_can_be_resumed_by_another_number_of_processes(runs: Path) -> None:
     before = samples(runs / "vae2", 1)
     (runs / "vae2/gen_001").rename(runs / "was_generation_1")
