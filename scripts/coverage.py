@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from imgcollapse.ablation.comparisons import MOST_SEEDS, Difference, holm_levels, seeds_needed, verdict
 from imgcollapse.ablation.grid import PILOT
 from imgcollapse.ablation.intervals import LEVEL, interval, paired
+from imgcollapse.ablation.rate import STEPS, fitted_rate
 from imgcollapse.ablation.superiority import probability_better
 from imgcollapse.ablation.warning import leaves
 from imgcollapse.judge.real import over_splits, taken
@@ -194,6 +195,24 @@ def of_warnings(gens: int, chains: int) -> dict[str, tuple[float, float, float]]
     return {name: tuple(np.mean(of_name, axis=0).tolist()) for name, of_name in found.items()}
 
 
+def of_rates(rate: float, noise: float, n: int, draws: int) -> tuple[float, float, float]:
+    """How often the interval of a rate of approach over ten generations holds it, leaves out a straight line, and says nothing at all.
+
+    noise: of every value, as a share of the whole way; normal, with a correlation of 0.8 from one generation of a seed to the next.
+    """
+    chance, generations = np.random.default_rng([11, n]), np.arange(10)
+    held, bent, nothing = 0, 0, 0
+    for _ in range(draws):
+        values = chance.standard_normal((n, 10))
+        for g in generations[1:]:
+            values[:, g] = 0.8 * values[:, g - 1] + 0.6 * values[:, g]
+        found = fitted_rate(tuple(range(10)), 1 - (1 - rate) ** generations + noise * values)
+        if found.low is not None and found.high is not None:
+            held += found.low - 1 / STEPS <= rate <= found.high + 1 / STEPS
+            bent, nothing = bent + (found.low > 0), nothing + ((found.low, found.high) == (0, 1))
+    return held / draws, bent / draws, nothing / draws
+
+
 def _share(held: object) -> float:
     return float(np.mean(list(held)))
 
@@ -237,6 +256,13 @@ def main() -> None:
     _table(["true differences", *(f"{where}, n = {n}" for n in SEEDS for where in between)], rows)
     rows = [[name, *(f"{one:.3f}" for one in found)] for name, found in of_warnings(10, 400).items()]
     _table(["score", "outside in any of ten generations", "outside in the last", "left for good"], rows)
+    head = ["rate", "noise / way", *(f"{what}, n = {n}" for n in SEEDS for what in ("holds it", "no straight line", "cannot tell"))]
+    cases = [(rate, noise) for rate in (0.1, 0.4) for noise in (0.03, 0.1, 0.3)]
+    rows = [
+        [f"{rate:g}", f"{noise:g}", *(f"{one:.3f}" for n in SEEDS for one in of_rates(rate, noise, n, DRAWS // 10))]
+        for rate, noise in cases
+    ]
+    _table(head, rows)
 
 
 if __name__ == "__main__":

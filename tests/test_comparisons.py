@@ -192,3 +192,10 @@ def test_of_a_generator_that_is_as_good_as_real_pictures_far_fewer_scores_leave_
     assert set(shown) == set(script.WATCHED)
     for once, last, gone in shown.values():
         assert gone < 0.05 < once and last < 0.12, "what the rule is for"
+
+
+def test_the_interval_of_a_rate_of_approach_holds_it_as_often_as_the_documentation_says(script: Any) -> None:
+    for (rate, noise), place in (((0.1, 0.1), 1), ((0.4, 0.3), 0)):
+        shown = printed("rate", 2)[f"{rate:g}, {noise:g}"][3 * place : 3 * place + 3]
+        found = script.of_rates(rate, noise, script.SEEDS[place], 500)
+        assert all(agrees(one, other, 500) for one, other in zip(found, shown, strict=True)), (rate, noise)

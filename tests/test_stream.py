@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from imgcollapse import seeds, store
+from imgcollapse.ablation.grid import Ablation
 from imgcollapse.errors import SettingsProblem
 from imgcollapse.images import REAL, ImageSet
 from imgcollapse.models.stream import MixedStream, ModelStream
@@ -169,3 +170,12 @@ def test_a_chain_with_a_mixed_stream_goes_on_where_it_was_stopped(tmp_path: Path
     own = VAE.fit
     monkeypatch.setattr(VAE, "fit", lambda self, *args, **more: fits.append(self) or own(self, *args, **more))
     assert samples(made(tmp_path / "part", regime)) == samples(whole) and len(fits) == 1
+
+
+def test_the_null_models_of_an_ablation_learn_from_the_set_that_a_stream_stands_for() -> None:
+    arms = {kind: {"regime": {"kind": kind, "stream": True}} for kind in ("retain", "replace")}
+    studies = list(build(Ablation, {"base": {"dataset": "digits", "model": VAE_OPTIONS}, "arms": arms}).studies())
+    assert [(arm, null, own.regime.streams) for arm, null, own in studies] == [
+        (arm, null, null is None) for arm in arms for null in (None, "bootstrap", "smooth")
+    ]
+    assert {own.regime.kind for arm, _, own in studies if arm == "retain"} == {"retain"}

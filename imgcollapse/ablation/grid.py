@@ -141,6 +141,8 @@ class Ablation(Settings):
             except SettingsProblem as problem:
                 raise SettingsProblem(f"arm {brief(arm)}: {problem}") from None
             yield arm, None, own
+            if own.regime.streams:  # a null model learns from a set of as many pictures as a regime gives it
+                values = merge(values, {"regime": {"stream": False}})
             for null in nulls_for(own.dataset.are_points) if self.nulls and own.model.kind not in NULLS else ():
                 yield arm, null, build(Study, {**values, "model": {"kind": null}, **OF_NETWORKS, "seed": self.seeds[0]})
 
