@@ -12,9 +12,11 @@ from test_summary import REAL_VS_REAL, written
 from imgcollapse.ablation import summary
 from imgcollapse.ablation.summary import Run
 from imgcollapse.ablation.summary.early import first_sentence
+from imgcollapse.ablation.summary.superior import in_words
 from imgcollapse.report import page, read
 from imgcollapse.report.differences import differences
 from imgcollapse.report.findings import Findings
+from imgcollapse.report.markdown import escaped, markdown
 from imgcollapse.report.paths import drawn, paths
 from imgcollapse.report.spectra import band_names, spectra
 from imgcollapse.report.svg import BOTTOM, HEIGHT, LEFT, RIGHT, TOP, WIDTH
@@ -171,3 +173,13 @@ def test_a_page_has_all_of_it_and_tells_programs_what_it_tells_people(whole: lis
     (record,) = [one for one in tables["spectrum-0"] if one["generation"] == 1 and one["pixels"] == "under 3"]
     assert record["decibels"] == pytest.approx(sum(values) / 3) and record["n"] == 3
     assert len(tables["warnings"]) == sum(len(one["scores"]) for one in found.summary["warnings"]) > 8
+
+
+def test_a_text_for_a_pull_request_has_p_better_beside_each_difference(whole: list[Path], tmp_path: Path) -> None:
+    found = read(whole)
+    (path,) = markdown(found, tmp_path)
+    text = path.read_text(encoding="utf-8")
+    assert text.count(", each with P(better)") == 2, "by both extractors"
+    (one,) = [one for one in found.summary["differences"] if one["against_null"] is None]
+    span = one["extractors"]["pixels"]["min_recall_coverage"]["last"]
+    assert f"], {escaped(in_words(span['probability_better']))} |" in text

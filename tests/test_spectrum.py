@@ -1,6 +1,7 @@
 """Power by wavelength: Parseval, white noise, gratings, blur and noise against what is known of them."""
 
 import math
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,13 +13,17 @@ from standins import pictures
 from torch import Tensor
 from torch.nn import functional
 
+from imgcollapse.ablation.summary import Run
+from imgcollapse.cli.judge import judged_by
 from imgcollapse.errors import DataProblem
 from imgcollapse.extractors.spectrum import ROUNDING, WAVES, FittedSpectrum, Spectrum, band_power
 from imgcollapse.images import ImageSet, World
 from imgcollapse.judge.judge import Judge
 from imgcollapse.metrics import Evidence, FeatureSet
 from imgcollapse.metrics.spectrum import power_spectrum
+from imgcollapse.settings import build
 from imgcollapse.store.judged import judge_name
+from imgcollapse.study import Study
 
 SHAPES = [(1, 8, 8), (1, 28, 28), (3, 32, 32), (3, 17, 40), (1, 1, 40), (2, 2, 2)]
 Coefficients = dict[int, list[tuple[int, int]]]
@@ -195,3 +200,11 @@ def test_it_is_measured_where_the_extractor_judges_and_no_other_judge_changes() 
 def test_the_judge_of_a_study_that_names_none_is_called_what_it_was() -> None:
     world = world_of(pictures(60), pictures(60, place="held out"))
     assert judge_name(Judge().resolved(world, 30).model_dump(mode="json")) == "classifier-random-1fba69"
+
+
+def test_a_finished_run_that_is_judged_by_it_again_has_its_metric_too() -> None:
+    judge = {"extractors": ["pixels"], "metrics": ["neighbourhood"]}
+    run = Run("a", None, 0, build(Study, {"judge": judge}), Path("nowhere"))
+    assert judged_by(run, {"extractors": ["spectrum"]}).metrics == ("neighbourhood", "power_spectrum")
+    assert judged_by(run, {"extractors": ["random"]}).metrics == ("neighbourhood",), "others are called what they were"
+    assert judged_by(run, {"extractors": ["spectrum"], "metrics": ["neighbourhood"]}).metrics == ("neighbourhood",), "as chosen"

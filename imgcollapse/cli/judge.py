@@ -14,6 +14,7 @@ from imgcollapse.cli.common import checked, fetch_weights_of, machine_from, stop
 from imgcollapse.cli.console import Lines
 from imgcollapse.cli.run import draw
 from imgcollapse.errors import SettingsProblem
+from imgcollapse.extractors import own_metrics
 from imgcollapse.judge.judge import Judge
 from imgcollapse.machine import devices, streams
 from imgcollapse.settings import assignment, build, merge, read_file
@@ -55,6 +56,9 @@ def changes_from(given: dict[str, Any], assignments: tuple[str, ...]) -> dict[st
 def judged_by(run: Run, changes: dict[str, Any]) -> Judge:
     """The judge of the run's own study with these changes; weights that its extractors need are fetched."""
     judge = build(Judge, merge(run.study.judge.model_dump(mode="json"), changes))
+    if "metrics" not in changes and judge.metrics is not None:  # those of the study, chosen without an extractor that has some of its own
+        own = own_metrics(judge.extractors or ())
+        judge = judge.model_copy(update={"metrics": (*judge.metrics, *sorted(own - set(judge.metrics)))})
     fetch_weights_of([run.study.model_copy(update={"judge": judge})])
     return judge
 

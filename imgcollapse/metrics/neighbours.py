@@ -17,6 +17,7 @@ NEIGHBOURHOOD: dict[str, Score] = {
         bounds=UNIT,
         rank=5,
         from_zero=True,
+        axis="quality",
     ),
     "recall": Score(
         "recall",
@@ -31,6 +32,7 @@ NEIGHBOURHOOD: dict[str, Score] = {
         rank=6,
         from_zero=True,
         halved=True,
+        axis="variety",
     ),
     "density": Score(
         "density",

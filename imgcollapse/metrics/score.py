@@ -7,6 +7,7 @@ from typing import Literal
 Better = Literal["lower", "higher"]
 Scale = Literal["linear", "log"]
 Quantity = Literal["last", "slope", "area"]  # a collapse number: of the last generation, per generation, to real vs real in all of them
+Axis = Literal["quality", "variety"]  # of the plane that a chain goes its way in
 Counted = Literal["classes", "latents"]  # of which a study has so many
 Bounds = tuple[float | None, float | None]  # the least and the greatest that a number can be; None: it has no such bound
 
@@ -43,6 +44,7 @@ class Score:
     rank:       how prominent it is, 1 the most: what has room for k scores shows those of rank 1 to k; None: in the tables of all only
     from_zero:  whether its axis begins at 0
     halved:     whether it is told when it first fell below half of generation 0
+    axis:       of the plane of quality and variety, the one that it stands for; None: neither
     panels:     its collapse numbers that are worth a panel of their own
     """
 
@@ -59,6 +61,7 @@ class Score:
     rank: int | None = None
     from_zero: bool = False
     halved: bool = False
+    axis: Axis | None = None
     panels: tuple[Quantity, ...] = ()
 
     def bounds_in(self, there: Mapping[Counted, int]) -> Bounds:

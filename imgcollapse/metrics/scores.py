@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping
 
 from imgcollapse.metrics import METRICS
-from imgcollapse.metrics.score import Score
+from imgcollapse.metrics.score import Axis, Score
 
 
 class _Scores(Mapping[str, Score]):
@@ -42,6 +42,11 @@ def most_prominent(measured: Iterable[str], halved: bool = False) -> str | None:
     """
     there = set(measured)
     return min((name for name in SCORES if name in there and (SCORES[name].halved or not halved)), key=_rank, default=None)
+
+
+def on_axis(axis: Axis) -> str:
+    """The score that stands for quality, or for variety."""
+    return next(name for name, score in SCORES.items() if score.axis == axis)
 
 
 def _rank(name: str) -> float:

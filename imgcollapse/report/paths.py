@@ -7,13 +7,14 @@ from markupsafe import Markup
 
 from imgcollapse.ablation.summary import Record, named, spanned
 from imgcollapse.judge.titles import REAL, metric_title, source_title
+from imgcollapse.metrics.scores import on_axis
 from imgcollapse.report import charts, panels, thin
 from imgcollapse.report.charts import Line
 from imgcollapse.report.findings import Findings
 from imgcollapse.report.svg import BOTTOM, LEFT, RIGHT, TOP, WIDTH, Range, level, svg
 from imgcollapse.report.tables import Chart, Table
 
-ACROSS, UP = "recall", "precision"
+ACROSS, UP = on_axis("variety"), on_axis("quality")  # recall and precision
 HEIGHT = 330
 STOPS = 30  # generations of a line: of more, some, evenly spaced
 DEFINITION = (

@@ -7,10 +7,10 @@ from imgcollapse.ablation.summary.numbers import ByExtractor, Judged, Seeds
 from imgcollapse.ablation.summary.table import Record
 from imgcollapse.ablation.warning import LOOKS, Left, lead, lead_words, leaves
 from imgcollapse.judge.titles import REAL, metric_title, source_title
-from imgcollapse.metrics.scores import SCORES
+from imgcollapse.metrics.scores import SCORES, on_axis
 
-EVENT = "recall"  # what is warned of: that it falls below half of generation 0
-HALVES = "recall halves"
+EVENT = on_axis("variety")  # recall; what is warned of: that it falls below half of generation 0
+HALVES = f"{SCORES[EVENT].title} halves"
 MENTIONED = 4  # scores that a sentence names
 
 
@@ -92,7 +92,9 @@ def first_sentence(warning: Record) -> str:
     if halves := warning["halves"]:
         known = first and halves["generation"] is not None
         later = f", {_later(halves['generation'] - inside[0]['generation'])}" if known else ""
-        parts.append(f"recall ({source_title(halves['extractor'])}) falls below half of generation 0: {halves['words']}{later}")
+        parts.append(
+            f"{SCORES[EVENT].title} ({source_title(halves['extractor'])}) falls below half of generation 0: {halves['words']}{later}"
+        )
     if already := len(warning["scores"]) - len(inside):
         parts.append(f"already outside at generation 0: {already} of {len(warning['scores'])} scores")
     return "; ".join(parts)
