@@ -24,9 +24,11 @@ def study(*assignments: str, **given: Any) -> Study:
         (["model.stepz=1"], "model.stepz: there is no such setting; did you mean 'steps'? there are: "),
         (["model.sampler_steps=3"], "model.sampler_steps: is now model.sampling.steps; set it there"),
         (["model=vae", "model.draw=sample"], "model.draw: is now model.sampling.draw; set it there"),
+        (["model.sampling.guidance=-1"], "model.sampling.guidance: -1 cannot be used; it should be greater than or equal to 0"),
+        (["model.condition_dropout=1"], "model.condition_dropout: 1 cannot be used; it should be less than 1"),
         (
             ["model.sampling.step=3"],
-            "model.sampling.step: there is no such setting; did you mean 'steps'? there are: anneal, sampler, steps, stop, temperature",
+            "model.sampling.step: there is no such setting; did you mean 'steps'? there are: anneal, guidance, sampler, steps",
         ),
         (["model.sampling.sampler=euler"], "model.sampling.sampler: 'euler' cannot be used; it should be 'ddpm', 'ddim' or 'dpm++'"),
         (["model.sampling=ddim"], "model.sampling: 'ddim' cannot be used; it should be a mapping, such as {key: value}"),
