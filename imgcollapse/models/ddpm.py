@@ -15,7 +15,7 @@ from imgcollapse import seeds
 from imgcollapse.errors import DataProblem
 from imgcollapse.images import UNLABELLED, ImageSet, ImageStream, crop, from_signed, pad, to_signed
 from imgcollapse.machine import devices, processes
-from imgcollapse.models import guidance
+from imgcollapse.models import folders, guidance
 from imgcollapse.models.diffusion import by_size, denoised, refuse_stop, trained_levels
 from imgcollapse.models.network import away_from, put, start_from, weights_of
 from imgcollapse.models.sampling import DiffusionSampling
@@ -216,6 +216,12 @@ class DDPM(Training):
         steered = self._fitted(self._net, self._shape, self._shares)
         steered._auxiliary = other._net, weight
         return steered
+
+    def begun(self, folder: Path, shape: tuple[int, int, int]) -> Self:
+        """A copy, not trained, with the weights of a pipeline's folder for pictures of (C, H, W). Raises DataProblem for any other."""
+        folders.refuse_other_model(folder, {"kind": self.kind}, needed=False)
+        folders.refuse_other_pipeline(folder, self._scheduler("ddpm").config)
+        return self._fitted(folders.read(folder / "unet", self._network(shape)), shape, None)
 
     def _fitted(self, net: nn.Module, shape: tuple[int, int, int], shares: Tensor | None) -> Self:
         fitted = self.model_copy()
