@@ -218,7 +218,7 @@ WRONG: dict[str, tuple[Callable[[Path], Any], str]] = {
     ),
     "noise": (
         lambda folder: saved(folder, scheduler=DDPMScheduler(20)),
-        r"prediction_type is 'epsilon' there, 'v_prediction' here; beta_sch",
+        r"of noise with other options .*prediction_type is 'epsilon' there, 'v_prediction' here; beta_sch",
     ),
     "levels": (
         edited("scheduler/scheduler_config.json", num_train_timesteps=1000),
@@ -259,7 +259,7 @@ def test_a_vae_wants_a_vae_that_makes_pictures_in_the_same_way() -> None:
     with pytest.raises(DataProblem, match=r"^init: vae: holds a model of observation 'logistic', the study's is 'bernoulli'; set the "):
         given(Path("vae"), vae.model_copy(update={"observation": "bernoulli"}))
     with pytest.raises(
-        DataProblem, match=r"^init: vae/config\.json: is of another network than .* \(latent is 16 there, 4 here\); set the "
+        DataProblem, match=r"^init: vae/config\.json: is of a network with other .* \(latent is 16 there, 4 here\); set the "
     ):
         given(Path("vae"), vae.model_copy(update={"latent": 4}))
 

@@ -117,7 +117,7 @@ def refuse_other_pipeline(folder: Path, scheduler: Mapping[str, Any]) -> None:
     place = folder / "scheduler" / "scheduler_config.json"
     there = {"prediction_type": "epsilon", "rescale_betas_zero_snr": False, **_record(place)}  # which older versions do not write
     names = (*NOISE, *(("beta_start", "beta_end") if scheduler["beta_schedule"] == "linear" else ()))
-    _refuse_others(place, {name: there.get(name) for name in names}, {name: scheduler[name] for name in names})
+    _refuse_others(place, "noise", {name: there.get(name) for name in names}, {name: scheduler[name] for name in names})
 
 
 def read(folder: Path, net: N) -> N:
@@ -130,7 +130,7 @@ def read(folder: Path, net: N) -> N:
         raise DataProblem(f"init: {folder / CONFIG}: is of a {kind}, the study's network is a {own}{_PATCHES}; {OPTIONS}")
     given = inspect.signature(type(net).__init__).parameters
     defaults = {name: one.default for name, one in given.items() if one.default is not one.empty}
-    _refuse_others(folder / CONFIG, {**defaults, **config}, dict(net.config))  # type: ignore[arg-type]
+    _refuse_others(folder / CONFIG, "a network", {**defaults, **config}, dict(net.config))  # type: ignore[arg-type]
     try:
         weights = load(_content(place, 2**34))
     except DataProblem:
@@ -147,13 +147,13 @@ def read(folder: Path, net: N) -> N:
 _PATCHES = " (UNet2DModel where model.patch is 1, PatchedUNet where it is 2 or 4)"
 
 
-def _refuse_others(place: Path, there: Mapping[str, Any], here: Mapping[str, Any]) -> None:
+def _refuse_others(place: Path, what: str, there: Mapping[str, Any], here: Mapping[str, Any]) -> None:
     """Raises DataProblem that names all options in which two configs differ; one that only the other has counts where it is set."""
     theirs, ours = (dict(_flat(json.loads(json.dumps(config)))) for config in (there, here))
     ours = {**dict.fromkeys(theirs), **ours}
     wrong = [f"{name} is {brief(theirs.get(name))} there, {brief(own)} here" for name, own in ours.items() if theirs.get(name) != own]
     if wrong:
-        raise DataProblem(f"init: {place}: is of another network than the study's ({'; '.join(wrong)}); {OPTIONS}")
+        raise DataProblem(f"init: {place}: is of {what} with other options than the study's ({'; '.join(wrong)}); {OPTIONS}")
 
 
 def _flat(config: Mapping[str, Any], within: str = "") -> Iterator[tuple[str, Any]]:
