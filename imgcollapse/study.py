@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar
 
 from pydantic import Field, NonNegativeInt, PositiveInt
 
@@ -21,6 +21,7 @@ from imgcollapse.machine import environment, processes
 from imgcollapse.metrics.record import Scores
 from imgcollapse.models import AnyModel, Likely
 from imgcollapse.models.ddpm import DDPM
+from imgcollapse.models.folders import INIT, Init, from_folder, named
 from imgcollapse.models.network import refuse_without_weights
 from imgcollapse.models.sampling import of_generation
 from imgcollapse.models.stream import streamed
@@ -31,7 +32,7 @@ from imgcollapse.store import run_folder
 from imgcollapse.store.checks import data_digest
 from imgcollapse.store.identity import identity, study_digest
 from imgcollapse.store.keep import Keep
-from imgcollapse.store.past import Generation, Past
+from imgcollapse.store.past import Past, Start
 
 Landed = Callable[[int, Scores], None]
 Record = dict[str, Any]
@@ -48,9 +49,7 @@ class Study(Settings):
     model: AnyModel = Field(DDPM(), description="what learns and draws")
     regime: AnyRegime = Field(Replace(), description="of what a training set is made")
     gates: tuple[AnyGate, ...] = Field((), description="what samples go through, one after the other, between drawing and learning")
-    init: Literal["scratch", "previous", "base"] = Field(
-        "scratch", description="with what weights a network begins: fresh ones, those of the generation before, or of generation 0"
-    )
+    init: Init = Field("scratch", description=INIT)
     correction: AnyCorrection | None = Field(None, description="what is done to a model between learning and drawing; none: nothing")
     judge: Judge = Field(Judge(), description="how generations are judged")
     keep: Keep = Field(Keep(), description="what of generations that nothing needs any more stays on the disk")
@@ -64,7 +63,7 @@ class Study(Settings):
 
     def title(self) -> str:
         """The study in a few words."""
-        more = [*(gate.title() for gate in self.gates), *([f"init {self.init}"] if self.init != "scratch" else [])]
+        more = [*(gate.title() for gate in self.gates), *([f"init {named(self.init)}"] if self.init != "scratch" else [])]
         more += [self.correction.title()] if self.correction else []
         return f"{self.model.kind} on {self.dataset.kind}, {', '.join([self.regime.title(), *more])}, seed {self.seed}"
 
@@ -91,18 +90,17 @@ class Study(Settings):
         made = let_in.with_real(self.regime(real, let_in, n, seed), n)
         return made, provenance(made, world.classes, let_in.account(), self.regime if past else None)
 
-    def start(self, past: Past) -> Generation | None:
-        """The generation with whose weights the one after these begins; None: with fresh ones."""
-        return None if self.init == "scratch" or not past else past[-1] if self.init == "previous" else past[0]
+    def start(self, past: Past, given: Start | None) -> Start | None:
+        """With whose weights the generation after these begins; None: with fresh ones. `given`: those of the folder that `init` names."""
+        return past[-1] if past and self.init == "previous" else past[0] if past and self.init == "base" else given
 
     def drawn(self) -> int:
         """How many pictures a generation draws, so that about as many as are learned from get through the gates; of a prepared study."""
         assert self.samples is not None, "prepare the study first"
         return candidates(self.samples, self.gates)
 
-    def recipe(self, own: Record, past: Past, learned_from: Mapping[str, Any]) -> Record:
+    def recipe(self, own: Record, past: Past, learned_from: Mapping[str, Any], start: Start | None) -> Record:
         """All that decides the generation after these (`own`: its identity): two with one recipe are the same, of whatever study."""
-        start = self.start(past)
         changed = [gate.model_dump(mode="json") for gate in self.gates if gate.changes]
         return {
             **own,
@@ -110,7 +108,7 @@ class Study(Settings):
             "drawn": self.drawn(),
             "training_set": learned_from["training_set"],
             "parents": {str(origin): past[origin].digest for origin in generations_in(learned_from)},
-            "start": None if start is None else {"generation": start.number, "sha256": start.model_digest},
+            "start": start and start.origin(),
         }
 
     def caption(self, provenance: Record) -> str:
@@ -129,31 +127,31 @@ def run(
     """Executes the study in its run folder; what is finished there is not done again.
 
     `landed(generation, scores)` is called for every generation that was made or judged now, in order, once that is kept. `shared`: a folder
-    in which several runs keep the generations that they have in common. `beside`: generations are judged in a process of its own while the
-    next ones are made, which changes no result; a script that asks for it needs `if __name__ == "__main__":`. Raises the Problems of
-    `imgcollapse.errors`.
+    in which several runs keep the generations that they have in common. `beside`: they are judged in a process of its own while the next
+    are made, which changes no result; a script that asks for it needs `if __name__ == "__main__":`. Raises Problems (imgcollapse.errors).
     """
     study, world, real = prepare(study)
     seed, again = study.seed, partial(judging_again, study, folder, shared) if beside else None
+    given = from_folder(study.init, study.model, world.train.shape)
     with (
         run_folder.opened(folder, to_yaml(study), study.model.load, shared) as kept,
         InOrder(landed, partial(study.keep.thin, kept, gens=study.gens), again) as in_order,
     ):
         kept.note_environment(environment.describe())
         kept.fix(store.DATA, world.record(), {"passed_over": dict(world.passed_over)})
+        kept.fix(store.START, given.record() if given else None)
         judge = judging_of(study, study.judge, folder, world, real, shared)
         for generation in range(study.gens):
             past, own = kept.past(generation), study.identity(generation, world)
-            there = kept.has(generation, own)
-            if not there:
-                # choose what this generation may learn from
-                training_set, learned_from = study.training_set(world, real, past)
-                with kept.claim(generation, study.recipe(own, past, learned_from)) as to_be_made:
+            if not (there := kept.has(generation, own)):
+                # choose what this generation may learn from, and with what it begins
+                (training_set, learned_from), start = study.training_set(world, real, past), study.start(past, given)
+                with kept.claim(generation, study.recipe(own, past, learned_from, start)) as to_be_made:
                     if to_be_made:
                         # learn, and correct what was learned
                         now = of_generation(study.model, generation)
                         fit = partial(processes.fit, now, training_set, derive(seed, generation, "fit"))
-                        model = kept.learned(fit, now.load, study.start(past))
+                        model = kept.learned(fit, now.load, start)
                         model = corrected(study.correction, model, training_set, derive(seed, generation, "correct"))
                         # draw: the next generation's training pictures, and a few from noise that is the same in every generation
                         drawn = processes.sample(model, study.drawn(), derive(seed, generation, "sample")).born_in(generation)

@@ -120,7 +120,7 @@ def reference(dataset: str, n: int | None, draw: int | None, seed: int) -> None:
     one = _generation_0(dataset, "ddpm", n, n, seed, draw or JUDGED)
     ours = one.fit + one.sample + one.judging
     click.echo(f"ours:      {ours:6.1f} s (fit {one.fit:.1f}, sample {one.sample:.1f}, judge {one.judging:.2f})")
-    click.echo(_shares(one, one.model.sampling.steps, ours))
+    click.echo(_shares(one, one.model.sampling.evaluations(one.model.timesteps), ours))
     click.echo(_quality("           ", one.scores["classifier"]))
     with tempfile.TemporaryDirectory() as folder:
         usual = _usual(one, draw or len(one.drawn), Path(folder), seed)
@@ -220,7 +220,7 @@ def generation(kinds: tuple[str, ...], learn: int, n: int, dataset: str) -> None
         model, fit, sample = one.model, one.fit, one.sample
         click.echo(f"{kind}: {fit + sample:.0f} s: {model.steps} steps of {model.batch} in {fit:.0f} s, {n:,} pictures in {sample:.0f} s")
         if kind == "ddpm":
-            rates = [1e3 * one.training_tflop / fit, 1e3 * one.drawing_tflop(model.sampling.steps) / sample]
+            rates = [1e3 * one.training_tflop / fit, 1e3 * one.drawing_tflop(model.sampling.evaluations(model.timesteps)) / sample]
             click.echo(
                 f"      {one.mflop:.0f} MFLOP forward a picture; {rates[0]:.0f} GFLOP/s in training, {rates[1]:.0f} GFLOP/s in drawing"
             )

@@ -33,7 +33,8 @@ def _seen(n: int) -> ImageSet:
 
 
 def _diffusion(images: ImageSet) -> dict[str, Tensor]:
-    model = DDPM(steps=30, batch=16, widths=(8, 16), patch=2, ema=0.9, class_conditional=True, learning_rate=1e-3)
+    more = {"class_conditional": True, "condition_dropout": 0.2}
+    model = DDPM(steps=30, batch=16, widths=(8, 16), patch=2, ema=0.9, learning_rate=1e-3, **more)
     return model.for_world(images.shape, 2).fit(images, 0).weights()
 
 

@@ -171,7 +171,7 @@ def pictures(n: int = 90) -> ImageSet:
 def learn_and_draw(out: Path, kind: str, size: int) -> None:
     """Fits and samples a model; each process prints the numbers of the blocks that it drew itself."""
     options = {
-        "ddpm": {"widths": (8, 8), "sampling": {"steps": 2}, "class_conditional": True},
+        "ddpm": {"widths": (8, 8), "sampling": {"steps": 2, "guidance": 1.0}, "class_conditional": True, "condition_dropout": 0.3},
         "vae": {"width": 8, "sampling": {"draw": "sample"}},
     }[kind]
     shared, blocks = processes.put_together, []

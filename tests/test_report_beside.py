@@ -560,6 +560,11 @@ STUDIES: list[dict[str, Any]] = [
     {"dataset": {"kind": "digits", "imbalance": 20}, "model": "gmm", "regime": "accumulate", "judge": {"extractors": [], "k": 3}},
     {"gates": ["curate", {"kind": "curate", "keep": 0.3}], "keep": {"samples": "last", "models": 5}, "judge": {"every": 4}},
     {"model": {"kind": "ddpm", "sampling": {"stop": 0.1, "anneal": 0.5}}, "correction": {"kind": "neon", "weight": 0.5}},
+    {"model": {"kind": "vae", "steps": 7}, "init": "folder:a b/x: 'y' #z"},
+    {
+        "model": {"kind": "ddpm", "class_conditional": True, "condition_dropout": 0.1, "sampling": {"guidance": 1.5}},
+        "init": "folder:~/start",
+    },
     {"model": {"kind": "vae", "sampling": {"temperature": 0.5}}, "init": "base", "regime": {"kind": "replace", "stream": True}},
 ]
 

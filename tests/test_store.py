@@ -413,7 +413,7 @@ def test_other_real_pictures_are_refused(copy: Path) -> None:
     record = read_sealed(copy / "data.json")
     record["train"]["sha256"] = "0" * 64
     write_sealed(copy / "data.json", record)
-    with pytest.raises(OtherStudyProblem, match=r"the run was begun with another \(train\.sha256 '000.*put the data back"):
+    with pytest.raises(OtherStudyProblem, match=r"the run was begun with another \(train\.sha256 '000.*put back what it was begun with"):
         execute(copy)
 
 

@@ -15,7 +15,8 @@ from imgcollapse import seeds
 from imgcollapse.errors import DataProblem
 from imgcollapse.images import UNLABELLED, ImageSet, ImageStream, crop, from_signed, pad, to_signed
 from imgcollapse.machine import devices, processes
-from imgcollapse.models.diffusion import denoised, refuse_stop, trained_levels
+from imgcollapse.models import folders, guidance
+from imgcollapse.models.diffusion import by_size, denoised, refuse_stop, trained_levels
 from imgcollapse.models.network import away_from, put, start_from, weights_of
 from imgcollapse.models.sampling import DiffusionSampling
 from imgcollapse.models.weights import read_about, write_about
@@ -24,16 +25,6 @@ from imgcollapse.training import BatchRandomness, Chosen, Loss, Training, fit_ne
 AUXILIARY = "auxiliary"  # in a model's folder: the network that it draws away from
 BLOCK = 512  # pictures whose random numbers come from one seed
 SCHEDULES = {"cosine": "squaredcos_cap_v2", "linear": "linear"}
-# pictures up to this side -> what `by size` stands for: 8 by digits, 28 by MNIST, 32 by CIFAR-10 (docs/pareto); the others are guesses
-BY_SIZE: dict[int, dict[str, Any]] = {
-    8: {"patch": 1, "widths": (16, 32), "steps": 600, "learning_rate": 5e-3},
-    16: {"patch": 1, "widths": (32, 64), "steps": 2000, "learning_rate": 4e-3},
-    28: {"patch": 2, "widths": (24, 48), "steps": 3200, "learning_rate": 8e-3, "batch": 32, "optimiser": "muon", "log_snr": (0.0, 1.6)},
-    32: {"patch": 2, "widths": (32, 64), "steps": 2700, "learning_rate": 8e-3, "batch": 64, "optimiser": "muon", "log_snr": (0.5, 1.6)},
-    64: {"patch": 2, "widths": (64, 128, 128), "steps": 30000, "learning_rate": 1e-3, "attention": True},
-}
-OF_ANY_SIZE: dict[str, Any] = {"batch": 128, "optimiser": "adamw", "log_snr": (1.0, 1.6), "attention": False}
-EVALUATIONS_BY_SIZE = {8: 10, 16: 12, 28: 10, 32: 16, 64: 20}  # `sampling.steps`, likewise
 
 
 class DDPM(Training):
@@ -54,6 +45,7 @@ class DDPM(Training):
     )
     attention: bool | None = Field(None, description="self-attention at the lowest resolution; none: by picture size")
     class_conditional: bool = Field(False, description="tell the network the class; the classes drawn follow the learned shares")
+    condition_dropout: float = Field(0.0, ge=0, lt=1, description="share of pictures learned without their class, for guidance: 0.1")
     prediction: Literal["epsilon", "v"] = Field("v", description="what the network predicts: the noise, or v (Salimans & Ho 2022)")
     schedule: Literal["cosine", "linear"] = Field("cosine", description="noise schedule: Nichol & Dhariwal 2021, or Ho et al. 2020")
     timesteps: PositiveInt = Field(1000, ge=2, description="T, the number of noise levels")
@@ -62,7 +54,7 @@ class DDPM(Training):
     )
     sampling: DiffusionSampling = Field(DiffusionSampling(), description="how pictures are drawn; it decides nothing of what is learned")
 
-    LATER: ClassVar = ("mirror",)
+    LATER: ClassVar = ("mirror", "condition_dropout")
     MOVED: ClassVar = {"sampler": "sampling.sampler", "sampler_steps": "sampling.steps"}
     _net: Any = PrivateAttr(None)
     _auxiliary: tuple[Any, float] | None = PrivateAttr(None)  # the network that it draws away from, and with what weight
@@ -73,16 +65,13 @@ class DDPM(Training):
     def for_world(self, shape: tuple[int, int, int], classes: int, are_points: bool = False) -> Self:
         """The same, with what is left to the picture size chosen for (C, H, W), and told of that many classes.
 
-        Raises DataProblem for points, SettingsProblem for an early stop before there is as little noise as the sampler begins with.
+        Raises DataProblem for points, SettingsProblem for an early stop before there is as little noise as the sampler begins with, and
+        for guidance without what it is made of.
         """
         if are_points:
             raise DataProblem("model 'ddpm' learns pictures; for a world of points use gaussian, gmm or bootstrap")
-        side = min((size for size in BY_SIZE if size >= max(shape[1:])), default=max(BY_SIZE))
-        fields = type(self).model_fields
-        chosen = {name: value for name, value in {**OF_ANY_SIZE, **BY_SIZE[side]}.items() if getattr(self, name) == fields[name].default}
-        if not self.sampling.steps:
-            chosen["sampling"] = self.sampling.model_copy(update={"steps": EVALUATIONS_BY_SIZE[side]})
-        resolved = self.model_copy(update=chosen)
+        guidance.refuse(self.sampling.guidance, self.class_conditional, self.condition_dropout)
+        resolved = self.model_copy(update=by_size(self, max(shape[1:])))
         resolved._classes = classes
         if self.sampling.stop:
             refuse_stop(self.sampling.stop, resolved._alphas_cumprod())
@@ -131,7 +120,8 @@ class DDPM(Training):
             noise = randomness.randn(*clean.shape[1:])
             a, s = (share[t].sqrt().view(-1, 1, 1, 1) for share in (alphas_cumprod, 1 - alphas_cumprod))
             target = noise if self.prediction == "epsilon" else a * noise - s * clean
-            found = network(a * clean + s * noise, t, *rows[1:], return_dict=False)[0]
+            conditions = [guidance.dropped(classes, self._classes, self.condition_dropout, randomness) for classes in rows[1:]]
+            found = network(a * clean + s * noise, t, *conditions, return_dict=False)[0]
             return functional.mse_loss(found.float(), target)
 
         return loss
@@ -175,8 +165,8 @@ class DDPM(Training):
         return (1 + weight) * found - weight * self._predict(other.to(x.device), x, t, conditions)
 
     def _predict(self, net: nn.Module, x: Tensor, t: Tensor, conditions: Sequence[Tensor]) -> Tensor:
-        """float32, as x: what one network predicts at x_t."""
-        return net(x, t, *conditions, return_dict=False)[0].float()
+        """float32, as x: what one network predicts at x_t, guided; `conditions`: int64 [N] classes, or nothing."""
+        return guidance.guided(net, x, t, conditions, self.sampling.guidance, null=self._classes)
 
     def _start(self, n: int, seed: int) -> Tensor:
         """float32 [n, C, side, side] on the CPU: x_T of a block."""
@@ -227,6 +217,12 @@ class DDPM(Training):
         steered._auxiliary = other._net, weight
         return steered
 
+    def begun(self, folder: Path, shape: tuple[int, int, int]) -> Self:
+        """A copy, not trained, with the weights of a pipeline's folder for pictures of (C, H, W). Raises DataProblem for any other."""
+        folders.refuse_other_model(folder, {"kind": self.kind}, needed=False)
+        folders.refuse_other_pipeline(folder, self._scheduler("ddpm").config)
+        return self._fitted(folders.read(folder / "unet", self._network(shape)), shape, None)
+
     def _fitted(self, net: nn.Module, shape: tuple[int, int, int], shares: Tensor | None) -> Self:
         fitted = self.model_copy()
         fitted._net, fitted._shape, fitted._shares, fitted._auxiliary = net, shape, shares, None
@@ -238,7 +234,8 @@ class DDPM(Training):
 
         classes = self._classes if self.class_conditional else 0
         assert classes or not self.class_conditional, "ask for_world first: a stream does not say how many classes there are"
-        return unet(shape[0], self.padded(shape), self.widths, self.layers, bool(self.attention), classes, self.patch)
+        known = classes + bool(self.condition_dropout)  # the last stands for no class
+        return unet(shape[0], self.padded(shape), self.widths, self.layers, bool(self.attention), known, self.patch)
 
     def _scheduler(self, sampler: Literal["ddpm", "ddim", "dpm++"] | None = None) -> Any:
         from imgcollapse.models.ddpm_network import scheduler

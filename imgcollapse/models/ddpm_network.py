@@ -1,4 +1,4 @@
-"""The network of the DDPM, in a file of its own because importing diffusers takes seconds."""
+"""The network and the schedulers of the DDPM, in a file of their own because importing diffusers takes seconds."""
 
 from pathlib import Path
 from typing import Any, Literal

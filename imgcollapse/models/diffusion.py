@@ -1,4 +1,4 @@
-"""What a denoising network is for: the noise levels that it is trained at, and the way down them when it draws."""
+"""What a denoising network is for: its size, the noise levels that it is trained at, and the way down them when it draws."""
 
 import math
 from collections.abc import Callable
@@ -9,6 +9,27 @@ from torch import Generator, Tensor
 
 from imgcollapse import progress
 from imgcollapse.errors import SettingsProblem
+
+# pictures up to this side -> what `by size` stands for: 8 by digits, 28 by MNIST, 32 by CIFAR-10 (docs/pareto); the others are guesses
+BY_SIZE: dict[int, dict[str, Any]] = {
+    8: {"patch": 1, "widths": (16, 32), "steps": 600, "learning_rate": 5e-3},
+    16: {"patch": 1, "widths": (32, 64), "steps": 2000, "learning_rate": 4e-3},
+    28: {"patch": 2, "widths": (24, 48), "steps": 3200, "learning_rate": 8e-3, "batch": 32, "optimiser": "muon", "log_snr": (0.0, 1.6)},
+    32: {"patch": 2, "widths": (32, 64), "steps": 2700, "learning_rate": 8e-3, "batch": 64, "optimiser": "muon", "log_snr": (0.5, 1.6)},
+    64: {"patch": 2, "widths": (64, 128, 128), "steps": 30000, "learning_rate": 1e-3, "attention": True},
+}
+OF_ANY_SIZE: dict[str, Any] = {"batch": 128, "optimiser": "adamw", "log_snr": (1.0, 1.6), "attention": False}
+EVALUATIONS_BY_SIZE = {8: 10, 16: 12, 28: 10, 32: 16, 64: 20}  # `sampling.steps`, likewise
+
+
+def by_size(model: Any, side: int) -> dict[str, Any]:
+    """What a DDPM leaves to the size of pictures, of which `side` is the longer one: option -> value."""
+    size = min((size for size in BY_SIZE if size >= side), default=max(BY_SIZE))
+    fields = type(model).model_fields
+    chosen = {name: value for name, value in {**OF_ANY_SIZE, **BY_SIZE[size]}.items() if getattr(model, name) == fields[name].default}
+    if not model.sampling.steps:
+        chosen["sampling"] = model.sampling.model_copy(update={"steps": EVALUATIONS_BY_SIZE[size]})
+    return chosen
 
 
 def trained_levels(alphas_cumprod: Tensor, log_snr: tuple[float, float]) -> Tensor:

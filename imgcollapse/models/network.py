@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from copy import deepcopy
+from pathlib import Path
 from typing import Any, Protocol, Self, runtime_checkable
 
 from torch import Tensor, nn
@@ -19,6 +20,12 @@ class Network(Protocol):
 
     def with_weights(self, weights: Mapping[str, Tensor]) -> Self:
         """A fitted copy with these weights in place of its own. Raises DataProblem for those of another architecture."""
+
+    def begun(self, folder: Path, shape: tuple[int, int, int]) -> Self:
+        """A copy, not trained, with the weights that somebody has saved in a folder, for pictures of (C, H, W); after `for_world`.
+
+        Raises DataProblem where something is missing, damaged, or of another network (see `imgcollapse.models.folders`).
+        """
 
 
 @runtime_checkable

@@ -3,7 +3,7 @@
 from typing import Any, ClassVar, Literal, Self
 
 import torch
-from pydantic import Field, PositiveFloat, model_validator
+from pydantic import Field, NonNegativeFloat, PositiveFloat, model_validator
 from torch import Tensor
 
 from imgcollapse.settings import Settings
@@ -48,8 +48,13 @@ class DiffusionSampling(Settings):
         description="early stop: standard deviation of the noise left in a picture, whose values go from -1 to 1; 0: none",
     )
     anneal: float = Field(1.0, gt=0, le=1, description="what stop is multiplied by from each generation to the next: below 1 it falls to 0")
+    guidance: NonNegativeFloat = Field(
+        0.0,
+        description="w of classifier-free guidance, of class-conditional networks with condition_dropout: draws by (1 + w) conditional - w "
+        "unconditional predictions (Ho & Salimans 2022), twice the evaluations; as a sampling bias 1 / (1 + w) (Alemohammad et al. 2024)",
+    )
 
-    LATER: ClassVar = ("temperature", "stop", "anneal")
+    LATER: ClassVar = ("temperature", "stop", "anneal", "guidance")
 
     @model_validator(mode="after")
     def _possible(self) -> Self:
@@ -58,6 +63,10 @@ class DiffusionSampling(Settings):
         if self.anneal != 1 and not self.stop:
             raise ValueError("anneal makes stop smaller from generation to generation; give stop too")
         return self
+
+    def evaluations(self, timesteps: int) -> int:
+        """Of a network, for each picture drawn, were it not stopped early; after `for_world`. `timesteps`: T."""
+        return (timesteps if self.sampler == "ddpm" else self.steps) * (2 if self.guidance else 1)
 
     def of_generation(self, generation: int) -> Self:
         """The same with what follows the generation's number settled: stop times anneal^g, and nothing to anneal."""

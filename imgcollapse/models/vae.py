@@ -15,6 +15,7 @@ from imgcollapse import seeds
 from imgcollapse.errors import DataProblem
 from imgcollapse.images import ImageSet, ImageStream, from_unit, to_unit
 from imgcollapse.machine import devices, processes
+from imgcollapse.models import folders
 from imgcollapse.models.likelihood import log_exponential_levels, log_logistic_cells, log_normal_cells
 from imgcollapse.models.network import away_from, put, start_from, weights_of
 from imgcollapse.models.weights import read_about, write_about
@@ -82,10 +83,8 @@ class VAE(Training):
     def fit(self, images: ImageSet | ImageStream, seed: int, start: Self | None = None) -> Self:
         """A fitted copy. Raises DataProblem for points, and for a `start` of another architecture."""
         chosen = self.for_world(images.shape, 0, images.are_points)
-        from imgcollapse.models.vae_network import VAENetwork
-
         with seeds.global_torch_seed(seeds.derive(seed, "weights")):
-            net = VAENetwork(images.shape, chosen.latent, self.width, chosen.components if self.prior == "mixture" else 0)
+            net = chosen._network(images.shape)
         start_from(net, start)
 
         def loss(network: nn.Module, rows: Sequence[Tensor], randomness: BatchRandomness) -> Tensor:
@@ -204,6 +203,16 @@ class VAE(Training):
         if self.prior == "mixture":
             _learn_prior(net, images, seeds.derive(seed, "prior"))
         return self._fitted(net)
+
+    def begun(self, folder: Path, shape: tuple[int, int, int]) -> Self:
+        """A copy, not trained, with the weights of a VAE's folder for pictures of (C, H, W). Raises DataProblem for any other."""
+        folders.refuse_other_model(folder, {"kind": self.kind, "observation": self.observation}, needed=True)
+        return self._fitted(folders.read(folder, self._network(shape)))
+
+    def _network(self, shape: tuple[int, int, int]) -> Any:
+        from imgcollapse.models.vae_network import VAENetwork
+
+        return VAENetwork(shape, self.latent, self.width, self.components if self.prior == "mixture" else 0)
 
     def _picture(self, decoded: Tensor) -> Tensor:
         """The mean of each pixel, before what lies outside 0..1 is clipped, of what the decoder gives."""

@@ -11,7 +11,7 @@ from imgcollapse.settings import read_file
 from imgcollapse.store import history
 from imgcollapse.store.begun import changed
 from imgcollapse.store.identity import identity, is_older, unlike
-from imgcollapse.store.layout import DATA, GENERATION, LATENTS, MENDS, MODEL, PROVENANCE, SAMPLES, STUDY, generation_folder
+from imgcollapse.store.layout import DATA, GENERATION, LATENTS, MENDS, MODEL, PROVENANCE, SAMPLES, START, STUDY, generation_folder
 from imgcollapse.store.manifest import MANIFEST, damage, made_by, part_digest
 from imgcollapse.store.records import plain, readable
 
@@ -126,6 +126,12 @@ def parents(run: Path, made: dict[str, Any]) -> dict[str, Any]:
     What has been thrown away since, and said so in its manifest, counts as it was.
     """
     samples = {origin: part_digest(generation_folder(run, int(origin)), SAMPLES) for origin in made["parents"]}
-    start = made.get("start")
-    now = None if start is None else {**start, "sha256": part_digest(generation_folder(run, start["generation"]), MODEL)}
-    return {"parents": samples, "start": now}
+    return {"parents": samples, "start": _start(run, made.get("start"))}
+
+
+def _start(run: Path, made: dict[str, Any] | None) -> dict[str, Any] | None:
+    """The same of the weights that it began from: of a generation, or of a folder elsewhere, of which the run keeps a record."""
+    if made is None or "generation" in made:
+        return made and {**made, "sha256": part_digest(generation_folder(run, made["generation"]), MODEL)}
+    record = readable(run / START, quiet=True)
+    return made if record is None else {"sha256": record.get("weights")}

@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-STUDY, DATA, ENVIRONMENT, LOCK = "study.yaml", "data.json", "environment.json", ".lock"
+STUDY, DATA, START, ENVIRONMENT, LOCK = "study.yaml", "data.json", "start.json", "environment.json", ".lock"
 SCORES, REFERENCE = "scores", "reference.json"  # scores/JUDGE/: reference.json, gen_000.json, ...
 SAMPLES, LATENTS, PROVENANCE, MODEL = "samples.npz", "latents.npz", "provenance.json", "model"  # in a generation's folder
 GENERATION, GRID = re.compile(r"gen_(\d{3,})"), re.compile(r"grid_(\d{3,})\.png")

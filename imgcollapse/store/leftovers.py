@@ -6,7 +6,20 @@ from pathlib import Path
 from imgcollapse import files
 from imgcollapse.files import ledger
 from imgcollapse.store.history import HISTORY
-from imgcollapse.store.layout import DATA, ENVIRONMENT, GENERATION, LATENTS, LOCK, MODEL, PROVENANCE, REFERENCE, SAMPLES, SCORES, STUDY
+from imgcollapse.store.layout import (
+    DATA,
+    ENVIRONMENT,
+    GENERATION,
+    LATENTS,
+    LOCK,
+    MODEL,
+    PROVENANCE,
+    REFERENCE,
+    SAMPLES,
+    SCORES,
+    START,
+    STUDY,
+)
 from imgcollapse.store.manifest import MANIFEST
 
 _OLDER_PARTS = [f"{name}.part" for name in (STUDY, REFERENCE, ENVIRONMENT, "worker.json", "failed.json")]  # older versions' way of writing
@@ -35,7 +48,7 @@ def clear(path: Path, study: str) -> None:
         path.unlink()
     elif (
         name in _OLDER_PARTS
-        or (name in (STUDY, DATA, ENVIRONMENT, HISTORY) and not files.is_file(path))
+        or (name in (STUDY, DATA, START, ENVIRONMENT, HISTORY) and not files.is_file(path))
         or (name == SCORES and not path.is_dir())
         or (GENERATION.fullmatch(name) and not path.is_dir())
     ):

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, TypeVar, overload
+from typing import Any, Protocol, TypeVar, overload
 
 from imgcollapse.errors import DataProblem
 from imgcollapse.images import ImageSet
@@ -14,6 +14,17 @@ from imgcollapse.store.npz import read_images
 
 T = TypeVar("T")
 Load = Callable[[Path], Any]  # of a model from its folder
+
+
+class Start(Protocol):
+    """Weights to begin with: of a generation, or from elsewhere."""
+
+    @property
+    def model(self) -> Any:
+        """The model whose weights they are."""
+
+    def origin(self) -> dict[str, Any]:
+        """What of it decides a generation that begins with it."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +59,10 @@ class Generation:
     def model_digest(self) -> str | None:
         """SHA-256 of its weights, by its manifest."""
         return part_digest(self.folder, MODEL)
+
+    def origin(self) -> dict[str, Any]:
+        """What of it decides a generation that begins with its weights."""
+        return {"generation": self.number, "sha256": self.model_digest}
 
 
 def kept_model(run: Path, generation: int, load: Load) -> Any:

@@ -31,7 +31,7 @@ from imgcollapse.store.identity import Identity, learning, study_digest, unlike
 from imgcollapse.store.layout import ENVIRONMENT, LATENTS, LOCK, MODEL, PROVENANCE, SAMPLES, STUDY, generation_folder
 from imgcollapse.store.manifest import MANIFEST, damage, made_by
 from imgcollapse.store.npz import write_images
-from imgcollapse.store.past import Generation, Load, Past
+from imgcollapse.store.past import Load, Past, Start
 from imgcollapse.store.records import plain, readable, write_sealed
 from imgcollapse.store.shared import SharedStore
 
@@ -122,10 +122,10 @@ class RunFolder:
             self.shared.add(key, place)
             self._note(generation, "made", began, key)
 
-    def learned(self, fit: Callable[[Any], Any], load: Load, start: Generation | None = None) -> Any:
+    def learned(self, fit: Callable[[Any], Any], load: Load, start: Start | None = None) -> Any:
         """The fitted model: that of another run where it learned the very same and only draws in another way, else what `fit(start)` gives.
 
-        `fit` is called with the model of the generation whose weights it begins with, or None; `load` opens one that draws as this does.
+        `fit` is called with the model whose weights it begins with, or None; `load` opens one that draws as this does.
         """
         if self.shared is None:
             return fit(start and start.model)
@@ -154,18 +154,20 @@ class RunFolder:
             manifest.throw_away(folder, *there)
             self._note(generation, "thinned", time.monotonic())
 
-    def fix(self, name: str, record: dict[str, Any], beside: Mapping[str, Any] = MappingProxyType({})) -> None:
-        """Writes a record of the run, once. Raises OtherStudyProblem where it was written before and said something else.
+    def fix(self, name: str, record: dict[str, Any] | None, beside: Mapping[str, Any] = MappingProxyType({})) -> None:
+        """Writes a record of the run, once; None: nothing. Raises OtherStudyProblem where it was written before and said something else.
 
         What there is in `beside` is written with it, and may be another later.
         """
+        if record is None:
+            return
         path = self.run / name
         before, now = readable(path), plain(record)
         if before is None:
             write_sealed(path, {**record, **{key: value for key, value in beside.items() if value}})
         else:
             same = {key: value for key, value in before.items() if key not in beside}
-            same_or_refuse(path, same, now, "the run was begun with another", "put the data back, or choose another --out")
+            same_or_refuse(path, same, now, "the run was begun with another", "put back what it was begun with, or choose another --out")
 
     def note_environment(self, environment: dict[str, Any]) -> None:
         """Adds the versions and hardware of this session to the run's record, where they differ from the last session's."""

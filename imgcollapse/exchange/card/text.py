@@ -12,6 +12,7 @@ from imgcollapse.metrics.record import Value, ranged
 from imgcollapse.metrics.scores import SCORES
 from imgcollapse.models import MODELS
 from imgcollapse.models.ddpm import DDPM
+from imgcollapse.models.folders import FOLDER
 
 COLOURS = {1: "grey", 3: "RGB"}
 PACKAGES = ("torch", "diffusers", "numpy", "scikit-learn")
@@ -19,7 +20,6 @@ COPIES = {
     "bootstrap": "So every sample is a copy of a real one, and the folder of the model holds its training set itself.",
     "smooth": "So every sample is nearly a copy of a real one, and the folder of the model holds its training set itself.",
 }
-
 OWN = """\
 from pathlib import Path
 
@@ -100,6 +100,8 @@ def _about(subject: Subject) -> str:
     copies = f" {COPIES[kind]}" if kind in COPIES else ""
     if (correction := subject.study.correction) is not None:
         copies += f" Then it was corrected by {correction.title()}, without any other pictures than its own."
+    if subject.study.init.startswith(FOLDER):
+        copies += " It began with the weights of another model (`init`); what that one has learned from is not known here."
     return (
         f"generation {subject.generation} of a chain of models that begins with generation 0, and learned from {size:,} {subject.things}, "
         f"**{_through(own, subject.things)}**. Its kind is `{kind}`. {doc}{copies}"
