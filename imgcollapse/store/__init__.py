@@ -20,6 +20,7 @@ from imgcollapse.store.layout import (
     SAMPLES,
     SCORES,
     STUDY,
+    UNMARKED,
     generation_folder,
     grid,
 )
@@ -39,6 +40,7 @@ __all__ = [
     "SAMPLES",
     "SCORES",
     "STUDY",
+    "UNMARKED",
     "check",
     "chosen",
     "classes",
@@ -73,7 +75,7 @@ def in_use(run: Path) -> bool:
 
 
 def has(run: Path, generation: int, part: str) -> bool:
-    """Whether a part of a finished generation (SAMPLES, MODEL) is kept, and has not been thrown away on purpose."""
+    """Whether a part of a finished generation (SAMPLES, UNMARKED, MODEL) is kept, and has not been thrown away on purpose."""
     return manifest.has(generation_folder(run, generation), part)
 
 

@@ -6,11 +6,24 @@ from pathlib import Path
 from imgcollapse import files
 from imgcollapse.files import ledger
 from imgcollapse.store.history import HISTORY
-from imgcollapse.store.layout import DATA, ENVIRONMENT, GENERATION, LATENTS, LOCK, MODEL, PROVENANCE, REFERENCE, SAMPLES, SCORES, STUDY
+from imgcollapse.store.layout import (
+    DATA,
+    ENVIRONMENT,
+    GENERATION,
+    LATENTS,
+    LOCK,
+    MODEL,
+    PROVENANCE,
+    REFERENCE,
+    SAMPLES,
+    SCORES,
+    STUDY,
+    UNMARKED,
+)
 from imgcollapse.store.manifest import MANIFEST
 
 _OLDER_PARTS = [f"{name}.part" for name in (STUDY, REFERENCE, ENVIRONMENT, "worker.json", "failed.json")]  # older versions' way of writing
-_DRAFT, _IN_DRAFT = re.compile(r"gen_\d{3,}\.draft"), (SAMPLES, LATENTS, PROVENANCE, MODEL, MANIFEST)
+_DRAFT, _IN_DRAFT = re.compile(r"gen_\d{3,}\.draft"), (SAMPLES, UNMARKED, LATENTS, PROVENANCE, MODEL, MANIFEST)
 
 
 def is_ours(path: Path) -> bool:
