@@ -21,7 +21,7 @@ from imgcollapse.ablation.summary import Record, named
 from imgcollapse.errors import OtherStudyProblem
 from imgcollapse.files import bytes_of, digest_of, ledger, sweep, write_bytes
 from imgcollapse.judge.titles import REAL, counted, features_title, judges_of
-from imgcollapse.report import charts, composition, pictures, tables
+from imgcollapse.report import charts, composition, gates, pictures, tables
 from imgcollapse.report.agreement import disagreements
 from imgcollapse.report.answer import answer
 from imgcollapse.report.findings import Findings
@@ -181,6 +181,8 @@ def _charted(findings: Findings) -> dict[str, Sequence[Chart]]:
         "charts": tables.curves(findings),
         "more": tables.more_curves(findings),
         "classes": composition.class_charts(findings),
+        "gates": tables.gate_curves(findings),
+        "gates_by_arm": gates.by_arm(findings),
         "origins": composition.origins(findings),
         "numbers": tables.numbers(findings),
     }
