@@ -12,7 +12,7 @@ from imgcollapse.corrections import AnyCorrection, corrected, refuse_model
 from imgcollapse.datasets import AnyDataset
 from imgcollapse.datasets.dataset import check_all
 from imgcollapse.datasets.digits import Digits
-from imgcollapse.gates import AnyGate, admitted, candidates, drawn_anew, published, refuse_stream
+from imgcollapse.gates import AnyGate, RunGates, admitted, candidates, drawn_anew, published, refuse_stream
 from imgcollapse.images import ImageSet, ImageStream, World
 from imgcollapse.judge.beside import InOrder
 from imgcollapse.judge.judge import Judge
@@ -155,10 +155,10 @@ def run(
                         model = corrected(study.correction, model, training_set, derive(seed, generation, "correct"))
                         # draw: the next generation's training pictures, and a few from noise that is the same in every generation
                         drawn = processes.sample(model, study.drawn(), derive(seed, generation, "sample")).born_in(generation)
-                        drawn = published(drawn, study.gates, derive(seed, generation, "publish"))
+                        public = published(drawn, study.gates, derive(seed, generation, "publish"))
                         same = model.sample(grids.COLUMNS, derive(seed, "latents")).born_in(generation)
                         # keep
-                        kept.write(generation, model, drawn, same, learned_from)
+                        kept.write(generation, model, public, same, learned_from, drawn)
             # judge what is kept: now, beside the making of the next, later, or again by another judge
             in_order(generation, judge, judged=there and judge.has(generation))
 
@@ -191,8 +191,8 @@ def judging_of(study: Study, judge: Judge, folder: Path, world: World, real: Rea
         return store.kept_model(folder, generation, study.model.load)
 
     caption = study.caption if judge == study.judge else None
-    likely = model if isinstance(study.model, Likely) else None
-    return Judging(folder, judge, world, training_set, likely, drawn=study.drawn(), gens=study.gens, caption=caption, shared=shared)
+    asked = model if isinstance(study.model, Likely) else None, RunGates(folder, study.gates, world, real, study.seed)
+    return Judging(folder, judge, world, training_set, *asked, drawn=study.drawn(), gens=study.gens, caption=caption, shared=shared)
 
 
 def judge_again(study: Study, folder: Path, judge: Judge, landed: Landed, shared: Path | None = None) -> str:

@@ -20,7 +20,7 @@ from typing import Any
 import torch
 
 from imgcollapse import store
-from imgcollapse.metrics import METRICS
+from imgcollapse.metrics import askable
 from imgcollapse.models import MODELS
 from imgcollapse.settings import build
 from imgcollapse.store.npz import read_images
@@ -54,7 +54,7 @@ def studies() -> Iterator[tuple[str, dict[str, Any]]]:
     for data in ("digits", "grid25"):
         for kind in (kind for kind in MODELS if data == "digits" or kind not in PICTURES_ONLY):
             for number, regime in enumerate(REGIMES):
-                judge = {"metrics": list(METRICS), **({"extractors": ["classifier", "pixels"]} if data == "digits" else {})}
+                judge = {"metrics": askable(), **({"extractors": ["classifier", "pixels"]} if data == "digits" else {})}
                 model = {"kind": kind, **SHORT.get(kind, {})}
                 values = {"dataset": data, "model": model, "regime": regime, "judge": judge, "gens": 3, "samples": 200}
                 yield f"{data}-{kind}-{regime['kind']}{number}", values

@@ -31,7 +31,7 @@ from imgcollapse.exchange.card import write as write_cards
 from imgcollapse.files import locks, places, to_json, write_text
 from imgcollapse.judge.judge import Reference
 from imgcollapse.machine import streams
-from imgcollapse.metrics import METRICS
+from imgcollapse.metrics import METRICS, askable
 from imgcollapse.metrics.record import Scores
 from imgcollapse.metrics.scores import SCORES, worth_showing
 from imgcollapse.report import paper
@@ -391,7 +391,7 @@ class Choices:
         study, world, _ = prepare(chosen)
         self.study, self.parts = study, dict[str, list[Scores]]()
         self.references = dict[str, dict[str, Any]]()
-        for name in METRICS:
+        for name in askable():
             reference: Reference = study.judge.model_copy(update={"metrics": (name,)}).open(world, study.samples)
             samples = [store.read_images(folder / f"gen_{g:03d}" / store.SAMPLES) for g in range(study.gens)]
             self.parts[name] = [reference(drawn, learned).scores for drawn, learned in zip(samples, [world.train, *samples], strict=False)]
@@ -458,7 +458,7 @@ def shown_of(place: Path, names: tuple[str, ...]) -> None:
 
 def random_choices(count: int) -> list[tuple[str, ...]]:
     draws = random.Random(12)
-    return [tuple(draws.sample(list(METRICS), draws.randint(1, 4))) for _ in range(count)]
+    return [tuple(draws.sample(askable(), draws.randint(1, 4))) for _ in range(count)]
 
 
 @pytest.mark.parametrize("world", ["pictures", "points"])
@@ -471,7 +471,7 @@ def test_every_choice_of_metrics_has_a_table_curves_and_a_page(
     shown_of(choices[world].with_metrics(names, tmp_path / "run"), names)
 
 
-BESIDE = [*(("pictures", (name,)) for name in METRICS), *itertools.product(("pictures", "points"), random_choices(4))]
+BESIDE = [*(("pictures", (name,)) for name in askable()), *itertools.product(("pictures", "points"), random_choices(4))]
 
 
 @pytest.mark.slow

@@ -292,4 +292,4 @@ def test_samples_of_no_model_have_no_likelihoods(whole: Path, tmp_path: Path) ->
     samples = store.generation_folder(whole, 1) / store.SAMPLES
     told = done("score", samples, "--against", "gaussian", "--set", "dataset.size=60", "--out", tmp_path / "scores.json", "--json")
     assert {name for one in json.loads(told.stdout)["samples"].values() for name in one["sources"]} == {"pixels"}
-    assert "likelihood" in METRICS and METRICS["likelihood"].of_model
+    assert "likelihood" in METRICS and METRICS["likelihood"].of == "model"

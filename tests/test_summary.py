@@ -20,6 +20,7 @@ from imgcollapse.errors import SettingsProblem
 from imgcollapse.files import to_json, write_text
 from imgcollapse.metrics import METRICS, Evidence, FeatureSet
 from imgcollapse.metrics.evidence import Likelihoods
+from imgcollapse.metrics.gated import Gated
 from imgcollapse.metrics.score import ANY, POSITIVE, UNIT, Bounds
 from imgcollapse.metrics.scores import SCORES
 from imgcollapse.settings import build, to_yaml
@@ -431,7 +432,9 @@ def test_every_score_has_an_entry_that_says_how_it_is_read() -> None:
     copies = torch.zeros(60, dtype=torch.bool)
     each = torch.arange(60.0, dtype=torch.float64)
     likely = Likelihoods(3, each, each, each, codes=(features, each / 60))
-    more: dict[str, Any] = {"learned": seen, "copies": copies, "learned_copies": copies, "likelihoods": likely, "bands": (4, 3, 2)}
+    gated = Gated(~copies, each < 30, each, each, ~copies, each + 1, features, features + 1)
+    more: dict[str, Any] = {"learned": seen, "copies": copies, "learned_copies": copies, "likelihoods": likely}
+    more |= {"bands": (4, 3, 2), "gated": gated}
     evidence = Evidence(seen, seen, seen, shares, confusion, **more)
     scores = {name for metric in METRICS.values() for name in metric.measure(evidence)}
     assert {name for name in scores if not re.search(r"_\d+$", name)} == set(SCORES), "all but those of single classes"

@@ -7,6 +7,7 @@ from pydantic import Field, PositiveFloat, field_validator
 
 from imgcollapse.errors import SettingsProblem, brief
 from imgcollapse.metrics import METRICS
+from imgcollapse.metrics.record import gate_sources
 from imgcollapse.metrics.score import UNIT, Quantity
 from imgcollapse.metrics.scores import SCORES
 from imgcollapse.settings import Settings
@@ -22,7 +23,9 @@ class Endpoint(Settings):
 
     metric: str | None = Field(None, description="a score; none: the most prominent one that is measured, min(recall, coverage)")
     quantity: Quantity = Field("last", description="of the last generation, slope over all of them, or area above real vs real")
-    extractor: str | None = Field(None, description="by whose features; none: by those of all, which must agree")
+    extractor: str | None = Field(
+        None, description="by whose features, or of that gate (`gate watermark`); none: by those of all, which must agree"
+    )
     margin: PositiveFloat | None = Field(
         None, description="differences within ± this are called the same; none: 0.05 of a share at the last generation, else never"
     )
@@ -37,7 +40,9 @@ class Endpoint(Settings):
     def check(self, study: Study) -> None:
         """Raises SettingsProblem for what a study, with every choice made, does not measure."""
         kinds = [extractor.kind for extractor in study.judge.extractors or ()]
-        scores = [name for metric in study.judge.metrics or () for name in METRICS[metric].scores]
+        of_gates = [name for name, metric in METRICS.items() if metric.of == "gate" and study.gates]
+        scores = [name for metric in (*(study.judge.metrics or ()), *of_gates) for name in METRICS[metric].scores]
+        kinds += gate_sources([gate.kind for gate in study.gates]) if kinds else []
         if self.extractor is not None and self.extractor not in kinds:
             there = ", ".join(kinds) or "none"
             raise SettingsProblem(

@@ -11,9 +11,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 from rich.table import Table
 from rich.text import Text
 
-from imgcollapse.judge.titles import REAL, counted, features_title, is_model, judge_of, metric_title, source_title
+from imgcollapse.judge.titles import REAL, counted, features_title, judge_of, metric_title, source_title
 from imgcollapse.machine import streams
-from imgcollapse.metrics.record import Scores, Value, ranged
+from imgcollapse.metrics.record import Scores, Value, ranged, what_of
 from imgcollapse.metrics.scores import SCORES, worth_showing
 
 EVERY = 30.0  # seconds between lines of one piece of work
@@ -174,8 +174,9 @@ def tables(scores: Sequence[Scores], judge: Mapping[str, Any]) -> dict[str, Tabl
         if not shown:
             found[extractor] = f"{source_title(extractor)}: nothing was measured"
             continue
-        neighbours = "" if is_model(extractor) else f", k = {own['k_precision']} for precision and recall, {own['k']} for coverage"
-        size = counted(own, (first[name] for name in shown), " against held-out real pictures")
+        k, of = f", k = {own['k_precision']} for precision and recall, {own['k']} for coverage", what_of(extractor)
+        neighbours = k if of == "features" else ""
+        size = counted(own, (first[name] for name in shown), " against held-out real pictures", of)
         table = Table(title=f"{features_title(judge, extractor)}; {size}{neighbours}", title_justify="left")
         for column in ("generation", *(metric_title(name, extractor, short=True) for name in shown)):
             table.add_column(column, justify="right")

@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING
 from imgcollapse.gates.admitted import Admitted, admitted, candidates, drawn_anew, published, refuse_stream
 from imgcollapse.gates.curate import Curate
 from imgcollapse.gates.detect import Detect
-from imgcollapse.gates.gate import Gate
+from imgcollapse.gates.gate import Detecting, Gate, Marking
+from imgcollapse.gates.measured import RunGates
 from imgcollapse.gates.watermark import Watermark
 from imgcollapse.settings import one_of
 
@@ -15,7 +16,10 @@ __all__ = [
     "AnyGate",
     "Curate",
     "Detect",
+    "Detecting",
     "Gate",
+    "Marking",
+    "RunGates",
     "Watermark",
     "admitted",
     "candidates",

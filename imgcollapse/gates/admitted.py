@@ -1,6 +1,6 @@
 """What gates do to a chain: how many pictures are drawn for them, what is published, and what of it may be learned from."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
@@ -35,6 +35,22 @@ def published(drawn: ImageSet, gates: Sequence[Gate], seed: int) -> ImageSet:
         n, drawn = len(drawn), gate.publish(drawn, derive(seed, place))
         assert len(drawn) == n, f"{gate.kind} publishes what was drawn"
     return drawn
+
+
+def passing(
+    offered: ImageSet, gates: Sequence[Gate], real: Real, past: Sequence[ImageSet], seed: int, born: int
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """Of each gate in turn: int64 [n], the rows of the pictures that come to it, and bool [n], which of these it lets in.
+
+    past: see `Gate.admit`; seed: the study's; born: the generation that these samples are of, or REAL
+    """
+    rows, left = torch.arange(len(offered)), offered
+    for place, gate in enumerate(gates):
+        let_in = gate.admit(left, real, past, derive(seed, born, "admit", place))
+        assert let_in.dtype == torch.bool and let_in.shape == (len(left),), f"{gate.kind} says yes or no to every picture"
+        yield rows, let_in
+        if not bool(let_in.all()):
+            rows, left = rows[let_in], left[let_in]
 
 
 def drawn_anew(past: Past, gates: Sequence[Gate], n: int, seed: int) -> Sequence[ImageSet]:
@@ -117,13 +133,11 @@ class Admitted(OnDemand[ImageSet]):
         """bool [N]: which of them all gates let in; None where that is all of them, which need no copy."""
         if not self._gates:
             return None
-        rows, left = torch.arange(len(offered)), offered
-        for place, gate in enumerate(self._gates):
-            let_in = gate.admit(left, self._real, past, derive(self._seed, born, "admit", place))
-            assert let_in.dtype == torch.bool and let_in.shape == (len(left),), f"{gate.kind} says yes or no to every picture"
-            if not bool(let_in.all()):
-                rows, left = rows[let_in], left[let_in]
-        self._account[born] = origins(offered, self._classes), origins(left, self._classes)
-        if len(rows) == len(offered):
+        rows = torch.arange(len(offered))
+        for came, let_in in passing(offered, self._gates, self._real, past, self._seed, born):
+            rows = came[let_in]
+        whole = len(rows) == len(offered)
+        self._account[born] = origins(offered, self._classes), origins(offered if whole else offered[rows], self._classes)
+        if whole:
             return None
         return torch.zeros(len(offered), dtype=torch.bool).index_fill(0, rows, True)

@@ -52,6 +52,18 @@ class Detect(Settings):
         network, threshold = _detector(real.seen, past[0], self.false_positives)
         return odds(network, offered.pixels) >= threshold
 
+    def told_apart(self, samples: ImageSet, held_out: ImageSet, real: Real, past: Sequence[ImageSet]) -> tuple[Tensor, Tensor]:
+        """The log odds of being synthetic. Of generation 0, whose samples the detector learns from, by one that has learned from every
+        other sample, of the others."""
+        learned, rated = (past[0], samples) if len(past) else (samples[::2], samples[1::2])
+        network = _network(real.seen, learned)
+        return -odds(network, rated.pixels), -odds(network, held_out.pixels)
+
+
+def _network(real: ImageSet, samples: ImageSet) -> ClassifierNetwork:
+    """What has learned every other real picture against these samples."""
+    return network_of(against(real[torch.arange(0, len(real), 2)], samples), 2, "detect")
+
 
 @lru_cache(maxsize=1)
 def _known(real: ImageSet, digest: str, false_positives: float) -> dict[str, tuple[ClassifierNetwork, float]]:
@@ -67,7 +79,7 @@ def _detector(real: ImageSet, samples: ImageSet, false_positives: float) -> tupl
     known = _known(real, samples.digest(), false_positives)
     if not known:
         half = torch.arange(0, len(real), 2)
-        network = network_of(against(real[half], samples), 2, "detect")
+        network = _network(real, samples)
         found = odds(network, real[half[: len(real) // 2] + 1].pixels)
         known["detector"] = network, -kth_greatest(-found, false_positives)
     return known["detector"]

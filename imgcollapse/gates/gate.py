@@ -1,7 +1,7 @@
 """What a gate is."""
 
 from collections.abc import Sequence
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, Protocol, runtime_checkable
 
 from torch import Tensor
 
@@ -37,6 +37,26 @@ class Gate(Protocol):
         real:    the study's real pictures
         past:    for samples, those of the generations before theirs; for real pictures, all samples there are
         """
+
+
+@runtime_checkable
+class Detecting(Protocol):
+    """A gate that goes by how surely a detector takes pictures for synthetic: what it tells is judged (metric `detection`)."""
+
+    def told_apart(self, samples: ImageSet, held_out: ImageSet, real: Real, past: Sequence[ImageSet]) -> tuple[Tensor, Tensor]:
+        """float64 [n] and [M], the greater the surer: of samples of one generation, without those that it has learned from, and of real
+        pictures that it has not learned from.
+
+        real: the study's real pictures; past: the samples of the generations before these, read when they are asked for
+        """
+
+
+@runtime_checkable
+class Marking(Protocol):
+    """A gate that publishes pictures with a mark in them, to which more may be done afterwards."""
+
+    def before_attack(self, drawn: ImageSet, published: ImageSet, seed: int) -> ImageSet:
+        """What `publish(drawn, seed)` had made, when nothing but the mark was in it; `published` is what that gave."""
 
 
 def kth_greatest(found: Tensor, share: float) -> float:

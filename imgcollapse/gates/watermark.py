@@ -86,15 +86,23 @@ class Watermark(Settings):
 
     def publish(self, drawn: ImageSet, seed: int) -> ImageSet:
         """The pictures, those of publishers who mark them with the mark in them, after the attack."""
+        pixels = self._marked(drawn, seed)
+        if self.attack != "none":
+            attack, *_ = ATTACKS[self.attack]
+            pixels = attack(pixels, self._strength(), derive(seed, "attack"))
+        return ImageSet(pixels, drawn.labels, drawn.born)
+
+    def _marked(self, drawn: ImageSet, seed: int) -> Tensor:
         pixels = drawn.pixels
         if len(drawn) and (self.marks == "all" or int(drawn.born[0]) == 0):
             pixels = pixels.clone()
             chosen = self.chosen(len(drawn), seed)
             pixels[chosen] = marked(pixels[chosen], pattern(drawn.shape, self.key), self.psnr)
-        if self.attack != "none":
-            attack, *_ = ATTACKS[self.attack]
-            pixels = attack(pixels, self._strength(), derive(seed, "attack"))
-        return ImageSet(pixels, drawn.labels, drawn.born)
+        return pixels
+
+    def before_attack(self, drawn: ImageSet, published: ImageSet, seed: int) -> ImageSet:
+        """The pictures with the mark alone: what was published, where nobody attacked."""
+        return published if self.attack == "none" else ImageSet(self._marked(drawn, seed), drawn.labels, drawn.born)
 
     def chosen(self, n: int, seed: int) -> Tensor:
         """int64 [round(adoption n)]: which of n pictures are marked."""
@@ -106,6 +114,11 @@ class Watermark(Settings):
         if not self.filter:
             return torch.ones(len(offered), dtype=torch.bool)
         return ~_detector(real.seen, self.key, self.false_positives).finds(offered.pixels)
+
+    def told_apart(self, samples: ImageSet, held_out: ImageSet, real: Real, past: Sequence[ImageSet]) -> tuple[Tensor, Tensor]:
+        """The detector's correlations, of all samples: it knows the key and real pictures."""
+        detector = _detector(real.seen, self.key, self.false_positives)
+        return detector.correlations(samples.pixels), detector.correlations(held_out.pixels)
 
     def _strength(self) -> float:
         return ATTACKS[self.attack][1] if self.strength is None else self.strength

@@ -1,8 +1,10 @@
 """The reference of a study: real pictures and extractors, fixed before generation 0; only here extractors and metrics meet."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import partial
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import torch
@@ -14,12 +16,12 @@ from imgcollapse.errors import SettingsProblem, WeightsProblem
 from imgcollapse.extractors import AnyExtractor, Banded, FittedExtractor, by_default, own_metrics
 from imgcollapse.images import ImageSet, World, fingerprints
 from imgcollapse.judge import real as real_vs_real
+from imgcollapse.judge.asked import Asked, Said
 from imgcollapse.judge.real import measured, of_classes, over_splits, plain, ranges, taken
 from imgcollapse.judge.titles import NEIGHBOURS
 from imgcollapse.judge.view import View, feature_set, placed, real_view, source, view_of
 from imgcollapse.machine import cache
-from imgcollapse.metrics import METRICS, Evidence, FeatureSet
-from imgcollapse.metrics.evidence import Likelihoods
+from imgcollapse.metrics import METRICS, Evidence, FeatureSet, askable
 from imgcollapse.metrics.record import MODEL, RealVsReal, Scores, Value
 from imgcollapse.settings import Settings
 
@@ -46,7 +48,9 @@ class Judge(Settings):
     def _known(cls, names: tuple[str, ...] | None) -> tuple[str, ...] | None:
         for name in names or ():
             if name not in METRICS:
-                raise ValueError(f"'{name}' is unknown; there are: {', '.join(METRICS)}")
+                raise ValueError(f"'{name}' is unknown; there are: {', '.join(askable())}")
+            if name not in askable():
+                raise ValueError(f"'{name}' is of gates, and measured of every study that has some; leave it out")
         return names
 
     def resolved(self, world: World, samples: int) -> "Judge":
@@ -71,7 +75,7 @@ class Judge(Settings):
                     f"judge.{name}: {k} neighbours need more than {k} pictures, {n} are compared; set a smaller {name}, or {more}"
                 )
         own = own_metrics(chosen)
-        metrics = tuple(name for name, one in METRICS.items() if one.default or name in own) if self.metrics is None else self.metrics
+        metrics = tuple(name for name in askable() if METRICS[name].default or name in own) if self.metrics is None else self.metrics
         return self.model_copy(update={"extractors": chosen, "metrics": metrics, "n": n})
 
     def open(self, world: World, drawn: int | None = None) -> "Reference":
@@ -97,8 +101,8 @@ class Judge(Settings):
 class Judged(NamedTuple):
     """What the reference found.
 
-    scores:  every metric by every extractor, and where models know likelihoods by these, each with its real-vs-real value and the number
-             of pictures that both are of
+    scores:  every metric by every extractor, and of what models and gates say, each with its real-vs-real value and the number of
+             pictures that both are of
     classes: int64 [all drawn], the class found in each picture, or NO_CLASS; None where no extractor knows classes
     """
 
@@ -116,19 +120,19 @@ class Reference:
         self.neighbours = {name: int(getattr(judge, name)) for name in NEIGHBOURS}
         self.shares = world.shares()
         self.memory = any(metric.trained for metric in self.metrics.values())
-        self.likelihoods = bool(extractors) and any(metric.of_model for metric in self.metrics.values())
+        self.likelihoods = bool(extractors) and any(metric.of == "model" for metric in self.metrics.values())
         self.latent_draws = judge.latent_draws
         self._trained_on = fingerprints(world.train.pixels) if self.memory else None
         self._world = world.record()
         self._compared: dict[str, dict[str, RealVsReal]] = {}  # by extractor, of what is of the N pictures compared
         self._of_all: dict[tuple[str, int], dict[str, RealVsReal]] = {}  # and by pictures drawn, of what is of all of them
-        self._likely: tuple[Tensor | None, dict[str, RealVsReal]] = None, {}  # of which likelihoods, and of what is of these
+        self._asked = Asked(self.metrics, self.n)
         self._views = [self._view(extractor, world) for extractor in extractors]
 
-    def __call__(self, drawn: ImageSet, learned_from: ImageSet | None = None, likelihoods: Likelihoods | None = None) -> Judged:
+    def __call__(self, drawn: ImageSet, learned_from: ImageSet | None = None, said: Mapping[str, Said] = MappingProxyType({})) -> Judged:
         """Judges what a model drew: by the first N of it, and its class shares by all of it. `learned_from` is the model's own training
-        set, where it is known; `likelihoods` are those of the first N, where models know them."""
-        sources, classes = dict[str, dict[str, Value]](), None
+        set, where it is known; `said`: what models and gates say of it, by their sources."""
+        sources, classes, seen = dict[str, dict[str, Value]](), None, list[Evidence]()
         known = learned_from if self.memory else None
         learned = None if known is None else _spread(known, self.n)
         copies, learned_copies = self._copies(drawn[: self.n], self._trained_on, None if known is None else fingerprints(known.pixels))
@@ -144,8 +148,10 @@ class Reference:
                 learned_copies=learned_copies,
             )
             sources[view.extractor.name] = self._values(evidence, self._real(view, len(made)))
-        if likelihoods is not None and (known_values := self._of_models(likelihoods)):
-            sources[MODEL] = known_values
+            seen.append(self._evidence(view, made.first(self.n)))
+        for name, one in said.items() if seen else ():
+            if found := self._asked(name, one, len(drawn), partial(replace, seen[0])):
+                sources[name] = found
         return Judged(Scores(None, sources), classes)
 
     @property
@@ -173,18 +179,9 @@ class Reference:
                 found[name] = Value(value, real.get(name), n)
         return found
 
-    def _of_models(self, likelihoods: Likelihoods) -> dict[str, Value]:
-        """What is of likelihoods, and looks at no features."""
-        metrics, first = [metric for metric in self.metrics.values() if metric.of_model], likelihoods.first_of_held_out
-
-        def measure(of: Likelihoods) -> dict[str, float]:
-            return measured(metrics, self._evidence(self._views[0], self._views[0].held_out, likelihoods=of))
-
-        if first is not None and first is not self._likely[0]:  # the same for all generations of a run
-            what = f"real vs real ({MODEL})"
-            self._likely = first, over_splits(len(first), self.n, lambda a, b, _: measure(likelihoods.between_real(a, b)), what)
-        real = {} if first is None else self._likely[1]
-        return {name: Value(value, real.get(name), self.n) for name, value in measure(likelihoods.compared(self.n)).items()}
+    def features(self, images: ImageSet) -> Tensor:
+        """float64 [N, D], by the first extractor."""
+        return feature_set(self._views[0].extractor, images).features
 
     def _view(self, extractor: FittedExtractor, world: World) -> View:
         """The real pictures' features, and what of real vs real is of the N pictures compared."""

@@ -1,18 +1,22 @@
 """Judging what a run has kept, from that alone: now, later, or again by another judge; what was found is kept beside the run."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
+
+from torch import Tensor
 
 from imgcollapse import grids, store
 from imgcollapse.errors import DataProblem
 from imgcollapse.files import digest, ledger
 from imgcollapse.images import ImageSet, World
+from imgcollapse.judge.asked import Said
 from imgcollapse.judge.judge import Judge, Reference
 from imgcollapse.judge.likelihoods import RunLikelihoods
-from imgcollapse.metrics.record import Scores
+from imgcollapse.metrics.gated import Gated
+from imgcollapse.metrics.record import MODEL, Scores
 from imgcollapse.models import Likely
 from imgcollapse.store import judged
 from imgcollapse.store.checks import data_digest
@@ -22,12 +26,23 @@ from imgcollapse.store.shared import SharedStore
 Record = dict[str, Any]
 
 
+class Gates(Protocol):
+    """What tells what a run's gates did; see `imgcollapse.gates.RunGates`."""
+
+    def record(self) -> Record:
+        """By source, what decides what is found; empty where there are no gates."""
+
+    def __call__(self, generation: int, samples: ImageSet, n: int, features: Callable[[ImageSet], Tensor]) -> Mapping[str, Gated]:
+        """By source, what each gate did to the samples of a finished generation."""
+
+
 class Judging:
     """One judge of one run.
 
     judge:        with every choice made
     training_set: the training set of a generation, built when a metric asks for it; None where it is not there any more
     model:        opens the model of a generation, where a metric asks for it; None where models know no likelihoods
+    gates:        those of the run; None: it has none
     drawn:        how many pictures a generation draws
     gens:         how many generations the run has: the last is judged, whatever judge.every says
     caption:      the title of a generation's sample grid, by its provenance; None: no grids are drawn
@@ -41,6 +56,7 @@ class Judging:
         world: World,
         training_set: Callable[[int], ImageSet | None],
         model: Callable[[int], Likely] | None = None,
+        gates: Gates | None = None,
         *,
         drawn: int,
         gens: int,
@@ -55,6 +71,8 @@ class Judging:
         if model is not None and self._reference.likelihoods:
             self._likelihoods = RunLikelihoods(model, world.held_out, judge.latent_draws)
         record = self._reference.record()
+        self._gates = gates if gates is not None and record["extractors"] and gates.record() else None
+        record |= {"gates": self._gates.record()} if self._gates else {}
         for extractor in record["extractors"].values():
             for metric, real in extractor["real"].items():
                 if not all(map(math.isfinite, real.values())):
@@ -95,8 +113,12 @@ class Judging:
 
     def _measure(self, generation: int, drawn: ImageSet) -> Record:
         learned_from = self._training_set(generation) if self._reference.memory else None
-        likelihoods = self._likelihoods(generation, drawn[: self._reference.n]) if self._likelihoods else None
-        judged_now = self._reference(drawn, learned_from, likelihoods)
+        n, said = self._reference.n, dict[str, Said]()
+        if self._likelihoods:
+            said[MODEL] = self._likelihoods(generation, drawn[:n])
+        if self._gates:
+            said |= self._gates(generation, drawn, n, self._reference.features)
+        judged_now = self._reference(drawn, learned_from, said)
         shown = grids.first_of_each(judged_now.classes, len(self._world.classes))
         return {**judged_now.scores.of_generation(generation).record(), "shown": shown}
 

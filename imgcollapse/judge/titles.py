@@ -6,10 +6,12 @@ from typing import Any
 from imgcollapse.extractors import frechet_name
 from imgcollapse.extractors.classifier import BLIND, GOOD
 from imgcollapse.metrics import METRICS
-from imgcollapse.metrics.record import MODEL, Value
+from imgcollapse.metrics.record import GATE, Of, Value, what_of
 from imgcollapse.metrics.scores import SCORES
 
 REAL = "real vs real"  # what stands in tables beside every score; see `judge/real.py`
+HEADS: dict[Of, str] = {"features": "features", "model": "likelihoods", "gate": "gate"}
+OF_ALL: dict[Of, str] = {"features": "class shares", "model": "likelihoods", "gate": "detection"}  # what is of all that was drawn
 NEIGHBOURS = ("k", "k_precision", "k_probabilistic")
 
 
@@ -36,19 +38,14 @@ def _too_few(right: float) -> str:
     return "" if right >= GOOD else ", too few to trust class shares and lost classes"
 
 
-def is_model(source: str) -> bool:
-    """Whether scores are of what the models themselves know, by whatever judge (`model (n 500)`), and not of an extractor's features."""
-    return source.partition(" (")[0] == MODEL
-
-
 def source_title(source: str) -> str:
-    """`features: pixels`, or `likelihoods: model`."""
-    return f"{'likelihoods' if is_model(source) else 'features'}: {source}"
+    """`features: pixels`, `likelihoods: model`, or `gate: watermark`."""
+    return f"{HEADS[what_of(source)]}: {source.removeprefix(f'{GATE} ')}"
 
 
 def judge_of(judge: Mapping[str, Any], source: str) -> dict[str, Any]:
     """The reference's record as it is for one of its sources: one of a further judge has N and k of its own."""
-    about = {**judge["extractors"], **judge.get("models", {})}.get(source, {})
+    about = {**judge["extractors"], **judge.get("models", {}), **judge.get("gates", {})}.get(source, {})
     return {**judge, **{name: value for name, value in about.items() if name in judge}}
 
 
@@ -64,15 +61,15 @@ def neighbours(judge: Mapping[str, Any]) -> str:
     return f"k = {k}" if k_precision is None else parted
 
 
-def counted(judge: Mapping[str, Any], values: Iterable[Value] | None = None, against: str = "") -> str:
+def counted(judge: Mapping[str, Any], values: Iterable[Value] | None = None, against: str = "", of: Of = "features") -> str:
     """`N = 10,000`, with `against` what behind it, and where class shares are of more: `; class shares of all 60,000 drawn`.
 
-    `values`: those that it is said of; None: all that the reference measures.
+    `values`: those that it is said of; None: all that the reference measures. `of`: what they are of.
     """
     n = judge["n"]
     others = _class_shares(judge) if values is None else {value.n for value in values}
     other = " or ".join(f"{one:,}" for one in sorted(others - {n}))
-    return f"N = {n:,}{against}" + (f"; class shares of all {other} drawn" if other else "")
+    return f"N = {n:,}{against}" + (f"; {OF_ALL[of]} of all {other} drawn" if other else "")
 
 
 def _class_shares(judge: Mapping[str, Any]) -> set[int]:

@@ -8,6 +8,7 @@ from imgcollapse.metrics.classwise import CLASSWISE, class_neighbourhood
 from imgcollapse.metrics.corrected import CORRECTED, corrected_shares
 from imgcollapse.metrics.distances import FRECHET, FRECHET_INFINITY, KERNEL, frechet_distance, frechet_infinity, kernel_distance
 from imgcollapse.metrics.evidence import Evidence, FeatureSet
+from imgcollapse.metrics.gates import DETECTION, MARK, SELECTION, detection, marking, selection
 from imgcollapse.metrics.likelihood import LIKELIHOOD, likelihood
 from imgcollapse.metrics.memorisation import MEMORY, memorised
 from imgcollapse.metrics.modes import BINS, different_bins
@@ -20,6 +21,7 @@ from imgcollapse.metrics.neighbours import (
     symmetric_precision_recall,
 )
 from imgcollapse.metrics.polarisation import POLARISATION, class_polarisation
+from imgcollapse.metrics.record import Of
 from imgcollapse.metrics.score import Score
 from imgcollapse.metrics.spectrum import SPECTRUM, power_spectrum
 from imgcollapse.metrics.tail import TAIL, kept_classes
@@ -39,7 +41,8 @@ class Metric:
     real:     whether it has a real-vs-real value
     trained:  whether it looks at what models have learned from: real pictures, and the generation's own training set
     of_all:   whether its values are of the classes of all that was drawn, not of the N pictures compared
-    of_model: whether it is of the likelihoods that the models themselves know, not of features; its real-vs-real value is measured with it
+    of:       of what it is: features; model: the likelihoods that models themselves know; gate: what a gate did. The real-vs-real value of
+              the latter two is measured with them, and what is of gates is measured of every study that has some, by every judge
     version:  of its definition: raised when its number can change
     """
 
@@ -49,7 +52,7 @@ class Metric:
     real: bool = True
     trained: bool = False
     of_all: bool = False
-    of_model: bool = False
+    of: Of = "features"
     version: int = 1
 
 
@@ -69,9 +72,18 @@ METRICS: dict[str, Metric] = {
     "vendi_score": Metric(vendi_score, VENDI),
     "within_class_distance": Metric(within_class_distance, SPREAD),
     "memorisation": Metric(memorised, MEMORY, trained=True),
-    "likelihood": Metric(likelihood, LIKELIHOOD, of_model=True),
+    "likelihood": Metric(likelihood, LIKELIHOOD, of="model"),
+    "detection": Metric(detection, DETECTION, of_all=True, of="gate"),
+    "marking": Metric(marking, MARK, real=False, of="gate"),
+    "selection": Metric(selection, SELECTION, real=False, of="gate"),
     "class_polarisation": Metric(class_polarisation, POLARISATION, default=False),
     "power_spectrum": Metric(power_spectrum, SPECTRUM, default=False),
 }
 
-__all__ = ["METRICS", "Evidence", "FeatureSet", "Metric", "Score"]
+
+def askable() -> list[str]:
+    """The metrics that a judge can be asked for: those of gates come with the gates."""
+    return [name for name, metric in METRICS.items() if metric.of != "gate"]
+
+
+__all__ = ["METRICS", "Evidence", "FeatureSet", "Metric", "Score", "askable"]

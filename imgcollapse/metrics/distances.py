@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from imgcollapse.metrics.evidence import Evidence, FeatureSet
-from imgcollapse.metrics.kernel import by_moments, third_moments
+from imgcollapse.metrics.kernel import by_moments, kernel_mean, third_moments
 from imgcollapse.metrics.score import POSITIVE, Score
 from imgcollapse.seeds import derive, torch_generator
 
@@ -37,13 +37,14 @@ def frechet_distance(evidence: Evidence) -> dict[str, float]:
     The trace of the root is the sum of the singular values of R1 R2^T, where C = R^T R: exact to rounding, also where collapse makes
     covariances singular (there, rounding errors are not put under a root). Float64. Cost: O(N D^2 + D^3).
     """
-    return {"fd": _frechet(evidence.held_out, evidence.generated)}
+    return {"fd": frechet(evidence.held_out, evidence.generated)}
 
 
 KEPT = 1e-9  # of the sum of the singular values, the largest rounding error in it
 
 
-def _frechet(real: FeatureSet, made: FeatureSet) -> float:
+def frechet(real: FeatureSet, made: FeatureSet) -> float:
+    """The Fréchet distance of two sets; see `frechet_distance`."""
     if len(made) > made.features.shape[1]:
         # C_g costs less than its root does, and R_r C_g R_r^T has the squares of the singular values of R_r R_g^T
         cross = _sum_of_roots(real.factor @ made.covariance @ real.factor.T)
@@ -107,7 +108,7 @@ def frechet_infinity(evidence: Evidence) -> dict[str, float]:
     most = min(len(real), len(made))
     sizes = torch.linspace(min(max(most / 10, 2 * made.features.shape[1]), most / 2), most, SIZES).round().long().tolist()
     inverse = torch.tensor([1 / n for n in sizes], dtype=torch.float64)
-    found = torch.tensor([_frechet(_some(real, n, "real"), _some(made, n, "made")) for n in sizes], dtype=torch.float64)
+    found = torch.tensor([frechet(_some(real, n, "real"), _some(made, n, "made")) for n in sizes], dtype=torch.float64)
     away = inverse - inverse.mean()
     slope = (away * found).sum() / away.square().sum()
     return {"fd_infinity": float(found.mean() - slope * inverse.mean())}
@@ -142,11 +143,28 @@ def kernel_distance(evidence: Evidence) -> dict[str, float]:
     """
     real, made = evidence.held_out, evidence.generated
     if by_moments(real.features) or by_moments(made.features):
-        between = float(real.once(_moments) @ made.once(_moments)) / (len(real) * len(made))
-        return {"kid": _kernel_within(real) + _kernel_within(made) - 2 * between}
-    across, in_real, in_made = evidence.pair_statistics.kernel, real.own_pairs(1).kernel, made.own_pairs(1).kernel
-    assert across is not None and in_real is not None and in_made is not None
-    return {"kid": in_real + in_made - 2 * across}
+        return {"kid": _by_moments(real, made)}
+    across = evidence.pair_statistics.kernel
+    assert across is not None
+    return {"kid": _by_pairs(real, made, across)}
+
+
+def kernel(real: FeatureSet, made: FeatureSet) -> float:
+    """The same of any two sets, in a pass of its own."""
+    if by_moments(real.features) or by_moments(made.features):
+        return _by_moments(real, made)
+    return _by_pairs(real, made, kernel_mean(made.features, real.features))
+
+
+def _by_moments(real: FeatureSet, made: FeatureSet) -> float:
+    between = float(real.once(_moments) @ made.once(_moments)) / (len(real) * len(made))
+    return _kernel_within(real) + _kernel_within(made) - 2 * between
+
+
+def _by_pairs(real: FeatureSet, made: FeatureSet, across: float) -> float:
+    in_real, in_made = real.own_pairs(1).kernel, made.own_pairs(1).kernel
+    assert in_real is not None and in_made is not None
+    return in_real + in_made - 2 * across
 
 
 def _moments(pictures: FeatureSet) -> Tensor:

@@ -9,6 +9,7 @@ import torch
 from scipy import stats
 from torch import Tensor
 
+from imgcollapse.metrics.gated import Gated
 from imgcollapse.metrics.kernel import kernel_mean
 from imgcollapse.metrics.nearest import OwnPairStatistics
 from imgcollapse.metrics.pairs import GROWTH, PairStatistics, Radii, pair_statistics
@@ -115,6 +116,11 @@ class Likelihoods:
     first_of_samples: Tensor | None
     codes: tuple[Tensor, Tensor] | None = None
 
+    @property
+    def of_held_out(self) -> Tensor | None:
+        """What is said of all held-out pictures; None: nothing."""
+        return self.first_of_held_out
+
     def compared(self, n: int) -> "Likelihoods":
         """Those that are compared: of the first n held-out pictures."""
         first = self.first_of_held_out
@@ -146,6 +152,7 @@ class Evidence:
     learned_copies:  the same of the generation's whole own training set
     likelihoods:     what the models themselves say; None where that is not asked
     bands:           where features are logarithms of a picture's power by wavelength: the shortest wave of each, in pixels; else empty
+    gated:           what one gate did to the samples; None where that is not asked
     k:               nearest neighbours for density and coverage
     k_precision:     nearest neighbours for (improved and symmetric) precision and recall
     k_probabilistic: nearest neighbours for probabilistic precision and recall
@@ -163,6 +170,7 @@ class Evidence:
     learned_copies: Tensor | None = None
     likelihoods: Likelihoods | None = None
     bands: tuple[int, ...] = ()
+    gated: Gated | None = None
     k: int = 5
     k_precision: int = 3
     k_probabilistic: int = 4

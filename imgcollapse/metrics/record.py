@@ -3,11 +3,23 @@
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import Any
+from typing import Any, Literal
 
 from imgcollapse.errors import DataProblem
 
-MODEL = "model"  # the source of what the models themselves know; all others are extractors
+Of = Literal["features", "model", "gate"]  # of what scores are
+MODEL, GATE = "model", "gate"  # the source of what the models themselves know; and how those of gates begin; all others are extractors
+
+
+def what_of(source: str) -> Of:
+    """Of what the scores of a source are, by whatever judge: `model (n 500)`, `gate watermark`, or an extractor's name."""
+    first = source.partition(" ")[0]
+    return "model" if first == MODEL else "gate" if first == GATE else "features"
+
+
+def gate_sources(kinds: Sequence[str]) -> list[str]:
+    """The sources of gates of these kinds, in their order: `gate watermark`, of a second one of a kind `gate watermark 2`."""
+    return [f"{GATE} {kind}{f' {n}' if (n := kinds[: place + 1].count(kind)) > 1 else ''}" for place, kind in enumerate(kinds)]
 
 
 @dataclass(frozen=True)
@@ -61,7 +73,7 @@ class Scores:
     """All that was measured of one set of samples.
 
     generation: which one of its run; None for samples of no run
-    sources:    by what it was found (an extractor's name, or MODEL), then metric -> value, in the order of the judge
+    sources:    by what it was found (an extractor's name, MODEL, or a gate), then metric -> value, in the order of the judge
     """
 
     generation: int | None

@@ -5,6 +5,7 @@ from typing import Literal
 
 from imgcollapse.ablation.summary import Record, spanned
 from imgcollapse.judge.titles import metric_title
+from imgcollapse.metrics.record import what_of
 from imgcollapse.metrics.scores import worth_showing
 
 Direction = Literal["rises", "falls", "stays"]
@@ -39,12 +40,13 @@ def agreed(arm: Record, name: str) -> Direction | None:
 def disagreements(summary: Record) -> list[str]:
     """A sentence for each arm and each of its most prominent scores of which some extractors say that it rises, others that it falls.
 
-    Null models aside. Where one says that it moves and another that it stays, `agreed` is None too, but that is no contradiction.
+    Null models aside, and what gates do, which is of each gate alone. Where one says that it moves and another that it stays, `agreed` is
+    None too, but that is no contradiction.
     """
     arms = [arm for arm in summary["arms"] if arm["null"] is None]
     found = []
     for arm in arms:
-        measured = {name for metrics in arm["extractors"].values() for name in metrics}
+        measured = {name for source, metrics in arm["extractors"].items() for name in metrics if what_of(source) != "gate"}
         for name in worth_showing(SHOWN, measured):
             by = ways(arm, name)
             if {"rises", "falls"} <= {way.direction for way in by}:

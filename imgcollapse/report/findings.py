@@ -148,7 +148,7 @@ def _unmeasured(reference: Record) -> Record:
     """A run's record of data and its own judge without what was measured, and without how many its generations draw: what follows from
     the rest."""
     extractors = {name: {**about, "real": None} for name, about in reference["judge"]["extractors"].items() if "judge" not in about}
-    return {**reference, "judge": {**reference["judge"], "drawn": None, "extractors": extractors, "models": None}}
+    return {**reference, "judge": {**reference["judge"], "drawn": None, "extractors": extractors, "models": None, "gates": None}}
 
 
 def _is_ablation(place: Path) -> bool:

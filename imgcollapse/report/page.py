@@ -21,7 +21,7 @@ from imgcollapse.ablation.summary import Record, named
 from imgcollapse.errors import OtherStudyProblem
 from imgcollapse.files import bytes_of, digest_of, ledger, sweep, write_bytes
 from imgcollapse.judge.titles import REAL, counted, features_title, judges_of
-from imgcollapse.report import charts, composition, pictures, tables
+from imgcollapse.report import charts, composition, gates, pictures, tables
 from imgcollapse.report.agreement import disagreements
 from imgcollapse.report.answer import answer
 from imgcollapse.report.differences import differences
@@ -193,6 +193,8 @@ def _charted(findings: Findings) -> dict[str, Sequence[Chart]]:
         "more": [*tables.more_curves(findings), *ways[1:]],
         "details": spectra(findings),
         "classes": composition.class_charts(findings),
+        "gates": tables.gate_curves(findings),
+        "gates_by_arm": gates.by_arm(findings),
         "origins": composition.origins(findings),
         "numbers": tables.numbers(findings),
     }

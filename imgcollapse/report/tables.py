@@ -1,5 +1,6 @@
 """The tables and charts of a page, as plain values: what stands in each, in words and in full precision."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -8,11 +9,14 @@ from markupsafe import Markup
 
 from imgcollapse.ablation.summary import Record, Run, named, spanned
 from imgcollapse.judge.titles import REAL, metric_title, source_title
+from imgcollapse.metrics.gates import DROPPED, KEPT
+from imgcollapse.metrics.record import what_of
 from imgcollapse.metrics.scores import SCORES, worth_showing
 from imgcollapse.report import charts, panels, thin
 from imgcollapse.report.charts import Line
 from imgcollapse.report.findings import Findings
 
+TOGETHER = (KEPT, DROPPED)  # in one chart for each arm
 CURVES = 11  # metrics with a chart above the fold
 WORDS = {"slope": "slope per generation", "area": "area to real vs real", "last": "last generation"}
 
@@ -53,16 +57,27 @@ class Chart:
 
 def curves(findings: Findings) -> list[Chart]:
     """A chart a metric: the CURVES most prominent by the first extractor that judged, and the most prominent one by every other."""
-    return [chart for extractor in findings.extractors for chart in _curves(findings, extractor, _shown(findings, extractor))]
+    return [chart for extractor in _of(findings, gates=False) for chart in _curves(findings, extractor, _shown(findings, extractor))]
 
 
 def more_curves(findings: Findings) -> list[Chart]:
     """All other metrics, by all extractors."""
     found = []
-    for extractor in findings.extractors:
+    for extractor in _of(findings, gates=False):
         shown = _shown(findings, extractor)
         found += _curves(findings, extractor, [name for name in SCORES if name not in shown])
     return found
+
+
+def gate_curves(findings: Findings) -> list[Chart]:
+    """All metrics of all gates; of one arm without those that have a chart together (see `report/gates.py`)."""
+    shown = [name for name in SCORES if findings.is_ablation or name not in TOGETHER]
+    return [chart for source in _of(findings, gates=True) for chart in _curves(findings, source, shown)]
+
+
+def _of(findings: Findings, gates: bool) -> list[str]:
+    """The sources that are gates, or those that are not."""
+    return [source for source in findings.extractors if (what_of(source) == "gate") == gates]
 
 
 def _shown(findings: Findings, extractor: str) -> Sequence[str]:
@@ -73,7 +88,8 @@ def _shown(findings: Findings, extractor: str) -> Sequence[str]:
 
 def _curves(findings: Findings, extractor: str, names: Sequence[str]) -> list[Chart]:
     judged = [arm for arm in findings.summary["arms"] if extractor in arm["extractors"]]
-    other = "" if extractor == findings.extractor else f"{extractor}-"  # of the first extractor's keys are the metrics' own
+    # of the first extractor's keys are the metrics' own; an HTML id has no spaces in it
+    other = "" if extractor == findings.extractor else f"{re.sub(r'[^A-Za-z0-9_.]+', '-', extractor).strip('-')}-"
     found = []
     for key in [name for name in names if any(name in arm["extractors"][extractor] for arm in judged)]:
         arms = [(arm, arm["extractors"][extractor][key]) for arm in judged if key in arm["extractors"][extractor]]

@@ -21,6 +21,7 @@ from imgcollapse.store.layout import (
     SCORES,
     START,
     STUDY,
+    UNMARKED,
     generation_folder,
     grid,
 )
@@ -41,6 +42,7 @@ __all__ = [
     "SCORES",
     "START",
     "STUDY",
+    "UNMARKED",
     "check",
     "chosen",
     "classes",
@@ -75,7 +77,7 @@ def in_use(run: Path) -> bool:
 
 
 def has(run: Path, generation: int, part: str) -> bool:
-    """Whether a part of a finished generation (SAMPLES, MODEL) is kept, and has not been thrown away on purpose."""
+    """Whether a part of a finished generation (SAMPLES, UNMARKED, MODEL) is kept, and has not been thrown away on purpose."""
     return manifest.has(generation_folder(run, generation), part)
 
 

@@ -10,13 +10,14 @@ from imgcollapse import files, progress
 from imgcollapse.errors import DataProblem, SettingsProblem
 from imgcollapse.files import digest, first_difference, stamp
 from imgcollapse.metrics.record import MODEL as MODEL_SOURCE
-from imgcollapse.metrics.record import Scores
+from imgcollapse.metrics.record import Of, Scores, what_of
 from imgcollapse.store.checks import finished, settings, sound
-from imgcollapse.store.layout import DATA, MENDS, MODEL, REFERENCE, SAMPLES, SCORES, generation_folder
+from imgcollapse.store.layout import DATA, MENDS, MODEL, REFERENCE, SAMPLES, SCORES, UNMARKED, generation_folder
 from imgcollapse.store.manifest import MANIFEST, made_by, part_digest
 from imgcollapse.store.records import plain, readable, write_sealed
 
 Record = dict[str, Any]
+PART: dict[Of, str] = {"features": "extractors", "model": "models", "gate": "gates"}  # of the record of a run's judges, by what is in it
 NOT_JUDGE = ("every",)  # of a judge's settings: which generations it looks at, not what it finds
 
 
@@ -47,20 +48,17 @@ def reference(run: Path) -> Record | None:
     """The run's record of its real pictures (`data`) and of its judges (`judge`); None where there is none yet, or where it is damaged.
 
     Extractors of further judges stand beside the own ones, each under the name that `sources` gives it, with its `judge`, n, k and metrics;
-    so do in `models` those that ask the models themselves.
+    so do in `models` those that ask the models themselves, and in `gates` those that look at what gates did.
     """
     data, known = readable(run / DATA, quiet=True), judges(run)
     if data is None:
         return None
     passed_over = data.pop("passed_over", {})
     own: Record = known.get(own_judge(run)) or {"n": None, "drawn": None, "metrics": {}, "extractors": {}}
-    named: dict[str, Record] = {"extractors": {}, "models": {}}
+    named: dict[str, Record] = {part: {} for part in PART.values()}
     for (name, source), label in sources(known).items():
         further = {} if name == own_judge(run) else {"judge": name, **_told(known[name])}
-        if source == MODEL_SOURCE:
-            named["models"][label] = {**known[name][source], **further}
-        else:
-            named["extractors"][label] = {**known[name]["extractors"][source], **further}
+        named[PART[what_of(source)]][label] = {**_sources(known[name])[source], **further}
     return {"data": data, "judge": {**own, **named}, **({"passed_over": passed_over} if passed_over else {})}
 
 
@@ -80,9 +78,9 @@ def _apart(judge: Record) -> Record:
     return {name: value for name, value in _told(judge).items() if not isinstance(value, dict)}
 
 
-def _sources(judge: Record) -> list[str]:
-    """What a judge finds scores by: its extractors, and where it asks for likelihoods, the models themselves."""
-    return [*judge["extractors"], *([MODEL_SOURCE] if MODEL_SOURCE in judge else [])]
+def _sources(judge: Record) -> dict[str, Record]:
+    """What a judge finds scores by, and its record: extractors, where it asks for likelihoods the models themselves, and gates."""
+    return {**judge["extractors"], **({MODEL_SOURCE: judge[MODEL_SOURCE]} if MODEL_SOURCE in judge else {}), **judge.get("gates", {})}
 
 
 def sources(known: Mapping[str, Record]) -> dict[tuple[str, str], str]:
@@ -147,12 +145,15 @@ def score_file(run: Path, name: str, generation: int) -> Path:
 
 
 def of(run: Path, generation: int, reference: Record) -> Record:
-    """What scores were measured from and with: digests of samples, training set and reference, and of the models that were asked."""
+    """What scores were measured from and with: digests of samples, training set and reference, of the models that were asked, and of
+    what gates were given."""
     folder = generation_folder(run, generation)
     made, by = made_by(folder) or {}, {"data": reference["data"], "judge": unmeasured(reference["judge"])}
     asked = {"model": generation, "first_model": 0} if MODEL_SOURCE in reference["judge"] else {}
     models = {name: part_digest(generation_folder(run, one), MODEL) for name, one in asked.items()}
-    return {"samples": part_digest(folder, SAMPLES), "training_set": made.get("training_set"), "reference": digest(by), **models}
+    gated = {"first_samples": (0, SAMPLES), "unmarked": (generation, UNMARKED)} if reference["judge"].get("gates") else {}
+    gates = {name: part_digest(generation_folder(run, one), part) for name, (one, part) in gated.items()}
+    return {"samples": part_digest(folder, SAMPLES), "training_set": made.get("training_set"), "reference": digest(by), **models, **gates}
 
 
 def unmeasured(judge: Record) -> Record:

@@ -6,7 +6,7 @@ from pydantic import Field, PositiveInt
 
 from imgcollapse.errors import SettingsProblem
 from imgcollapse.settings import Settings
-from imgcollapse.store.layout import MODEL, SAMPLES
+from imgcollapse.store.layout import MODEL, SAMPLES, UNMARKED
 from imgcollapse.store.run_folder import RunFolder
 
 Rule = Literal["all", "last"] | PositiveInt
@@ -34,11 +34,13 @@ class Keep(Settings):
     def thin(self, kept: RunFolder, newest: int, gens: int) -> None:
         """Throws away what these rules do not keep, now that a generation has landed; what the next one may need stays until then.
 
-        The model of generation 0 stays until the last one has landed: every generation's samples are judged by it.
+        Model and samples of generation 0 stay until the last one has landed: every generation's samples are judged by the one, and gates
+        may learn from the others.
         """
         over = newest == gens - 1
         for generation in sorted({newest - 1, *((0, newest) if over else ())} - {-1}):
-            rules = ((SAMPLES, self.samples), *(((MODEL, self.models),) if generation > 0 or over else ()))
+            of_first = ((SAMPLES, self.samples), (MODEL, self.models)) if generation > 0 or over else ()
+            rules = ((UNMARKED, self.samples), *of_first)
             kept.throw_away(generation, *(part for part, rule in rules if not _keeps(rule, generation, generation == newest)))
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 STUDY, DATA, START, ENVIRONMENT, LOCK = "study.yaml", "data.json", "start.json", "environment.json", ".lock"
 SCORES, REFERENCE = "scores", "reference.json"  # scores/JUDGE/: reference.json, gen_000.json, ...
 SAMPLES, LATENTS, PROVENANCE, MODEL = "samples.npz", "latents.npz", "provenance.json", "model"  # in a generation's folder
+UNMARKED = "drawn.npz"  # there too, where a gate changes pictures: the samples as they were drawn, before any gate did
 GENERATION, GRID = re.compile(r"gen_(\d{3,})"), re.compile(r"grid_(\d{3,})\.png")
 MENDS = "run the run's own command again, which mends it"
 

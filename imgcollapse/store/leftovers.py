@@ -19,11 +19,12 @@ from imgcollapse.store.layout import (
     SCORES,
     START,
     STUDY,
+    UNMARKED,
 )
 from imgcollapse.store.manifest import MANIFEST
 
 _OLDER_PARTS = [f"{name}.part" for name in (STUDY, REFERENCE, ENVIRONMENT, "worker.json", "failed.json")]  # older versions' way of writing
-_DRAFT, _IN_DRAFT = re.compile(r"gen_\d{3,}\.draft"), (SAMPLES, LATENTS, PROVENANCE, MODEL, MANIFEST)
+_DRAFT, _IN_DRAFT = re.compile(r"gen_\d{3,}\.draft"), (SAMPLES, UNMARKED, LATENTS, PROVENANCE, MODEL, MANIFEST)
 
 
 def is_ours(path: Path) -> bool:

@@ -28,7 +28,7 @@ from imgcollapse.store import history, leftovers, manifest
 from imgcollapse.store.begun import begun, parsed, same_study
 from imgcollapse.store.checks import parents
 from imgcollapse.store.identity import Identity, learning, study_digest, unlike
-from imgcollapse.store.layout import ENVIRONMENT, LATENTS, LOCK, MODEL, PROVENANCE, SAMPLES, STUDY, generation_folder
+from imgcollapse.store.layout import ENVIRONMENT, LATENTS, LOCK, MODEL, PROVENANCE, SAMPLES, STUDY, UNMARKED, generation_folder
 from imgcollapse.store.manifest import MANIFEST, damage, made_by
 from imgcollapse.store.npz import write_images
 from imgcollapse.store.past import Load, Past, Start
@@ -137,10 +137,17 @@ class RunFolder:
                 self.shared.add_model(key, model.save)
         return model
 
-    def write(self, generation: int, model: Any, samples: ImageSet, latents: ImageSet, provenance: dict[str, Any]) -> None:
-        """Writes one generation into a draft folder, the manifest last, and puts it in its place with one rename."""
+    def write(
+        self, generation: int, model: Any, samples: ImageSet, latents: ImageSet, provenance: dict[str, Any], drawn: ImageSet | None = None
+    ) -> None:
+        """Writes one generation into a draft folder, the manifest last, and puts it in its place with one rename.
+
+        drawn: the samples before gates changed them; kept beside them where that is another set
+        """
         with folder_in_place(generation_folder(self.run, generation)) as draft:
             write_images(draft / SAMPLES, samples)
+            if drawn is not None and drawn is not samples:
+                write_images(draft / UNMARKED, drawn)
             write_images(draft / LATENTS, latents)
             (draft / PROVENANCE).write_bytes(bytes_of(to_json({"generation": generation, **provenance})))
             model.save(draft / MODEL)

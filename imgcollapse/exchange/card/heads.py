@@ -6,8 +6,8 @@ from dataclasses import asdict
 from imgcollapse.exchange.card.markdown import line
 from imgcollapse.exchange.card.subject import Record, Subject
 from imgcollapse.exchange.export import Export
-from imgcollapse.judge.titles import NEIGHBOURS, is_model, metric_title
-from imgcollapse.metrics.record import Value
+from imgcollapse.judge.titles import NEIGHBOURS, metric_title
+from imgcollapse.metrics.record import Value, what_of
 from imgcollapse.metrics.scores import SCORES
 from imgcollapse.models.ddpm import DDPM
 
@@ -62,7 +62,7 @@ def _model_index(subject: Subject) -> Record:
         {
             "type": name,
             "value": values[name].value,
-            "name": f"{metric_title(name, extractor)}, {extractor}{'' if is_model(extractor) else ' features'}, N = {values[name].n}",
+            "name": f"{metric_title(name, extractor)}, {_by(extractor)}, N = {values[name].n}",
             "args": _args(subject, extractor, values[name]),
         }
         for extractor, values in scores.sources.items()
@@ -82,9 +82,13 @@ def _model_index(subject: Subject) -> Record:
     return {"model-index": [{"name": name, "results": [{"task": task, "dataset": dataset, "metrics": metrics}]}]} if metrics else {}
 
 
+def _by(source: str) -> str:
+    return f"{source} features" if what_of(source) == "features" else source
+
+
 def _args(subject: Subject, extractor: str, value: Value) -> Record:
     """How a value was measured, and real vs real where it has that."""
     judge = subject.reference["judge"]
-    k = {} if is_model(extractor) else {name: judge[name] for name in NEIGHBOURS if name in judge}
+    k = {name: judge[name] for name in NEIGHBOURS if name in judge} if what_of(extractor) == "features" else {}
     about = {"extractor": extractor, "n": value.n, **k}
     return about if value.real is None else {**about, "real_vs_real": asdict(value.real)}

@@ -7,8 +7,8 @@ from imgcollapse.exchange.card.markdown import card, fenced, plain, table
 from imgcollapse.exchange.card.subject import Lineage, Subject
 from imgcollapse.exchange.export import NO_CLASS, Export, folder_names
 from imgcollapse.images import inside
-from imgcollapse.judge.titles import REAL, counted, is_model, judge_of, metric_title, neighbours
-from imgcollapse.metrics.record import Value, ranged
+from imgcollapse.judge.titles import REAL, counted, judge_of, metric_title, neighbours
+from imgcollapse.metrics.record import Value, ranged, what_of
 from imgcollapse.metrics.scores import SCORES
 from imgcollapse.models import MODELS
 from imgcollapse.models.ddpm import DDPM
@@ -71,11 +71,8 @@ def model_card(subject: Subject) -> str:
 def data_card(subject: Subject, export: Export) -> str:
     """The README.md of the samples, exported in that way."""
     channels, height, width = subject.samples.shape
-    of = (
-        f"{width} coordinates (float32)"
-        if subject.samples.are_points
-        else f"{width}x{height} pixels, {COLOURS.get(channels, f'{channels} channels')}, uint8"
-    )
+    colours = COLOURS.get(channels, f"{channels} channels")
+    of = f"{width} coordinates (float32)" if subject.samples.are_points else f"{width}x{height} pixels, {colours}, uint8"
     through = _through(subject.lineages[-1].drawn(), subject.things)
     what = f"{len(subject.samples):,} {subject.things} of {of}. A model drew all of them: **{through}**. It is {_about(subject)}"
     title = f"# Samples of generation {subject.generation} of {plain(subject.study.title())}"
@@ -180,12 +177,15 @@ def _scores(subject: Subject) -> list[str]:
     for extractor, values in subject.scores.sources.items():
         rows = [_score(name, extractor, values[name]) for name in SCORES if name in values]
         own = judge_of(judge, extractor)
-        if is_model(extractor):
-            draws = judge["models"][extractor]["latent_draws"]
-            how = f"likelihoods by the models themselves (`{extractor}`; of a VAE by {draws} latent codes a picture)"
-        else:
-            how = f"features `{extractor}` (weights `{judge['extractors'][extractor]['digest']}`); {neighbours(own)}"
-        size = counted(own, values.values(), f" samples against as many held-out real {subject.things}")
+        match of := what_of(extractor):
+            case "model":
+                draws = judge["models"][extractor]["latent_draws"]
+                how = f"likelihoods by the models themselves (`{extractor}`; of a VAE by {draws} latent codes a picture)"
+            case "gate":
+                how = f"what a gate did (`{extractor}`)"
+            case "features":
+                how = f"features `{extractor}` (weights `{judge['extractors'][extractor]['digest']}`); {neighbours(own)}"
+        size = counted(own, values.values(), f" samples against as many held-out real {subject.things}", of)
         found += [
             f"{size}; {how}. "
             f"{REAL.capitalize()}: what real {subject.things} that no network has learned from score against as many others: the mean, "
