@@ -21,13 +21,13 @@ from markdown_it import MarkdownIt
 from PIL import Image
 
 from imgcollapse import models, store
+from imgcollapse.datasets import layouts as export
+from imgcollapse.datasets.layouts import folder_names, write_image_folder
 from imgcollapse.errors import DataProblem, OtherStudyProblem, SettingsProblem
-from imgcollapse.exchange import export
 from imgcollapse.exchange.card import Lineage, lineages, write
 from imgcollapse.exchange.card.heads import size_category
 from imgcollapse.exchange.card.markdown import card, fenced, line, plain
 from imgcollapse.exchange.card.text import COPIES
-from imgcollapse.exchange.export import folder_names, write_image_folder
 from imgcollapse.files.places import HERE, RECORD
 from imgcollapse.images import ImageSet
 from imgcollapse.metrics.record import ranged

@@ -23,8 +23,8 @@ from imgcollapse import datasets, store
 from imgcollapse.datasets.archive import Archive
 from imgcollapse.datasets.dataset import held_out_of
 from imgcollapse.datasets.digits import Digits
+from imgcollapse.datasets.layouts import WRITERS, write_image_folder
 from imgcollapse.errors import OtherStudyProblem, SettingsProblem
-from imgcollapse.exchange.export import WRITERS, write_image_folder
 from imgcollapse.files.places import HERE, made_once
 from imgcollapse.images import ImageSet
 from imgcollapse.settings import build

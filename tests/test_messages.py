@@ -28,7 +28,7 @@ ALLOWED = [
     ("datasets/names.py", "network trash folder", "the name of a folder"),
     ("datasets/png.py", "nothing can be told without it", "says what is not known"),
     ("datasets/refused.py", "replace it by a whole copy", "of a damaged file, beside moving it elsewhere"),
-    ("exchange/samples.py", "write the set again without them", "a set that is written anew"),
+    ("datasets/arrays.py", "write the set again without them", "a set that is written anew"),
 ]
 
 

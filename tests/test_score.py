@@ -23,10 +23,10 @@ from imgcollapse import datasets, store
 from imgcollapse.cli import score
 from imgcollapse.cli.score_tables import ACROSS, decimals
 from imgcollapse.datasets.digits import Digits
+from imgcollapse.datasets.layouts import WRITERS
 from imgcollapse.datasets.toys import Grid25
 from imgcollapse.errors import DataProblem, SettingsProblem
 from imgcollapse.exchange import samples
-from imgcollapse.exchange.export import WRITERS
 from imgcollapse.exchange.samples import Samples, short_names
 from imgcollapse.extractors.classifier import Classifier
 from imgcollapse.extractors.inception import Inception

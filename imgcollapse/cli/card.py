@@ -4,8 +4,8 @@ import sys
 from pathlib import Path
 
 from imgcollapse.cli.common import stoppable
+from imgcollapse.datasets.layouts import Export
 from imgcollapse.exchange.card import write
-from imgcollapse.exchange.export import Export
 from imgcollapse.machine import streams
 
 

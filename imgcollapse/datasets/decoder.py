@@ -46,7 +46,7 @@ NEAR = 9  # of 255: sRGB's own curve and a gamma of 2.2, which stand for each ot
 
 
 def pixels(content: bytes, alpha: Alpha = "refuse", option: str = "dataset.alpha") -> NDArray[np.uint8]:
-    """uint8 [1, H, W] where all its pixels are grey, else [3, H, W]. `option` is the name of `alpha` for the user. Raises Refused."""
+    """uint8 [1, H, W] where all its pixels are grey, else [3, H, W]. `option`: `alpha` as the user knows it, or "". Raises Refused."""
     kind, header = headers.read(content)
     try:
         with _in_silence(kind), Image.open(io.BytesIO(content), formats=[kind]) as picture:
@@ -129,7 +129,9 @@ def _values(picture: Image.Image, header: Header, alpha: Alpha, option: str) -> 
     if header.premultiplied:
         raise Refused(f"{wrong}, and its colours are multiplied with its alpha", AS_PNG)
     if alpha == "refuse":
-        raise Refused(wrong, f"lay it on white (or black) with --set {option}=white, or save it without transparency")
+        raise Refused(
+            wrong, (f"lay it on white (or black) with --set {option}=white, or " if option else "") + "save it without transparency"
+        )
     return on(colours, opaque, GROUNDS[alpha])
 
 

@@ -1,34 +1,28 @@
 """Sets of pictures that any program drew: read whole, checked, and brought into the shape of the real ones."""
 
-import math
 import os
-import zipfile
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import IO, Any, ClassVar
-
-import numpy as np
-import torch
-from numpy.typing import NDArray
+from typing import Any, ClassVar
 
 from imgcollapse import progress, store
 from imgcollapse.datasets import look
-from imgcollapse.datasets.dataset import order, problems_at
+from imgcollapse.datasets.arrays import read_arrays
+from imgcollapse.datasets.dataset import order
 from imgcollapse.datasets.decoder import Alpha
-from imgcollapse.datasets.listing import Listing, check_member, of_archive, of_folder
+from imgcollapse.datasets.listing import Listing, of_archive, of_folder
 from imgcollapse.datasets.names import SUFFIXES, in_words
 from imgcollapse.datasets.pictures import Listed, decode
 from imgcollapse.errors import DataProblem, SettingsProblem
-from imgcollapse.files import expanded, open_regular
+from imgcollapse.files import expanded
 from imgcollapse.images import ImageSet, World, fingerprints
 from imgcollapse.store import manifest
 from imgcollapse.store.manifest import MANIFEST
 
 Whole = tuple[ImageSet, dict[str, int]]  # a set, and how many files beside it were passed over, by the reason
-OURS, THEIRS = "pixels", "arr_0"  # the array that tells our own .npz from one as guided-diffusion writes it
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,7 +79,7 @@ def _read(path: Path, alpha: Alpha) -> Whole:
         if (path / store.STUDY).is_file():
             return generation(path)[1], {}
         return (_own_generation(path), {}) if (path / store.SAMPLES).is_file() or (path / MANIFEST).is_file() else _folder(path, alpha)
-    readers: dict[str, Callable[[Path], Whole]] = {".npz": lambda file: (_arrays(file), {}), ".zip": partial(_archive, alpha=alpha)}
+    readers: dict[str, Callable[[Path], Whole]] = {".npz": lambda file: (read_arrays(file), {}), ".zip": partial(_archive, alpha=alpha)}
     if path.suffix.lower() not in readers:
         wrong = "is no folder, .zip or .npz" if path.exists() else "there is no such file or folder"
         raise DataProblem(f"{path}: {wrong}; name a folder of pictures, a .zip or .npz of them, or a run")
@@ -153,7 +147,7 @@ def refuse_thrown_away(folder: Path, part: str) -> None:
 def _own_generation(folder: Path) -> ImageSet:
     store.check(folder)
     refuse_thrown_away(folder, store.SAMPLES)
-    return _arrays(folder / store.SAMPLES)
+    return read_arrays(folder / store.SAMPLES)
 
 
 def _folder(path: Path, alpha: Alpha) -> Whole:
@@ -177,69 +171,3 @@ def _pictures(path: Path, listing: Listing, alpha: Alpha) -> Whole:
     if passed:
         progress.say(f"{path}: {len(listing.pictures):,} pictures; passed over: {in_words(passed)}")
     return ImageSet.of(decode([Listed(entry.place, 0, entry.read) for entry in listing.pictures], alpha, "alpha")), passed
-
-
-def _arrays(path: Path) -> ImageSet:
-    """One of ours, whole, or the pictures of another's."""
-    cure = "it is cut, or no .npz of plain arrays: copy or write it again"
-    with problems_at(path, cure), open_regular(path) as opened, zipfile.ZipFile(opened) as archive:
-        names = [name.removesuffix(".npy") for name in archive.namelist() if name.endswith(".npy")]
-        wanted = [OURS, "labels", "born"] if OURS in names else [THEIRS] if THEIRS in names else []
-        arrays: list[NDArray[Any]] = []
-        for name in wanted:
-            info = archive.getinfo(f"{name}.npy")
-            check_member(info)
-            with archive.open(info) as member:
-                _check_header(member, info.file_size)
-                member.seek(0)
-                arrays.append(np.lib.format.read_array(member, allow_pickle=False))
-    if not wanted:
-        there = f"holds {', '.join(names[:5])}" if names else "holds no arrays"
-        raise DataProblem(f"{path}: {there}; write the pictures as {THEIRS}, uint8 [N, H, W, C]")
-    first, *others = arrays
-    if not first.size:
-        raise DataProblem(f"{path}: {wanted[0]} is empty, {_shape(first)}; write at least one picture")
-    if wanted == [THEIRS]:
-        return _of_theirs(path, first)
-    points = first.dtype == np.float32 and first.shape[1:3] == (1, 1)
-    fits = first.ndim == 4 and (points or (first.dtype == np.uint8 and first.shape[1] in (1, 3)))
-    if not fits or any(other.shape != first.shape[:1] or other.dtype != np.int64 for other in others):
-        there = ", ".join(f"{name} {array.dtype} {_shape(array)}" for name, array in zip(wanted, arrays, strict=True))
-        raise DataProblem(f"{path}: holds {there}; write pixels as uint8 [N, C, H, W], labels and born as int64 [N]")
-    return ImageSet(_finite(path, OURS, first), *map(torch.from_numpy, others))
-
-
-def _check_header(member: IO[bytes], size: int) -> None:
-    """Raises ValueError where an array's header asks for more or less memory than there are values, before any is taken."""
-    version = np.lib.format.read_magic(member)
-    header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-    shape, _, dtype = header(member)
-    there = size - member.tell()
-    if not dtype.hasobject and (dtype.itemsize == 0 or math.prod(shape) * dtype.itemsize != there):
-        raise ValueError(f"its header says {dtype} {list(shape)}, and {there:,} bytes of values follow")
-
-
-def _of_theirs(path: Path, array: NDArray[Any]) -> ImageSet:
-    """As guided-diffusion writes pictures: uint8 [N, H, W, C]; of points, float [N, D]."""
-    if array.ndim == 2 and array.dtype.kind == "f":
-        return ImageSet.of(_finite(path, THEIRS, array.astype(np.float32))[:, None, None, :])
-    if array.ndim == 4 and array.shape[3] not in (1, 3) and array.shape[1] in (1, 3):
-        raise DataProblem(f"{path}: {THEIRS} is {_shape(array)}, channels first; put them last, [N, H, W, C]: transpose(0, 2, 3, 1)")
-    if array.ndim != 4 or array.shape[3] not in (1, 3):
-        raise DataProblem(f"{path}: {THEIRS} is {_shape(array)}; write pictures as [N, H, W, C] with C = 1 (grey) or 3 (RGB)")
-    if array.dtype != np.uint8:
-        raise DataProblem(f"{path}: {THEIRS} is {array.dtype}; write the pixels 0 ... 255 as uint8")
-    return ImageSet.of(torch.from_numpy(array.transpose(0, 3, 1, 2)))
-
-
-def _finite(path: Path, name: str, array: NDArray[Any]) -> torch.Tensor:
-    wrong = 0 if array.dtype == np.uint8 else int((~np.isfinite(array)).any(axis=-1).sum())
-    if wrong:
-        raise DataProblem(
-            f"{path}: {wrong:,} points in {name} are not finite; write the set again without them, or look why they are there"
-        )
-    return torch.from_numpy(array)
-
-
-def _shape(array: NDArray[Any]) -> str:
-    return str(list(array.shape))

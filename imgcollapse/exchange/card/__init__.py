@@ -5,9 +5,9 @@ from pathlib import Path
 from typing import Any
 
 from imgcollapse import store
+from imgcollapse.datasets.layouts import Export, write_image_folder
 from imgcollapse.exchange.card.subject import Lineage, Subject, lineages
 from imgcollapse.exchange.card.text import data_card, model_card
-from imgcollapse.exchange.export import Export, write_image_folder
 from imgcollapse.files import write_text
 from imgcollapse.files.places import placed, tried
 from imgcollapse.store.manifest import read_manifest

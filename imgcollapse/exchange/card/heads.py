@@ -3,9 +3,9 @@
 from bisect import bisect_right
 from dataclasses import asdict
 
+from imgcollapse.datasets.layouts import Export
 from imgcollapse.exchange.card.markdown import line
 from imgcollapse.exchange.card.subject import Record, Subject
-from imgcollapse.exchange.export import Export
 from imgcollapse.judge.titles import NEIGHBOURS, metric_title
 from imgcollapse.metrics.record import Value, what_of
 from imgcollapse.metrics.scores import SCORES

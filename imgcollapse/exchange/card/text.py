@@ -2,10 +2,10 @@
 
 import torch
 
+from imgcollapse.datasets.layouts import NO_CLASS, Export, folder_names
 from imgcollapse.exchange.card.heads import LICENSE, data_head, model_head
 from imgcollapse.exchange.card.markdown import card, fenced, plain, table
 from imgcollapse.exchange.card.subject import Lineage, Subject
-from imgcollapse.exchange.export import NO_CLASS, Export, folder_names
 from imgcollapse.images import inside
 from imgcollapse.judge.titles import REAL, counted, judge_of, metric_title, neighbours
 from imgcollapse.metrics.record import Value, ranged, what_of

@@ -6,7 +6,7 @@ import re
 import zipfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 from unicodedata import normalize
 
 import numpy as np
@@ -93,6 +93,16 @@ def write_npz(images: ImageSet, classes: Sequence[str], file: Path, flag: str) -
     else:
         pixels = _pixels(images, flag, "npz")
         first = np.repeat(pixels[..., None], 3, axis=3) if pixels.ndim == 3 else pixels
+    _save_arrays(file, first, images)
+
+
+def write_own_channels(images: ImageSet, classes: Sequence[str], file: Path, flag: str) -> None:
+    """The same with the channels that the pictures have: `arr_0` is uint8 [N, H, W, 1] where they are grey."""
+    pixels = _pixels(images, flag, "npz")
+    _save_arrays(file, pixels[..., None] if pixels.ndim == 3 else pixels, images)
+
+
+def _save_arrays(file: Path, first: NDArray[Any], images: ImageSet) -> None:
     with file.open("wb") as opened:
         np.savez(opened, np.ascontiguousarray(first), *([images.labels.numpy()] if _all_labelled(images) else []))
 
