@@ -53,6 +53,12 @@ class SystemProblem(Problem):
     exit_code = 8
 
 
+class ProgramProblem(Problem):
+    """A program of the user's that failed, took too long, or left something else than was asked for."""
+
+    exit_code = 9
+
+
 AGAIN = "then run the same command again: what is finished is kept"
 CURES = {
     errno.ENOSPC: f"make room there, or name another folder, {AGAIN}",

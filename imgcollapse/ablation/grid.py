@@ -21,6 +21,7 @@ from imgcollapse.errors import SettingsProblem, brief
 from imgcollapse.models.nulls import NULLS, nulls_for
 from imgcollapse.settings import Settings, build, expand, merge, unfolded
 from imgcollapse.settings.yaml12 import is_text
+from imgcollapse.store.identity import decided
 from imgcollapse.study import DEFAULT_KINDS, Study
 
 ABLATION, PLAN, RUNS, SHARED, CSV, SUMMARY = "ablation.yaml", "plan.json", "runs", "shared", "ablation.csv", "summary.json"
@@ -154,7 +155,7 @@ class Ablation(Settings):
 
 
 def without_gens(base: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in base.items() if key != "gens"}
+    return {key: value for key, value in decided(base).items() if key != "gens"}
 
 
 def _check_axis(path: str, values: Sequence[Any]) -> None:

@@ -5,14 +5,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from imgcollapse import datasets, files, store, study
+from imgcollapse import datasets, files, progress, store, study
 from imgcollapse.ablation import worker
 from imgcollapse.ablation.endpoint import DEFAULT, Asked, Endpoint, When
 from imgcollapse.ablation.grid import ABLATION, PLAN, RUNS, Ablation, without_gens
 from imgcollapse.ablation.summary import Run
 from imgcollapse.ablation.worker import Resources
 from imgcollapse.errors import DataProblem, OtherStudyProblem, SettingsProblem, brief
-from imgcollapse.files import digest_of, ledger, locks, same_or_refuse, to_json
+from imgcollapse.files import digest_of, first_difference, ledger, locks, same_or_refuse, to_json
 from imgcollapse.images import World
 from imgcollapse.models.folders import from_folder
 from imgcollapse.settings import build, read_file, to_yaml
@@ -54,12 +54,27 @@ def make(ablation: Ablation, resolved: Resolved, folder: Path, resources: Resour
     endpoint = {**ablation.endpoint.model_dump(mode="json"), "named": _named(ablation.endpoint, folder)}
     _keep(ablation, folder)
     runs = runs_of(resolved, folder, ablation.seeds if seeds is None else seeds)
+    _say_changed(runs, folder)
     for run in runs:
         worker.lay_out(run.folder, run.study, resources)
     index = [{"arm": run.arm, "null": run.null, "seed": run.seed, "run": run.folder.name, "study": _digest(run.study)} for run in runs]
     pilot = [] if ablation.half_width is None else list(ablation.seeds)
     ledger.put(folder, {PLAN: to_json({"endpoint": endpoint, "pilot": pilot, "half_width": ablation.half_width, "runs": index})})
     return runs
+
+
+def _say_changed(runs: Sequence[Run], folder: Path) -> None:
+    """Says which runs of the last call have other settings now, and so are made anew: by an edited file, say, that a model names."""
+    try:
+        before = {(run.arm, run.null, run.seed): run for run in read(folder)}
+    except (SettingsProblem, DataProblem):  # no plan yet, or none that can be believed
+        return
+    both = [(before[key], run) for run in runs if (key := (run.arm, run.null, run.seed)) in before]
+    changed = [(old, now) for old, now in both if old.folder != now.folder and store.numbers(old.folder)]
+    if changed:
+        old, now = (one.study.model_dump(mode="json") for one in changed[0])
+        first = f"arm {brief(changed[0][1].arm)} is not what it was ({first_difference(old, now)})"
+        progress.say(f"{first}: {len(changed):,} runs are made anew, and the old ones stay in {folder / RUNS}")
 
 
 def runs_of(resolved: Resolved, folder: Path, seeds: Sequence[int]) -> list[Run]:

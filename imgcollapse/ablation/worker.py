@@ -15,6 +15,7 @@ from imgcollapse.files import same_or_refuse, to_json, write_text
 from imgcollapse.machine import devices
 from imgcollapse.machine.devices import Machine
 from imgcollapse.settings import build, read_file, to_yaml
+from imgcollapse.store.identity import decided
 from imgcollapse.store.records import read_json, read_sealed, write_sealed
 from imgcollapse.study import Study
 
@@ -31,6 +32,7 @@ class Resources:
     data_dir:  where data sets, classifiers and published weights are kept
     shared:    the folder of generations that runs have in common
     weights:   files to use instead of published weights, by the kind of the extractor
+    folder:    in which programs of the user's are started, whatever folder the worker is in; "": that one
     """
 
     threads: int
@@ -39,16 +41,19 @@ class Resources:
     data_dir: str
     shared: str
     weights: dict[str, str] = field(default_factory=dict)
+    folder: str = ""
 
     @classmethod
     def of(cls, here: Machine, threads: int, shared: Path) -> "Resources":
         """Those of this machine, whatever folder the worker is started in."""
         weights = {kind: str(path.absolute()) for kind, path in here.weights.items()}
-        return cls(threads, here.device, here.precision, str(here.data_dir.absolute()), str(shared.absolute()), weights)
+        data_dir, shared, folder = (place.absolute() for place in (here.data_dir, shared, here.folder))
+        return cls(threads, here.device, here.precision, str(data_dir), str(shared), weights, str(folder))
 
     def here(self) -> Machine:
         """The machine as the worker is to see it."""
-        return Machine(self.device, self.precision, Path(self.data_dir), {kind: Path(path) for kind, path in self.weights.items()})
+        weights = {kind: Path(path) for kind, path in self.weights.items()}
+        return Machine(self.device, self.precision, Path(self.data_dir), weights, Path(self.folder))
 
 
 def lay_out(run: Path, chosen: Study, resources: Resources) -> None:
@@ -68,8 +73,10 @@ def lay_out(run: Path, chosen: Study, resources: Resources) -> None:
     there, wanted = store.readable(run / store.STUDY), store.parsed(text)
     if there is not None:
         same = {**wanted, "gens": there.get("gens")}  # more generations go on
-        same_or_refuse(run / store.STUDY, there, same, "was changed after it was written", "change it back, or choose another --out")
-    if there is None or wanted["gens"] > there["gens"]:
+        same_or_refuse(
+            run / store.STUDY, decided(there), decided(same), "was changed after it was written", "change it back, or choose another --out"
+        )
+    if there is None or wanted["gens"] > there["gens"] or (wanted["gens"] == there["gens"] and wanted != there):
         write_text(run / store.STUDY, text)
     write_sealed(run / WORKER, wanted_resources)
 

@@ -22,6 +22,7 @@ from imgcollapse.machine import devices, environment, streams
 from imgcollapse.metrics import METRICS
 from imgcollapse.models import MODELS
 from imgcollapse.regimes import REGIMES
+from imgcollapse.settings import shown_as
 from imgcollapse.track import TRACKERS
 
 TABLES: dict[str, Mapping[str, Any]] = {
@@ -65,7 +66,9 @@ def _options(entry: type[BaseModel], within: str = "") -> dict[str, str]:
         if isinstance(field.default, BaseModel):
             rows |= _options(type(field.default), f"{within}{key}.")
         elif key != "kind":
-            rows[f"{within}{key} = {'(required)' if field.is_required() else field.default!r}"] = field.description or ""
+            rows[f"{within}{shown_as(key, field)} = {'(required)' if field.is_required() else repr(field.default)}"] = (
+                field.description or ""
+            )
     return rows
 
 

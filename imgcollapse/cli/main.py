@@ -15,6 +15,7 @@ Exit codes: 0 done; 1 unexpected error; 2 settings that cannot be used; 3 data m
 4 the run folder is in use by another process; 5 the run folder holds something else;
 6 a network's loss was no finite number; 7 some runs of an ablation are not finished;
 8 the system refuses something (no room on the disk, no permission, no file locks);
+9 a program that the study names (model: command) failed or did not do what it should;
 130 and 143 stopped by SIGINT and SIGTERM (what is finished is kept)."""
 
 

@@ -15,6 +15,7 @@ from imgcollapse.images import ImageSet, World
 from imgcollapse.judge.asked import Said
 from imgcollapse.judge.judge import Judge, Reference
 from imgcollapse.judge.likelihoods import RunLikelihoods
+from imgcollapse.machine import programs
 from imgcollapse.metrics.gated import Gated
 from imgcollapse.metrics.record import MODEL, Scores
 from imgcollapse.models import Likely
@@ -112,7 +113,8 @@ class Judging:
         return readable(self._shared.folder / f"{key}.json") if self._shared else None
 
     def _measure(self, generation: int, drawn: ImageSet) -> Record:
-        learned_from = self._training_set(generation) if self._reference.memory else None
+        with programs.working_in(self.run / store.PROGRAMS / "judge"):  # a model may be asked to draw it again
+            learned_from = self._training_set(generation) if self._reference.memory else None
         n, said = self._reference.n, dict[str, Said]()
         if self._likelihoods:
             said[MODEL] = self._likelihoods(generation, drawn[:n])

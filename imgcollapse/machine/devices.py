@@ -49,12 +49,14 @@ class Machine:
     precision: `auto`, `float32` or `bfloat16`, of the networks' matrix work
     data_dir:  where data sets, classifiers and published weights are kept
     weights:   files to use instead of published weights, by the kind of the extractor
+    folder:    in which programs of the user's are started: what their command lines name lies there
     """
 
     device: str = "auto"
     precision: str = "auto"
     data_dir: Path = field(default_factory=default_data_dir)
     weights: Mapping[str, Path] = field(default_factory=dict)
+    folder: Path = Path()
 
     def torch_device(self) -> torch.device:
         """The device itself; where `accelerate launch` started several processes, each one's own GPU.

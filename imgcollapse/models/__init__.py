@@ -7,6 +7,7 @@ from torch import Tensor
 
 from imgcollapse.errors import DataProblem
 from imgcollapse.images import ImageSet, ImageStream
+from imgcollapse.models.command import Command
 from imgcollapse.models.ddpm import DDPM
 from imgcollapse.models.gmm import GMM
 from imgcollapse.models.network import Network as Network
@@ -73,6 +74,7 @@ MODELS: dict[str, type[Model]] = {
     "gaussian": Gaussian,
     "bootstrap": Bootstrap,
     "smooth": Smooth,
+    "command": Command,
 }
 
 if TYPE_CHECKING:

@@ -47,6 +47,14 @@ class Steered(Protocol):
         """A fitted copy that draws by the score (1 + w) s - w s_other; its weights stay as they are, those of the other lie beside them."""
 
 
+@runtime_checkable
+class Startable(Protocol):
+    """A model that is no `Network`, and that can all the same begin where another one of its kind has ended, if its options say how."""
+
+    def check_start(self) -> None:
+        """Raises SettingsProblem where they do not."""
+
+
 def weights_of(net: nn.Module) -> dict[str, Tensor]:
     """Copies of a network's weights, by name, on the CPU."""
     return {name: value.detach().cpu().clone() for name, value in net.state_dict().items()}
@@ -95,8 +103,11 @@ def set_only(model: Any, images: ImageSet | ImageStream, start: object) -> Image
 
 
 def refuse_without_weights(model: Any, starts: bool, streams: bool) -> None:
-    """Raises SettingsProblem where a model that is no network is to start from another one's weights, or to learn from a stream."""
-    if starts and not isinstance(model, Network):
+    """Raises SettingsProblem where a model that is no network is to start from another one's weights and is not `Startable`, or to learn
+    from a stream."""
+    if starts and isinstance(model, Startable):
+        model.check_start()
+    elif starts and not isinstance(model, Network):
         raise SettingsProblem(
             f"init: model '{model.kind}' has no weights to start from; set it to scratch, or take a model that is a network"
         )

@@ -9,7 +9,7 @@ from imgcollapse import store
 from imgcollapse.ablation.grid import ABLATION
 from imgcollapse.ablation.worker import WORKER
 from imgcollapse.report.findings import Findings
-from imgcollapse.settings import Settings
+from imgcollapse.settings import Settings, shown_as
 from imgcollapse.settings.yaml12 import YamlProblem, dump, load
 from imgcollapse.store.records import read_sealed
 from imgcollapse.study import Study
@@ -52,7 +52,7 @@ def _changed(options: Settings, place: str) -> dict[str, Any]:
         value = getattr(options, name)
         if name == "kind" or value == field.default:
             continue
-        found |= _changed(value, f"{place}{name}.") if isinstance(value, Settings) else {place + name: _plain(value)}
+        found |= _changed(value, f"{place}{name}.") if isinstance(value, Settings) else {place + shown_as(name, field): _plain(value)}
     return found
 
 

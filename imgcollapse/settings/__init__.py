@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Annotated, Any, BinaryIO, ClassVar, TypeVar, Union
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SerializerFunctionWrapHandler, ValidationError, model_serializer
+from pydantic.fields import FieldInfo
 
 from imgcollapse.errors import SettingsProblem, brief, placed_at
 from imgcollapse.files import NOT_THERE, open_regular
@@ -15,7 +16,10 @@ from imgcollapse.settings.yaml12 import DEEPEST, MOST, YamlProblem, dump, load
 
 
 class Settings(BaseModel):
-    """The base of everything that can be set: unknown keys are errors, values never change."""
+    """The base of everything that can be set: unknown keys are errors, values never change.
+
+    An option whose name a method has already is a field of another name, with that name as its alias.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, validate_default=True)
     LATER: ClassVar[Sequence[str]] = ()  # options that were added when there were studies already
@@ -25,7 +29,13 @@ class Settings(BaseModel):
         """Plain values, without options of `LATER` at their default: a study keeps its name, and can be gone on with, when one is added."""
         values: dict[str, Any] = plain(self)
         fields = type(self).model_fields
-        return {name: value for name, value in values.items() if name not in self.LATER or getattr(self, name) != fields[name].default}
+        kept = (name for name in values if name not in self.LATER or getattr(self, name) != fields[name].default)
+        return {shown_as(name, fields[name]): values[name] for name in kept}
+
+
+def shown_as(name: str, field: FieldInfo) -> str:
+    """The name of an option as users know it."""
+    return field.alias or name
 
 
 T = TypeVar("T")

@@ -26,7 +26,7 @@ def explained(settings: type[BaseModel], error: ValidationError) -> str:
         case "extra_forbidden":
             if moved := getattr(inside, "MOVED", {}).get(first["loc"][-1]):
                 return f"{place}: is now {'.'.join((*path.split('.')[:-1], moved))}; set it there"
-            known = sorted(inside.model_fields) if inside else []
+            known = sorted(field.alias or name for name, field in inside.model_fields.items()) if inside else []
             known = [name for name in known if name != "kind"]
             return f"{place}: there is no such setting; {_close(path.rpartition('.')[2], known)}there are: {', '.join(known) or 'none'}"
         case "union_tag_invalid":

@@ -10,7 +10,7 @@ from imgcollapse.errors import DataProblem, OtherStudyProblem
 from imgcollapse.files import same_or_refuse, stamp, write_text
 from imgcollapse.settings import read_file
 from imgcollapse.settings.yaml12 import load
-from imgcollapse.store.identity import identity, is_older, study_digest
+from imgcollapse.store.identity import decided, identity, is_older, study_digest
 from imgcollapse.store.layout import ENVIRONMENT, STUDY
 from imgcollapse.store.manifest import made_by
 from imgcollapse.store.records import make_way, plain, readable
@@ -51,7 +51,7 @@ def same_study(run: Path, study: str) -> None:
     damaged = before is None or (ours and study_digest(before) != known)  # the run's own record says that this study was begun
     gens = (before or now).get("gens")
     if not damaged:
-        same_or_refuse(run, before, {**now, "gens": gens}, "holds another study")
+        same_or_refuse(run, decided(before or {}), decided({**now, "gens": gens}), "holds another study")
         if known is not None and not ours:
             raise OtherStudyProblem(f"{run / STUDY}: was changed after the run was begun; change it back, or choose another --out")
     _fitting(run, now)
@@ -59,7 +59,7 @@ def same_study(run: Path, study: str) -> None:
         raise OtherStudyProblem(f"{run}: was begun with another study; choose another --out")
     if damaged and os.path.lexists(run / STUDY):
         make_way(run / STUDY)
-    if damaged or now["gens"] > gens:
+    if damaged or now["gens"] > gens or (now["gens"] == gens and now != before):
         write_text(run / STUDY, study)
 
 

@@ -15,7 +15,10 @@ NOT_IDENTITY = {
     "keep": "what is thrown away afterwards changes nothing that was made",
     "gens": "how many generations follow changes none of those before",
 }
-# of an identity: what only decides how pictures are drawn, beside `model.sampling`, and what is done to the model before
+# likewise, of the options of a study's model: they may change under way
+NOT_MODEL = {"timeout": "how long a program may take changes nothing of what it makes"}
+DRAWS = ("sampling", "sample", "samples")  # options of a model that only decide how pictures are drawn
+# of an identity: what only decides how pictures are drawn, beside those, and what is done to the model before
 NOT_LEARNING = ("samples", "drawn", "published", "correction")
 
 Identity = dict[str, Any]
@@ -23,19 +26,26 @@ Identity = dict[str, Any]
 
 def identity(study: Mapping[str, Any]) -> Identity:
     """All of a study that decides what a generation is, once its training set is given. `study`: plain values, with every default."""
-    return {name: value for name, value in study.items() if name not in NOT_IDENTITY}
+    return {name: value for name, value in decided(study).items() if name not in NOT_IDENTITY}
+
+
+def decided(study: Mapping[str, Any]) -> dict[str, Any]:
+    """A study without what of its model decides nothing."""
+    model = study.get("model")
+    kept = {name: value for name, value in model.items() if name not in NOT_MODEL} if isinstance(model, Mapping) else model
+    return {**study, "model": kept} if "model" in study else dict(study)
 
 
 def learning(made_by: Mapping[str, Any]) -> Identity:
     """All that decides what a model has learned: two generations alike in this have the same weights before they are corrected, and may
     draw in other ways."""
-    model = {name: value for name, value in made_by["model"].items() if name != "sampling"}
+    model = {name: value for name, value in made_by["model"].items() if name not in DRAWS}
     return {**{name: value for name, value in made_by.items() if name not in NOT_LEARNING}, "model": model}
 
 
 def study_digest(study: Mapping[str, Any]) -> str:
     """Of all that a run may not change under way: a larger number of generations goes on."""
-    return digest({name: value for name, value in study.items() if name != "gens"})
+    return digest({name: value for name, value in decided(study).items() if name != "gens"})
 
 
 def unlike(made: Mapping[str, Any] | None, now: Mapping[str, Any]) -> str | None:

@@ -13,6 +13,7 @@ from imgcollapse.store.layout import (
     LATENTS,
     LOCK,
     MODEL,
+    PROGRAMS,
     PROVENANCE,
     REFERENCE,
     SAMPLES,
@@ -50,7 +51,7 @@ def clear(path: Path, study: str) -> None:
     elif (
         name in _OLDER_PARTS
         or (name in (STUDY, DATA, START, ENVIRONMENT, HISTORY) and not files.is_file(path))
-        or (name == SCORES and not path.is_dir())
+        or (name in (SCORES, PROGRAMS) and not path.is_dir())
         or (GENERATION.fullmatch(name) and not path.is_dir())
     ):
         ledger.clear(path, path.parent)

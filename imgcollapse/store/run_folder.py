@@ -23,12 +23,24 @@ from imgcollapse.files import (
     to_json,
 )
 from imgcollapse.images import ImageSet
+from imgcollapse.machine import programs
 from imgcollapse.settings import read_file
 from imgcollapse.store import history, leftovers, manifest
 from imgcollapse.store.begun import begun, parsed, same_study
 from imgcollapse.store.checks import parents
 from imgcollapse.store.identity import Identity, learning, study_digest, unlike
-from imgcollapse.store.layout import ENVIRONMENT, LATENTS, LOCK, MODEL, PROVENANCE, SAMPLES, STUDY, UNMARKED, generation_folder
+from imgcollapse.store.layout import (
+    ENVIRONMENT,
+    LATENTS,
+    LOCK,
+    MODEL,
+    PROGRAMS,
+    PROVENANCE,
+    SAMPLES,
+    STUDY,
+    UNMARKED,
+    generation_folder,
+)
 from imgcollapse.store.manifest import MANIFEST, damage, made_by
 from imgcollapse.store.npz import write_images
 from imgcollapse.store.past import Load, Past, Start
@@ -57,7 +69,11 @@ def opened(run: Path, study: str | None = None, load: Load = Path, shared: Path 
         for path in sorted(run.iterdir()):
             leftovers.clear(path, study)
         same_study(run, study)
-        yield RunFolder(run, load, shared)
+        for place in (run / PROGRAMS).glob("gen_*"):
+            if (run / place.name).exists():  # it was kept, and the process killed before this
+                programs.tidy(place)
+        with programs.working_in(run / PROGRAMS):
+            yield RunFolder(run, load, shared)
 
 
 class RunFolder:
@@ -108,7 +124,8 @@ class RunFolder:
             yield False
             return
         if self.shared is None:
-            yield True
+            with self._workplace(generation):
+                yield True
             self._note(generation, "made", began)
             return
         key = digest(self._recipe)
@@ -118,9 +135,18 @@ class RunFolder:
                 yield False
                 return
             began = time.monotonic()
-            yield True
+            with self._workplace(generation):
+                yield True
             self.shared.add(key, place)
             self._note(generation, "made", began, key)
+
+    @contextmanager
+    def _workplace(self, generation: int) -> Iterator[None]:
+        """Where programs work that make a generation; once that is kept, only their logs stay there."""
+        place = self.run / PROGRAMS / generation_folder(self.run, generation).name
+        with programs.working_in(place):
+            yield
+        programs.tidy(place)
 
     def learned(self, fit: Callable[[Any], Any], load: Load, start: Start | None = None) -> Any:
         """The fitted model: that of another run where it learned the very same and only draws in another way, else what `fit(start)` gives.

@@ -20,6 +20,8 @@ COPIES = {
     "bootstrap": "So every sample is a copy of a real one, and the folder of the model holds its training set itself.",
     "smooth": "So every sample is nearly a copy of a real one, and the folder of the model holds its training set itself.",
 }
+EXECUTES = "To draw executes the command line `model.sample` of `study.yaml`, with the program that it names: open only what you trust."
+
 OWN = """\
 from pathlib import Path
 
@@ -108,7 +110,7 @@ def _about(subject: Subject) -> str:
 def _model_opened(subject: Subject) -> list[str]:
     model = subject.study.model
     if not isinstance(model, DDPM):
-        return [fenced(OWN, "python")]
+        return [fenced(OWN, "python"), *([EXECUTES] if model.kind == "command" else [])]
     opened = PIPELINE if model.patch == 1 else PATCHED
     if model.class_conditional:
         return [
