@@ -36,7 +36,7 @@ def weights(model: Any) -> Tensor:
 
 @pytest.mark.parametrize("kind", MODELS)
 def test_points_are_refused_for_the_world_before_anything_is_learned(kind: str) -> None:
-    if kind in NETWORKS:
+    if kind in (*NETWORKS, "command"):
         with pytest.raises(DataProblem, match=f"^model '{kind}' learns pictures; for a world of points use gaussian, gmm or bootstrap$"):
             quick(kind).for_world((1, 1, 2), 25, are_points=True)
     else:

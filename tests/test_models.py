@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from own_generator import gaussian
 from scipy.optimize import brentq
 from scipy.stats import chi2, kstest, norm
 
@@ -44,7 +45,8 @@ def points(n: int = 200) -> ImageSet:
 
 
 def quick(kind: str, **more: Any) -> Model:
-    return build(MODELS[kind], {"kind": kind, **QUICK.get(kind, {}), **more})
+    own = gaussian() if kind == "command" else {}
+    return build(MODELS[kind], {"kind": kind, **QUICK.get(kind, {}), **own, **more})
 
 
 @pytest.mark.parametrize("kind", MODELS)
@@ -73,7 +75,7 @@ def test_pictures_of_any_size_keep_it(kind: str, shape: tuple[int, int, int]) ->
 
 @pytest.mark.parametrize("kind", MODELS)
 def test_points_are_learned_or_refused_in_one_line(kind: str) -> None:
-    if kind in ("ddpm", "vae"):
+    if kind in ("ddpm", "vae", "command"):
         with pytest.raises(DataProblem, match=f"^model '{kind}' learns pictures; for a world of points use gaussian, gmm or bootstrap$"):
             quick(kind).fit(points(), 0)
         return
