@@ -92,7 +92,7 @@ def ends(process: int, within: float = 10) -> bool:
     return not is_alive(process)
 
 
-def appears(path: Path, within: float = 60) -> str:
+def appears(path: Path, within: float = 300) -> str:
     """What a file says, as soon as it says something."""
     until = time.monotonic() + within
     while not (path.exists() and path.read_text()):
@@ -606,7 +606,7 @@ if task == "fit":
     codes = (x - x.mean(0)) @ torch.linalg.svd(x - x.mean(0), full_matrices=False)[2][:8].T
     codes = codes / codes.std(0)
     optimiser = torch.optim.Adam(net.parameters(), 1e-2)
-    for step in range(300):
+    for step in range(150):
         loss = (net(codes) - x).square().mean()
         optimiser.zero_grad(); loss.backward(); optimiser.step()
     print(f"loss {loss.item():.4f}")
