@@ -155,6 +155,11 @@ def test_what_cannot_be_started_or_learned_is_refused_before_anything_is_written
         ),
         (COPY, {"dataset": "gaussian"}, r"^model 'command' learns pictures; for a world of points use gaussian, gmm or bootstrap$"),
         (COPY, {"init": "previous"}, r"^init: model\.fit has no \{previous\}, the folder of the model to begin with; put it where "),
+        (
+            {**COPY, "fit": fitting("true")},
+            {"init": "folder:."},
+            r"^init: model 'command' has no weights that a folder could hold; name the ",
+        ),
         (COPY, {"regime": {"kind": "replace", "stream": True}}, r"^regime\.stream: model 'command' learns from a whole set at once"),
         ({**COPY, "files": ["train.py"]}, {}, r"^model\.files: there is no file 'train\.py' in /.*; name one that is there$"),
     ):

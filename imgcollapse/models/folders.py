@@ -15,7 +15,7 @@ from safetensors.torch import load
 from torch import nn
 
 from imgcollapse import seeds
-from imgcollapse.errors import DataProblem, brief
+from imgcollapse.errors import DataProblem, SettingsProblem, brief
 from imgcollapse.files import NOT_THERE, expanded, read_regular
 from imgcollapse.models.network import Network, put
 from imgcollapse.models.weights import ABOUT, read_about
@@ -81,11 +81,13 @@ def from_folder(init: str, model: object, shape: tuple[int, int, int]) -> FromFo
     """The weights in the folder that `init` names, read and found fit for the model; None where it names none.
 
     `model` is a network with every choice made for pictures of `shape`, (C, H, W). Raises DataProblem where something in the folder is
-    missing, damaged, or of another network.
+    missing, damaged, or of another network, SettingsProblem for a model that is none.
     """
     if not init.startswith(FOLDER):
         return None
-    assert isinstance(model, Network)
+    if not isinstance(model, Network):
+        wrong = f"model '{getattr(model, 'kind', model)}' has no weights that a folder could hold"
+        raise SettingsProblem(f"init: {wrong}; name the folder in model.fit, and set init to scratch, previous or base")
     folder = expanded(init.removeprefix(FOLDER))
     if not folder.is_dir():
         raise DataProblem(f"init: {folder}: is no folder; {ANOTHER}")
