@@ -2,11 +2,12 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from imgcollapse import datasets, files, store, study
-from imgcollapse.ablation import worker
+from imgcollapse.ablation import ensemble, worker
 from imgcollapse.ablation.endpoint import DEFAULT, Asked, Endpoint, When
 from imgcollapse.ablation.grid import ABLATION, PLAN, RUNS, Ablation, without_gens
 from imgcollapse.ablation.summary import Run
@@ -35,6 +36,7 @@ def resolve(ablation: Ablation, folder: Path) -> Resolved:
         if key not in worlds:
             worlds[key] = datasets.load(chosen.dataset, chosen.seed)
         try:
+            ensemble.refuse_part(chosen)
             own = study.prepare(chosen, worlds[key])[0]
             from_folder(own.init, own.model, worlds[key].train.shape)
             if null is None:
@@ -143,7 +145,13 @@ def alone(folder: Path) -> Iterator[None]:
 def run_at(folder: Path) -> Run:
     """A single run, as an arm of its own."""
     own = build(Study, read_file(folder / store.STUDY))
-    return Run(own.title().rpartition(", seed")[0], None, own.seed, own, folder)
+    return Run(own.title().rpartition(", seed")[0], None, own.world_seed, own, folder)
+
+
+def chains_in(run: Run) -> list[Run]:
+    """The chains of an ensemble that have begun, each as an arm of its own; of another run, none."""
+    parts = [store.chain_folder(run.folder, k) for k, _ in enumerate(ensemble.chains_of(run.study))]
+    return [replace(run_at(part), null=run.null) for part in parts if (part / store.STUDY).is_file()]
 
 
 def runs_in(folder: Path) -> list[Run]:
