@@ -120,7 +120,7 @@ def _render(findings: Findings, page: Path, size: tuple[int, int, int], keep: Ke
         _template("page.html")
     )
     strip, noise = strips(findings, size, keep)
-    charted = _charted(findings)
+    charted, moving = _charted(findings), {"stops": findings.stops, "reload": RELOAD if live else 0}
     return template.render(
         **_head(findings, live),
         **_legend(findings),
@@ -138,7 +138,7 @@ def _render(findings: Findings, page: Path, size: tuple[int, int, int], keep: Ke
         file=ABLATION if findings.is_ablation and any((place / ABLATION).is_file() for place in findings.places) else "",
         record=about_runs(findings),
         settings=settings(findings),
-        data=_embedded({**_stops(findings, live), "tables": _records(charted, halves, approach, early, *apart, parts and parts.table)}),
+        data=_embedded({**moving, "tables": _records(charted, halves, approach, early, *apart, parts and parts.table)}),
     )
 
 
@@ -184,10 +184,6 @@ def _legend(findings: Findings) -> dict[str, Any]:
         "source": features_title(judge, findings.extractor),
         "real": REAL,
     }
-
-
-def _stops(findings: Findings, live: bool) -> Record:
-    return {"stops": findings.stops, "reload": RELOAD if live else 0}
 
 
 def _charted(findings: Findings) -> dict[str, Sequence[Chart]]:
