@@ -17,6 +17,7 @@ from imgcollapse.gates.chains import is_union, shares
 from imgcollapse.images import ImageSet, World, concatenate
 from imgcollapse.machine import environment
 from imgcollapse.metrics.record import Scores
+from imgcollapse.models.folders import from_folder
 from imgcollapse.seeds import derive
 from imgcollapse.settings import to_yaml
 from imgcollapse.store import chain_folder, generation_folder, run_folder
@@ -48,6 +49,7 @@ def run(
         run_alone(study, folder, landed, shared, beside)
         return
     study, world, real = prepare(study)
+    check_folder(study, world)
     with run_folder.opened(folder, to_yaml(study)) as kept, ExitStack() as running:
         kept.note_environment(environment.describe())
         kept.fix(store.DATA, world.record(), {"passed_over": dict(world.passed_over)})
@@ -68,6 +70,12 @@ def run(
             if not (there and judge.has(generation)):
                 landed(generation, judge(generation))
         _step(chains)  # lands what is still being judged beside them
+
+
+def check_folder(study: Study, world: World) -> None:
+    """Raises for weights in the folder that `init` names with which the model, or one of the chains' models, cannot begin."""
+    for one in chains_of(study) or [study]:
+        from_folder(one.init, one.model, world.train.shape)
 
 
 def _step(chains: Sequence[Steps]) -> None:

@@ -15,7 +15,6 @@ from imgcollapse.ablation.worker import Resources
 from imgcollapse.errors import DataProblem, OtherStudyProblem, SettingsProblem, brief
 from imgcollapse.files import digest_of, ledger, locks, same_or_refuse, to_json
 from imgcollapse.images import World
-from imgcollapse.models.folders import from_folder
 from imgcollapse.settings import build, read_file, to_yaml
 from imgcollapse.store.identity import study_digest
 from imgcollapse.store.records import read_json
@@ -38,7 +37,7 @@ def resolve(ablation: Ablation, folder: Path) -> Resolved:
         try:
             ensemble.refuse_part(chosen)
             own = study.prepare(chosen, worlds[key])[0]
-            from_folder(own.init, own.model, worlds[key].train.shape)
+            ensemble.check_folder(own, worlds[key])
             if null is None:
                 ablation.endpoint.check(own)
             resolved.append((arm, null, own))
