@@ -25,6 +25,7 @@ class Silent:
 
 
 _watcher: ContextVar[Watcher] = ContextVar("watcher", default=Silent())  # noqa: B039 (it holds no state)
+_name: ContextVar[str] = ContextVar("name", default="")
 _messages: ContextVar[set[str] | None] = ContextVar("messages", default=None)
 
 
@@ -54,7 +55,17 @@ def steps(total: int, what: str, first: int = 0) -> Generator[int]:
 
 def say(line: str) -> None:
     """One line for the user."""
-    _watcher.get().say(line)
+    _watcher.get().say(_name.get() + line)
+
+
+@contextmanager
+def named(name: str) -> Iterator[None]:
+    """Every line that is said inside the block begins with that name."""
+    token = _name.set(name)
+    try:
+        yield
+    finally:
+        _name.reset(token)
 
 
 @contextmanager
@@ -74,7 +85,7 @@ def messages() -> frozenset[str]:
 
 def say_once(line: str, what: str | None = None) -> None:
     """A line that the watcher hears once, however often it, or another line on the same `what`, would be said."""
-    messages, what = _messages.get(), what or line
+    messages, what = _messages.get(), _name.get() + (what or line)
     if messages is None or what not in messages:
         say(line)
     if messages is not None:

@@ -1,22 +1,23 @@
 """A study: everything that decides the outcome, and the loop that executes it."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Generator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
 
 from pydantic import Field, NonNegativeInt, PositiveInt
 
-from imgcollapse import datasets, grids, progress, store
+from imgcollapse import datasets, grids, store
 from imgcollapse.corrections import AnyCorrection, corrected, refuse_model
 from imgcollapse.datasets import AnyDataset
 from imgcollapse.datasets.dataset import check_all
 from imgcollapse.datasets.digits import Digits
-from imgcollapse.gates import AnyGate, RunGates, admitted, candidates, drawn_anew, published, refuse_stream
+from imgcollapse.gates import AnyGate, RunGates, admitted, candidates, chains, drawn_anew, published, refuse_stream
+from imgcollapse.gates.chains import AnyEnsemble
 from imgcollapse.images import ImageSet, ImageStream, World
 from imgcollapse.judge.beside import InOrder
 from imgcollapse.judge.judge import Judge
-from imgcollapse.judge.judging import Judging
+from imgcollapse.judge.judging import Judging, training_sets
 from imgcollapse.machine import environment, processes
 from imgcollapse.metrics.record import Scores
 from imgcollapse.models import AnyModel, Likely
@@ -36,6 +37,7 @@ from imgcollapse.store.past import Past, Start
 
 Landed = Callable[[int, Scores], None]
 Record = dict[str, Any]
+Steps = Generator[int]  # generation by generation
 
 
 MOST = 10_000
@@ -51,6 +53,7 @@ class Study(Settings):
     gates: tuple[AnyGate, ...] = Field((), description="what samples go through, one after the other, between drawing and learning")
     init: Init = Field("scratch", description=INIT)
     correction: AnyCorrection | None = Field(None, description="what is done to a model between learning and drawing; none: nothing")
+    ensemble: AnyEnsemble = Field(None, description="several chains that feed each other: how many, or {chains, mix, models}; none: one")
     judge: Judge = Field(Judge(), description="how generations are judged")
     keep: Keep = Field(Keep(), description="what of generations that nothing needs any more stays on the disk")
     gens: PositiveInt = Field(10, description="number of models trained, generations 0 to gens - 1")
@@ -59,18 +62,29 @@ class Study(Settings):
     )
     seed: NonNegativeInt = Field(0, description="of everything random")
 
-    LATER: ClassVar = ("correction",)
+    LATER: ClassVar = ("correction", "ensemble")
 
     def title(self) -> str:
         """The study in a few words."""
         more = [*(gate.title() for gate in self.gates), *([f"init {named(self.init)}"] if self.init != "scratch" else [])]
         more += [self.correction.title()] if self.correction else []
-        return f"{self.model.kind} on {self.dataset.kind}, {', '.join([self.regime.title(), *more])}, seed {self.seed}"
+        more += [self.ensemble.title()] if self.ensemble else []
+        return f"{self.learner} on {self.dataset.kind}, {', '.join([self.regime.title(), *more])}, seed {self.world_seed}"
+
+    @property
+    def learner(self) -> str:
+        """What learns, in a word: `gmm`, or `gmm + vae` in an ensemble of both."""
+        return " + ".join(dict.fromkeys(model.kind for model in chains.models(self.model, self.ensemble)))
+
+    @property
+    def world_seed(self) -> int:
+        """Of the real pictures, which all chains of an ensemble have in common."""
+        return chains.world_seed(self.seed, self.ensemble)
 
     def name(self) -> str:
         """A folder's name, the same for the same settings however many generations are asked for."""
         digest = study_digest(self.model_dump(mode="json"))[:6]
-        return "-".join((self.dataset.kind, self.model.kind, self.regime.kind, f"seed{self.seed}", digest))
+        return "-".join((self.dataset.kind, self.learner.replace(" + ", "+"), self.regime.kind, f"seed{self.seed}", digest))
 
     def size(self, real: int) -> int:
         """Pictures of a generation, where there are so many real ones."""
@@ -85,10 +99,14 @@ class Study(Settings):
         n, seed = self.size(len(real.seen)), derive(self.seed, len(past), "regime")
         if past and self.regime.streams:
             return streamed(self.regime, real, past[-1], n, seed, self.model, world.classes)
-        samples = past.samples if not self.regime.from_teacher else drawn_anew(past, self.gates, self.drawn(), self.seed)
+        samples = self.ensemble.past(past, self.offered, self.seed) if self.ensemble else self.offered(past, self.seed)
         let_in = admitted(samples, self.gates, real, self.seed, world.classes)
         made = let_in.with_real(self.regime(real, let_in, n, seed), n)
         return made, provenance(made, world.classes, let_in.account(), self.regime if past else None)
+
+    def offered(self, past: Past, seed: int) -> Sequence[ImageSet]:
+        """The samples of a chain's past that others may learn from. seed: of that chain."""
+        return drawn_anew(past, self.gates, self.drawn(), seed) if self.regime.from_teacher else past.samples
 
     def start(self, past: Past, given: Start | None) -> Start | None:
         """With whose weights the generation after these begins; None: with fresh ones. `given`: those of the folder that `init` names."""
@@ -107,14 +125,14 @@ class Study(Settings):
             **({"published": changed} if changed else {}),
             "drawn": self.drawn(),
             "training_set": learned_from["training_set"],
-            "parents": {str(origin): past[origin].digest for origin in generations_in(learned_from)},
+            "parents": {origin: past.digest(origin) for origin in generations_in(learned_from)},
             "start": start and start.origin(),
         }
 
     def caption(self, provenance: Record) -> str:
         """The title of a generation's sample grid. `provenance`: of its training set, with its number."""
-        generation = f"generation {provenance['generation']}"
-        return f"{generation}: {self.model.kind} on {self.dataset.kind}, seed {self.seed}; {made_of(provenance)}"
+        generation = f"generation {provenance['generation']}" + (f" of {self.ensemble.title()}" if self.ensemble else "")
+        return f"{generation}: {self.learner} on {self.dataset.kind}, seed {self.world_seed}; {made_of(provenance)}"
 
 
 DEFAULT_KINDS = {name: {"kind": field.default.kind} for name, field in Study.model_fields.items() if hasattr(field.default, "kind")}
@@ -124,13 +142,20 @@ DEFAULT_KINDS = {name: {"kind": field.default.kind} for name, field in Study.mod
 def run(
     study: Study, folder: Path, landed: Landed = lambda generation, scores: None, shared: Path | None = None, beside: bool = False
 ) -> None:
-    """Executes the study in its run folder; what is finished there is not done again.
+    """Executes the study, of one chain, in its run folder; what is finished there is not done again. (`ensemble.run`: one or several.)
 
     `landed(generation, scores)` is called for every generation that was made or judged now, in order, once that is kept. `shared`: a folder
     in which several runs keep the generations that they have in common. `beside`: they are judged in a process of its own while the next
     are made, which changes no result; a script that asks for it needs `if __name__ == "__main__":`. Raises Problems (imgcollapse.errors).
     """
-    study, world, real = prepare(study)
+    for _ in generations(study, folder, landed, shared, beside):
+        pass
+
+
+def generations(study: Study, folder: Path, landed: Landed, shared: Path | None, beside: bool, world: World | None = None) -> Steps:
+    """`run` in steps: a generation is made once it is asked for. `world`: as `prepare` has it."""
+    study, world, real = prepare(study, world)
+    assert not chains.is_union(study.ensemble), "imgcollapse.ensemble executes several chains"
     seed, again = study.seed, partial(judging_again, study, folder, shared) if beside else None
     given = from_folder(study.init, study.model, world.train.shape)
     with (
@@ -161,6 +186,7 @@ def run(
                         kept.write(generation, model, public, same, learned_from, drawn)
             # judge what is kept: now, beside the making of the next, later, or again by another judge
             in_order(generation, judge, judged=there and judge.has(generation))
+            yield generation
 
 
 def judging_again(study: Study, folder: Path, shared: Path | None = None) -> Judging:
@@ -175,43 +201,15 @@ def judging_of(study: Study, judge: Judge, folder: Path, world: World, real: Rea
     The study's own judge draws the sample grids.
     """
 
-    def training_set(generation: int) -> ImageSet | None:
-        learned_from = store.read_json(store.generation_folder(folder, generation) / store.PROVENANCE)
-        if gone := [origin for origin in generations_in(learned_from) if not store.has(folder, origin, store.SAMPLES)]:
-            names = ", ".join(map(str, gone))
-            progress.say_once(
-                f"generation {generation} cannot be compared with its own training set: samples of generation {names} were "
-                "thrown away, as the study says (keep.samples)"
-            )
-            return None
-        made, _ = study.training_set(world, real, Past(folder, generation, study.model.load))
-        return made if isinstance(made, ImageSet) else None
-
     def model(generation: int) -> Likely:
         return store.kept_model(folder, generation, study.model.load)
 
     caption = study.caption if judge == study.judge else None
-    asked = model if isinstance(study.model, Likely) else None, RunGates(folder, study.gates, world, real, study.seed)
+    union = chains.is_union(study.ensemble)
+    training_set = training_sets(folder, None if union else partial(study.training_set, world, real), study.model.load)
+    gates = RunGates(folder, chains.measured(study.gates, study.ensemble), world, real, study.seed)
+    asked = model if isinstance(study.model, Likely) and not union else None, gates
     return Judging(folder, judge, world, training_set, *asked, drawn=study.drawn(), gens=study.gens, caption=caption, shared=shared)
-
-
-def judge_again(study: Study, folder: Path, judge: Judge, landed: Landed, shared: Path | None = None) -> str:
-    """Judges what a run has kept by a judge that its study need not name; returns the name of that judge's folder.
-
-    `landed(generation, scores)` is called for every generation that was judged now. Raises the Problems of `imgcollapse.errors`.
-    """
-    study, world, real = prepare(study)
-    judge = judge.resolved(world, study.size(len(real.seen)))
-    check_all(judge.extractors or (), world)
-    with run_folder.opened(folder, load=study.model.load) as kept:
-        kept.fix(store.DATA, world.record(), {"passed_over": dict(world.passed_over)})
-        judging = judging_of(study, judge, folder, world, real, shared)
-        for generation in store.sound(folder):
-            if not store.has(folder, generation, store.SAMPLES):
-                progress.say(f"generation {generation}: its samples were thrown away, as the study says (keep.samples); it is left out")
-            elif not judging.has(generation):
-                landed(generation, judging(generation))
-    return judging.name
 
 
 def prepare(study: Study, world: World | None = None) -> tuple[Study, World, Real]:
@@ -220,19 +218,22 @@ def prepare(study: Study, world: World | None = None) -> tuple[Study, World, Rea
     `world` is that of its data set and seed, for whoever has it at hand. Raises SettingsProblem for what cannot be executed, DataProblem
     for a model or extractor that can do nothing with this world.
     """
-    world = world or datasets.load(study.dataset, study.seed)
+    world = world or datasets.load(study.dataset, study.world_seed)
     n = study.size(len(world.train))
     plan = study.regime.plan(n, study.gens, Have(len(world.train), world.name, world.train.are_points, world.train))
     if sum(plan) > len(world.train):
-        world = datasets.load(study.dataset, study.seed, extra=sum(plan) - len(world.train))  # a toy world makes more
+        world = datasets.load(study.dataset, study.world_seed, extra=sum(plan) - len(world.train))  # a toy world makes more
     if sum(plan) > len(world.train):  # its subset or long tail has cut them off again
         study.regime.plan(n, study.gens, Have(len(world.train), world.name, train=world.train))  # raises
     judge = study.judge.resolved(world, n)
-    model = study.model.for_world(world.train.shape, len(world.classes), world.train.are_points)
+    model, ensemble = chains.for_world(study.model, study.ensemble, world)
     check_all([*(judge.extractors or ()), *study.gates], world)
-    refuse_without_weights(study.model, study.init != "scratch", study.regime.streams)
+    study = study.model_copy(update={"samples": n, "judge": judge, "model": model, "ensemble": ensemble})
+    for learner in chains.models(model, ensemble):
+        refuse_without_weights(learner, study.init != "scratch", study.regime.streams)
+        refuse_model(study.correction, learner)
     refuse_stream(study.gates, study.regime.streams)
-    refuse_model(study.correction, study.model)
     study.keep.refuse(study.init, study.regime)
-    chosen = {"samples": n, "judge": judge, "model": model}
-    return study.model_copy(update=chosen), world, Real(seen=world.train[: plan.seen], unseen=world.train[plan.seen :])
+    if ensemble is not None:
+        ensemble.check(n, study.regime.streams, study.keep.samples == "all")
+    return study, world, Real(seen=world.train[: plan.seen], unseen=world.train[plan.seen :])

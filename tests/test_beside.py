@@ -19,6 +19,7 @@ from standins import Ear
 from terminal import call
 
 from imgcollapse import progress, store, study
+from imgcollapse.ablation import ensemble
 from imgcollapse.errors import DataProblem, DivergedProblem, Problem, SystemProblem
 from imgcollapse.judge import beside
 from imgcollapse.judge.beside import WAITING, InOrder
@@ -311,7 +312,7 @@ def test_the_flag_goes_before_the_machine(
         raise DataProblem("enough")
 
     monkeypatch.setattr(Machine, "has_room_beside", lambda self: room)
-    monkeypatch.setattr(study, "run", noted)
+    monkeypatch.setattr(ensemble, "run", noted)
     assert call("run", "--model", "bootstrap", *flags, env=env).exit_code == 3
     assert asked == [expected]
 

@@ -30,6 +30,7 @@ OTHER: dict[str, Any] = {
     "correction": "neon",
     "judge": {"k": 3},
     "keep": {"models": "none"},
+    "ensemble": 2,
     "gens": 5,
     "samples": 100,
     "seed": 1,

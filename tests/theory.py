@@ -14,6 +14,7 @@ Values = NDArray[np.float64]
 Moments = list[tuple[float, float]]  # E[var] and E[mean^2] of the models of generations 0, 1, 2 ...
 Triple = tuple[float, float, float]
 Row = int | tuple[int, int]  # of a training set: a real picture's number, or (g, j) for the j-th draw of generation g's model
+EnsembleRow = int | tuple[int, int, int]  # the same of several chains: (g, c, j) for the j-th draw of chain c's model of generation g
 Distribution = Values  # probabilities of the counts 0, 1, 2 ...
 
 
@@ -294,6 +295,62 @@ def preferred(c: int, of: int, k: int) -> float:
         return c / of
     liked, j = math.exp(math.sqrt(of * (of - 1) / (c * (of - c)))), np.arange(k + 1)
     return float(hypergeom.pmf(j, of, c, k) @ (j * liked / (j * liked + k - j)))
+
+
+def ensemble_moments(mix: str, n: int, chains: int, gens: int, ddof: int = 0) -> list[tuple[float, float, float]]:
+    """E[var], E[mean^2] and E[mean mean'] of two chains, of K chains of Gaussians under `replace`, by generation; n a multiple of K.
+
+    All chains fit the same n real pictures, so at first the means m and m' of two are one: C = E[m m'] = M = E[m^2] = 1/n. A draw of a
+    model is y = m + sqrt(v) z, so rows of one model have E[y^2] = M + V and E[y y'] = M with another, rows of two models C.
+
+        own:  M' = M + V/n, C' = C, each chain by itself.
+        ring: the same: a chain's rows are of one model, whosesoever it is, and all are alike. What differs is whose lineage stands where.
+        all:  n/K rows of each model. With the n rows' mean square M + V, their mean, and the means of two chains, which choose their rows
+              of a model's n without regard to each other (each mean is unbiased for that of all n, whose square has E = M + V/n),
+
+                  M' = (M + (K - 1) C)/K + V/n,  C' = (M + (K - 1) C)/K + V/(n K)
+
+    In each, V' = (M + V - M') n/(n - ddof): the variance within the sets and that between their means,
+
+        V' = (1 - 1/n) V + (1 - 1/K) D  for ddof 0,  D = M - C, which is (1 - 1/K) V/n one generation later, and 0 at first.
+
+    So V falls by 1 - (2/K - 1/K^2)/n a generation, in the long run and for large n: K = 1 is the chain alone, and with many chains it
+    lasts K/2 times as long. M + V stays 1: what is not lost as variance within a model has become distance between the models' means
+    and the real one.
+    """
+    mean, cross = 1 / n, 1 / n
+    var = (1 - 1 / n) * n / (n - ddof)
+    found = [(var, mean, cross)]
+    for _ in range(gens - 1):
+        both = (mean + (chains - 1) * cross) / chains if mix == "all" else mean
+        square, mean = mean + var, both + var / n
+        cross = both + var / (n * chains) if mix == "all" else cross
+        var = (square - mean) * n / (n - ddof)
+        found.append((var, mean, cross))
+    return found
+
+
+def ensemble_moments_given(learned: Sequence[Sequence[Sequence[EnsembleRow]]], ddof: int = 0) -> list[NDArray[np.float64]]:
+    """The same given which rows each chain of each generation learned from: of a generation [K, K], E[m_c m_d], and in a last row E[var_c].
+
+    As `moments_given`, for several models of a generation: y of chain c and y' of chain d have E[y y'] = E[m_c m_d], the mean of the second
+    moments of all rows of the one's training set with all of the other's.
+    """
+    names = {row for generation in learned for one in generation for row in one}
+    number: dict[EnsembleRow, int] = {row: i for i, row in enumerate(sorted(row for row in names if isinstance(row, int)))}
+    products, found = np.eye(len(number)), []
+    for g, generation in enumerate(learned):
+        here = [[number[row] for row in one] for one in generation]
+        with_all = np.array([products[rows].mean(0) for rows in here])  # E[m_c x_i]
+        means = np.array([[with_all[c][rows].mean() for rows in here] for c in range(len(here))])
+        var = [(products[rows, rows].mean() - means[c, c]) * len(rows) / (len(rows) - ddof) for c, rows in enumerate(here)]
+        found.append(np.vstack([means, var]))
+        drawn = sorted(row for row in names if not isinstance(row, int) and row[0] == g)
+        of = [row[1] for row in drawn]
+        new = means[np.ix_(of, of)] + np.diag([var[c] for c in of])
+        products = np.block([[products, with_all[of].T], [with_all[of], new]])
+        number |= {row: len(number) + j for j, row in enumerate(drawn)}
+    return found
 
 
 def augmented_moments(n: int, k: int, gens: int, ddof: int = 0) -> Moments:

@@ -18,6 +18,7 @@ from imgcollapse.ablation.endpoint import DEFAULT, Endpoint
 from imgcollapse.ablation.intervals import FEWEST
 from imgcollapse.ablation.summary import named
 from imgcollapse.errors import SettingsProblem, brief
+from imgcollapse.gates import chains
 from imgcollapse.models.nulls import NULLS, nulls_for
 from imgcollapse.settings import Settings, build, expand, merge, unfolded
 from imgcollapse.settings.yaml12 import is_text
@@ -144,14 +145,21 @@ class Ablation(Settings):
             yield arm, None, own
             if own.regime.streams:  # a null model learns from a set of as many pictures as a regime gives it
                 values = merge(values, {"regime": {"stream": False}})
-            for null in nulls_for(own.dataset.are_points) if self.nulls and own.model.kind not in NULLS else ():
-                yield arm, null, build(Study, {**values, "model": {"kind": null}, **OF_NETWORKS, "seed": self.seeds[0]})
+            learn = self.nulls and any(model.kind not in NULLS for model in chains.models(own.model, own.ensemble))
+            for null in nulls_for(own.dataset.are_points) if learn else ():
+                yield arm, null, build(Study, {**values, **_by_null(null, own), **OF_NETWORKS, "seed": self.seeds[0]})
 
     def default_folder(self, name: str) -> Path:
         """`runs/NAME-...`: the same for the same base, whatever the arms and seeds, so that those can be added to."""
         base = without_gens(merge(DEFAULT_KINDS, self.base))
         digest = sha256(json.dumps(base, sort_keys=True, default=str).encode()).hexdigest()[:6]
         return Path("runs") / "-".join((name, _kind(base["dataset"]), _kind(base["model"]), digest))
+
+
+def _by_null(null: str, own: Study) -> dict[str, Any]:
+    """What of a study is another where a null model takes the place of its model, in every chain."""
+    chained = {"ensemble": own.ensemble.model_copy(update={"models": None})} if own.ensemble else {}
+    return {"model": {"kind": null}, **{name: one.model_dump(mode="json", exclude_none=True) for name, one in chained.items()}}
 
 
 def without_gens(base: Mapping[str, Any]) -> dict[str, Any]:

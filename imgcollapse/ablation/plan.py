@@ -2,11 +2,12 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from imgcollapse import datasets, files, progress, store, study
-from imgcollapse.ablation import worker
+from imgcollapse.ablation import ensemble, worker
 from imgcollapse.ablation.endpoint import DEFAULT, Asked, Endpoint, When
 from imgcollapse.ablation.grid import ABLATION, PLAN, RUNS, Ablation, without_gens
 from imgcollapse.ablation.summary import Run
@@ -14,7 +15,6 @@ from imgcollapse.ablation.worker import Resources
 from imgcollapse.errors import DataProblem, OtherStudyProblem, SettingsProblem, brief
 from imgcollapse.files import digest_of, first_difference, ledger, locks, same_or_refuse, to_json
 from imgcollapse.images import World
-from imgcollapse.models.folders import from_folder
 from imgcollapse.settings import build, read_file, to_yaml
 from imgcollapse.store.identity import study_digest
 from imgcollapse.store.records import read_json
@@ -35,8 +35,9 @@ def resolve(ablation: Ablation, folder: Path) -> Resolved:
         if key not in worlds:
             worlds[key] = datasets.load(chosen.dataset, chosen.seed)
         try:
+            ensemble.refuse_part(chosen)
             own = study.prepare(chosen, worlds[key])[0]
-            from_folder(own.init, own.model, worlds[key].train.shape)
+            ensemble.check_folder(own, worlds[key])
             if null is None:
                 ablation.endpoint.check(own)
             resolved.append((arm, null, own))
@@ -158,7 +159,13 @@ def alone(folder: Path) -> Iterator[None]:
 def run_at(folder: Path) -> Run:
     """A single run, as an arm of its own."""
     own = build(Study, read_file(folder / store.STUDY))
-    return Run(own.title().rpartition(", seed")[0], None, own.seed, own, folder)
+    return Run(own.title().rpartition(", seed")[0], None, own.world_seed, own, folder)
+
+
+def chains_in(run: Run) -> list[Run]:
+    """The chains of an ensemble that have begun, each as an arm of its own; of another run, none."""
+    parts = [store.chain_folder(run.folder, k) for k, _ in enumerate(ensemble.chains_of(run.study))]
+    return [replace(run_at(part), null=run.null) for part in parts if (part / store.STUDY).is_file()]
 
 
 def runs_in(folder: Path) -> list[Run]:

@@ -9,7 +9,8 @@ from typing import Any
 
 import torch
 
-from imgcollapse import files, progress, store, study
+from imgcollapse import files, progress, store
+from imgcollapse.ablation import ensemble
 from imgcollapse.errors import DataProblem, InUseProblem, OtherStudyProblem, Problem, explained
 from imgcollapse.files import same_or_refuse, to_json, write_text
 from imgcollapse.machine import devices
@@ -105,7 +106,7 @@ def work(run: Path) -> int:
     before = read_failure(run)
     try:
         with devices.use(resources.here()), progress.watched_by(_Log()):
-            study.run(build(Study, read_file(run / store.STUDY)), run, shared=Path(resources.shared))
+            ensemble.run(build(Study, read_file(run / store.STUDY)), run, shared=Path(resources.shared))
     except InUseProblem:
         raise
     except Exception as error:

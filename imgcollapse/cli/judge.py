@@ -5,9 +5,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from imgcollapse import progress, report, store, study
+from imgcollapse import progress, report, store
 from imgcollapse.ablation import plan, status
-from imgcollapse.ablation.grid import ABLATION, SHARED, Ablation
+from imgcollapse.ablation.again import judge_again
+from imgcollapse.ablation.grid import ABLATION, PLAN, SHARED, Ablation
 from imgcollapse.ablation.summary import Run, named
 from imgcollapse.cli import ablate, console
 from imgcollapse.cli.common import checked, fetch_weights_of, machine_from, stoppable
@@ -23,14 +24,14 @@ from imgcollapse.settings import assignment, build, merge, read_file
 def judge(places: Sequence[Path], given: dict[str, Any], assignments: tuple[str, ...], *, as_json: bool) -> None:
     """`imgcollapse judge RUN_OR_ABLATION...`: `given` are the flags (None where not given), `assignments` those of --set."""
     changes = changes_from(given, assignments)
-    found = [(place, list({run.folder: run for run in plan.runs_in(place)}.values())) for place in places]
+    found = [(place, list({run.folder: run for run in with_chains(plan.runs_in(place))}.values())) for place in places]
     judged: dict[str, str] = {}
     with devices.use(checked(machine_from(given))), progress.watched_by(Lines()):
         with stoppable() as stopped:
             for place, runs in found:
                 for run in runs:
                     by = judged_by(run, changes)
-                    judged[str(run.folder)] = _judge(place, run, by, several=len(runs) > 1)
+                    judged[str(run.folder)] = _judge(run, by, len(runs) > 1, place / SHARED if (place / PLAN).is_file() else None)
         pages = [_page(place, runs) for place, runs in found]
     if stopped:
         streams.err("stopped; what is judged is kept. To go on, run the same command again.")
@@ -63,14 +64,19 @@ def judged_by(run: Run, changes: dict[str, Any]) -> Judge:
     return judge
 
 
-def _judge(place: Path, run: Run, by: Judge, several: bool) -> str:
+def with_chains(runs: Sequence[Run]) -> list[Run]:
+    """These runs, each ensemble with its chains behind it."""
+    return [one for run in runs for one in (run, *plan.chains_in(run))]
+
+
+def _judge(run: Run, by: Judge, several: bool, shared: Path | None) -> str:
     """Judges one run, a line a generation; returns the name of the judge's folder."""
     who = f"{named(run.arm, run.null)}, seed {run.seed}: " if several else ""
 
     def landed(generation: int, scores: Any) -> None:
         streams.err(f"{who}generation {generation}  {console.in_short(scores)}")
 
-    return study.judge_again(run.study, run.folder, by, landed, place / SHARED if several else None)
+    return judge_again(run.study, run.folder, by, landed, shared)
 
 
 def _page(place: Path, runs: Sequence[Run]) -> Path:

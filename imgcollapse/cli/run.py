@@ -4,7 +4,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from imgcollapse import progress, report, store, study, track
+from imgcollapse import progress, report, store, track
+from imgcollapse.ablation import ensemble, plan
 from imgcollapse.ablation.summary import losses
 from imgcollapse.cli import console
 from imgcollapse.cli.common import checked, fetch_weights_of, machine_from, stoppable
@@ -30,6 +31,7 @@ def _run(given: dict[str, Any], assignments: tuple[str, ...], *, dry_run: bool, 
     checked(devices.current(), elsewhere=dry_run)
     beside = not dry_run and _judged_beside(given.get("judge_beside"))
     chosen = study_from(given, assignments)
+    ensemble.refuse_part(chosen)
     track.known(given["track"])
     folder = given["out"] or Path("runs") / chosen.name()
     if dry_run:
@@ -50,7 +52,10 @@ def _run(given: dict[str, Any], assignments: tuple[str, ...], *, dry_run: bool, 
             watching.landed(generation, scores)
             look()
 
-        study.run(chosen, folder, landed, beside=beside)
+        def of_chain(chain: int, generation: int, scores: Scores) -> None:
+            progress.say(f"generation {generation}  {console.in_short(scores)}")  # its name stands before all lines of a chain
+
+        ensemble.run(chosen, folder, landed, beside=beside, of_chain=of_chain)
     if stopped:
         _end_early(chosen, folder)
         sys.exit(stopped[0])
@@ -96,7 +101,9 @@ def _end(folder: Path, as_json: bool) -> None:
 
 
 def draw(folder: Path) -> tuple[list[Path], report.Written, report.Findings]:
-    """The run's pictures, its page, and what the page is about."""
+    """The run's pictures, its page, and what the page is about; those of its chains first, where it is an ensemble."""
+    for chain in plan.chains_in(plan.run_at(folder)):
+        draw(chain.folder)
     with progress.watched_by(console.Lines()):
         pictures, findings = report.draw(folder), report.read([folder])
         return pictures, report.write(findings, folder / report.PAGE, aside=True), findings

@@ -12,7 +12,7 @@ from imgcollapse.errors import DataProblem
 from imgcollapse.extractors.classifier_network import ClassifierNetwork
 from imgcollapse.gates.gate import kth_greatest
 from imgcollapse.gates.raters import against, network_of, odds
-from imgcollapse.images import ImageSet, World
+from imgcollapse.images import CHAINS, ImageSet, World
 from imgcollapse.regimes import Real
 from imgcollapse.settings import Settings
 
@@ -47,7 +47,7 @@ class Detect(Settings):
 
     def admit(self, offered: ImageSet, real: Real, past: Sequence[ImageSet], seed: int) -> Tensor:
         """All that are not taken for synthetic, real or not; of generation 0, all."""
-        if not len(past) or (len(offered) and int(offered.born[0]) == 0):
+        if not len(past) or (len(offered) and int(offered.born[0]) % CHAINS == 0):
             return torch.ones(len(offered), dtype=torch.bool)
         network, threshold = _detector(real.seen, past[0], self.false_positives)
         return odds(network, offered.pixels) >= threshold

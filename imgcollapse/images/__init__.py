@@ -12,6 +12,7 @@ from torch.nn import functional
 
 from imgcollapse.seeds import derive, torch_generator
 
+CHAINS = 2**32  # in `born`, where a set is mixed from several chains: (chain + 1) CHAINS + generation
 REAL = -1  # in `born`: a picture of the real world
 UNLABELLED = -1  # in `labels`: its maker gave it no class
 

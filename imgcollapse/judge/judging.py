@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 from torch import Tensor
 
-from imgcollapse import grids, store
+from imgcollapse import grids, progress, store
 from imgcollapse.errors import DataProblem
 from imgcollapse.files import digest, ledger
 from imgcollapse.images import ImageSet, World
@@ -19,8 +19,10 @@ from imgcollapse.machine import programs
 from imgcollapse.metrics.gated import Gated
 from imgcollapse.metrics.record import MODEL, Scores
 from imgcollapse.models import Likely
+from imgcollapse.regimes import generations_in
 from imgcollapse.store import judged
 from imgcollapse.store.checks import data_digest
+from imgcollapse.store.past import Load, Past
 from imgcollapse.store.records import read_json, readable, write_sealed
 from imgcollapse.store.shared import SharedStore
 
@@ -35,6 +37,26 @@ class Gates(Protocol):
 
     def __call__(self, generation: int, samples: ImageSet, n: int, features: Callable[[ImageSet], Tensor]) -> Mapping[str, Gated]:
         """By source, what each gate did to the samples of a finished generation."""
+
+
+def training_sets(run: Path, made: Callable[[Past], tuple[Any, Record]] | None, load: Load) -> Callable[[int], ImageSet | None]:
+    """Builds the training set of a generation again, where it was a set and is there. made: of the generations before it; None: of none."""
+
+    def one(generation: int) -> ImageSet | None:
+        if made is None:
+            return None
+        learned_from = read_json(store.generation_folder(run, generation) / store.PROVENANCE)
+        if gone := [origin for origin in generations_in(learned_from) if not store.has(run, origin, store.SAMPLES)]:
+            names = ", ".join(gone)
+            progress.say_once(
+                f"generation {generation} cannot be compared with its own training set: samples of generation {names} were "
+                "thrown away, as the study says (keep.samples)"
+            )
+            return None
+        found, _ = made(Past(run, generation, load))
+        return found if isinstance(found, ImageSet) else None
+
+    return one
 
 
 class Judging:

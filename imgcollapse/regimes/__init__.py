@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 from imgcollapse.regimes.accumulate import Accumulate, AccumulateSubsample, Augment
-from imgcollapse.regimes.provenance import generations_in, made_of, origins, provenance
+from imgcollapse.regimes.provenance import generations_in, made_of, of_chain, origins, provenance
 from imgcollapse.regimes.regime import Have, Mixing, Plan, Real, Regime
 from imgcollapse.regimes.replace import Replace, Teacher
 from imgcollapse.regimes.retain import Retain
@@ -25,6 +25,7 @@ __all__ = [
     "Teacher",
     "generations_in",
     "made_of",
+    "of_chain",
     "origins",
     "provenance",
 ]

@@ -5,7 +5,7 @@ from typing import Any
 
 import torch
 
-from imgcollapse.images import REAL, UNLABELLED, ImageSet
+from imgcollapse.images import CHAINS, REAL, UNLABELLED, ImageSet
 
 
 def provenance(images: ImageSet, classes: tuple[str, ...], gates: Mapping[str, Any] | None = None, regime: object = None) -> dict[str, Any]:
@@ -25,7 +25,8 @@ def bias_of(regime: object) -> dict[str, Any]:
 
 
 def origins(images: ImageSet, classes: tuple[str, ...]) -> dict[str, Any]:
-    """For `real` and each generation that made some of the pictures, in this order: their number, in all and per class.
+    """For `real` and each generation (`generation 3`, of another chain `generation 3 of chain 1`) that made some of the pictures, in this
+    order: their number, in all and per class.
 
     Pictures that their maker gave no class are counted as `unlabelled`, or `(unlabelled)` where a class has that name. Plain JSON values.
     """
@@ -33,22 +34,29 @@ def origins(images: ImageSet, classes: tuple[str, ...]) -> dict[str, Any]:
         return {}
     width = len(classes) + 2  # no class, each class, and what is in none of them, which counts only in all
     column = torch.where((images.labels < UNLABELLED) | (images.labels >= len(classes)), len(classes), images.labels) - UNLABELLED
-    first = int(images.born.min())
-    counted = torch.bincount((images.born - first) * width + column).tolist()
+    made, place = images.born.unique(return_inverse=True)
+    counted = torch.bincount(place * width + column, minlength=len(made) * width).view(-1, width).tolist()
     names = ["(unlabelled)" if "unlabelled" in classes else "unlabelled", *classes]
     order = [*range(1, width - 1), 0]  # the classes first
-    found = {}
-    for born, start in enumerate(range(0, len(counted), width), first):
-        counts = (counted[start : start + width] + [0] * width)[:width]  # the last row ends with its last picture
-        if sum(counts):
-            per_class = {names[at]: counts[at] for at in order if counts[at]}
-            found["real" if born == REAL else f"generation {born}"] = {"pictures": sum(counts), "classes": per_class}
-    return found
+    return {
+        _origin(born): {"pictures": sum(counts), "classes": {names[at]: counts[at] for at in order if counts[at]}}
+        for born, counts in zip(made.tolist(), counted, strict=True)
+    }
 
 
-def generations_in(provenance: Mapping[str, Any]) -> list[int]:
-    """The generations whose samples are in a training set, in order."""
-    return [int(name.split()[-1]) for name in provenance["made_of"] if name != "real"]
+def of_chain(images: ImageSet, chain: int) -> ImageSet:
+    """The samples of one generation, marked as those of that chain of an ensemble."""
+    return ImageSet(images.pixels, images.labels, images.born + (chain + 1) * CHAINS)
+
+
+def _origin(born: int) -> str:
+    chain, generation = divmod(born, CHAINS)
+    return "real" if born == REAL else f"generation {generation}" + (f" of chain {chain - 1}" if chain else "")
+
+
+def generations_in(provenance: Mapping[str, Any]) -> list[str]:
+    """The generations whose samples are in a training set, in order: `3`, or `3 of chain 1`, where another chain drew them."""
+    return [name.removeprefix("generation ") for name in provenance["made_of"] if name != "real"]
 
 
 def made_of(provenance: dict[str, Any]) -> str:
@@ -58,8 +66,14 @@ def made_of(provenance: dict[str, Any]) -> str:
     biased = f" ({provenance['pool_bias']['words']})" if "pool_bias" in provenance and "real" in parts else ""
     if len(parts) == 1:
         return f"learned from {f'real pictures{biased}' if 'real' in parts else next(iter(parts))}"
-    if len(parts) > 3:
-        made = [name for name in parts if name != "real"]
-        rest = f"generations {made[0].split()[-1]} to {made[-1].split()[-1]}"
+    if len(parts) > 3 or sum(" of chain " in name for name in parts) > 1:
+        rest = _ranged(generations_in(provenance))
         return f"learned from {shares['real']} real, the rest {rest}" if "real" in parts else f"learned from {rest}"
     return "learned from " + ", ".join(f"{share} {name}{biased if name == 'real' else ''}" for name, share in shares.items())
+
+
+def _ranged(origins: list[str]) -> str:
+    """`generations 0 to 3`, `generation 3 of chains 0 to 4`."""
+    generations, chains = [sorted({int(one.split()[at]) for one in origins if len(one.split()) > at}) for at in (0, -1)]
+    which = f"generations {generations[0]} to {generations[-1]}" if len(generations) > 1 else f"generation {generations[0]}"
+    return which if " of chain " not in origins[0] else f"{which} of chains {chains[0]} to {chains[-1]}"

@@ -5,12 +5,11 @@ from pathlib import Path
 from imgcollapse.files import digest_of, ledger
 from imgcollapse.report.ablation_figures import draw_ablation
 from imgcollapse.report.agreement import disagreements
+from imgcollapse.report.chains import PAGE
 from imgcollapse.report.figures import draw
 from imgcollapse.report.findings import Findings, read
 from imgcollapse.report.page import NOTED, Written, claim, write
 from imgcollapse.report.pictures import folder_beside
-
-PAGE = "report.html"  # in the folder of a run or an ablation
 
 __all__ = ["PAGE", "Findings", "Written", "beside", "claim", "disagreements", "draw", "draw_ablation", "read", "write"]
 

@@ -102,7 +102,7 @@ def _grids(runs: Sequence[Run]) -> bytes | None:
                 return None
             cells[arm, generation] = mosaic(latents.pixels, *MOSAIC)
     kind = next(iter(arms.values())).study
-    title = f"{kind.model.kind} on {kind.dataset.kind}, seed {kind.seed}: samples from the same noise"
+    title = f"{kind.learner} on {kind.dataset.kind}, seed {kind.seed}: samples from the same noise"
     page = grids.table(
         title,
         list(arms),

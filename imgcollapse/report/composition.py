@@ -80,7 +80,7 @@ def origins(findings: Findings) -> list[Chart]:
         there = findings.there(run)
         made = [_Made.read(run.folder, g, thin.group_width(there[-1] + 1)) for g in thin.evenly(there, thin.BARS)]
         last, shown = there[-1], [one.generation for one in made]
-        ordered = sorted({name for one in made for name in one.origins}, key=_first)
+        ordered = sorted({name for one in made for name in one.origins}, key=lambda name: (_first(name), name))
         parts = [(name, _css(name, last), [one.share(name) for one in made]) for name in ordered]
         part = f"; {some}, all of them in {store.PROVENANCE} of each" if (some := thin.some_of(shown, there)) else ""
         table = Table(
@@ -133,7 +133,7 @@ class _Made:
         record = read_json(store.generation_folder(run, generation) / store.PROVENANCE)
         found: dict[str, int] = {}
         for name, part in record["made_of"].items():
-            origin = name if name == "real" or width == 1 else _group(int(name.split()[-1]), width)
+            origin = name if name == "real" or width == 1 else _group(int(name.split()[1]), width)
             found[origin] = found.get(origin, 0) + part["pictures"]
         return cls(generation, record["size"], found)
 

@@ -24,6 +24,7 @@ from imgcollapse.judge.titles import REAL, counted, features_title, judges_of
 from imgcollapse.report import charts, composition, gates, pictures, tables
 from imgcollapse.report.agreement import disagreements
 from imgcollapse.report.answer import answer
+from imgcollapse.report.chains import chains
 from imgcollapse.report.differences import differences
 from imgcollapse.report.findings import Findings
 from imgcollapse.report.panels import NULL
@@ -93,13 +94,13 @@ def write(findings: Findings, page: Path, *, budget: float = 25e6, live: bool = 
     page.parent.mkdir(parents=True, exist_ok=True)
     folder = pictures.folder_beside(page)
     for size in SIZES:
-        html = bytes_of(_render(findings, size, pictures.inline, live))
+        html = bytes_of(_render(findings, page, size, pictures.inline, live))
         if len(html) <= budget:
             _write(page, folder, html)
             ledger.forget(folder, set())  # the pictures of an earlier, larger page
             return Written(page, page.stat().st_size, None)
     kept = dict[str, bytes]()
-    html = bytes_of(_render(findings, SIZES[0], pictures.beside(folder, kept), live))
+    html = bytes_of(_render(findings, page, SIZES[0], pictures.beside(folder, kept), live))
     ledger.put(folder, kept)  # before the page that shows them
     _write(page, folder, html)
     ledger.forget(folder, set(kept))
@@ -114,12 +115,12 @@ def _write(page: Path, folder: Path, html: bytes) -> None:
     write_bytes(page, html)
 
 
-def _render(findings: Findings, size: tuple[int, int, int], keep: Keep, live: bool) -> str:
+def _render(findings: Findings, page: Path, size: tuple[int, int, int], keep: Keep, live: bool) -> str:
     template = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True).from_string(
         _template("page.html")
     )
     strip, noise = strips(findings, size, keep)
-    charted = _charted(findings)
+    charted, moving = _charted(findings), {"stops": findings.stops, "reload": RELOAD if live else 0}
     return template.render(
         **_head(findings, live),
         **_legend(findings),
@@ -128,6 +129,7 @@ def _render(findings: Findings, size: tuple[int, int, int], keep: Keep, live: bo
         noise=noise,
         stops=findings.stops,
         halves=(halves := tables.half_lives(findings)),
+        chains=(parts := chains(findings, page)),
         rates=(approach := rates(findings)),
         early=(early := warnings(findings)),
         early_words=warning_sentences(findings),
@@ -136,9 +138,7 @@ def _render(findings: Findings, size: tuple[int, int, int], keep: Keep, live: bo
         file=ABLATION if findings.is_ablation and any((place / ABLATION).is_file() for place in findings.places) else "",
         record=about_runs(findings),
         settings=settings(findings),
-        data=_embedded(
-            {"tables": _records(charted, halves, approach, early, *apart), "stops": findings.stops, "reload": RELOAD if live else 0}
-        ),
+        data=_embedded({**moving, "tables": _records(charted, halves, approach, early, *apart, parts and parts.table)}),
     )
 
 
@@ -210,10 +210,10 @@ def _records(charted: dict[str, Sequence[Chart]], *others: Table | None) -> dict
 def _facts(findings: Findings) -> list[str]:
     """What the page is of, in a few words each."""
     studies = [run.study for run in findings.runs if run.null is None]
-    seeds = sorted({study.seed for study in studies})
+    seeds = sorted({run.seed for run in findings.runs if run.null is None})
     facts = [
         ", ".join(dict.fromkeys(study.dataset.kind for study in studies)),
-        ", ".join(dict.fromkeys(study.model.kind for study in studies)),
+        ", ".join(dict.fromkeys(study.learner for study in studies)),
         f"{len(findings.arms)} arms" if findings.is_ablation else studies[0].regime.title(),
         f"{len(seeds)} seeds" if len(seeds) > 1 else f"seed {seeds[0]}",
         f"{max(study.gens for study in studies)} generations",

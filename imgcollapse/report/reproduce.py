@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from imgcollapse import store
+from imgcollapse.ablation import ensemble
 from imgcollapse.ablation.grid import ABLATION
 from imgcollapse.ablation.worker import WORKER
 from imgcollapse.report.findings import Findings
@@ -27,7 +28,7 @@ def reproduce(findings: Findings) -> str:
 
 def _run_again(findings: Findings, place: Path) -> str:
     """Every field of the study that is not its default: `identity` and what it leaves out alike, so that nothing can be forgotten."""
-    chosen = next(run.study for run in findings.runs if run.folder == place)
+    chosen = ensemble.whole(next(run.study for run in findings.runs if run.folder == place))
     words, assignments = ["imgcollapse", "run"], dict[str, Any]()
     for name, field in Study.model_fields.items():
         value = getattr(chosen, name)

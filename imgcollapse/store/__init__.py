@@ -23,8 +23,10 @@ from imgcollapse.store.layout import (
     START,
     STUDY,
     UNMARKED,
+    chain_folder,
     generation_folder,
     grid,
+    origin_folder,
 )
 from imgcollapse.store.npz import read_images
 from imgcollapse.store.past import kept_model
@@ -45,6 +47,7 @@ __all__ = [
     "START",
     "STUDY",
     "UNMARKED",
+    "chain_folder",
     "check",
     "chosen",
     "classes",
@@ -59,6 +62,7 @@ __all__ = [
     "landed",
     "misfit",
     "numbers",
+    "origin_folder",
     "parsed",
     "read_images",
     "read_json",
@@ -78,9 +82,12 @@ def in_use(run: Path) -> bool:
     return locks.is_locked(run / LOCK)
 
 
-def has(run: Path, generation: int, part: str) -> bool:
-    """Whether a part of a finished generation (SAMPLES, UNMARKED, MODEL) is kept, and has not been thrown away on purpose."""
-    return manifest.has(generation_folder(run, generation), part)
+def has(run: Path, generation: int | str, part: str) -> bool:
+    """Whether a part of a finished generation (SAMPLES, UNMARKED, MODEL) is kept, and has not been thrown away on purpose.
+
+    generation: its number, or as `origin_folder` has it.
+    """
+    return manifest.has(origin_folder(run, str(generation)), part)
 
 
 def classes(run: Path) -> list[str]:

@@ -11,7 +11,19 @@ from imgcollapse.settings import read_file
 from imgcollapse.store import history
 from imgcollapse.store.begun import changed
 from imgcollapse.store.identity import identity, is_older, unlike
-from imgcollapse.store.layout import DATA, GENERATION, LATENTS, MENDS, MODEL, PROVENANCE, SAMPLES, START, STUDY, generation_folder
+from imgcollapse.store.layout import (
+    DATA,
+    GENERATION,
+    LATENTS,
+    MENDS,
+    MODEL,
+    PROVENANCE,
+    SAMPLES,
+    START,
+    STUDY,
+    generation_folder,
+    origin_folder,
+)
 from imgcollapse.store.manifest import MANIFEST, damage, made_by, part_digest
 from imgcollapse.store.records import plain, readable
 
@@ -125,7 +137,7 @@ def parents(run: Path, made: dict[str, Any]) -> dict[str, Any]:
 
     What has been thrown away since, and said so in its manifest, counts as it was.
     """
-    samples = {origin: part_digest(generation_folder(run, int(origin)), SAMPLES) for origin in made["parents"]}
+    samples = {origin: part_digest(origin_folder(run, origin), SAMPLES) for origin in made["parents"]}
     return {"parents": samples, "start": _start(run, made.get("start"))}
 
 

@@ -12,6 +12,7 @@ NOT_IDENTITY = {
     "gates": "their outcome is in it: the training set, the number of pictures drawn, and what is done to those before they are published",
     "init": "the weights that it began from are in it",
     "judge": "a generation is judged after it is made and kept",
+    "ensemble": "a chain's place decides its seed and its model, which are in it, and what it learns from is in the training set",
     "keep": "what is thrown away afterwards changes nothing that was made",
     "gens": "how many generations follow changes none of those before",
 }

@@ -20,3 +20,20 @@ def generation_folder(run: Path, generation: int) -> Path:
 def grid(generation: int) -> str:
     """The name of its sample grid, in the run folder."""
     return f"grid_{generation:03d}.png"
+
+
+def chain_folder(run: Path, chain: int) -> Path:
+    """Where that chain of an ensemble lies, in the ensemble's folder."""
+    return run / f"chain_{chain}"
+
+
+def origin_folder(run: Path, origin: str) -> Path:
+    """Where a generation lies whose samples a run has used: `3`, one of its own, or `3 of chain 1`, one of its ensemble's.
+
+    The run is the ensemble itself, or one of its chains.
+    """
+    generation, _, chain = origin.partition(" of chain ")
+    if not chain:
+        return generation_folder(run, int(generation))
+    inside = chain_folder(run, int(chain))
+    return generation_folder(inside if inside.is_dir() else chain_folder(run.parent, int(chain)), int(generation))

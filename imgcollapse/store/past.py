@@ -8,7 +8,7 @@ from typing import Any, Protocol, TypeVar, overload
 
 from imgcollapse.errors import DataProblem
 from imgcollapse.images import ImageSet
-from imgcollapse.store.layout import MENDS, MODEL, SAMPLES, generation_folder
+from imgcollapse.store.layout import MENDS, MODEL, SAMPLES, generation_folder, origin_folder
 from imgcollapse.store.manifest import damage, has, part_digest
 from imgcollapse.store.npz import read_images
 
@@ -97,9 +97,14 @@ class Past(OnDemand[Generation]):
     """Generations 0 to `count` - 1 of a run."""
 
     def __init__(self, run: Path, count: int, load: Load) -> None:
+        self.run, self.load = run, load
         super().__init__(count, lambda number: Generation(number, generation_folder(run, number), load))
 
     @property
     def samples(self) -> Sequence[ImageSet]:
         """The sample sets alone, each read when it is asked for."""
         return OnDemand(len(self), lambda number: self[number].samples)
+
+    def digest(self, origin: str) -> str | None:
+        """SHA-256 of the samples of a generation, by its manifest: one of these, `3`, or `3 of chain 1`, another chain of the ensemble."""
+        return part_digest(origin_folder(self.run, origin), SAMPLES)

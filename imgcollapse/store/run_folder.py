@@ -113,12 +113,14 @@ class RunFolder:
         return unlike(made, wanted) or unlike(made, parents(self.run, made or {}))
 
     @contextmanager
-    def claim(self, generation: int, recipe: Identity) -> Iterator[bool]:
+    def claim(self, generation: int, recipe: Identity, began: float | None = None) -> Iterator[bool]:
         """Whether that generation must be made now. If so the block makes and writes it, and nobody else makes the same one meanwhile.
 
         `recipe` is all that decides it (JSON-ready): where another run that shares the same folder made one by it, that one is linked.
+        `began`: when the work on it began (`time.monotonic()`), where that was before.
         """
-        self._recipe, began, place = plain(recipe), time.monotonic(), generation_folder(self.run, generation)
+        self._recipe, place = plain(recipe), generation_folder(self.run, generation)
+        began = time.monotonic() if began is None else began
         if place.exists() and not self._set_aside(place, self._recipe):
             self._note(generation, "kept", began)
             yield False
@@ -168,6 +170,7 @@ class RunFolder:
     ) -> None:
         """Writes one generation into a draft folder, the manifest last, and puts it in its place with one rename.
 
+        model: None for what several models have drawn
         drawn: the samples before gates changed them; kept beside them where that is another set
         """
         with folder_in_place(generation_folder(self.run, generation)) as draft:
@@ -176,7 +179,8 @@ class RunFolder:
                 write_images(draft / UNMARKED, drawn)
             write_images(draft / LATENTS, latents)
             (draft / PROVENANCE).write_bytes(bytes_of(to_json({"generation": generation, **provenance})))
-            model.save(draft / MODEL)
+            if model is not None:
+                model.save(draft / MODEL)
             files.as_usual(draft)
             manifest.write_manifest(draft, self._recipe)
 

@@ -101,7 +101,7 @@ def arm_record(key: Key, runs: list[Run], judged: dict[str, dict[str, Seeds]], a
     return {
         "arm": key[0],
         "null": key[1],
-        "model": study.model.kind,
+        "model": study.learner,
         "regime": study.regime.title(),
         "gens": study.gens,
         "planned": [run.seed for run in runs],

@@ -39,7 +39,7 @@ def rows(runs: Sequence[Run]) -> list[Record]:
     for run in runs:
         if not (run.folder / store.STUDY).is_file():
             continue
-        about = (run.arm, run.study.model.kind, run.null or "", run.study.regime.title(), run.seed)
+        about = (run.arm, run.study.learner, run.null or "", run.study.regime.title(), run.seed)
         for scores in store.scores(run.folder):
             for extractor, values in scores.sources.items():
                 for metric, one in values.items():

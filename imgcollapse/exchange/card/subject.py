@@ -1,13 +1,15 @@
 """What a generation's cards say, read from its run folder, and how far its training set is from the real world."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 from imgcollapse import store
+from imgcollapse.errors import SettingsProblem
 from imgcollapse.exchange.samples import refuse_thrown_away
+from imgcollapse.gates.chains import feeds, is_union
 from imgcollapse.images import UNLABELLED, ImageSet
 from imgcollapse.metrics.record import Scores
 from imgcollapse.settings import build, read_file
@@ -35,8 +37,10 @@ class Lineage:
         return Lineage(1.0, 1 + self.longest, 1 + self.mean)
 
 
-def lineages(provenances: Iterable[Record]) -> list[Lineage]:
+def lineages(provenances: Iterable[Record], chains: Sequence[Sequence[Record]] = ()) -> list[Lineage]:
     """The lineage of every generation's training set, from the provenance of generations 0, 1, 2 ... in order.
+
+    chains: that of every chain of an ensemble, where this one learned from other chains' samples.
 
     A real picture has depth 0; one that the model of generation j drew has depth 1 + d_j, one more than the mean of what that model
     learned from. With s_gj the share of training set g that generation j < g drew,
@@ -47,13 +51,20 @@ def lineages(provenances: Iterable[Record]) -> list[Lineage]:
     replace: d_g = L_g = g. retain with a real fraction f: d_g = (1 - f)(1 + d_(g-1)). accumulate, with as many samples a generation as
     there are real pictures: d_g = 1/2 + 1/3 + ... + 1/(g+1).
     """
-    found: list[Lineage] = []
-    for record in provenances:
-        size, parts = record["size"], record["made_of"]
-        drawn = {int(origin.split()[-1]): part["pictures"] for origin, part in parts.items() if origin != "real"}
-        mean = sum(n * (1 + found[j].mean) for j, n in drawn.items()) / size
-        found.append(Lineage(sum(drawn.values()) / size, max((1 + found[j].longest for j in drawn), default=0), mean))
-    return found
+    found: dict[str, Lineage] = {}  # by origin, and of this chain's own generations by theirs
+    own = list(provenances)
+    for g, record in enumerate(own):
+        of_others = {f"generation {g} of chain {k}": chain[g] for k, chain in enumerate(chains) if g < len(chain)}
+        found |= {name: _lineage(one, found) for name, one in {f"generation {g}": record, **of_others}.items()}
+    return [found[f"generation {g}"] for g in range(len(own))]
+
+
+def _lineage(record: Record, found: Mapping[str, Lineage]) -> Lineage:
+    """That of one training set, from those of the generations before."""
+    size = record["size"]
+    drawn = [(found[origin], part["pictures"]) for origin, part in record["made_of"].items() if origin != "real"]
+    mean = sum(n * (1 + one.mean) for one, n in drawn) / size
+    return Lineage(sum(n for _, n in drawn) / size, max((1 + one.longest for one, _ in drawn), default=0), mean)
 
 
 @dataclass(frozen=True)
@@ -80,20 +91,24 @@ class Subject:
     def of(cls, run: Path, generation: int | None = None) -> "Subject":
         """Reads it from a run folder; None: the last finished generation.
 
-        Raises SettingsProblem for a generation that is not finished, DataProblem for damage in it or in one before it, and where its
-        samples or its model were thrown away.
+        Raises SettingsProblem for a generation that is not finished, and of several chains, which have no model in common; DataProblem for
+        damage in it or in one before it, and where its samples or its model were thrown away.
         """
         generation = store.chosen(run, generation)
         folder = store.generation_folder(run, generation)
+        study = build(Study, read_file(run / store.STUDY))
+        if is_union(study.ensemble):
+            raise SettingsProblem(f"{run}: is an ensemble, whose models lie in its chains; name one of them: {store.chain_folder(run, 0)}")
+        others = [store.chain_folder(run.parent, k) for k in range(study.ensemble.chains)] if feeds(study.ensemble) else []
         provenances = [_provenance(run, g) for g in range(generation + 1)]
         for part in (store.SAMPLES, store.MODEL):
             refuse_thrown_away(folder, part)
         return cls(
-            study=build(Study, read_file(run / store.STUDY)),
+            study=study,
             settings=(run / store.STUDY).read_text(encoding="utf-8"),
             generation=generation,
             provenance=provenances[-1],
-            lineages=lineages(provenances),
+            lineages=lineages(provenances, [[_provenance(other, g) for g in range(generation)] for other in others]),
             scores=store.scores_of(run, generation),
             reference=store.known_reference(run),
             environment=read_sealed(run / store.ENVIRONMENT)["sessions"][-1],
