@@ -332,7 +332,7 @@ def test_what_lies_in_the_place_of_a_chain_is_never_followed_or_overwritten(ring
     with progress.watched_by(told):
         made(folder, RING)
     assert made_files(folder) == made_files(ring) and before == {path: path.stat().st_mtime_ns for path in elsewhere.rglob("*")}
-    assert any("chain_1" in line for line in told.lines) and (folder / "set_aside" / "chain_2").read_text() == "mine"
+    assert any("chain_1" in line for line in told.lines) and (folder / "set_aside" / "chain_2-1").read_text() == "mine"
 
 
 def test_every_batch_of_a_stream_is_of_the_chains_own_model(tmp_path: Path) -> None:
