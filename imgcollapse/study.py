@@ -15,9 +15,9 @@ from imgcollapse.datasets.digits import Digits
 from imgcollapse.gates import AnyGate, RunGates, admitted, candidates, chains, drawn_anew, published, refuse_stream
 from imgcollapse.gates.chains import AnyEnsemble
 from imgcollapse.images import ImageSet, ImageStream, World
-from imgcollapse.judge.beside import InOrder
-from imgcollapse.judge.judge import Judge
-from imgcollapse.judge.judging import Judging, training_sets
+from imgcollapse.judges.beside import InOrder
+from imgcollapse.judges.judge import Judge
+from imgcollapse.judges.judging import Judging, training_sets
 from imgcollapse.machine import environment, processes
 from imgcollapse.metrics.record import Scores
 from imgcollapse.models import AnyModel, Likely

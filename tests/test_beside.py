@@ -21,8 +21,8 @@ from terminal import call
 from imgcollapse import progress, store, study
 from imgcollapse.ablation import ensemble
 from imgcollapse.errors import DataProblem, DivergedProblem, Problem, SystemProblem
-from imgcollapse.judge import beside
-from imgcollapse.judge.beside import WAITING, InOrder
+from imgcollapse.judges import beside
+from imgcollapse.judges.beside import WAITING, InOrder
 from imgcollapse.machine import devices
 from imgcollapse.machine.devices import Machine
 from imgcollapse.metrics.record import Scores

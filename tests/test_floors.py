@@ -18,7 +18,7 @@ FLOORS = [
     {"judge", "gates", "corrections"},
     {"study"},
     {"ablation", "exchange"},
-    {"report"},
+    {"reports"},
     {"cli"},
     {"__main__"},
 ]

@@ -32,8 +32,8 @@ from imgcollapse.extractors.classifier import Classifier
 from imgcollapse.extractors.inception import Inception
 from imgcollapse.extractors.pixels import Pixels
 from imgcollapse.images import ImageSet, World
-from imgcollapse.judge.judge import Judge
-from imgcollapse.judge.titles import metric_title
+from imgcollapse.judges.judge import Judge
+from imgcollapse.judges.titles import metric_title
 from imgcollapse.metrics import METRICS
 from imgcollapse.metrics.record import RealVsReal, ranged
 from imgcollapse.metrics.scores import SCORES

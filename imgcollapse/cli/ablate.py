@@ -7,7 +7,7 @@ from typing import Any
 
 from rich.table import Table
 
-from imgcollapse import progress, report, track
+from imgcollapse import progress, reports, track
 from imgcollapse.ablation import grid, plan, sequential, summary
 from imgcollapse.ablation.engines import ENGINES, Engine, EngineConfiguration
 from imgcollapse.ablation.grid import Ablation
@@ -21,7 +21,7 @@ from imgcollapse.cli.several import read_several
 from imgcollapse.errors import DivergedProblem, SettingsProblem, brief
 from imgcollapse.files import ledger, to_json
 from imgcollapse.files.places import tried
-from imgcollapse.judge.titles import source_title
+from imgcollapse.judges.titles import source_title
 from imgcollapse.machine import devices, streams
 from imgcollapse.settings import assignment, build, merge, nested, read_file, read_list
 
@@ -149,7 +149,7 @@ def finish(folder: Path, chosen: Ablation, runs: Sequence[Run], after: Sequence[
     """Writes page, tidy table, summary and figures of what is there; returns the files, and the summary (empty before any scores)."""
     if not any(one.done for one in after):
         return [], {}
-    findings = report.read([folder], method)
+    findings = reports.read([folder], method)
     made, record = list[Path](), Record()
     if findings.rows:
         summary.write_csv(findings.rows, folder / grid.CSV)
@@ -160,8 +160,8 @@ def finish(folder: Path, chosen: Ablation, runs: Sequence[Run], after: Sequence[
             "runs": [as_record(one, folder) for one in after],
         }
         ledger.put(folder, {grid.SUMMARY: to_json(record)})
-        made = [folder / grid.CSV, folder / grid.SUMMARY, *report.draw_ablation(folder, runs, record)]
-    page = report.write(findings, folder / report.PAGE, aside=True)
+        made = [folder / grid.CSV, folder / grid.SUMMARY, *reports.draw_ablation(folder, runs, record)]
+    page = reports.write(findings, folder / reports.PAGE, aside=True)
     streams.err(f"report: {page.page} ({page.size / 1e6:.2f} MB)")
     return [page.page, *made], record
 
@@ -176,7 +176,7 @@ def _print_end(after: Sequence[RunStatus], made: Sequence[Path], record: Record)
             for line in lines:
                 table.add_row(*line)
             out.print(table)
-        for message in (*summary.headline(record), *summary.rate_lines(record), *report.disagreements(record)):
+        for message in (*summary.headline(record), *summary.rate_lines(record), *reports.disagreements(record)):
             out.print(message)
     streams.out(account_line(after))
     for one in after:

@@ -17,7 +17,7 @@ from imgcollapse.errors import SettingsProblem
 from imgcollapse.extractors import EXTRACTORS, weights, with_weights
 from imgcollapse.extractors.references import references
 from imgcollapse.gates import GATES
-from imgcollapse.judge import published
+from imgcollapse.judges import published
 from imgcollapse.machine import devices, environment, streams
 from imgcollapse.metrics import METRICS
 from imgcollapse.models import MODELS

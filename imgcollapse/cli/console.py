@@ -11,7 +11,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 from rich.table import Table
 from rich.text import Text
 
-from imgcollapse.judge.titles import REAL, counted, features_title, judge_of, metric_title, source_title
+from imgcollapse.judges.titles import REAL, counted, features_title, judge_of, metric_title, source_title
 from imgcollapse.machine import streams
 from imgcollapse.metrics.record import Scores, Value, ranged, what_of
 from imgcollapse.metrics.scores import SCORES, worth_showing

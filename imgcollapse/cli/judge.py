@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from imgcollapse import progress, report, store
+from imgcollapse import progress, reports, store
 from imgcollapse.ablation import plan, status
 from imgcollapse.ablation.again import judge_again
 from imgcollapse.ablation.grid import ABLATION, PLAN, SHARED, Ablation
@@ -16,7 +16,7 @@ from imgcollapse.cli.console import Lines
 from imgcollapse.cli.run import draw
 from imgcollapse.errors import SettingsProblem
 from imgcollapse.extractors import own_metrics
-from imgcollapse.judge.judge import Judge
+from imgcollapse.judges.judge import Judge
 from imgcollapse.machine import devices, streams
 from imgcollapse.settings import assignment, build, merge, read_file
 
@@ -86,4 +86,4 @@ def _page(place: Path, runs: Sequence[Run]) -> Path:
     chosen = build(Ablation, read_file(place / ABLATION))
     with plan.alone(place):
         ablate.finish(place, chosen, plan.read(place), status.run_statuses(runs, checked=True), "t")
-    return place / report.PAGE
+    return place / reports.PAGE

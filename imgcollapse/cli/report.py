@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from imgcollapse import progress, report, store
+from imgcollapse import progress, reports, store
 from imgcollapse.ablation import grid
 from imgcollapse.cli.common import stoppable
 from imgcollapse.cli.console import Lines
@@ -15,7 +15,7 @@ from imgcollapse.errors import OtherStudyProblem, SettingsProblem
 from imgcollapse.files import expanded
 from imgcollapse.files.places import tried
 from imgcollapse.machine import streams
-from imgcollapse.report import Findings
+from imgcollapse.reports import Findings
 
 LOOK = 2.0  # seconds between two looks at run folders
 
@@ -27,13 +27,13 @@ def make(places: tuple[Path, ...], given: dict[str, Any], *, watch: bool, show: 
     tried(page, "choose another -o")
     with progress.watched_by(Lines()), stoppable() as stopped:
         if not options["aside"]:
-            report.claim(page)  # before the work
+            reports.claim(page)  # before the work
         if watch:
             _watch(places, page, given["interval"], options, show)
     with progress.watched_by(Lines()):
-        found = report.read(places, given["interval"])
-        written = report.write(found, page, **options)
-        made = [written.page, *report.beside(found, page)]
+        found = reports.read(places, given["interval"])
+        written = reports.write(found, page, **options)
+        made = [written.page, *reports.beside(found, page)]
     if as_json:
         streams.out_json({"report": str(written.page), "bytes": written.size, "files": [str(path) for path in made]})
     else:
@@ -51,11 +51,11 @@ def page_of(places: Sequence[Path], named: str | None) -> Path:
 
     Raises SettingsProblem for a name that is none of a page, OtherStudyProblem for the place of the page of one of many, or of others.
     """
-    page = (places[0] if len(places) == 1 else Path()) / report.PAGE if named is None else expanded(named)
+    page = (places[0] if len(places) == 1 else Path()) / reports.PAGE if named is None else expanded(named)
     if named is not None and (page.suffix != ".html" or not named.endswith(".html")):
         raise SettingsProblem(f"-o: '{named}' names no page; end it in .html, for example -o both.html")
     of_one = any((page.parent / file).is_file() for file in (store.STUDY, grid.PLAN))
-    if page.name == report.PAGE and of_one and [place.resolve() for place in places] != [page.parent.resolve()]:
+    if page.name == reports.PAGE and of_one and [place.resolve() for place in places] != [page.parent.resolve()]:
         raise OtherStudyProblem(f"{page}: is the place for the page of {page.parent} alone; choose another -o")
     return page
 
@@ -64,13 +64,13 @@ def _watch(places: Sequence[Path], page: Path, interval: str, options: dict[str,
     """Writes the page again whenever a generation has landed, until all runs have ended or this one is stopped."""
     seen: object = None
     while True:
-        found = report.read(places, interval)
+        found = reports.read(places, interval)
         now = [(one.state, one.done, one.failure) for one in found.statuses]
         if now != seen:
             over = all(one.state in ("done", "failed") for one in found.statuses)
             if over:
                 return
-            written = report.write(found, page, live=True, **options)
+            written = reports.write(found, page, live=True, **options)
             progress.say(f"{written.page}: {_progress(found)}; it loads itself again; Ctrl-C ends the watch, not the runs")
             if show and seen is None:
                 webbrowser.open(written.page.absolute().as_uri())

@@ -4,7 +4,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from imgcollapse import progress, report, store, track
+from imgcollapse import progress, reports, store, track
 from imgcollapse.ablation import ensemble, plan
 from imgcollapse.ablation.summary import losses
 from imgcollapse.cli import console
@@ -95,18 +95,18 @@ def _end(folder: Path, as_json: bool) -> None:
         out.print(table)
         if line := console.lost(lost.get(extractor, {}), names):
             streams.out(line)
-    for line in (*report.disagreements(findings.summary), "pictures:", *(f"  {path}" for path in pictures), f"  {folder}/grid_*.png"):
+    for line in (*reports.disagreements(findings.summary), "pictures:", *(f"  {path}" for path in pictures), f"  {folder}/grid_*.png"):
         streams.out(line)
     streams.out(f"report: {page.page} ({page.size / 1e6:.2f} MB)")
 
 
-def draw(folder: Path) -> tuple[list[Path], report.Written, report.Findings]:
+def draw(folder: Path) -> tuple[list[Path], reports.Written, reports.Findings]:
     """The run's pictures, its page, and what the page is about; those of its chains first, where it is an ensemble."""
     for chain in plan.chains_in(plan.run_at(folder)):
         draw(chain.folder)
     with progress.watched_by(console.Lines()):
-        pictures, findings = report.draw(folder), report.read([folder])
-        return pictures, report.write(findings, folder / report.PAGE, aside=True), findings
+        pictures, findings = reports.draw(folder), reports.read([folder])
+        return pictures, reports.write(findings, folder / reports.PAGE, aside=True), findings
 
 
 def _there(folder: Path, gens: int) -> str:

@@ -22,9 +22,9 @@ from imgcollapse.extractors.inception import Inception
 from imgcollapse.files import bytes_of, same_or_refuse, to_json, write_text
 from imgcollapse.files.places import CURE, tried, unwritable
 from imgcollapse.images import World
-from imgcollapse.judge import published
-from imgcollapse.judge.judge import Judge, Reference
-from imgcollapse.judge.titles import NEIGHBOURS
+from imgcollapse.judges import published
+from imgcollapse.judges.judge import Judge, Reference
+from imgcollapse.judges.titles import NEIGHBOURS
 from imgcollapse.machine import devices, streams
 from imgcollapse.settings import Settings, assignment, build, merge
 from imgcollapse.store.records import plain
