@@ -146,7 +146,7 @@ def run(
 
     `landed(generation, scores)` is called for every generation that was made or judged now, in order, once that is kept. `shared`: a folder
     in which several runs keep the generations that they have in common. `beside`: they are judged in a process of its own while the next
-    are made, which changes no result; a script that asks for it needs `if __name__ == "__main__":`. Raises Problems (imgcollapse.errors).
+    are made, which changes no result. Raises Problems (imgcollapse.errors).
     """
     for _ in generations(study, folder, landed, shared, beside):
         pass

@@ -318,12 +318,12 @@ def test_the_flag_goes_before_the_machine(
 
 
 def test_several_processes_have_no_room_for_one_more(monkeypatch: pytest.MonkeyPatch) -> None:
-    from imgcollapse.cli.run import _judged_beside
+    from imgcollapse.interface.running import judged_beside
 
     monkeypatch.setenv("WORLD_SIZE", "2")
     with pytest.raises(Problem, match=r"^--judge-beside: several processes have shared out this machine; leave it out, or launch one$"):
-        _judged_beside(True)
-    assert _judged_beside(None) is _judged_beside(False) is False
+        judged_beside(True)
+    assert judged_beside(None) is judged_beside(False) is False
 
 
 def children(process: int) -> list[int]:

@@ -24,11 +24,11 @@ from terminal import call, done
 from imgcollapse import reports, store
 from imgcollapse.ablation.engines import Engine
 from imgcollapse.ablation.summary import headline, rows, summarise, table_lines
-from imgcollapse.cli import console
 from imgcollapse.cli import main as cli
 from imgcollapse.errors import CURES, SettingsProblem, SystemProblem
 from imgcollapse.exchange.card import write as write_cards
 from imgcollapse.files import locks, places, to_json, write_text
+from imgcollapse.interface import console
 from imgcollapse.judges.judge import Reference
 from imgcollapse.machine import streams
 from imgcollapse.metrics import METRICS, askable
@@ -301,7 +301,7 @@ def test_what_cannot_be_written_after_all_is_printed(more: list[str], chain: Pat
     def full(path: Path, text: str) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("imgcollapse.cli.score.write_text", full)
+    monkeypatch.setattr("imgcollapse.interface.scoring.write_text", full)
     result = call("score", chain, *AGAINST, *more)
     assert result.exit_code == 8 and ('"real": ' if more else "real vs real") in result.stdout, result.output
     line = result.stderr.splitlines()[-1]
@@ -355,7 +355,7 @@ def test_a_cluster_may_have_what_this_machine_lacks(monkeypatch: pytest.MonkeyPa
     def reached(*given: object) -> None:
         raise SettingsProblem("as far as it goes")
 
-    monkeypatch.setattr("imgcollapse.cli.ablate.ENGINES", {"local": Engine(reached, here=True), "slurm": Engine(reached)})
+    monkeypatch.setattr("imgcollapse.interface.ablating.ENGINES", {"local": Engine(reached, here=True), "slurm": Engine(reached)})
     assert "'tpu' is no device" in call("ablate", "--engine", "slurm", "--device", "tpu").stderr
     assert "'half' is none of" in call("ablate", "--engine", "slurm", "--precision", "half").stderr
     assert "as far as it goes" in call("ablate", "--engine", "slurm", "--device", "cuda:99", "--precision", "bfloat16").stderr

@@ -15,12 +15,12 @@ from terminal import call, done
 from imgcollapse import reports, store
 from imgcollapse.ablation import plan
 from imgcollapse.ablation.status import run_statuses
-from imgcollapse.cli.ablation_progress import AblationProgress
 from imgcollapse.errors import DataProblem
 from imgcollapse.exchange import samples
 from imgcollapse.exchange.card import Subject
 from imgcollapse.files import append_line, write_text
 from imgcollapse.images import ImageSet
+from imgcollapse.interface.ablation_progress import AblationProgress
 from imgcollapse.reports import charts, composition, movie, thin
 from imgcollapse.reports.charts import Line
 from imgcollapse.settings import build, to_yaml

@@ -17,10 +17,10 @@ from rich.table import Table
 from imgcollapse import grids, store
 from imgcollapse.ablation.summary import COLUMNS, write_csv
 from imgcollapse.ablation.summary.table import harmless
-from imgcollapse.cli import console
 from imgcollapse.files import write_text
 from imgcollapse.grids import lettering
 from imgcollapse.images import ImageSet
+from imgcollapse.interface import console
 from imgcollapse.machine import streams
 from imgcollapse.reports import ablation_figures, figures, panels, pictures, shares
 from imgcollapse.reports.page import _template

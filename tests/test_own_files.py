@@ -523,7 +523,7 @@ def test_scores_to_which_somebody_added_anything_stay_and_a_link_to_scores_stays
 
 
 def test_a_file_that_appears_while_scores_are_measured_is_kept(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from imgcollapse.cli import score
+    from imgcollapse.interface import scoring as score
 
     measured = score.scored
 

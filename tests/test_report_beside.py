@@ -33,13 +33,13 @@ from imgcollapse.ablation.summary.decided import decided
 from imgcollapse.ablation.summary.numbers import _Chain
 from imgcollapse.ablation.worker import Resources
 from imgcollapse.cli import main as cli
-from imgcollapse.cli.run import study_from
 from imgcollapse.errors import DataProblem
 from imgcollapse.exchange.card.markdown import fenced
 from imgcollapse.files import write_text
 from imgcollapse.files.ledger import LEDGER
 from imgcollapse.grids.lettering import one_line, shortened
 from imgcollapse.images import ImageSet
+from imgcollapse.interface.running import study_from
 from imgcollapse.machine import devices
 from imgcollapse.metrics.scores import SCORES
 from imgcollapse.reports import Findings, movie, paper, read

@@ -14,10 +14,10 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 import imgcollapse
 from imgcollapse import reports, store
 from imgcollapse.ablation.summary import headline, rows, summarise, table_lines, write_csv
-from imgcollapse.cli import console
 from imgcollapse.cli import main as cli
 from imgcollapse.errors import DataProblem
 from imgcollapse.exchange.card import write as write_cards
+from imgcollapse.interface import console
 from imgcollapse.judges.titles import counted, metric_title
 from imgcollapse.metrics import METRICS, Evidence, Metric
 from imgcollapse.metrics.record import RealVsReal, Scores, Value, ranged

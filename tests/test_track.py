@@ -22,7 +22,7 @@ from terminal import call
 import imgcollapse
 from imgcollapse import reports, store, track
 from imgcollapse.ablation import plan
-from imgcollapse.cli import console
+from imgcollapse.interface import console
 from imgcollapse.metrics.record import RealVsReal, Scores, Value
 from imgcollapse.store import history
 from imgcollapse.track import tracker

@@ -18,6 +18,7 @@ import torch
 from imgcollapse import progress
 from imgcollapse.errors import AGAIN, Problem, SystemProblem
 from imgcollapse.machine import devices
+from imgcollapse.machine.children import without_script
 from imgcollapse.metrics.record import Scores
 
 WAITING = 4  # generations that may wait for the judge while more are made: samples that nothing else needs stay on the disk till then
@@ -99,7 +100,7 @@ class _Child:
         self._pipe, its_end = context.Pipe()
         here = (devices.current(), torch.get_num_threads(), progress.messages())
         self._process = context.Process(target=_work, args=(its_end, again, *here), name="judge", daemon=True)
-        with _deaf():
+        with _deaf(), without_script():
             self._process.start()
         its_end.close()
 

@@ -2,14 +2,15 @@
 
 import re
 import signal
-from collections.abc import Iterable, Iterator
+import threading
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-from imgcollapse.cli.options import WEIGHTS
 from imgcollapse.errors import SettingsProblem
-from imgcollapse.extractors import fetch_weights
+from imgcollapse.extractors import fetch_weights, with_weights
 from imgcollapse.machine import devices, streams
+from imgcollapse.settings import assignment
 from imgcollapse.study import Study
 
 
@@ -19,13 +20,19 @@ class Stopped(KeyboardInterrupt):
 
 @contextmanager
 def stoppable() -> Iterator[list[int]]:
-    """SIGINT and SIGTERM end the block; the list then holds the exit code."""
+    """SIGINT and SIGTERM end the block; the list then holds the exit code.
+
+    SIGTERM only in a main thread, and where the program that this is a part of has no handler of its own for it.
+    """
     code: list[int] = []
 
     def stop(number: int, frame: object) -> None:
         raise Stopped
 
-    before = signal.signal(signal.SIGTERM, stop)
+    before = signal.getsignal(signal.SIGTERM)
+    ours = threading.current_thread() is threading.main_thread() and isinstance(before, signal.Handlers)
+    if ours:
+        signal.signal(signal.SIGTERM, stop)
     try:
         yield code
     except Stopped:
@@ -33,13 +40,19 @@ def stoppable() -> Iterator[list[int]]:
     except KeyboardInterrupt:
         code.append(128 + signal.SIGINT)
     finally:
-        signal.signal(signal.SIGTERM, before)
+        if ours:
+            signal.signal(signal.SIGTERM, before)
 
 
-def machine_from(given: dict[str, Any]) -> devices.Machine:
+def layer(change: str | Mapping[str, Any]) -> Mapping[str, Any]:
+    """Settings that are put on top of others: of `PATH=VALUE`, as after --set, or as a mapping already."""
+    return assignment(change) if isinstance(change, str) else change
+
+
+def machine_from(given: Mapping[str, Any]) -> devices.Machine:
     """The machine that the flags name."""
     fields = {name: given[name] for name in ("device", "precision", "data_dir") if given.get(name) is not None}
-    weights = {kind: file for kind in WEIGHTS if (file := given.get(f"{kind}_weights")) is not None}
+    weights = {kind: file for kind in with_weights() if (file := given.get(f"{kind}_weights")) is not None}
     named = devices.Machine(**fields, weights=weights)
     if "data_dir" not in fields and devices.is_homeless():
         streams.err(f"this user has no home folder: data and classifiers are kept in {named.data_dir}; --data-dir names another place")

@@ -90,9 +90,9 @@ class _Work:
 class Plain(Lines):
     """And a line per finished generation."""
 
-    def __init__(self, gens: int) -> None:
+    def __init__(self, gens: int | None) -> None:
         super().__init__()
-        self.gens, self.done = gens, 0
+        self.gens, self.done = gens or 0, 0
         self.began = self.last = time.monotonic()
 
     def __enter__(self) -> "Plain":
@@ -112,7 +112,7 @@ class Plain(Lines):
 class Bars(Plain):
     """The same with two bars below: generations, and the work in progress."""
 
-    def __init__(self, gens: int) -> None:
+    def __init__(self, gens: int | None) -> None:
         super().__init__(gens)
         self.console = _Shown(file=sys.stderr)
         columns = (
@@ -123,7 +123,7 @@ class Bars(Plain):
             TimeRemainingColumn(),
         )
         self.bars = Progress(*columns, console=self.console, transient=True)
-        self.whole = self.bars.add_task("generations", total=gens)
+        self.whole = self.bars.add_task("generations", total=gens, visible=gens is not None)
         self.inner: list[TaskID] = []
 
     def __enter__(self) -> "Bars":
@@ -155,8 +155,15 @@ class Bars(Plain):
         self.bars.update(self.whole, completed=generation + 1)
 
 
-def watcher(gens: int) -> Plain:
-    """Bars on a terminal, plain lines elsewhere."""
+class Quiet(Plain):
+    """Says nothing."""
+
+    def say(self, line: str) -> None:
+        """Nothing is printed."""
+
+
+def watcher(gens: int | None) -> Plain:
+    """Bars on a terminal, plain lines elsewhere. `gens`: how many generations the work has; None: it has none."""
     return Bars(gens) if sys.stderr.isatty() else Plain(gens)
 
 

@@ -6,12 +6,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from imgcollapse import store
+from imgcollapse import progress, store
 from imgcollapse.ablation import status, worker
 from imgcollapse.ablation.status import RunStatus
 from imgcollapse.ablation.summary import named
-from imgcollapse.cli import console
-from imgcollapse.machine import streams
+from imgcollapse.interface import console
 from imgcollapse.store import history
 
 
@@ -38,12 +37,12 @@ class AblationProgress:
             for line in new:
                 scores = store.scores_of(run.folder, line["generation"])
                 how = "shared" if line["how"] == "shared" else console.duration(line["seconds"])
-                streams.err(f"{self._count()}  {who}: generation {line['generation']}  {console.in_short(scores)}  ({how})")
+                progress.say(f"{self._count()}  {who}: generation {line['generation']}  {console.in_short(scores)}  ({how})")
             failure = worker.read_failure(run.folder)
             if failure is not None and self.reported.get(run.folder) != failure["when"]:
                 self.reported[run.folder] = failure["when"]
                 self.now[folder] = replace(self.now[folder], state="failed", failure=failure)
-                streams.err(f"{who}: FAILED in generation {failure['generation']}: {failure['message']}")
+                progress.say(f"{who}: FAILED in generation {failure['generation']}: {failure['message']}")
 
     def end(self) -> None:
         """What the last look missed."""
