@@ -214,8 +214,8 @@ def judge(
     >>> import imgcollapse as ic
     >>> chain = ic.run(dataset="gaussian", model="gaussian", gens=2, set={"dataset.size": 60}, out="chain", quiet=True)
     >>> judged = ic.judge(chain, set={"judge.n": 20}, quiet=True)
-    >>> list(judged), sorted({row["extractor"] for row in chain.scores()})
-    ([PosixPath('chain')], ['pixels', 'pixels (n 20)'])
+    >>> list(map(str, judged)), sorted({row["extractor"] for row in chain.scores()})
+    (['chain'], ['model', 'model (n 20)', 'pixels', 'pixels (n 20)'])
     """
     given = {name: value for name, value in locals().items() if name != "folders"}
     judged: dict[Path, str] = _calls().judge(folders, given)

@@ -30,12 +30,12 @@ def of_run(run: Run) -> str:
 
 
 def of_ablation(folder: Path, record: Record, statuses: Sequence[RunStatus]) -> str:
-    """An ablation: what it says in sentences, its table by the first extractor, and the runs that failed."""
+    """An ablation: its answer in a sentence, its table by the first extractor, and the runs that failed."""
     found = dict(record)
     states = ", ".join(f"{count} {state}" for state, count in account(statuses)["states"].items())
     tables = summary.table_lines(found) if found["arms"] else {}
     shown = [_table(lines, source_title(extractor)) for extractor, lines in tables.items()]
-    sentences = summary.headline(found) if found["arms"] else []
+    sentences = summary.headline(found)[:1] if found["arms"] else []
     failed = [(one.run, one.failure["message"]) for one in statuses if one.failure]
     sentences += [f"failed: {summary.named(run.arm, run.null)}, seed {run.seed}: {message}" for run, message in failed]
     return _block(found["question"] or folder.name, f"{states} in {folder}", *shown[:1], *map(_line, sentences))
@@ -103,4 +103,5 @@ def _table(lines: Sequence[Sequence[str]], caption: str) -> str:
 
 
 def _row(cells: Iterable[str], kind: str) -> str:
-    return f"<tr>{''.join(f'<{kind}>{escape(cell)}</{kind}>' for cell in cells)}</tr>"
+    opening = f'<{kind} style="white-space: nowrap">'
+    return f"<tr>{''.join(f'{opening}{escape(cell)}</{kind}>' for cell in cells)}</tr>"

@@ -28,6 +28,9 @@ class Html:
     def __init__(self, text: str) -> None:
         self.text = text
 
+    def __repr__(self) -> str:
+        return ""  # where nothing but text is shown, the lines are enough
+
     def _repr_html_(self) -> str:
         return self.text
 

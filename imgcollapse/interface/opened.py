@@ -77,7 +77,7 @@ class Run(_Folder):
     >>> import imgcollapse as ic
     >>> run = ic.run(dataset="gaussian", model="gaussian", gens=2, set={"dataset.size": 60}, out="chain", quiet=True)
     >>> run.generations, run.samples(1).pixels.shape, run.model(1).sample(5, seed=0).pixels.shape
-    ([0, 1], torch.Size([60, 1, 1, 1]), torch.Size([5, 1, 1, 1]))
+    ([0, 1], torch.Size([60, 1, 1, 2]), torch.Size([5, 1, 1, 2]))
     """
 
     def __init__(self, of: summary.Run) -> None:
