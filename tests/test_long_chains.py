@@ -12,7 +12,7 @@ import torch
 from chains import put_scores
 from terminal import call, done
 
-from imgcollapse import reports, store
+from imgcollapse import progress, reports, store
 from imgcollapse.ablation import plan
 from imgcollapse.ablation.status import run_statuses
 from imgcollapse.errors import DataProblem
@@ -21,6 +21,7 @@ from imgcollapse.exchange.card import Subject
 from imgcollapse.files import append_line, write_text
 from imgcollapse.images import ImageSet
 from imgcollapse.interface.ablation_progress import AblationProgress
+from imgcollapse.interface.console import Lines
 from imgcollapse.reports import charts, composition, movie, thin
 from imgcollapse.reports.charts import Line
 from imgcollapse.settings import build, to_yaml
@@ -199,7 +200,8 @@ def test_the_watch_counts_what_lands_without_looking_at_what_was_there(
     lines: list[dict[str, Any]] = [{"generation": g, "how": "made", "seconds": 2.0} for g in (638, 639)]
     for line in lines:
         append_line(long / history.HISTORY, line)
-    watch.end()
+    with progress.watched_by(Lines()):
+        watch.end()
     told = capsys.readouterr().err.splitlines()
     assert [line.split(": ")[1].split("  ")[0] for line in told] == ["generation 638", "generation 639"]
     assert all(line.startswith("[640/640]  gmm on grid25") for line in told), "counted once a look"
