@@ -58,7 +58,7 @@ class _Folder(PathLike[str]):
         >>> run = ic.run(dataset="gaussian", model="gaussian", gens=2, set={"dataset.size": 60}, out="chain", quiet=True)
         >>> row = run.scores()[0]
         >>> row["generation"], row["extractor"], row["metric"], row["n"]
-        (0, 'pixels', 'frechet_distance', 30)
+        (0, 'pixels', 'fd', 30)
         """
         with told():
             return as_asked(summary.rows(self._runs()), summary.COLUMNS, frame)
@@ -210,7 +210,7 @@ class Scored(PathLike[str]):
     >>> run = ic.run(dataset="grid25", model="bootstrap", gens=1, set={"dataset.size": 200}, out="chain", quiet=True)
     >>> found = ic.score(run, against="grid25", set={"dataset.size": 200, "judge.metrics": ["frechet_distance"]}, quiet=True)
     >>> [(row["samples"], row["extractor"], row["metric"], row["n"]) for row in found.scores()]
-    [('chain', 'pixels', 'frechet_distance', 100)]
+    [('chain', 'pixels', 'fd', 100)]
     """
 
     COLUMNS = ("samples", "extractor", "metric", "value", "real", "real_low", "real_high", "n")
