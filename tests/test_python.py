@@ -366,7 +366,7 @@ def test_a_script_without_a_guard_judges_beside_and_runs_an_ablation(tmp_path: P
     assert ended.returncode == 0 and ended.stderr == "", ended.stderr
     assert ended.stdout.splitlines()[:2] == ["once", "[0, 1]"] and len(ended.stdout.splitlines()) == 3
     ic.run(**POINTS, out="plain", quiet=True)
-    assert made(Path("a")) == made(Path("plain"))
+    assert outcome(Path("a")) == outcome(Path("plain")) != {}  # its scores are of more splits than here
 
 
 def test_in_a_thread_no_signal_is_touched() -> None:
