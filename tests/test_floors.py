@@ -15,7 +15,7 @@ FLOORS = [
     {"machine", "settings"},
     {"training", "regimes", "datasets", "store"},
     {"grids", "models", "extractors", "track"},
-    {"judge", "gates", "corrections"},
+    {"judges", "gates", "corrections"},
     {"study"},
     {"ablation", "exchange"},
     {"reports"},

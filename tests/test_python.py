@@ -221,7 +221,7 @@ def test_what_the_system_refuses_is_told_in_one_line(monkeypatch: pytest.MonkeyP
     def full(*given: object, **more: object) -> None:
         raise OSError(28, "No space left on device", "runs/a/samples.npz")
 
-    monkeypatch.setattr("imgcollapse.study.run", full)
+    monkeypatch.setattr("imgcollapse.ablation.ensemble.run", full)
     with pytest.raises(ic.SystemProblem, match=r"^runs/a/samples.npz: No space left on device; make room there") as caught:
         ic.run(**POINTS, out="a", quiet=True)
     assert isinstance(caught.value.__cause__, OSError)
