@@ -97,9 +97,9 @@ def run(
     >>> chain = ic.run(dataset="gaussian", model="gaussian", gens=3, set={"dataset.size": 60}, out="chain", quiet=True)
     >>> chain, chain.generations
     (<run in chain>, [0, 1, 2])
-    >>> ic.run(model="gpt", quiet=True)
+    >>> ic.run(gens=0, quiet=True)
     Traceback (most recent call last):
-    imgcollapse.errors.SettingsProblem: model: 'gpt' is unknown; there are: ddpm, vae, gmm, gaussian, bootstrap, smooth
+    imgcollapse.errors.SettingsProblem: gens: 0 cannot be used; it should be greater than 0
     """
     given = dict(locals())
     made: Run = _calls().run(given)
