@@ -47,6 +47,12 @@ class DivergedProblem(Problem):
     exit_code = 6
 
 
+class UnfinishedProblem(Problem):
+    """Runs of an ablation that failed or were not executed; what is there has been summed up."""
+
+    exit_code = 7
+
+
 class SystemProblem(Problem):
     """Something that the operating system refuses: no room on the disk, no permission, no locks."""
 

@@ -15,9 +15,9 @@ from imgcollapse.datasets.digits import Digits
 from imgcollapse.gates import AnyGate, RunGates, admitted, candidates, chains, drawn_anew, published, refuse_stream
 from imgcollapse.gates.chains import AnyEnsemble
 from imgcollapse.images import ImageSet, ImageStream, World
-from imgcollapse.judge.beside import InOrder
-from imgcollapse.judge.judge import Judge
-from imgcollapse.judge.judging import Judging, training_sets
+from imgcollapse.judges.beside import InOrder
+from imgcollapse.judges.judge import Judge
+from imgcollapse.judges.judging import Judging, training_sets
 from imgcollapse.machine import environment, processes
 from imgcollapse.metrics.record import Scores
 from imgcollapse.models import AnyModel, Likely
@@ -146,7 +146,7 @@ def run(
 
     `landed(generation, scores)` is called for every generation that was made or judged now, in order, once that is kept. `shared`: a folder
     in which several runs keep the generations that they have in common. `beside`: they are judged in a process of its own while the next
-    are made, which changes no result; a script that asks for it needs `if __name__ == "__main__":`. Raises Problems (imgcollapse.errors).
+    are made, which changes no result. Raises Problems (imgcollapse.errors).
     """
     for _ in generations(study, folder, landed, shared, beside):
         pass

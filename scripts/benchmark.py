@@ -32,11 +32,11 @@ import click
 from imgcollapse.machine import torchvision_guard  # noqa: F401 (clean-fid and diffusers import torchvision)
 
 import torch  # isort: skip
-from imgcollapse import datasets, report, seeds, store  # isort: skip
+from imgcollapse import datasets, reports, seeds, store  # isort: skip
 from imgcollapse.machine import devices, environment  # isort: skip
 from imgcollapse.images import ImageSet  # isort: skip
-from imgcollapse.judge.judge import Judge, Reference  # isort: skip
-from imgcollapse.judge.titles import REAL  # isort: skip
+from imgcollapse.judges.judge import Judge, Reference  # isort: skip
+from imgcollapse.judges.titles import REAL  # isort: skip
 from imgcollapse.metrics.record import Value, ranged  # isort: skip
 from imgcollapse.metrics.scores import worth_showing  # isort: skip
 from imgcollapse.models.ddpm import DDPM  # isort: skip
@@ -96,7 +96,7 @@ def digits(gens: int, seed: int, out: Path | None) -> None:
         began = time.perf_counter()
         with network.around(UNet2DModel, "forward"), network.around(Accelerator, "backward"):
             run(build(Study, {"gens": gens, "seed": seed}), out or Path(folder) / "run")
-        report.draw(out or Path(folder) / "run")
+        reports.draw(out or Path(folder) / "run")
         whole = time.perf_counter() - began
         first = store.scores(out or Path(folder) / "run")[0].sources["classifier"]
     click.echo(f"{gens} generations: {whole:.0f} s in all, {whole / gens:.1f} s each (classifier and pictures included)")
@@ -599,7 +599,7 @@ def _timed(out: Path, *words: str) -> str:
     began = time.perf_counter()
     subprocess.run([sys.executable, "-m", "imgcollapse", "run", *words, "--out", str(out)], check=True, capture_output=True)
     seconds, size = time.perf_counter() - began, sum(path.stat().st_size for path in out.rglob("*") if path.is_file())
-    return f"{seconds:.1f} s, page {(out / report.PAGE).stat().st_size / 1e6:.2f} MB, folder {size / 1e6:.0f} MB"
+    return f"{seconds:.1f} s, page {(out / reports.PAGE).stat().st_size / 1e6:.2f} MB, folder {size / 1e6:.0f} MB"
 
 
 @main.command()

@@ -19,7 +19,7 @@ from imgcollapse.extractors.classifier import FittedClassifier
 from imgcollapse.extractors.references import reference_of
 from imgcollapse.files import write_text
 from imgcollapse.images import World
-from imgcollapse.judge.real import measured, over_splits, taken
+from imgcollapse.judges.real import measured, over_splits, taken
 from imgcollapse.metrics import METRICS, Evidence, FeatureSet
 from imgcollapse.metrics.record import RealVsReal
 from imgcollapse.seeds import torch_generator

@@ -18,7 +18,7 @@ from imgcollapse.ablation.intervals import LEVEL, interval, paired
 from imgcollapse.ablation.rate import STEPS, fitted_rate
 from imgcollapse.ablation.superiority import probability_better
 from imgcollapse.ablation.warning import leaves
-from imgcollapse.judge.real import over_splits, taken
+from imgcollapse.judges.real import over_splits, taken
 from imgcollapse.metrics import Evidence, FeatureSet
 from imgcollapse.metrics.distances import frechet_distance
 from imgcollapse.metrics.neighbours import neighbourhood

@@ -26,10 +26,10 @@ from imgcollapse import datasets, seeds  # isort: skip
 from imgcollapse.extractors.classifier import Classifier  # isort: skip
 from imgcollapse.machine import devices  # isort: skip
 from imgcollapse.images import ImageSet, World  # isort: skip
-from imgcollapse.judge.judge import Judge  # isort: skip
-from imgcollapse.judge.titles import metric_title  # isort: skip
+from imgcollapse.judges.judge import Judge  # isort: skip
+from imgcollapse.judges.titles import metric_title  # isort: skip
 from imgcollapse.metrics.scores import SCORES  # isort: skip
-from imgcollapse.report.style import figure  # isort: skip
+from imgcollapse.reports.style import figure  # isort: skip
 from imgcollapse.settings import build  # isort: skip
 from imgcollapse.study import Study  # isort: skip
 

@@ -27,13 +27,13 @@ from imgcollapse.ablation.plan import runs_in
 from imgcollapse.ablation.summary import Record
 from imgcollapse.ablation.summary.sentence import deciding
 from imgcollapse.ablation.summary.text import columns, lines, spanned
-from imgcollapse.judge.titles import metric_title
+from imgcollapse.judges.titles import metric_title
 from imgcollapse.metrics.classes import SHARE
 from imgcollapse.metrics.score import POSITIVE
 from imgcollapse.metrics.scores import most_prominent
 from imgcollapse.models.nulls import FAIR
-from imgcollapse.report import findings
-from imgcollapse.report.markdown import markdown
+from imgcollapse.reports import findings
+from imgcollapse.reports.markdown import markdown
 from imgcollapse.settings import build, read_file
 from imgcollapse.store import run_folder
 from imgcollapse.store.history import HISTORY

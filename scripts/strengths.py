@@ -25,8 +25,8 @@ from torch.nn import functional  # isort: skip
 
 from imgcollapse import datasets, seeds  # isort: skip
 from imgcollapse.images import ImageSet, World, concatenate  # isort: skip
-from imgcollapse.judge.judge import Judge  # isort: skip
-from imgcollapse.judge.titles import metric_title  # isort: skip
+from imgcollapse.judges.judge import Judge  # isort: skip
+from imgcollapse.judges.titles import metric_title  # isort: skip
 from imgcollapse.machine import devices  # isort: skip
 from imgcollapse.metrics.scores import SCORES  # isort: skip
 from imgcollapse.settings import assignment, build, merge  # isort: skip

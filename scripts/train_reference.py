@@ -37,7 +37,7 @@ from imgcollapse.extractors.references import FOLDER, Reference, contents
 from imgcollapse.files import digest_of, to_json, write_bytes, write_text
 from imgcollapse.images import ImageSet, World, fingerprints
 from imgcollapse.machine.cache import Checkpoint, digest
-from imgcollapse.report.style import BLUE, GREY, figure, png
+from imgcollapse.reports.style import BLUE, GREY, figure, png
 from imgcollapse.seeds import torch_generator
 
 VERSION = 1  # of all of them: raise it when one is trained anew

@@ -46,8 +46,8 @@ def _quick(request: pytest.FixtureRequest) -> Iterator[None]:
     figures: `curves.png` and `forest.png` are painted; elsewhere they are put together only
     splits:  real vs real is of 39 splits; elsewhere of three
     """
-    from imgcollapse.judge import real
-    from imgcollapse.report import ablation_figures, figures
+    from imgcollapse.judges import real
+    from imgcollapse.reports import ablation_figures, figures
 
     with pytest.MonkeyPatch.context() as patch:
         if not request.node.get_closest_marker("figures"):

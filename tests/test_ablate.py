@@ -23,8 +23,8 @@ from imgcollapse.ablation import grid, plan, worker
 from imgcollapse.ablation.grid import Ablation
 from imgcollapse.ablation.status import RunStatus, run_statuses, seconds_left
 from imgcollapse.ablation.worker import Resources
-from imgcollapse.cli.ablate import AXES, ablation_from
 from imgcollapse.errors import SettingsProblem
+from imgcollapse.interface.ablating import AXES, ablation_from
 from imgcollapse.machine.devices import Machine
 from imgcollapse.settings import build, read_file
 from imgcollapse.store import history

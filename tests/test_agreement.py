@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 from terminal import done
 
-from imgcollapse import report, store
-from imgcollapse.report.agreement import agreed, disagreements, ways
+from imgcollapse import reports, store
+from imgcollapse.reports.agreement import agreed, disagreements, ways
 from imgcollapse.store import judged
 from imgcollapse.store.records import read_sealed
 
@@ -88,6 +88,6 @@ def test_terminal_page_and_text_say_it(tmp_path: Path) -> None:
             metrics["precision"]["value"] = values[source]
         judged.write(tmp_path / "run", name, generation, record, reference)
     assert SENTENCE in done(*command).stdout
-    assert f'<p class="note">{SENTENCE}</p>' in (tmp_path / "run" / report.PAGE).read_text(encoding="utf-8")
-    (text,) = [path for path in report.beside(report.read([tmp_path / "run"]), tmp_path / "run" / report.PAGE) if path.suffix == ".md"]
+    assert f'<p class="note">{SENTENCE}</p>' in (tmp_path / "run" / reports.PAGE).read_text(encoding="utf-8")
+    (text,) = [path for path in reports.beside(reports.read([tmp_path / "run"]), tmp_path / "run" / reports.PAGE) if path.suffix == ".md"]
     assert SENTENCE in text.read_text(encoding="utf-8")

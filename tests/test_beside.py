@@ -21,8 +21,8 @@ from terminal import call
 from imgcollapse import progress, store, study
 from imgcollapse.ablation import ensemble
 from imgcollapse.errors import DataProblem, DivergedProblem, Problem, SystemProblem
-from imgcollapse.judge import beside
-from imgcollapse.judge.beside import WAITING, InOrder
+from imgcollapse.judges import beside
+from imgcollapse.judges.beside import WAITING, InOrder
 from imgcollapse.machine import devices
 from imgcollapse.machine.devices import Machine
 from imgcollapse.metrics.record import Scores
@@ -318,12 +318,12 @@ def test_the_flag_goes_before_the_machine(
 
 
 def test_several_processes_have_no_room_for_one_more(monkeypatch: pytest.MonkeyPatch) -> None:
-    from imgcollapse.cli.run import _judged_beside
+    from imgcollapse.interface.running import judged_beside
 
     monkeypatch.setenv("WORLD_SIZE", "2")
     with pytest.raises(Problem, match=r"^--judge-beside: several processes have shared out this machine; leave it out, or launch one$"):
-        _judged_beside(True)
-    assert _judged_beside(None) is _judged_beside(False) is False
+        judged_beside(True)
+    assert judged_beside(None) is judged_beside(False) is False
 
 
 def children(process: int) -> list[int]:

@@ -8,7 +8,7 @@ import torch
 from standins import Ear
 
 from imgcollapse import datasets, progress
-from imgcollapse.judge.judge import Judge
+from imgcollapse.judges.judge import Judge
 from imgcollapse.machine import cache, devices
 from imgcollapse.settings import build
 from imgcollapse.study import Study

@@ -17,10 +17,11 @@ from terminal import call
 import imgcollapse
 from imgcollapse import errors
 from imgcollapse.ablation.engines import ENGINES
-from imgcollapse.cli import about, console
+from imgcollapse.cli import about
 from imgcollapse.cli import main as cli
 from imgcollapse.cli.options import WEIGHTS
 from imgcollapse.extractors import EXTRACTORS, with_weights
+from imgcollapse.interface import console
 from imgcollapse.metrics import METRICS
 from imgcollapse.metrics.likelihood import LIKELIHOOD
 from imgcollapse.metrics.scores import SCORES

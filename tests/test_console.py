@@ -3,8 +3,8 @@
 import pytest
 
 from imgcollapse import progress
-from imgcollapse.cli import console
-from imgcollapse.cli.console import EVERY, Lines
+from imgcollapse.interface import console
+from imgcollapse.interface.console import EVERY, Lines
 
 
 class Clock:

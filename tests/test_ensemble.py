@@ -11,14 +11,14 @@ import torch
 import yaml
 from terminal import call, done
 
-from imgcollapse import progress, report, store
+from imgcollapse import progress, reports, store
 from imgcollapse.ablation import ensemble, plan
 from imgcollapse.errors import SettingsProblem
 from imgcollapse.exchange.card.subject import Lineage, lineages
 from imgcollapse.gates.chains import Ensemble, shares
 from imgcollapse.images import CHAINS, ImageSet
 from imgcollapse.regimes import REGIMES, made_of, of_chain, origins
-from imgcollapse.report.reproduce import reproduce
+from imgcollapse.reports.reproduce import reproduce
 from imgcollapse.seeds import derive
 from imgcollapse.settings import build
 from imgcollapse.store import history
@@ -405,10 +405,10 @@ def test_the_commands_on_an_ensemble(tmp_path: Path) -> None:
     flags = ["--dataset", "digits", "--model", "gaussian", "--gens", "2", "--samples", "60", "--extractor", "random"]
     result = done("run", *flags, "--set", "dataset.subset=200", "--set", "ensemble={chains: 2, mix: ring}", "--out", folder)
     assert "\nchain 1: generation 0  FD " in result.output and "\ngeneration 1  FD " in result.output
-    page = (folder / report.PAGE).read_text(encoding="utf-8")
-    assert '<a href="chain_0/report.html">chain 0</a>' in page and (folder / "chain_1" / report.PAGE).is_file()
+    page = (folder / reports.PAGE).read_text(encoding="utf-8")
+    assert '<a href="chain_0/report.html">chain 0</a>' in page and (folder / "chain_1" / reports.PAGE).is_file()
     assert "mean of the chains" in page and "2 chains (ring)" in page and "generation 0 of chain 1" in page
-    own = (folder / "chain_1" / report.PAGE).read_text(encoding="utf-8")
+    own = (folder / "chain_1" / reports.PAGE).read_text(encoding="utf-8")
     assert "chain 1 of 2 (ring)" in own and "mean of the chains" not in own
     assert "2 of 2" in done("status", folder).output
     judged = json.loads(done("judge", folder, "--set", "judge.k=3", "--json").stdout)["judged"]
@@ -423,7 +423,7 @@ def test_the_commands_on_an_ensemble(tmp_path: Path) -> None:
     both = done("report", folder / "chain_0", folder / "chain_1", "-o", tmp_path / "both.html")
     assert both.exit_code == 0
     for place in (folder, folder / "chain_1"):
-        words = reproduce(report.read([place])).split("'")
+        words = reproduce(reports.read([place])).split("'")
         assert "ensemble.chains=2" in " ".join(words) and "ensemble.chain=" not in " ".join(words)
 
 

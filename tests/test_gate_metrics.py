@@ -17,12 +17,12 @@ from standins import Ear
 from terminal import call, done
 from torch import Tensor
 
-from imgcollapse import datasets, progress, report, store
+from imgcollapse import datasets, progress, reports, store
 from imgcollapse.ablation.endpoint import Endpoint
 from imgcollapse.errors import SettingsProblem
 from imgcollapse.gates import Gate, RunGates, Watermark, detect, published, raters
 from imgcollapse.images import ImageSet, World
-from imgcollapse.judge.titles import source_title
+from imgcollapse.judges.titles import source_title
 from imgcollapse.metrics import Evidence, FeatureSet
 from imgcollapse.metrics.evidence import Likelihoods
 from imgcollapse.metrics.gated import Gated
@@ -456,11 +456,11 @@ def test_what_is_of_gates_cannot_be_asked_for(tmp_path: Path) -> None:
 
 @pytest.fixture
 def page(whole: Path, tmp_path: Path) -> Iterator[str]:
-    yield report.write(report.read([whole]), tmp_path / "page.html").page.read_text(encoding="utf-8")
+    yield reports.write(reports.read([whole]), tmp_path / "page.html").page.read_text(encoding="utf-8")
 
 
 def test_terminal_and_page_show_them(whole: Path, page: str) -> None:
-    findings = report.read([whole])
+    findings = reports.read([whole])
     assert findings.extractors == ["pixels", OF_MARK, OF_CURATE] and findings.extractor == "pixels"
     assert "What the gates do" in page and page.count("detection AUC, gate: watermark") >= 1
     for chart in ("auc", "psnr", "fd_paid", "let_in_share", "kept_far"):
@@ -479,13 +479,13 @@ def test_terminal_and_page_show_them(whole: Path, page: str) -> None:
 
 def test_arms_are_compared_by_the_area_as_by_any_metric(whole: Path, tmp_path: Path) -> None:
     made(tmp_path / "faint", gates=[{"kind": "watermark", "psnr": 50}])
-    findings = report.read([whole, tmp_path / "faint"])
+    findings = reports.read([whole, tmp_path / "faint"])
     assert findings.comparable
     (differs,) = [one["extractors"][OF_MARK]["auc"]["last"] for one in findings.summary["differences"] if OF_MARK in one["extractors"]]
     assert differs["mean"] == pytest.approx(
         store.scores(tmp_path / "faint")[2].sources[OF_MARK]["auc"].value - store.scores(whole)[2].sources[OF_MARK]["auc"].value
     )
-    shown = report.write(findings, tmp_path / "page.html").page.read_text(encoding="utf-8")
+    shown = reports.write(findings, tmp_path / "page.html").page.read_text(encoding="utf-8")
     assert "Arm by arm (" in shown and shown.count('id="chart-gate-watermark-auc"') == 1 and 'id="chart-roc-1-0"' in shown
     assert "do not agree" not in shown
 

@@ -9,7 +9,7 @@ import pytest
 from imgcollapse import store
 from imgcollapse.errors import SettingsProblem
 from imgcollapse.images import ImageSet
-from imgcollapse.judge.judge import Reference
+from imgcollapse.judges.judge import Reference
 from imgcollapse.models.vae import VAE
 from imgcollapse.regimes import REGIMES, Accumulate, Replace
 from imgcollapse.settings import build

@@ -21,7 +21,7 @@ from imgcollapse.ablation.worker import Resources
 from imgcollapse.errors import DataProblem, OtherStudyProblem, SettingsProblem
 from imgcollapse.exchange import card
 from imgcollapse.images import ImageSet
-from imgcollapse.judge.judge import Judge
+from imgcollapse.judges.judge import Judge
 from imgcollapse.machine import torchvision_guard  # noqa: F401 (diffusers imports torchvision)
 from imgcollapse.machine.devices import Machine
 from imgcollapse.models.ddpm import DDPM

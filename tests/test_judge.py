@@ -25,8 +25,8 @@ from imgcollapse.extractors.pca import PCA
 from imgcollapse.extractors.pixels import FittedPixels, Pixels
 from imgcollapse.extractors.random import Random
 from imgcollapse.images import ImageSet, World
-from imgcollapse.judge import real as real_vs_real
-from imgcollapse.judge.judge import Judge, Reference
+from imgcollapse.judges import real as real_vs_real
+from imgcollapse.judges.judge import Judge, Reference
 from imgcollapse.machine import cache, devices
 from imgcollapse.metrics import METRICS, Evidence, FeatureSet
 from imgcollapse.metrics.classes import CONFIDENT

@@ -15,7 +15,7 @@ from terminal import call, done
 
 from imgcollapse import progress, store
 from imgcollapse.errors import DataProblem
-from imgcollapse.judge.judge import Judge, Reference
+from imgcollapse.judges.judge import Judge, Reference
 from imgcollapse.metrics import METRICS
 from imgcollapse.models.nulls import Bootstrap
 from imgcollapse.settings import build, read_file

@@ -21,20 +21,20 @@ from PIL import Image
 from rich.console import Console
 from terminal import call, done
 
-from imgcollapse import report, store
+from imgcollapse import reports, store
 from imgcollapse.ablation.engines import Engine
 from imgcollapse.ablation.summary import headline, rows, summarise, table_lines
-from imgcollapse.cli import console
 from imgcollapse.cli import main as cli
 from imgcollapse.errors import CURES, SettingsProblem, SystemProblem
 from imgcollapse.exchange.card import write as write_cards
 from imgcollapse.files import locks, places, to_json, write_text
-from imgcollapse.judge.judge import Reference
+from imgcollapse.interface import console
+from imgcollapse.judges.judge import Reference
 from imgcollapse.machine import streams
 from imgcollapse.metrics import METRICS, askable
 from imgcollapse.metrics.record import Scores
 from imgcollapse.metrics.scores import SCORES, worth_showing
-from imgcollapse.report import paper
+from imgcollapse.reports import paper
 from imgcollapse.settings import build, read_file, to_yaml
 from imgcollapse.store.identity import study_digest
 from imgcollapse.store.records import read_json, write_sealed
@@ -248,7 +248,7 @@ def test_every_output_is_tried_before_the_work(command: str, chain: Path, monkey
 
     for place in (
         "imgcollapse.datasets.load",
-        "imgcollapse.report.read",
+        "imgcollapse.reports.read",
         "imgcollapse.exchange.card.Subject.of",
         "imgcollapse.exchange.samples.generation",
     ):
@@ -301,7 +301,7 @@ def test_what_cannot_be_written_after_all_is_printed(more: list[str], chain: Pat
     def full(path: Path, text: str) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("imgcollapse.cli.score.write_text", full)
+    monkeypatch.setattr("imgcollapse.interface.scoring.write_text", full)
     result = call("score", chain, *AGAINST, *more)
     assert result.exit_code == 8 and ('"real": ' if more else "real vs real") in result.stdout, result.output
     line = result.stderr.splitlines()[-1]
@@ -355,7 +355,7 @@ def test_a_cluster_may_have_what_this_machine_lacks(monkeypatch: pytest.MonkeyPa
     def reached(*given: object) -> None:
         raise SettingsProblem("as far as it goes")
 
-    monkeypatch.setattr("imgcollapse.cli.ablate.ENGINES", {"local": Engine(reached, here=True), "slurm": Engine(reached)})
+    monkeypatch.setattr("imgcollapse.interface.ablating.ENGINES", {"local": Engine(reached, here=True), "slurm": Engine(reached)})
     assert "'tpu' is no device" in call("ablate", "--engine", "slurm", "--device", "tpu").stderr
     assert "'half' is none of" in call("ablate", "--engine", "slurm", "--precision", "half").stderr
     assert "as far as it goes" in call("ablate", "--engine", "slurm", "--device", "cuda:99", "--precision", "bfloat16").stderr
@@ -432,7 +432,7 @@ def shown_of(place: Path, names: tuple[str, ...]) -> None:
     """All that is shown of a run says something, and nothing that was not measured."""
     scores = store.scores(place)
     measured = {name for one in scores[0].sources.values() for name in one if name in SCORES}
-    made = [path.name for path in report.draw(place)]
+    made = [path.name for path in reports.draw(place)]
     assert ("curves.png" in made) == bool(measured), names
     said = console.in_short(scores[0])
     assert said and (said == "nothing was measured") == (not measured)
@@ -442,9 +442,9 @@ def shown_of(place: Path, names: tuple[str, ...]) -> None:
         there = worth_showing(console.MOST, scores[0].sources[extractor])
         assert isinstance(table, str) == (not there) and (isinstance(table, str) or [c.header for c in table.columns[1:]])
         out.print(table)
-    findings = report.read([place])
+    findings = reports.read([place])
     assert bool(findings.extractors) == bool(measured)
-    page = report.write(findings, place / "report.html").page.read_text(encoding="utf-8")
+    page = reports.write(findings, place / "report.html").page.read_text(encoding="utf-8")
     assert ("What is lost" in page) == bool(measured)
     for name in measured:
         assert f'id="chart-{name}"' in page or f'-{name}"' in page, name
@@ -481,9 +481,9 @@ def test_every_choice_of_metrics_has_all_that_lies_beside_a_page(
 ) -> None:
     place = choices[world].with_metrics(names, tmp_path / "run")
     shown_of(place, names)
-    found, page = report.read([place]), place / report.PAGE
-    report.write(found, page, aside=True)
-    assert place / "report_files" / "report.md" in report.beside(found, page)
+    found, page = reports.read([place]), place / reports.PAGE
+    reports.write(found, page, aside=True)
+    assert place / "report_files" / "report.md" in reports.beside(found, page)
     write_cards(place, out=tmp_path / "card")
     done("score", place, "--against", "digits", "--set", f"judge.metrics=[{','.join(names)}]", *QUICK[2:6]) if world == "pictures" else None
 
@@ -498,14 +498,14 @@ def test_arms_may_have_different_metrics(choices: dict[str, Choices], tmp_path: 
         study = build(Study, read_file(place / store.STUDY))
         runs += [Run(arm, null, 0, study, place) for null in (None, "bootstrap")]
     record = {"question": "", **summarise(runs, rows(runs), runs[2].arm)}
-    made = report.draw_ablation(tmp_path, runs, record)
+    made = reports.draw_ablation(tmp_path, runs, record)
     assert [path.name for path in made] == ["curves.png", "forest.png", "grids.png"]
-    findings = report.read(list({run.folder: run.folder for run in runs}))
+    findings = reports.read(list({run.folder: run.folder for run in runs}))
     assert {name for name, _ in paper.pages(findings)} >= {"curves", "fd", "vendi", "fd_infinity"}
     assert not any("nothing" in row for row in table_lines(record)["pixels"]), "an arm of which nothing is known has no line"
     for head, *lines in table_lines(record).values():
         assert all(len(line) == len(head) and any(line[3:]) for line in lines), "and every other one has a number"
-    page = report.write(findings, tmp_path / "page.html").page.read_text(encoding="utf-8")
+    page = reports.write(findings, tmp_path / "page.html").page.read_text(encoding="utf-8")
     assert "What is lost" in page
 
 

@@ -16,11 +16,11 @@ from standins import Ear
 from terminal import done
 from torch import Tensor
 
-from imgcollapse import datasets, models, progress, report, store
+from imgcollapse import datasets, models, progress, reports, store
 from imgcollapse.ablation.summary.table import write_csv
 from imgcollapse.images import ImageSet
-from imgcollapse.judge.likelihoods import RunLikelihoods
-from imgcollapse.judge.titles import source_title
+from imgcollapse.judges.likelihoods import RunLikelihoods
+from imgcollapse.judges.titles import source_title
 from imgcollapse.metrics import METRICS, Evidence, FeatureSet
 from imgcollapse.metrics.evidence import Likelihoods
 from imgcollapse.metrics.likelihood import LIKELIHOOD, likelihood
@@ -275,11 +275,11 @@ def test_arms_are_compared_where_both_have_them(tmp_path: Path) -> None:
     judge = {"metrics": ["frechet_distance", "likelihood"]}
     for name, values in (("one", {}), ("two", {"regime": "accumulate"}), ("three", {"model": "bootstrap"})):
         made(tmp_path / name, **values, judge=judge)
-    findings = report.read([tmp_path / name for name in ("one", "two", "three")])
+    findings = reports.read([tmp_path / name for name in ("one", "two", "three")])
     assert findings.comparable and findings.extractors == ["pixels", MODEL]
     (adds,) = [one["extractors"][MODEL][OWN]["last"] for one in findings.summary["differences"] if MODEL in one["extractors"]]
     assert adds["mean"] < 0, "what accumulates forgets less"
-    page = report.write(findings, tmp_path / "page.html").page.read_text(encoding="utf-8")
+    page = reports.write(findings, tmp_path / "page.html").page.read_text(encoding="utf-8")
     assert f'id="chart-model-{OWN}"' in page and "not judged by one reference" not in page
     write_csv(findings.rows, tmp_path / "all.csv")
     with (tmp_path / "all.csv").open() as file:

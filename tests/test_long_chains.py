@@ -12,17 +12,18 @@ import torch
 from chains import put_scores
 from terminal import call, done
 
-from imgcollapse import report, store
+from imgcollapse import progress, reports, store
 from imgcollapse.ablation import plan
 from imgcollapse.ablation.status import run_statuses
-from imgcollapse.cli.ablation_progress import AblationProgress
 from imgcollapse.errors import DataProblem
 from imgcollapse.exchange import samples
 from imgcollapse.exchange.card import Subject
 from imgcollapse.files import append_line, write_text
 from imgcollapse.images import ImageSet
-from imgcollapse.report import charts, composition, movie, thin
-from imgcollapse.report.charts import Line
+from imgcollapse.interface.ablation_progress import AblationProgress
+from imgcollapse.interface.console import Lines
+from imgcollapse.reports import charts, composition, movie, thin
+from imgcollapse.reports.charts import Line
 from imgcollapse.settings import build, to_yaml
 from imgcollapse.store import history, npz
 from imgcollapse.store.manifest import write_manifest
@@ -107,9 +108,9 @@ def test_long_lines_are_drawn_with_few_points_and_fewer_markers() -> None:
 
 
 def test_the_page_of_a_long_chain_is_small_and_says_what_it_leaves_out(long: Path, tmp_path: Path) -> None:
-    findings = report.read([long])
+    findings = reports.read([long])
     assert findings.stops[:3] == [0, 20, 40] and findings.stops[-2:] == [620, 639]
-    written = report.write(findings, tmp_path / "page.html")
+    written = reports.write(findings, tmp_path / "page.html")
     text = written.page.read_text()
     assert written.size < 1e6
     assert "Of 640 generations this page shows some" in text and "judged every 20 generations, and the last" in text
@@ -119,7 +120,7 @@ def test_the_page_of_a_long_chain_is_small_and_says_what_it_leaves_out(long: Pat
 
 
 def test_origins_of_long_chains_are_in_groups(long: Path) -> None:
-    (chart,) = composition.origins(report.read([long]))
+    (chart,) = composition.origins(reports.read([long]))
     headings = list(chart.table.headings)
     assert headings[:4] == ["generation", "pictures", "real", "generations 0 to 39"] and len(headings) <= 3 + thin.GROUPS
     assert len(chart.table.rows) <= thin.BARS and "of 640 generations" in chart.table.caption
@@ -129,14 +130,14 @@ def test_origins_of_long_chains_are_in_groups(long: Path) -> None:
 
 
 def test_class_charts_of_long_chains_are_of_some_judged_generations(long: Path) -> None:
-    (chart,) = composition.class_charts(report.read([long]))
+    (chart,) = composition.class_charts(reports.read([long]))
     assert (
         chart.table.headings[2:5] == ["0", "20", "40"] and chart.table.headings[-1] == "639" and len(chart.table.headings) <= 2 + thin.BARS
     )
 
 
 def test_the_movie_leaves_out_what_was_thrown_away_and_says_so(long: Path, tmp_path: Path) -> None:
-    findings = report.read([long])
+    findings = reports.read([long])
     (place,) = movie._places(findings)
     assert sorted(place.there) == list(range(0, GENS, 100)) and place.missing(1) == "thrown away"
     assert "thrown away are left out" in movie._about([place], 0)
@@ -145,10 +146,10 @@ def test_the_movie_leaves_out_what_was_thrown_away_and_says_so(long: Path, tmp_p
 
 @pytest.mark.slow
 def test_a_long_chain_has_figures_and_a_text(long: Path, tmp_path: Path) -> None:
-    assert [path.name for path in report.draw(long)] == ["curves.png"]
-    findings = report.read([long])
-    report.write(findings, tmp_path / "page.html")
-    made = report.beside(findings, tmp_path / "page.html")
+    assert [path.name for path in reports.draw(long)] == ["curves.png"]
+    findings = reports.read([long])
+    reports.write(findings, tmp_path / "page.html")
+    made = reports.beside(findings, tmp_path / "page.html")
     text = next(path for path in made if path.name == "report.md").read_text()
     assert "639" in text and any(path.name == "curves.svg" for path in made)
 
@@ -166,7 +167,7 @@ def test_what_was_thrown_away_cannot_be_exported_scored_or_made_a_card_of(tmp_pa
         assert result.exit_code == 3 and wrong in result.stderr, result.output
     with pytest.raises(DataProblem, match=r"gen_003: its weights were thrown away, .*\(keep\.models\); no generation has them$"):
         Subject.of(tmp_path / "run")
-    page = (tmp_path / "run" / report.PAGE).read_text()
+    page = (tmp_path / "run" / reports.PAGE).read_text()
     assert re.findall(r'<div data-g="(\d+)"', page) == ["0", "2", "3"]
 
 
@@ -199,7 +200,8 @@ def test_the_watch_counts_what_lands_without_looking_at_what_was_there(
     lines: list[dict[str, Any]] = [{"generation": g, "how": "made", "seconds": 2.0} for g in (638, 639)]
     for line in lines:
         append_line(long / history.HISTORY, line)
-    watch.end()
+    with progress.watched_by(Lines()):
+        watch.end()
     told = capsys.readouterr().err.splitlines()
     assert [line.split(": ")[1].split("  ")[0] for line in told] == ["generation 638", "generation 639"]
     assert all(line.startswith("[640/640]  gmm on grid25") for line in told), "counted once a look"

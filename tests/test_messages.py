@@ -18,8 +18,8 @@ DESTROYS = re.compile(
 # what matches and advises nothing of the kind, or is said of a copy of something that stays: file, piece of the text, reason
 ALLOWED = [
     ("*", "nothing is ever overwritten", "says what is not done"),
-    ("cli/ablate.py", "; going on without it", "an extractor without weights, for this run"),
-    ("judge/judge.py", "; going on without it", "the same"),
+    ("interface/ablating.py", "; going on without it", "an extractor without weights, for this run"),
+    ("judges/judge.py", "; going on without it", "the same"),
     ("track/tracker.py", "the work goes on without it", "a tracker that fails"),
     ("datasets/labels.py", "or make the archive again without it", "an archive is a copy"),
     ("datasets/labels.py", "or take it off the list", "a line of a list"),

@@ -14,7 +14,7 @@ from imgcollapse import datasets
 from imgcollapse.datasets.toys import Grid25
 from imgcollapse.extractors.pixels import Pixels
 from imgcollapse.images import ImageSet, World, concatenate, fingerprints
-from imgcollapse.judge.judge import Judge
+from imgcollapse.judges.judge import Judge
 from imgcollapse.machine import devices
 from imgcollapse.metrics import METRICS, Evidence, FeatureSet
 from imgcollapse.metrics import memorisation as module

@@ -17,13 +17,13 @@ from rich.table import Table
 from imgcollapse import grids, store
 from imgcollapse.ablation.summary import COLUMNS, write_csv
 from imgcollapse.ablation.summary.table import harmless
-from imgcollapse.cli import console
 from imgcollapse.files import write_text
 from imgcollapse.grids import lettering
 from imgcollapse.images import ImageSet
+from imgcollapse.interface import console
 from imgcollapse.machine import streams
-from imgcollapse.report import ablation_figures, figures, panels, pictures, shares
-from imgcollapse.report.page import _template
+from imgcollapse.reports import ablation_figures, figures, panels, pictures, shares
+from imgcollapse.reports.page import _template
 from imgcollapse.settings import build, to_yaml
 from imgcollapse.store import npz
 from imgcollapse.study import Study
@@ -237,7 +237,7 @@ def test_the_page_has_the_same_rule() -> None:
 
 
 def test_a_chart_of_very_many_classes_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    from imgcollapse.report import composition
+    from imgcollapse.reports import composition
 
     cells = [[{"share": 0.001, "real": 0.001 * (1 + c % 7), "lost": 0, "seeds": 1, "ruled": True}] for c in range(1000)]
     shown = composition._rarest(cells, composition.ROWS)

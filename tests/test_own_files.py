@@ -19,7 +19,7 @@ from PIL import Image
 from standins import Ear
 from terminal import call
 
-from imgcollapse import grids, progress, report, store, track
+from imgcollapse import grids, progress, reports, store, track
 from imgcollapse.ablation import grid, worker
 from imgcollapse.ablation.engines import ENGINES, Engine
 from imgcollapse.errors import OtherStudyProblem
@@ -29,7 +29,7 @@ from imgcollapse.files import ASIDE, ledger, places
 from imgcollapse.files.ledger import LEDGER, clear, put
 from imgcollapse.files.places import HERE, RECORD, made_once, placed
 from imgcollapse.machine import devices
-from imgcollapse.report.style import figure, png
+from imgcollapse.reports.style import figure, png
 
 TOY = ["--dataset", "grid25", "--model", "bootstrap", "--set", "dataset.size=200", "--gens", "2"]
 MINE = b"the only copy"
@@ -305,7 +305,7 @@ def test_what_stands_where_the_page_belongs_is_refused_before_the_work(
 ) -> None:
     make(here, run)
     before, ours = _stats(here), tree(run)
-    monkeypatch.setattr(report, "read", lambda *_: pytest.fail("the work comes after the refusal"))
+    monkeypatch.setattr(reports, "read", lambda *_: pytest.fail("the work comes after the refusal"))
     result = call("report", run, "-o", name)
     assert result.exit_code == code and result.stderr.startswith(f"imgcollapse: {said}"), result.output
     assert result.stderr.count("\n") == 1 and result.stdout == "" and _stats(here) == before and tree(run) == ours
@@ -343,7 +343,7 @@ def test_what_somebody_keeps_in_the_folder_of_a_page_stays(run: Path, here: Path
 
 @pytest.mark.parametrize("name", ["a b#c?d%41.html", "li\nne.html", "日本.html", os.fsdecode(b"\xff\xfe.html")])
 def test_a_large_page_shows_the_pictures_in_its_folder_whatever_its_name(name: str, run: Path, here: Path) -> None:
-    written = report.write(report.read([run]), Path(name), budget=1)
+    written = reports.write(reports.read([run]), Path(name), budget=1)
     assert written.beside == Path(name.removesuffix(".html") + "_files")
     addresses = re.findall(r'<img[^>]* src="([^"]*)"', Path(name).read_text())
     assert len(addresses) == 2 and {os.fsdecode(unquote_to_bytes(one)) for one in addresses} == {
@@ -523,7 +523,7 @@ def test_scores_to_which_somebody_added_anything_stay_and_a_link_to_scores_stays
 
 
 def test_a_file_that_appears_while_scores_are_measured_is_kept(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from imgcollapse.cli import score
+    from imgcollapse.interface import scoring as score
 
     measured = score.scored
 

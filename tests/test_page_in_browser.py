@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 from pages import HOSTILE, ablation
 
-from imgcollapse import report
-from imgcollapse.report import thin
+from imgcollapse import reports
+from imgcollapse.reports import thin
 
 CHROMIUM = os.environ.get("IMGCOLLAPSE_CHROMIUM") or shutil.which("chromium") or "/usr/bin/chromium"
 try:
@@ -41,7 +41,7 @@ def browser() -> Iterator["Browser"]:
 
 @pytest.fixture(scope="module")
 def file(grid: Path) -> Path:
-    return report.write(report.read([grid]), grid / "page.html").page
+    return reports.write(reports.read([grid]), grid / "page.html").page
 
 
 class Visit:
@@ -194,7 +194,7 @@ def test_without_javascript_all_curves_and_grids_are_there(browser: "Browser", f
 def test_hostile_names_run_nothing(browser: "Browser", tmp_path: Path) -> None:
     arms = {HOSTILE: {}, "b": {"regime": "accumulate"}}
     folder = ablation(tmp_path, question=HOSTILE, arms=arms, seeds=1, nulls=False)
-    file = report.write(report.read([folder]), tmp_path / "page.html").page
+    file = reports.write(reports.read([folder]), tmp_path / "page.html").page
     opened = Visit(browser, file)
     page = opened.page
     assert page.text_content("h1") == HOSTILE and page.title() == HOSTILE.strip()
@@ -221,7 +221,7 @@ def test_a_script_that_is_not_ours_is_refused_by_the_policy(browser: "Browser", 
 
 
 def test_pictures_in_a_folder_beside_the_page_are_shown(browser: "Browser", grid: Path, tmp_path: Path) -> None:
-    written = report.write(report.read([grid]), tmp_path / "a page #1.html", budget=1000)
+    written = reports.write(reports.read([grid]), tmp_path / "a page #1.html", budget=1000)
     assert written.beside is not None
     opened = Visit(browser, written.page)
     widths = opened.page.eval_on_selector_all("img", "images => images.map(image => image.naturalWidth)")
@@ -235,7 +235,7 @@ def test_of_very_many_generations_the_slider_stops_at_some_and_shows_what_is_nea
 ) -> None:
     for name, most in (("STOPS", 2), ("ROWS", 2)):
         monkeypatch.setattr(thin, name, most)
-    opened = Visit(browser, report.write(report.read([grid]), tmp_path / "page.html").page)
+    opened = Visit(browser, reports.write(reports.read([grid]), tmp_path / "page.html").page)
     page = opened.page
     assert "shows some, evenly spaced: the slider stops at 2" in str(page.text_content(".note"))
     assert page.get_attribute("#generation", "max") == "1" and page.text_content("#which") == "2" and opened.shown() == samples(2)
@@ -284,8 +284,8 @@ def test_the_keyboard_reaches_everything_in_the_order_of_the_page(visit: Visit) 
 
 
 def test_a_live_page_comes_back_as_it_was_left(browser: "Browser", grid: Path, tmp_path: Path) -> None:
-    findings = report.read([grid])
-    file = report.write(findings, tmp_path / "live.html", live=True).page
+    findings = reports.read([grid])
+    file = reports.write(findings, tmp_path / "live.html", live=True).page
     file.write_text(file.read_text(encoding="utf-8").replace('"reload":10', '"reload":1'), encoding="utf-8")
     opened = Visit(browser, file)
     page = opened.page

@@ -9,12 +9,12 @@ import yaml
 from PIL import Image
 from terminal import call
 
-from imgcollapse import grids, report, store
+from imgcollapse import grids, reports, store
 from imgcollapse.ablation import plan
 from imgcollapse.errors import DataProblem
 from imgcollapse.images import ImageSet, concatenate, from_signed, from_unit, to_signed, to_unit
 from imgcollapse.regimes import provenance
-from imgcollapse.report.style import arm_style
+from imgcollapse.reports.style import arm_style
 from imgcollapse.settings import build
 from imgcollapse.store.manifest import MANIFEST
 from imgcollapse.study import Study, run
@@ -102,19 +102,19 @@ def sizes(paths: list[Path]) -> list[tuple[int, int]]:
 def test_figures_are_made_from_a_half_finished_folder_alone(tmp_path: Path) -> None:
     judge = {"extractors": ["classifier"]}
     run(build(Study, {"model": "bootstrap", "gens": 3, "samples": 100, "judge": judge}), tmp_path / "run")
-    whole = sizes(report.draw(tmp_path / "run"))
+    whole = sizes(reports.draw(tmp_path / "run"))
     for path in (tmp_path / "run" / "gen_002").iterdir():
         if path.name == MANIFEST:
             path.unlink()  # as while it is being written
-    half = sizes(report.draw(tmp_path / "run"))
+    half = sizes(reports.draw(tmp_path / "run"))
     assert half[0][1] < whole[0][1] and half[1] == whole[1]
 
 
 def test_a_study_that_judges_nothing_has_no_curves(tmp_path: Path) -> None:
     run(build(Study, {"dataset": "gaussian", "model": "gaussian", "gens": 1, "judge": {"extractors": []}}), tmp_path / "run")
-    assert report.draw(tmp_path / "run") == []
+    assert reports.draw(tmp_path / "run") == []
     with pytest.raises(DataProblem):
-        report.draw(tmp_path)
+        reports.draw(tmp_path)
 
 
 ARMS = ("none", "a tenth", "half", "all", "fixed", "fresh", "accumulate")

@@ -12,7 +12,7 @@ from torch import Tensor
 from imgcollapse import progress
 from imgcollapse.errors import DataProblem
 from imgcollapse.images import World
-from imgcollapse.judge import published
+from imgcollapse.judges import published
 from imgcollapse.machine import devices
 from imgcollapse.metrics import Evidence, FeatureSet
 from imgcollapse.metrics.distances import frechet_distance

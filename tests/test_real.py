@@ -15,8 +15,8 @@ from torch import Tensor
 from imgcollapse import seeds
 from imgcollapse.extractors.pixels import FittedPixels
 from imgcollapse.images import ImageSet, World, fingerprints
-from imgcollapse.judge.judge import Judge, Reference
-from imgcollapse.judge.real import SPLITS, of_classes, over_splits
+from imgcollapse.judges.judge import Judge, Reference
+from imgcollapse.judges.real import SPLITS, of_classes, over_splits
 from imgcollapse.machine import devices
 from imgcollapse.metrics import Evidence, FeatureSet
 from imgcollapse.metrics.classes import class_counts

@@ -19,7 +19,7 @@ import torch
 from pages import HOSTILE, JUDGE, ablation, run
 from PIL import Image
 
-from imgcollapse import report, store
+from imgcollapse import reports, store
 from imgcollapse.ablation import grid as grids
 from imgcollapse.ablation import plan, worker
 from imgcollapse.ablation.summary import spanned
@@ -27,10 +27,10 @@ from imgcollapse.cli import report as command
 from imgcollapse.errors import DataProblem, OtherStudyProblem, SettingsProblem
 from imgcollapse.files.ledger import LEDGER
 from imgcollapse.metrics.scores import SCORES
-from imgcollapse.report import charts, composition, shares, tables
-from imgcollapse.report.charts import Line
-from imgcollapse.report.page import MARK, _template
-from imgcollapse.report.svg import BOTTOM, HEIGHT, LEFT, RIGHT, TOP, WIDTH, Range
+from imgcollapse.reports import charts, composition, shares, tables
+from imgcollapse.reports.charts import Line
+from imgcollapse.reports.page import MARK, _template
+from imgcollapse.reports.svg import BOTTOM, HEIGHT, LEFT, RIGHT, TOP, WIDTH, Range
 
 VOID = {"meta", "img", "input", "link", "br"}
 TOY = ["--dataset", "grid25", "--model", "gmm", "--set", "dataset.size=400", "--set", "model.components=5", "--gens", "2"]
@@ -69,7 +69,7 @@ class Reader(HTMLParser):
 
 def page_of(*places: Path, at: Path | None = None, **options: float) -> str:
     page = at or Path("page.html")
-    report.write(report.read(places), page, **options)  # type: ignore[arg-type]
+    reports.write(reports.read(places), page, **options)  # type: ignore[arg-type]
     return page.read_text(encoding="utf-8")
 
 
@@ -111,7 +111,7 @@ def test_the_page_of_an_ablation_shows_all_there_is(grid: Path) -> None:
 
 
 def test_every_curve_goes_through_the_means_of_the_summary(grid: Path) -> None:
-    findings = report.read([grid])
+    findings = reports.read([grid])
     html = page_of(grid)
     summary = {(arm["arm"], arm["null"] or ""): arm["extractors"]["classifier"] for arm in findings.summary["arms"]}
     for chart in (chart for chart in tables.curves(findings) if chart.key in SCORES):  # those of the first source
@@ -135,7 +135,7 @@ def test_every_curve_goes_through_the_means_of_the_summary(grid: Path) -> None:
 
 def test_the_pictures_are_the_very_pixels_of_the_samples(grid: Path) -> None:
     found = Reader(page_of(grid))
-    runs = report.read([grid]).arms["half"]
+    runs = reports.read([grid]).arms["half"]
     pixels = store.read_images(runs[0].folder / "gen_001" / store.SAMPLES).pixels
     (image,) = [one for one in found.named("img") if one["alt"] == "Samples of half, generation 1"]
     shown = np.asarray(picture(str(image["src"])))
@@ -149,7 +149,7 @@ def test_the_pictures_are_the_very_pixels_of_the_samples(grid: Path) -> None:
 
 
 def test_lost_classes_have_a_cross_and_the_shares_stand_below(grid: Path) -> None:
-    findings = report.read([grid])
+    findings = reports.read([grid])
     chart = composition.class_charts(findings)[0]
     values = {(r["seed"], r["generation"], r["metric"]): r["value"] for r in findings.rows if r["arm"] == "none" and not r["null"]}
     lost = sum(sum(values[seed, g, f"share_alive_{c}"] == 0 for seed in (0, 1)) >= 1 for g in range(3) for c in range(10))
@@ -160,7 +160,7 @@ def test_lost_classes_have_a_cross_and_the_shares_stand_below(grid: Path) -> Non
 
 
 def test_lost_classes_are_listed_with_their_generation_and_their_seeds(grid: Path) -> None:
-    findings, html = report.read([grid]), page_of(grid)
+    findings, html = reports.read([grid]), page_of(grid)
     classes = {str(c) for c in range(10)}
     listed = 0
     for number, (arm, chart) in enumerate(zip(findings.arms, composition.class_charts(findings), strict=True)):
@@ -185,7 +185,7 @@ def test_lost_classes_are_listed_with_their_generation_and_their_seeds(grid: Pat
 
 
 def test_without_a_lost_class_there_is_no_list_of_them(grid: Path) -> None:
-    findings = report.read([grid])
+    findings = reports.read([grid])
     for arm in findings.summary["arms"]:
         for time in arm["lost"]["classifier"].values():
             time |= {"generation": None, "reached": 0, "of": 2}
@@ -360,12 +360,12 @@ def test_an_ablation_that_judges_nothing_ends_with_a_page_too(tmp_path: Path) ->
 
 def test_a_page_keeps_to_its_budget(grid: Path) -> None:
     page = Path("page.html")
-    findings = report.read([grid])
-    whole = report.write(findings, page)
+    findings = reports.read([grid])
+    whole = reports.write(findings, page)
     assert whole.beside is None and whole.size == page.stat().st_size
-    fewer = report.write(findings, page, budget=whole.size - 1)
+    fewer = reports.write(findings, page, budget=whole.size - 1)
     assert fewer.beside is None and fewer.size < whole.size
-    parted = report.write(findings, page, budget=1000)
+    parted = reports.write(findings, page, budget=1000)
     assert parted.beside == Path("page_files")
     assert parted.size == page.stat().st_size + sum(path.stat().st_size for path in Path("page_files").glob("*.png"))
     addresses = {str(image["src"]) for image in Reader(page.read_text(encoding="utf-8")).named("img")}
@@ -374,20 +374,20 @@ def test_a_page_keeps_to_its_budget(grid: Path) -> None:
     older.write_bytes(b"of an older page")
     for mine in ("mine.txt", "0123456789abcdef0123.png"):
         Path("page_files", mine).write_text("mine")
-    report.write(findings, page, budget=1000)
+    reports.write(findings, page, budget=1000)
     assert not older.exists()
-    report.write(findings, page)
+    reports.write(findings, page)
     assert sorted(os.listdir("page_files")) == sorted([LEDGER, "mine.txt", "0123456789abcdef0123.png"]), "what is not ours is never removed"
     for mine in ("mine.txt", "0123456789abcdef0123.png"):
         Path("page_files", mine).unlink()
-    report.write(findings, page)
+    reports.write(findings, page)
     assert not Path("page_files").exists()
 
 
 def test_a_file_that_is_no_report_is_never_overwritten(grid: Path) -> None:
     Path("page.html").write_text("my own page")
     with pytest.raises(OtherStudyProblem, match=r"^page\.html: is a file that is no report, .*; choose another -o$"):
-        report.write(report.read([grid]), Path("page.html"))
+        reports.write(reports.read([grid]), Path("page.html"))
     assert Path("page.html").read_text() == "my own page"
 
 
@@ -397,32 +397,32 @@ def test_runs_of_one_study_are_seeds_of_one_arm_and_others_are_told_apart(tmp_pa
         run(tmp_path / name, *TOY, *more)
         for name, more in (("a", ()), ("b", ("--seed", "1")), ("c", ("--seed", "2", "--set", "model.components=3")))
     )
-    assert {arm: [one.seed for one in runs] for arm, runs in report.read([first, second]).arms.items()} == {
+    assert {arm: [one.seed for one in runs] for arm, runs in reports.read([first, second]).arms.items()} == {
         "gmm on grid25, replace": [0, 1]
     }
-    mixed = report.read([first, other])
+    mixed = reports.read([first, other])
     assert list(mixed.arms) == ["gmm on grid25, replace (a)", "gmm on grid25, replace (c)"]
     shutil.copytree(first, tmp_path / "d")
-    assert len(report.read([first, tmp_path / "d"]).arms) == 2, "one seed twice would make an interval of width 0"
+    assert len(reports.read([first, tmp_path / "d"]).arms) == 2, "one seed twice would make an interval of width 0"
     with pytest.raises(SettingsProblem, match="named twice"):
-        report.read([first, first / ".." / "a"])
+        reports.read([first, first / ".." / "a"])
 
 
 def test_arms_of_several_ablations_are_named_by_their_folder(grid: Path, tmp_path: Path) -> None:
     shutil.copytree(grid, tmp_path / "again")
-    found = report.read([grid, tmp_path / "again"])
+    found = reports.read([grid, tmp_path / "again"])
     assert list(found.arms) == [f"{folder}: {arm}" for folder in ("out", "again") for arm in ("none", "half", "everything kept")]
     assert found.comparable
     places = [Path(shutil.copytree(grid, tmp_path / name / "out")) for name in ("one", "other")]
-    runs = report.read(places).runs
+    runs = reports.read(places).runs
     assert len({(run.arm, run.null, run.seed) for run in runs}) == len(runs), "folders of one name, with runs of one name in them"
 
 
 def test_runs_with_different_references_are_said_not_to_be_comparable(grid: Path, tmp_path: Path) -> None:
     judge = f"judge.extractors={JUDGE['extractors']}"
     other = run(tmp_path / "n", "--model", "bootstrap", "--gens", "1", "--set", "judge.n=100", "--set", judge)
-    assert report.read([grid]).comparable
-    findings = report.read([grid, other])
+    assert reports.read([grid]).comparable
+    findings = reports.read([grid, other])
     assert not findings.comparable and "not judged by one reference" in page_of(grid, other)
 
 

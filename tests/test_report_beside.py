@@ -33,21 +33,21 @@ from imgcollapse.ablation.summary.decided import decided
 from imgcollapse.ablation.summary.numbers import _Chain
 from imgcollapse.ablation.worker import Resources
 from imgcollapse.cli import main as cli
-from imgcollapse.cli.run import study_from
 from imgcollapse.errors import DataProblem
 from imgcollapse.exchange.card.markdown import fenced
 from imgcollapse.files import write_text
 from imgcollapse.files.ledger import LEDGER
 from imgcollapse.grids.lettering import one_line, shortened
 from imgcollapse.images import ImageSet
+from imgcollapse.interface.running import study_from
 from imgcollapse.machine import devices
 from imgcollapse.metrics.scores import SCORES
-from imgcollapse.report import Findings, movie, paper, read
-from imgcollapse.report.answer import answer
-from imgcollapse.report.markdown import escaped, markdown
-from imgcollapse.report.panels import curve
-from imgcollapse.report.reproduce import reproduce
-from imgcollapse.report.style import GREY, arm_style, figure
+from imgcollapse.reports import Findings, movie, paper, read
+from imgcollapse.reports.answer import answer
+from imgcollapse.reports.markdown import escaped, markdown
+from imgcollapse.reports.panels import curve
+from imgcollapse.reports.reproduce import reproduce
+from imgcollapse.reports.style import GREY, arm_style, figure
 from imgcollapse.settings import build, to_yaml
 from imgcollapse.store import npz
 from imgcollapse.store.manifest import MANIFEST, write_manifest
@@ -421,7 +421,7 @@ def test_the_style_file_comes_with_the_package() -> None:
     project = tomllib.loads((Path(__file__).parent.parent / "pyproject.toml").read_text())
     shipped = project["tool"]["setuptools"]["package-data"]
     patterns = [f"{package.replace('.', '/')}/{pattern}" for package, some in shipped.items() for pattern in some]
-    assert any(fnmatch("imgcollapse/report/paper.mplstyle", pattern) for pattern in patterns)
+    assert any(fnmatch("imgcollapse/reports/paper.mplstyle", pattern) for pattern in patterns)
 
 
 # --- the answer

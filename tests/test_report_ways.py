@@ -13,14 +13,14 @@ from imgcollapse.ablation import summary
 from imgcollapse.ablation.summary import Run
 from imgcollapse.ablation.summary.early import first_sentence
 from imgcollapse.ablation.summary.superior import in_words
-from imgcollapse.report import page, read
-from imgcollapse.report.differences import differences
-from imgcollapse.report.findings import Findings
-from imgcollapse.report.markdown import escaped, markdown
-from imgcollapse.report.paths import drawn, paths
-from imgcollapse.report.spectra import band_names, spectra
-from imgcollapse.report.svg import BOTTOM, HEIGHT, LEFT, RIGHT, TOP, WIDTH
-from imgcollapse.report.warnings import warning_sentences, warnings
+from imgcollapse.reports import page, read
+from imgcollapse.reports.differences import differences
+from imgcollapse.reports.findings import Findings
+from imgcollapse.reports.markdown import escaped, markdown
+from imgcollapse.reports.paths import drawn, paths
+from imgcollapse.reports.spectra import band_names, spectra
+from imgcollapse.reports.svg import BOTTOM, HEIGHT, LEFT, RIGHT, TOP, WIDTH
+from imgcollapse.reports.warnings import warning_sentences, warnings
 
 REAL_VS_REAL |= {"precision": 0.8, "power_4": 0.0, "power_2": 0.0, "spectral_distance": 0.1}
 

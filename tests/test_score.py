@@ -20,7 +20,6 @@ from terminal import call
 from torch import Tensor
 
 from imgcollapse import datasets, store
-from imgcollapse.cli import score
 from imgcollapse.cli.score_tables import ACROSS, decimals
 from imgcollapse.datasets.digits import Digits
 from imgcollapse.datasets.layouts import WRITERS
@@ -32,8 +31,9 @@ from imgcollapse.extractors.classifier import Classifier
 from imgcollapse.extractors.inception import Inception
 from imgcollapse.extractors.pixels import Pixels
 from imgcollapse.images import ImageSet, World
-from imgcollapse.judge.judge import Judge
-from imgcollapse.judge.titles import metric_title
+from imgcollapse.interface import scoring as score
+from imgcollapse.judges.judge import Judge
+from imgcollapse.judges.titles import metric_title
 from imgcollapse.metrics import METRICS
 from imgcollapse.metrics.record import RealVsReal, ranged
 from imgcollapse.metrics.scores import SCORES

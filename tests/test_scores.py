@@ -12,18 +12,18 @@ from click.testing import CliRunner
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 import imgcollapse
-from imgcollapse import report, store
+from imgcollapse import reports, store
 from imgcollapse.ablation.summary import headline, rows, summarise, table_lines, write_csv
-from imgcollapse.cli import console
 from imgcollapse.cli import main as cli
 from imgcollapse.errors import DataProblem
 from imgcollapse.exchange.card import write as write_cards
-from imgcollapse.judge.titles import counted, metric_title
+from imgcollapse.interface import console
+from imgcollapse.judges.titles import counted, metric_title
 from imgcollapse.metrics import METRICS, Evidence, Metric
 from imgcollapse.metrics.record import RealVsReal, Scores, Value, ranged
 from imgcollapse.metrics.score import Score
 from imgcollapse.metrics.scores import SCORES, most_prominent, worth_showing
-from imgcollapse.report import paper
+from imgcollapse.reports import paper
 from imgcollapse.settings import build
 from imgcollapse.study import Study, run
 from imgcollapse.track import FOLDER
@@ -207,16 +207,16 @@ def test_a_metric_without_real_vs_real_is_one_function_and_one_line(place: Path,
 
 
 def test_a_metric_without_real_vs_real_has_panels_a_chart_and_a_row(place: Path, tmp_path: Path) -> None:
-    assert place / "curves.png" in report.draw(place)
-    findings = report.read([place])
-    page = report.write(findings, place / report.PAGE).page.read_text(encoding="utf-8")
+    assert place / "curves.png" in reports.draw(place)
+    findings = reports.read([place])
+    page = reports.write(findings, place / reports.PAGE).page.read_text(encoding="utf-8")
     start = page.index('<svg id="chart-perplexity"')
     assert 'class="between"' not in page[start : page.index("</svg>", start)]
     start = page.index('<svg id="chart-coverage"')
     assert 'class="between"' in page[start : page.index("</svg>", start)]
     assert "perplexity 3" in page, "the version of its definition"
     assert {name for name, _ in paper.pages(findings)} >= {"curves", "perplexity", "coverage"}
-    assert [path.name for path in report.beside(findings, place / report.PAGE) if path.name == "report.md"]
+    assert [path.name for path in reports.beside(findings, place / reports.PAGE) if path.name == "report.md"]
 
     runs = [*findings.runs]
     runs += [type(one)("other", None, one.seed, one.study, one.folder) for one in findings.runs]
@@ -226,7 +226,7 @@ def test_a_metric_without_real_vs_real_has_panels_a_chart_and_a_row(place: Path,
     assert summary["differences"][0]["extractors"]["pixels"]["perplexity"].keys() == {"last", "slope"}
     (lines,) = table_lines(summary).values()
     assert "perplexity" in lines[0] and lines[1][lines[0].index("perplexity")] == "" and headline(summary)
-    assert [path.name for path in report.draw_ablation(tmp_path, runs, summary)] == ["curves.png", "forest.png"]
+    assert [path.name for path in reports.draw_ablation(tmp_path, runs, summary)] == ["curves.png", "forest.png"]
 
     write_csv(rows(runs), tmp_path / "ablation.csv")
     with (tmp_path / "ablation.csv").open() as file:
@@ -238,12 +238,12 @@ def test_a_metric_without_real_vs_real_has_panels_a_chart_and_a_row(place: Path,
 def test_where_nothing_measured_has_real_vs_real_no_row_is_of_it(registered: None, tmp_path: Path) -> None:
     study = {"dataset": {"kind": "grid25", "size": 100}, "model": "bootstrap", "gens": 2, "judge": {"metrics": ["perplexity"]}}
     run(build(Study, study), tmp_path / "run")
-    scores, findings = store.scores(tmp_path / "run"), report.read([tmp_path / "run"])
+    scores, findings = store.scores(tmp_path / "run"), reports.read([tmp_path / "run"])
     reference = store.reference(tmp_path / "run")
     assert reference is not None
     (table,) = console.tables(scores, reference["judge"]).values()
     assert not isinstance(table, str) and table.row_count == 2
     assert [line[0] for line in next(iter(table_lines(findings.summary).values()))] == ["arm", findings.runs[0].arm]
-    page = report.write(findings, tmp_path / "page.html").page.read_text(encoding="utf-8")
+    page = reports.write(findings, tmp_path / "page.html").page.read_text(encoding="utf-8")
     assert "perplexity goes from" in page and "Cannot tell with 1 seed: perplexity at generation 1" in page
-    assert report.draw(tmp_path / "run") and report.beside(findings, tmp_path / "page.html")
+    assert reports.draw(tmp_path / "run") and reports.beside(findings, tmp_path / "page.html")

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from imgcollapse.cli.run import study_from
 from imgcollapse.errors import SettingsProblem
+from imgcollapse.interface.running import study_from
 from imgcollapse.regimes import REGIMES
 from imgcollapse.settings import assignment, build, merge, read_file, to_yaml
 from imgcollapse.study import Study

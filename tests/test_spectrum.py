@@ -18,7 +18,7 @@ from imgcollapse.cli.judge import judged_by
 from imgcollapse.errors import DataProblem
 from imgcollapse.extractors.spectrum import ROUNDING, WAVES, FittedSpectrum, Spectrum, band_power
 from imgcollapse.images import ImageSet, World
-from imgcollapse.judge.judge import Judge
+from imgcollapse.judges.judge import Judge
 from imgcollapse.metrics import Evidence, FeatureSet
 from imgcollapse.metrics.spectrum import power_spectrum
 from imgcollapse.settings import build

@@ -20,9 +20,9 @@ from PIL import Image
 from terminal import call
 
 import imgcollapse
-from imgcollapse import report, store, track
+from imgcollapse import reports, store, track
 from imgcollapse.ablation import plan
-from imgcollapse.cli import console
+from imgcollapse.interface import console
 from imgcollapse.metrics.record import RealVsReal, Scores, Value
 from imgcollapse.store import history
 from imgcollapse.track import tracker
@@ -45,8 +45,8 @@ def _names_of_event_files(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(autouse=True)
 def _no_figures(monkeypatch: pytest.MonkeyPatch) -> None:
     """They take most of a small run's time."""
-    monkeypatch.setattr(report, "draw", lambda folder: [])
-    monkeypatch.setattr(report, "draw_ablation", lambda folder, runs, summary: [])
+    monkeypatch.setattr(reports, "draw", lambda folder: [])
+    monkeypatch.setattr(reports, "draw_ablation", lambda folder, runs, summary: [])
 
 
 def run(*more: str, out: Path = RUN) -> Result:

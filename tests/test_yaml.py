@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 import yaml
 
-from imgcollapse.cli.ablate import ablation_from
-from imgcollapse.cli.run import study_from
 from imgcollapse.errors import SettingsProblem
+from imgcollapse.interface.ablating import ablation_from
+from imgcollapse.interface.running import study_from
 from imgcollapse.settings import read_file
 from imgcollapse.settings.yaml12 import MOST, YamlProblem, dump, load
 

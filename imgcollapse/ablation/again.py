@@ -4,7 +4,7 @@ from pathlib import Path
 
 from imgcollapse import progress, store
 from imgcollapse.datasets.dataset import check_all
-from imgcollapse.judge.judge import Judge
+from imgcollapse.judges.judge import Judge
 from imgcollapse.store import run_folder
 from imgcollapse.study import Landed, Study, judging_of, prepare
 

@@ -8,8 +8,6 @@ from pydantic import BaseModel
 from rich.table import Table
 
 from imgcollapse.ablation.engines import ENGINES
-from imgcollapse.cli import console
-from imgcollapse.cli.common import machine_from
 from imgcollapse.cli.trials import existing, trials
 from imgcollapse.corrections import CORRECTIONS
 from imgcollapse.datasets import DATASETS, torchvision_sets
@@ -17,7 +15,9 @@ from imgcollapse.errors import SettingsProblem
 from imgcollapse.extractors import EXTRACTORS, weights, with_weights
 from imgcollapse.extractors.references import references
 from imgcollapse.gates import GATES
-from imgcollapse.judge import published
+from imgcollapse.interface import console
+from imgcollapse.interface.common import machine_from
+from imgcollapse.judges import published
 from imgcollapse.machine import devices, environment, streams
 from imgcollapse.metrics import METRICS
 from imgcollapse.models import MODELS

@@ -3,9 +3,9 @@
 import sys
 from pathlib import Path
 
-from imgcollapse.cli.common import stoppable
 from imgcollapse.datasets.layouts import Export
 from imgcollapse.exchange.card import write
+from imgcollapse.interface.common import stoppable
 from imgcollapse.machine import streams
 
 

@@ -4,13 +4,13 @@ import sys
 from pathlib import Path
 
 from imgcollapse import progress, store
-from imgcollapse.cli.common import stoppable
-from imgcollapse.cli.console import Lines
 from imgcollapse.datasets.layouts import WRITERS
 from imgcollapse.errors import SettingsProblem
 from imgcollapse.exchange import samples
 from imgcollapse.files.places import made_once, tried
 from imgcollapse.images import UNLABELLED
+from imgcollapse.interface.common import stoppable
+from imgcollapse.interface.console import Lines
 from imgcollapse.machine import streams
 
 FLAG = "--to"

@@ -7,7 +7,7 @@ from typing import Any
 from rich.console import Group
 from rich.table import Table
 
-from imgcollapse.judge.titles import REAL, counted, features_title, metric_title, neighbours
+from imgcollapse.judges.titles import REAL, counted, features_title, metric_title, neighbours
 from imgcollapse.metrics import Score
 from imgcollapse.metrics.classes import ALIVE, SHARE
 from imgcollapse.metrics.record import Scores, Value, ranged

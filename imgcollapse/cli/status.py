@@ -9,11 +9,11 @@ from imgcollapse import progress, store
 from imgcollapse.ablation import plan, worker
 from imgcollapse.ablation.status import account, as_record, run_statuses, seconds_left
 from imgcollapse.ablation.summary import named
-from imgcollapse.cli import console
-from imgcollapse.cli.ablation_progress import account_line
-from imgcollapse.cli.common import stoppable
-from imgcollapse.cli.console import Lines
 from imgcollapse.files.places import tried
+from imgcollapse.interface import console
+from imgcollapse.interface.ablation_progress import account_line
+from imgcollapse.interface.common import stoppable
+from imgcollapse.interface.console import Lines
 from imgcollapse.machine import streams
 
 

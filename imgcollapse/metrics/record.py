@@ -24,7 +24,7 @@ def gate_sources(kinds: Sequence[str]) -> list[str]:
 
 @dataclass(frozen=True)
 class RealVsReal:
-    """A metric's value between two sets of real pictures that no extractor has learned from, over many splits; see `judge/real.py`.
+    """A metric's value between two sets of real pictures that no extractor has learned from, over many splits; see `judges/real.py`.
 
     mean:      over the splits
     low, high: the least and the greatest: where one more split would lie with probability 95 %, and nearly so new real pictures

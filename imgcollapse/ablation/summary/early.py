@@ -6,7 +6,7 @@ from imgcollapse.ablation.statistics import EventTime, half_life, median_time
 from imgcollapse.ablation.summary.numbers import ByExtractor, Judged, Seeds
 from imgcollapse.ablation.summary.table import Record
 from imgcollapse.ablation.warning import LOOKS, Left, lead, lead_words, leaves
-from imgcollapse.judge.titles import REAL, metric_title, source_title
+from imgcollapse.judges.titles import REAL, metric_title, source_title
 from imgcollapse.metrics.scores import SCORES, on_axis
 
 EVENT = on_axis("variety")  # recall; what is warned of: that it falls below half of generation 0

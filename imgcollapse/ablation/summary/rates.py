@@ -5,7 +5,7 @@ from imgcollapse.ablation.summary.numbers import Judged, common
 from imgcollapse.ablation.summary.sentence import deciding
 from imgcollapse.ablation.summary.table import Record
 from imgcollapse.ablation.summary.text import named
-from imgcollapse.judge.titles import metric_title
+from imgcollapse.judges.titles import metric_title
 
 
 def rates_record(endpoint: Record | None, judged: Judged) -> list[Record]:

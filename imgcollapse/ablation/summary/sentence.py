@@ -6,7 +6,7 @@ from imgcollapse.ablation.summary.superior import likely
 from imgcollapse.ablation.summary.table import Record
 from imgcollapse.ablation.summary.text import columns, half_lives, named, spanned
 from imgcollapse.grids.lettering import shortened
-from imgcollapse.judge.titles import metric_title
+from imgcollapse.judges.titles import metric_title
 
 MENTIONED = 8  # arms whose differences a sentence spells out
 # verdict -> what is true of such arms, what joins the reference to it, and what the amount; in the order in which they are told

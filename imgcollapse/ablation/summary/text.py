@@ -3,7 +3,7 @@
 from typing import NamedTuple
 
 from imgcollapse.ablation.summary.table import Record
-from imgcollapse.judge.titles import REAL, metric_title
+from imgcollapse.judges.titles import REAL, metric_title
 from imgcollapse.metrics.scores import SCORES, worth_showing
 
 MOST = 4  # scores that a table has room for

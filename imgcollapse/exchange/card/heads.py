@@ -6,7 +6,7 @@ from dataclasses import asdict
 from imgcollapse.datasets.layouts import Export
 from imgcollapse.exchange.card.markdown import line
 from imgcollapse.exchange.card.subject import Record, Subject
-from imgcollapse.judge.titles import NEIGHBOURS, metric_title
+from imgcollapse.judges.titles import NEIGHBOURS, metric_title
 from imgcollapse.metrics.record import Value, what_of
 from imgcollapse.metrics.scores import SCORES
 from imgcollapse.models.ddpm import DDPM

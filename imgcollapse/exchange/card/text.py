@@ -7,7 +7,7 @@ from imgcollapse.exchange.card.heads import LICENSE, data_head, model_head
 from imgcollapse.exchange.card.markdown import card, fenced, plain, table
 from imgcollapse.exchange.card.subject import Lineage, Subject
 from imgcollapse.images import inside
-from imgcollapse.judge.titles import REAL, counted, judge_of, metric_title, neighbours
+from imgcollapse.judges.titles import REAL, counted, judge_of, metric_title, neighbours
 from imgcollapse.metrics.record import Value, ranged, what_of
 from imgcollapse.metrics.scores import SCORES
 from imgcollapse.models import MODELS

@@ -1,0 +1,125 @@
+"""What `imgcollapse run` and `imgcollapse.run` do."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from imgcollapse import progress, reports, store, track
+from imgcollapse.ablation import ensemble, plan
+from imgcollapse.errors import Problem, SettingsProblem
+from imgcollapse.files.places import tried
+from imgcollapse.interface.common import checked, fetch_weights_of, layer, stoppable
+from imgcollapse.interface.console import Plain, in_short
+from imgcollapse.machine import devices
+from imgcollapse.metrics.record import Scores
+from imgcollapse.settings import build, expand, merge, read_file
+from imgcollapse.study import DEFAULT_KINDS, Study
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What a call asks for, found fit for use.
+
+    folder:   of the run
+    trackers: that are told of it
+    beside:   whether generations are judged in a process beside the run
+    """
+
+    study: Study
+    folder: Path
+    trackers: Sequence[str]
+    beside: bool
+
+
+def asked(given: Mapping[str, Any], changes: Sequence[str | Mapping[str, Any]], elsewhere: bool = False) -> Asked:
+    """`given` are the flags (None where not given), `changes` those of --set, or mappings. `elsewhere`: nothing is executed here.
+
+    Raises SettingsProblem; nothing is written.
+    """
+    checked(devices.current(), elsewhere)
+    beside = not elsewhere and judged_beside(given.get("judge_beside"))
+    chosen = study_from(given, changes)
+    ensemble.refuse_part(chosen)
+    track.known(given["track"])
+    return Asked(chosen, given["out"] or Path("runs") / chosen.name(), given["track"], beside)
+
+
+def execute(one: Asked, watcher: Callable[[int], Plain]) -> list[int]:
+    """Executes it, watched; returns the exit code where it was stopped, and then what is there is drawn, and said."""
+    tried(one.folder / store.STUDY)
+    fetch_weights_of([one.study])
+    watching = watcher(one.study.gens)
+    with (
+        watching,
+        progress.watched_by(watching),
+        stoppable() as stopped,
+        track.tracking(one.trackers, [one.folder]) as look,
+    ):
+        if there := _there(one.folder, one.study.gens):
+            progress.say(f"{one.folder}: {there}")
+
+        def landed(generation: int, scores: Scores) -> None:
+            watching.landed(generation, scores)
+            look()
+
+        def of_chain(chain: int, generation: int, scores: Scores) -> None:
+            progress.say(f"generation {generation}  {in_short(scores)}")  # its name stands before all lines of a chain
+
+        ensemble.run(one.study, one.folder, landed, beside=one.beside, of_chain=of_chain)
+    if stopped:
+        _end_early(one.study, one.folder)
+    return stopped
+
+
+def judged_beside(asked: bool | None) -> bool:
+    """Whether generations are judged in a process beside the run. Raises SettingsProblem where that is asked for and cannot be."""
+    if asked and devices.launched() > 1:
+        raise SettingsProblem("--judge-beside: several processes have shared out this machine; leave it out, or launch one")
+    return devices.current().has_room_beside() if asked is None else asked
+
+
+def _end_early(chosen: Study, folder: Path) -> None:
+    """Draws what there is of a run that was stopped, and says how much that is."""
+    done = sum(generation < chosen.gens for generation in store.finished(folder)) if (folder / store.STUDY).exists() else 0
+    if done:
+        draw(folder)
+    kept = f"{done} of {chosen.gens} generations are finished and kept in {folder}"
+    progress.say(f"stopped; {kept}. To go on, run the same command again.")
+
+
+def draw(folder: Path) -> tuple[list[Path], reports.Written, reports.Findings]:
+    """The run's pictures, its page, and what the page is about; those of its chains first, where it is an ensemble."""
+    for chain in plan.chains_in(plan.run_at(folder)):
+        draw(chain.folder)
+    pictures, findings = reports.draw(folder), reports.read([folder])
+    return pictures, reports.write(findings, folder / reports.PAGE, aside=True), findings
+
+
+def _there(folder: Path, gens: int) -> str:
+    """What of the run is there already, in words; empty where nothing is, and where it cannot be told."""
+    try:
+        there = store.finished(folder)
+    except Problem:
+        return ""
+    beyond = sum(generation >= gens for generation in there)
+    message = f"{len(there) - beyond} of {gens} generations are there; going on from here"
+    return message + f" ({beyond} beyond them left as they are)" * bool(beyond) if there else ""
+
+
+def study_from(given: Mapping[str, Any], changes: Sequence[str | Mapping[str, Any]]) -> Study:
+    """The study that flags, file and defaults add up to. Raises SettingsProblem."""
+    values: dict[str, Any] = dict(DEFAULT_KINDS)
+    config = given.get("config")
+    named = dict(config) if isinstance(config, Mapping) else read_file(config) if config else {}
+    flags = {name: given[name] for name in ("dataset", "model", "regime", "gens", "samples", "seed") if given.get(name) is not None}
+    retained = {name: given[name] for name in ("real_fraction", "pool") if given.get(name) is not None}
+    if retained:
+        where = merge(merge(values, named), flags)["regime"]
+        kind = expand(where)["kind"] if isinstance(where, (str, dict)) and "regime" in (named | flags) else "retain"  # type: ignore[index]
+        flags["regime"] = {"kind": kind, **retained}
+    if given.get("extractor") is not None:
+        flags["judge"] = {"extractors": given["extractor"]}
+    for one in (named, flags, *map(layer, changes)):
+        values = merge(values, one)
+    return build(Study, values)
