@@ -324,6 +324,16 @@ def test_ddim_and_dpm_solver_follow_the_same_path_from_the_same_noise(diffusion:
     assert same < other / 3
 
 
+@pytest.mark.parametrize("patch", [1, 2])
+def test_a_loaded_ddpm_is_saved_as_it_was(patch: int, tmp_path: Path) -> None:
+    """To the byte; diffusers would write where it was loaded from."""
+    first, again, fitted = tmp_path / "first", tmp_path / "again", DDPM(steps=1, batch=8, widths=(8, 8), patch=patch).fit(pictures(8), 0)
+    fitted.save(first)
+    fitted.load(first).save(again)
+    files = [path.relative_to(first) for path in first.rglob("*") if path.is_file()]
+    assert [file for file in files if (first / file).read_bytes() != (again / file).read_bytes()] == []
+
+
 def test_a_saved_ddpm_opens_in_diffusers_and_draws(diffusion: DDPM, tmp_path: Path) -> None:
     from diffusers import DDPMPipeline
 

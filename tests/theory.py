@@ -286,7 +286,7 @@ def preferred(c: int, of: int, k: int) -> float:
 
     By Bradley-Terry with ratings over their standard deviation, which for two values apart by d is d sqrt(c (of - c) / (of (of - 1))): the
     class is weighed e^D, D = sqrt(of (of - 1) / (c (of - c))). A group holds j of it with the hypergeometric probability, and it is chosen
-    with j e^D / (j e^D + k - j). For many pictures j is binomial, p' = p H_K(p) (Ferbach et al. 2024, equation 4), and for many choices
+    with j e^D / (j e^D + k - j). For many pictures j is binomial, p' = p H_K(p) (Ferbach et al. 2024), and for many choices
     p' = p e^D / (p e^D + 1 - p).
     """
     from scipy.stats import hypergeom

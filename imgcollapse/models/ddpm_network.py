@@ -99,4 +99,7 @@ def save_pipeline(net: UNet2DModel | PatchedUNet, scheduler: Any, folder: Path) 
 def opened(folder: Path, patch: int) -> UNet2DModel | PatchedUNet:
     """The network that `save_pretrained` wrote into a folder, ready to draw."""
     kind = UNet2DModel if patch == 1 else PatchedUNet
-    return kind.from_pretrained(folder, use_safetensors=True, local_files_only=True).eval().requires_grad_(False)
+    net = kind.from_pretrained(folder, use_safetensors=True, local_files_only=True)
+    # where it lay on this machine is no part of it, and is not saved with it
+    net._internal_dict = type(net.config)({name: value for name, value in net.config.items() if name != "_name_or_path"})
+    return net.eval().requires_grad_(False)
