@@ -5,6 +5,7 @@ and folders; `open` opens the folder of a run or an ablation. What is heavy is i
 """
 
 import sys
+import warnings
 from collections.abc import Mapping, Sequence
 from os import PathLike
 from pathlib import Path
@@ -266,6 +267,8 @@ def _calls() -> Any:
         from imgcollapse.machine import busy
 
         busy.wait_asleep_if_busy()
+        # tqdm, which libraries import, would ask for widgets in a notebook; the bars there are our own
+        warnings.filterwarnings("ignore", message="IProgress not found")
     from imgcollapse.interface import calls
 
     return calls

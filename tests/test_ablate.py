@@ -301,7 +301,7 @@ WRONG: dict[str, str] = {
     "- 1": "grid.yaml: holds list, not settings; write lines such as `gens: 10`",
     "": "grid.yaml: holds NoneType, not settings; write lines such as `gens: 10`",
     f"arms: {{{'a' * 500}: {{gens: 0}}}}": f"arm '{'a' * 59}... (502 characters): gens: 0 cannot be used; it should be greater than 0",
-    'arms: {"a\\nb": {"c\\nd": 3}}': "arm 'a\\nb': 'c\\nd': there is no such setting; there are: dataset, ",
+    'arms: {"a\\nb": {"c\\nd": 3}}': "arm 'a\\nb': 'c\\nd': there is no such setting; there are: correction, dataset, ",
 }
 
 

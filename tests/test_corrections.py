@@ -8,6 +8,7 @@ import pytest
 import theory
 import torch
 from chains import files
+from own_generator import gaussian
 from terminal import call
 from test_identity import counted, made, samples
 from test_model_contract import weights
@@ -55,7 +56,7 @@ def test_a_correction_works_on_a_model_or_is_refused_before_anything_is_written(
         return
     cure = "no weights to correct" if kind == "neon" else "no scores that sims could extrapolate"
     with pytest.raises(SettingsProblem, match=rf"^correction: model '{model}' has {cure}; leave it out, or take ddpm"):
-        made(tmp_path / "run", {**NET, "model": model, "correction": kind})
+        made(tmp_path / "run", {**NET, "model": {"kind": model, **(gaussian(tmp_path) if model == "command" else {})}, "correction": kind})
     assert not (tmp_path / "run").exists()
 
 

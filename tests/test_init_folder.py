@@ -17,6 +17,7 @@ from torch import Tensor
 
 from imgcollapse import store
 from imgcollapse.ablation import worker
+from imgcollapse.ablation.again import judge_again
 from imgcollapse.ablation.worker import Resources
 from imgcollapse.errors import DataProblem, OtherStudyProblem, SettingsProblem
 from imgcollapse.exchange import card
@@ -30,7 +31,7 @@ from imgcollapse.models.vae import VAE
 from imgcollapse.settings import build
 from imgcollapse.store import history
 from imgcollapse.store.manifest import made_by
-from imgcollapse.study import Study, judge_again, prepare, run
+from imgcollapse.study import Study, prepare, run
 
 from diffusers import DDIMScheduler, DDPMPipeline, DDPMScheduler, UNet2DModel  # isort: skip
 

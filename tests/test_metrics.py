@@ -24,6 +24,7 @@ from imgcollapse.metrics import evidence as evidence_module
 from imgcollapse.metrics.classes import class_counts, class_variety, interval, lower_bound
 from imgcollapse.metrics.distances import _kernel_within, between_gaussians, frechet_distance, kernel_distance
 from imgcollapse.metrics.evidence import NO_CLASS, Likelihoods, confusion_of, false_hit_rates
+from imgcollapse.metrics.gated import Gated
 from imgcollapse.metrics.nearest import OwnPairStatistics
 from imgcollapse.metrics.neighbours import neighbourhood
 from imgcollapse.metrics.tiles import squared_distances
@@ -668,7 +669,10 @@ def judged(metric: Measure, made: FeatureSet) -> dict[str, float]:
     real = FeatureSet(normal(90, 4, 0), labels, labels)
     shares = torch.tensor([0.3, 0.3, 0.4], dtype=torch.float64)
     likelihoods = Likelihoods(4, *(-one.features.square().sum(1) for one in (real, real, made)))
-    return metric(Evidence(real, real, made, shares, confusion_of(labels, labels, 3), likelihoods=likelihoods, bands=(8, 4, 3, 2)))
+    told, own, all_of_them = made.features.sum(1), made.features, torch.ones(len(made), dtype=torch.bool)
+    gated = Gated(all_of_them, torch.arange(len(made)) % 2 == 0, told, real.features.sum(1), labels < 3, told, own, own + 1)
+    more: dict[str, Any] = {"likelihoods": likelihoods, "bands": (8, 4, 3, 2), "gated": gated}
+    return metric(Evidence(real, real, made, shares, confusion_of(labels, labels, 3), **more))
 
 
 LOWER = {"fd", "kid", "total_variation"}
@@ -705,8 +709,8 @@ def test_every_metric_says_how_to_read_it_and_what_it_costs(metric: Measure) -> 
     assert " to " in text or "from " in text, "the range"
     assert "bias" in text or "real vs real" in text, "what the number of pictures does to it"
     for key in judged(metric, next(sets())[1]):
-        key = re.sub(r"_\d+$", "_c", key)  # of class c
-        assert key.startswith("min_") or key in text or key in ("fd", "kid"), f"the formula of {key}"
+        names = {re.sub(r"_\d+$", of, key) for of in ("_c", "_k", "_q")}  # of class c, rate k, quarter q
+        assert key.startswith("min_") or any(name in text for name in names) or key in ("fd", "kid"), f"the formula of {key}"
 
 
 @pytest.mark.parametrize("metric", MEASURES.values(), ids=MEASURES)

@@ -130,6 +130,9 @@ def test_runs_beside_each_other_use_the_device(device: str, tmp_path: Path) -> N
 
 
 def test_the_server_that_forks_them_is_told_to_wake_no_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[str] = []
     monkeypatch.setenv("PYTORCH_NVML_BASED_CUDA_CHECK", "")
+    execute = lambda *arguments: told.append(os.environ["PYTORCH_NVML_BASED_CUDA_CHECK"])  # noqa: E731
+    monkeypatch.setattr(sys.modules[local.__module__], "_execute", execute)
     local([], EngineConfiguration(1, 1, {}), lambda: None)
-    assert os.environ["PYTORCH_NVML_BASED_CUDA_CHECK"] == "1"
+    assert told == ["1"] and os.environ["PYTORCH_NVML_BASED_CUDA_CHECK"] == "", "and this process finds what it had"

@@ -14,10 +14,10 @@ from torch import Tensor
 from torch.nn import functional
 
 from imgcollapse.ablation.summary import Run
-from imgcollapse.cli.judge import judged_by
 from imgcollapse.errors import DataProblem
 from imgcollapse.extractors.spectrum import ROUNDING, WAVES, FittedSpectrum, Spectrum, band_power
 from imgcollapse.images import ImageSet, World
+from imgcollapse.interface.judging import judged_by
 from imgcollapse.judges.judge import Judge
 from imgcollapse.metrics import Evidence, FeatureSet
 from imgcollapse.metrics.spectrum import power_spectrum
