@@ -58,6 +58,7 @@ def test_the_rater_is_never_the_judges_own_classifier(digits: Real) -> None:
     assert all(not torch.equal(a, b) for a, b in zip(rater.parameters(), judge.parameters(), strict=True) if a.ndim > 1)
 
 
+@pytest.mark.slow  # trains networks
 def test_a_discriminator_rates_no_sample_by_what_has_learned_from_it(digits: Real) -> None:
     """Of new real pictures it cannot know that they are the samples: one that had seen them would."""
     rating = RATERS["discriminator"].rate(ImageSet.of(digits.unseen.pixels[:500], born=0), digits, 0)
@@ -193,6 +194,7 @@ def test_gates_chain_and_their_order_is_part_of_the_study(tmp_path: Path) -> Non
     assert first != second
 
 
+@pytest.mark.slow  # trains networks
 def test_a_detector_in_the_loop_lets_all_of_generation_0_in_and_fewer_later(tmp_path: Path) -> None:
     run(build(Study, {**DIGITS, "regime": "accumulate", "gates": ["detect"]}), tmp_path / "run")
     record = read_json(tmp_path / "run/gen_002/provenance.json")["gates"]

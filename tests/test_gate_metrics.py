@@ -424,6 +424,7 @@ def test_arms_that_share_a_generation_have_each_the_numbers_of_its_own_gate(tmp_
     assert one["pixels"] == other["pixels"] and one[OF_CURATE] != other[OF_CURATE]
 
 
+@pytest.mark.slow  # trains networks
 def test_a_detector_has_the_first_samples_until_the_end_and_is_left_out_where_they_are_gone(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -328,6 +328,7 @@ ic.run(dataset="grid25", model="gmm", set={"dataset.size": 200}, gens=int(sys.ar
 """
 
 
+@pytest.mark.slow  # two processes for each way to stop
 @pytest.mark.slow  # starts a process each
 @pytest.mark.parametrize(
     ("number", "code", "beside"),
