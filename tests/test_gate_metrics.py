@@ -480,6 +480,8 @@ def test_terminal_and_page_show_them(whole: Path, page: str) -> None:
 
 def test_arms_are_compared_by_the_area_as_by_any_metric(whole: Path, tmp_path: Path) -> None:
     made(tmp_path / "faint", gates=[{"kind": "watermark", "psnr": 50}])
+    made(tmp_path / "plain", gates=[])
+    assert reports.read([whole, tmp_path / "plain"]).comparable, "a run without gates too"
     findings = reports.read([whole, tmp_path / "faint"])
     assert findings.comparable
     (differs,) = [one["extractors"][OF_MARK]["auc"]["last"] for one in findings.summary["differences"] if OF_MARK in one["extractors"]]

@@ -147,8 +147,9 @@ def sessions(findings: Findings) -> list[list[dict[str, Any]]]:
 def _unmeasured(reference: Record) -> Record:
     """A run's record of data and its own judge without what was measured, and without how many its generations draw: what follows from
     the rest."""
-    extractors = {name: {**about, "real": None} for name, about in reference["judge"]["extractors"].items() if "judge" not in about}
-    return {**reference, "judge": {**reference["judge"], "drawn": None, "extractors": extractors, "models": None, "gates": None}}
+    judge = {name: value for name, value in reference["judge"].items() if name not in ("drawn", "models", "gates")}
+    judge["extractors"] = {name: {**about, "real": None} for name, about in judge["extractors"].items() if "judge" not in about}
+    return {**reference, "judge": judge}
 
 
 def _is_ablation(place: Path) -> bool:
