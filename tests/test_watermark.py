@@ -10,13 +10,15 @@ import torch
 from click.testing import CliRunner
 from scipy.stats import kstest, nct, norm
 from scipy.stats import t as student
+from standins import Ear
 from terminal import call
 from torch import Tensor
 
-from imgcollapse import store
+from imgcollapse import progress, store
 from imgcollapse.errors import DataProblem, SettingsProblem
 from imgcollapse.gates import Watermark
 from imgcollapse.gates.attacks import ATTACKS
+from imgcollapse.gates.gate import kth_greatest
 from imgcollapse.gates.mark import Detector, marked, pattern, psnr
 from imgcollapse.images import ImageSet
 from imgcollapse.regimes import Real
@@ -250,3 +252,13 @@ def test_the_script_measures_what_a_mark_can_carry_and_how_long_it_lives() -> No
     assert found["30"] > found["46"] + 0.3 and len(rows) == 2 + 5 + 2 * len(ATTACKS)
     lives = script("lifetime", "--gens", "3", "--seeds", "2", "--psnr", "30", "--samples", "300")
     assert [row[0] for row in lives] == ["generation", "0", "1", "2"] and float(lives[1][1].split()[0]) > 0.8
+
+
+def test_too_few_real_pictures_for_the_stated_rate_are_said_once() -> None:
+    with progress.watched_by(ear := Ear()):
+        assert kth_greatest(torch.arange(99.0), 0.01) == 98 and ear.lines == []
+        assert [kth_greatest(torch.arange(98.0), 0.01) for _ in range(2)] == [math.inf, math.inf]
+    assert ear.lines == [
+        "gates: no threshold of 98 real pictures keeps to 1 % false positives, so nothing is taken for synthetic: it takes 99 of them, "
+        "twice as many in all; set false_positives higher, or --samples"
+    ]

@@ -1,10 +1,12 @@
 """What a gate is."""
 
+import math
 from collections.abc import Sequence
 from typing import Any, ClassVar, Protocol, runtime_checkable
 
 from torch import Tensor
 
+from imgcollapse import progress
 from imgcollapse.images import ImageSet
 from imgcollapse.regimes import Real
 
@@ -63,4 +65,9 @@ def kth_greatest(found: Tensor, share: float) -> float:
     """The k-th greatest of m numbers of real pictures, k = floor(share (m + 1)): that of a new one passes it with probability k / (m + 1),
     whatever their distribution; infinite where k = 0."""
     k = int(share * (len(found) + 1))
+    if not k:
+        progress.say_once(
+            f"gates: no threshold of {len(found)} real pictures keeps to {100 * share:g} % false positives, so nothing is taken for "
+            f"synthetic: it takes {math.ceil(1 / share) - 1} of them, twice as many in all; set false_positives higher, or --samples"
+        )
     return float(found.sort(descending=True).values[k - 1]) if k else float("inf")

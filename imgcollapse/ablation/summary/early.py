@@ -67,6 +67,7 @@ def cell(one: Record) -> str:
     parts = [one["words"]]
     if one["generation"] is not None and one["lead"]:
         parts[0] += f", {lead_words(one['lead'], HALVES)}"
+        parts[0] += f" (in {len(one['lead'])} of {one['reached']} seeds)" if len(one["lead"]) < one["reached"] else ""
     if one["better"]:
         parts.append("on the better side" if not one["worse"] else f"on the better side in {one['better']} of {one['reached']}")
     if one["already"]:
@@ -83,7 +84,11 @@ def first_sentence(warning: Record) -> str:
     """
     inside = [one for one in warning["scores"] if 2 * one["already"] <= one["of"]]
     first = [one for one in inside if one["generation"] is not None and one["generation"] == inside[0]["generation"]]
-    names = [f"{metric_title(one['metric'], one['extractor'])} ({source_title(one['extractor'])})" for one in first[:MENTIONED]]
+    names = [
+        f"{metric_title(one['metric'], one['extractor'])} ({source_title(one['extractor'])}"
+        + (", on the better side)" if one["better"] and not one["worse"] else ")")
+        for one in first[:MENTIONED]
+    ]
     names += [f"{len(first) - MENTIONED} more"] if len(first) > MENTIONED else []
     listed = f"{', '.join(names[:-1])} and {names[-1]}" if len(names) > 1 else "".join(names)
     parts = [f"first to leave {REAL} for good, at generation {inside[0]['generation']}: {listed}"] if first else []
@@ -96,7 +101,8 @@ def first_sentence(warning: Record) -> str:
             f"{SCORES[EVENT].title} ({source_title(halves['extractor'])}) falls below half of generation 0: {halves['words']}{later}"
         )
     if already := len(warning["scores"]) - len(inside):
-        parts.append(f"already outside at generation 0: {already} of {len(warning['scores'])} scores")
+        most = " in most seeds" if any(one["of"] > 1 for one in warning["scores"]) else ""
+        parts.append(f"already outside at generation 0{most}: {already} of {len(warning['scores'])} scores")
     return "; ".join(parts)
 
 
