@@ -450,3 +450,12 @@ def test_the_notebook_can_be_executed(tmp_path: Path) -> None:
     assert any("generations in runs" in text for text in shown), "_repr_html_ of the run"
     assert any("real_fraction" in text for text in shown), "and of the ablation"
     assert not [output for output in outputs if output.get("name") == "stderr"], "no red lines"
+
+
+def test_what_is_opened_stays_open_when_the_working_folder_changes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    run = ic.run(**POINTS, out="chain", quiet=True)
+    before = run.scores()
+    assert repr(run) == "<run in chain>"
+    monkeypatch.chdir("/")
+    assert run.generations == [0, 1] and run.scores() == before and len(run.samples(1)) == 60 and run.folder == tmp_path / "chain"

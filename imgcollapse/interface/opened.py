@@ -1,6 +1,7 @@
 """Runs and ablations that lie in a folder, opened: what `imgcollapse.run`, `ablate` and `open` give."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from os import PathLike
 from pathlib import Path
 from typing import Any, Literal, overload
@@ -27,12 +28,12 @@ class _Folder(PathLike[str]):
     """What runs and ablations have in common: they lie in a folder, and stand for it wherever a path is wanted."""
 
     def __init__(self, folder: Path) -> None:
-        self._folder = folder
+        self._folder, self._opened_in = folder, Path.cwd()
 
     @property
     def folder(self) -> Path:
-        """Where it lies."""
-        return self._folder
+        """Where it lies, also after the program has changed its working folder."""
+        return self._folder if Path.cwd() == self._opened_in else self._opened_in / self._folder
 
     def __fspath__(self) -> str:
         return str(self.folder)
@@ -85,7 +86,7 @@ class Run(_Folder):
         self._of = of
 
     def _runs(self) -> list[summary.Run]:
-        return [self._of]
+        return [replace(self._of, folder=self.folder)]
 
     @property
     def study(self) -> Study:
