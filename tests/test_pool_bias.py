@@ -116,6 +116,7 @@ def test_a_pool_of_too_few_is_refused_before_the_start(bias: dict[str, Any], mor
     ("dataset", "bias", "said"),
     [
         ("digits", {}, "regime.pool_bias: says nothing; give imbalance, classes, blur or noise, or leave pool_bias out"),
+        ("digits", {"classes": (2, 1, 2)}, "regime.pool_bias: classes names class 2 twice; name it once"),
         (
             "digits",
             {"imbalance": 2.0, "classes": (1,)},

@@ -29,6 +29,8 @@ class PoolBias(Settings):
 
     @model_validator(mode="after")
     def _possible(self) -> Self:
+        if twice := [one for one in self.classes if self.classes.count(one) > 1]:
+            raise ValueError(f"classes names class {twice[0]} twice; name it once")
         if self.imbalance > 1 and self.classes:
             raise ValueError("imbalance and classes both say how many of each class there are: give one of them")
         if self == type(self).model_construct():
