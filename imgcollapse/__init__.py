@@ -267,8 +267,8 @@ def _calls() -> Any:
         from imgcollapse.machine import busy
 
         busy.wait_asleep_if_busy()
-        # tqdm, which libraries import, would ask for widgets in a notebook; the bars there are our own
-        warnings.filterwarnings("ignore", message="IProgress not found")
+    # tqdm, which libraries import, would ask for widgets in a notebook; the bars there are our own
+    warnings.filterwarnings("ignore", message="IProgress not found")
     from imgcollapse.interface import calls
 
     return calls

@@ -11,7 +11,7 @@ from imgcollapse.metrics.scores import on_axis
 from imgcollapse.reports import charts, panels, thin
 from imgcollapse.reports.charts import Line
 from imgcollapse.reports.findings import Findings
-from imgcollapse.reports.svg import BOTTOM, LEFT, RIGHT, TOP, WIDTH, Range, level, svg
+from imgcollapse.reports.svg import BOTTOM, LEFT, RIGHT, TOP, WIDTH, Range, axis_title, svg, tick_across, value_ticks
 from imgcollapse.reports.tables import Chart, Table
 
 ACROSS, UP = on_axis("variety"), on_axis("quality")  # recall and precision
@@ -110,19 +110,13 @@ def _way(line: Line, places: Sequence[tuple[int, float, float]]) -> Markup:
 
 def _axes(x: Range, y: Range) -> list[Markup]:
     bottom = HEIGHT - BOTTOM
-    parts = []
-    for tick in y.ticks:
-        height = y.place(tick, bottom, TOP)
-        parts.append(level("grid", height))
-        parts.append(Markup('<text class="tick" x="{}" y="{}" text-anchor="end">{:g}</text>').format(LEFT - 5, height + 3.5, tick))
+    parts = [value_ticks(y, bottom, TOP), axis_title(LEFT, HEIGHT, metric_title(ACROSS))]
     for tick in x.ticks:
         place = x.place(tick, LEFT, WIDTH - RIGHT)
         parts.append(Markup('<line class="grid" x1="{0}" x2="{0}" y1="{1}" y2="{2}"/>').format(place, TOP, bottom))
-        parts.append(Markup('<text class="tick" x="{}" y="{}" text-anchor="middle">{:g}</text>').format(place, bottom + 14, tick))
-    name = '<text class="tick" x="{}" y="{}" text-anchor="middle"{}>{}</text>'
-    parts.append(Markup(name).format((LEFT + WIDTH - RIGHT) / 2, HEIGHT - 4, "", metric_title(ACROSS)))
-    turned = Markup(' transform="rotate(-90 {0} {1})"').format(11, (TOP + bottom) / 2)
-    return [*parts, Markup(name).format(11, (TOP + bottom) / 2, turned, metric_title(UP))]
+        parts.append(tick_across(place, bottom + 14, f"{tick:g}"))
+    name = '<text class="tick" x="{0}" y="{1}" text-anchor="middle" transform="rotate(-90 {0} {1})">{2}</text>'
+    return [*parts, Markup(name).format(11, (TOP + bottom) / 2, metric_title(UP))]
 
 
 def _table(key: str, heading: str, arms: Sequence[tuple[Record, Record]], points: Sequence[list[dict[str, Any]]], whole: str) -> Table:

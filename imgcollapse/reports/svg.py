@@ -44,13 +44,19 @@ def svg(name: str, width: int, height: float, title: str, description: str, insi
 
 def frame(y: Range, generations: Sequence[int], first_x: float, dx: float, percent: bool = False) -> Markup:
     """Grid lines, ticks and axis titles of a chart over these generations, which lie `dx` apart from `first_x` on."""
+    drawn = value_ticks(y, HEIGHT - BOTTOM, TOP, percent)
+    return drawn + generation_ticks(generations, first_x, dx, HEIGHT - BOTTOM + 14) + axis_title(LEFT, HEIGHT)
+
+
+def value_ticks(y: Range, bottom: float, top: float, percent: bool = False) -> Markup:
+    """Grid lines at the ticks of the axis that goes up, and their numbers to the left."""
     drawn = Markup()
     for tick in y.ticks:
-        height = y.place(tick, HEIGHT - BOTTOM, TOP)
+        height = y.place(tick, bottom, top)
         shown = f"{100 * tick:g} %" if percent else f"{tick:,.6g}"
         drawn += level("grid", height)
         drawn += Markup('<text class="tick" x="{}" y="{}" text-anchor="end">{}</text>').format(LEFT - 5, height + 3.5, shown)
-    return drawn + generation_ticks(generations, first_x, dx, HEIGHT - BOTTOM + 14) + axis_title(LEFT, HEIGHT)
+    return drawn
 
 
 def generation_ticks(generations: Sequence[int], first_x: float, dx: float, y: float) -> Markup:
@@ -59,19 +65,18 @@ def generation_ticks(generations: Sequence[int], first_x: float, dx: float, y: f
     if step > 5:
         step = next(round_one for power in range(1, 10) for unit in (1, 2, 5) if (round_one := unit * 10**power) >= step)
     return Markup().join(
-        _generation_tick(first_x + dx * place, y, generations[place]) for place in range(0, len(generations), max(1, step))
+        tick_across(first_x + dx * place, y, str(generations[place])) for place in range(0, len(generations), max(1, step))
     )
 
 
-def _generation_tick(x: float, y: float, generation: int) -> Markup:
-    return Markup('<text class="tick" x="{:g}" y="{:g}" text-anchor="middle">{}</text>').format(round(x, 1), y, generation)
+def tick_across(x: float, y: float, words: str) -> Markup:
+    """Words below a place of the axis that goes across."""
+    return Markup('<text class="tick" x="{:g}" y="{:g}" text-anchor="middle">{}</text>').format(round(x, 1), y, words)
 
 
-def axis_title(left: float, height: float) -> Markup:
+def axis_title(left: float, height: float, words: str = "generation") -> Markup:
     """Below the axis that begins at `left`, in a chart of that height."""
-    return Markup('<text class="tick" x="{:g}" y="{:g}" text-anchor="middle">generation</text>').format(
-        (left + WIDTH - RIGHT) / 2, height - 4
-    )
+    return tick_across((left + WIDTH - RIGHT) / 2, height - 4, words)
 
 
 def level(css: str, y: float) -> Markup:

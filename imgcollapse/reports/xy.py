@@ -5,9 +5,9 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
-from imgcollapse.reports.charts import SHAPES
-from imgcollapse.reports.style import COLOURS, MARKERS
-from imgcollapse.reports.svg import BOTTOM, HEIGHT, LEFT, RIGHT, TOP, WIDTH, Range, level, svg
+from imgcollapse.reports.charts import marker
+from imgcollapse.reports.style import COLOURS
+from imgcollapse.reports.svg import BOTTOM, HEIGHT, LEFT, RIGHT, TOP, WIDTH, Range, axis_title, svg, tick_across, value_ticks
 
 NAMES = 20  # height of the line of names
 
@@ -28,12 +28,8 @@ def lines(
     x, y = axes
     height = HEIGHT + NAMES
     bottom, top = height - BOTTOM, TOP + NAMES
-    drawn = [_tick_y(y, tick, bottom, top) for tick in y.ticks]
-    for tick in x.ticks:
-        place = x.place(tick, LEFT, WIDTH - RIGHT)
-        drawn.append(Markup('<text class="tick" x="{:g}" y="{}" text-anchor="middle">{:g}</text>').format(place, bottom + 14, tick))
-    middle = (LEFT + WIDTH - RIGHT) / 2
-    drawn.append(Markup('<text class="tick" x="{:g}" y="{}" text-anchor="middle">{}</text>').format(middle, height - 4, words))
+    drawn = [value_ticks(y, bottom, top), axis_title(LEFT, height, words)]
+    drawn += [tick_across(x.place(tick, LEFT, WIDTH - RIGHT), bottom + 14, f"{tick:g}") for tick in x.ticks]
 
     def path(points: Sequence[tuple[float, float]]) -> list[str]:
         return [f"{x.place(a, LEFT, WIDTH - RIGHT):g},{y.place(b, bottom, top):g}" for a, b in points]
@@ -42,16 +38,10 @@ def lines(
         drawn.append(Markup('<polyline class="level" points="{}"/>').format(" ".join(path(chance))))
     wide = (WIDTH - LEFT) / max(1, len(curves))
     for number, curve in enumerate(curves):
-        shape, places = SHAPES[MARKERS[number % len(MARKERS)]], path(curve.points)
+        shape, places = marker(number), path(curve.points)
         parts = Markup('<polyline class="line" points="{}"/>').format(" ".join(places))
         marks = [*(places if curve.marked else ()), f"{LEFT + number * wide + 6:g},9"]
         parts += Markup().join(Markup('<path class="mark" d="{}" transform="translate({})"/>').format(shape, place) for place in marks)
         parts += Markup('<text x="{:g}" y="13">{}</text>').format(LEFT + number * wide + 14, curve.name)
         drawn.append(Markup('<g class="c{}">{}</g>').format(number % len(COLOURS), parts))
     return svg(f"chart-{key}", WIDTH, height, title, f"{title}; the table below has the numbers.", Markup().join(drawn))
-
-
-def _tick_y(y: Range, tick: float, bottom: float, top: float) -> Markup:
-    height = y.place(tick, bottom, top)
-    number = Markup('<text class="tick" x="{}" y="{}" text-anchor="end">{:g}</text>').format(LEFT - 5, height + 3.5, tick)
-    return level("grid", height) + number

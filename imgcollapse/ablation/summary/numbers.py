@@ -5,9 +5,11 @@ from dataclasses import asdict, dataclass
 from typing import Any, get_args
 
 from imgcollapse import store
+from imgcollapse.ablation.comparisons import Difference
 from imgcollapse.ablation.intervals import Interval, interval, paired
 from imgcollapse.ablation.statistics import MedianTime, area, half_life, lost, median_time, slope
 from imgcollapse.ablation.summary.table import Record, Run, real_of, unbroken
+from imgcollapse.ablation.superiority import better_way, probability_better
 from imgcollapse.metrics.classes import ALIVE
 from imgcollapse.metrics.record import RealVsReal, Scores
 from imgcollapse.metrics.score import ANY, Bounds, Counted, Quantity
@@ -135,7 +137,7 @@ def _metric(name: str, seeds: Seeds, method: str, there: Mapping[Counted, int]) 
 
 
 def difference_record(a: Key, b: Key, judged: Judged, method: str) -> Record:
-    """a minus b, in all that both were judged by."""
+    """a minus b, in all that both were judged by, and how probable it is that a is better."""
     extractors: dict[str, Record] = {}
     for extractor, metrics in judged[a].items():
         other = judged[b].get(extractor, {})
@@ -155,7 +157,9 @@ def _apart(name: str, a: Seeds, b: Seeds, method: str) -> Record:
     for quantity in _quantities(real):
         one, other = ({seed: found[quantity] for seed, found in side.items() if quantity in found} for side in (left, right))
         over = paired(one, other, method, bounds=bounds_of(name, quantity, {}))
-        record[quantity] = {"generation": through, **span(over), "unit": _unit(name, quantity)}
+        apart = Difference.of({seed: one[seed] - other[seed] for seed in sorted(one) if seed in other})
+        better = probability_better(apart, better_way(name, quantity))
+        record[quantity] = {"generation": through, **span(over), "unit": _unit(name, quantity), "probability_better": better}
     return record
 
 
@@ -231,13 +235,8 @@ def _lost(seeds: Seeds) -> Record:
 
 
 def _when(median: MedianTime) -> Record:
-    return {
-        "generation": median.generation,
-        "within": median.within,
-        "reached": len(median.at),
-        "of": median.of,
-        "words": median.words,
-    }
+    reached = len(median.at)
+    return {"generation": median.generation, "within": median.within, "reached": reached, "of": median.of, "words": median.words}
 
 
 def _quantities(real: RealVsReal | None) -> Sequence[Quantity]:

@@ -9,7 +9,6 @@ from imgcollapse.ablation.summary.decided import decided
 from imgcollapse.ablation.summary.early import early_warnings
 from imgcollapse.ablation.summary.numbers import Key, arm_record, chains, difference_record
 from imgcollapse.ablation.summary.rates import rates_record
-from imgcollapse.ablation.summary.superior import with_probabilities
 from imgcollapse.ablation.summary.table import Record, Run
 from imgcollapse.errors import SettingsProblem
 from imgcollapse.metrics.classes import ALIVE
@@ -46,9 +45,7 @@ def summarise(
         "endpoint": endpoint,
         "rates": rates_record(endpoint, judged),
         "arms": [arm_record(key, members, judged.get(key, {}), alive.get(key, {}), method) for key, members in planned.items()],
-        "differences": [
-            with_probabilities(difference_record(a, b, judged, method), a, b, judged) for a, b in pairs if a in judged and b in judged
-        ],
+        "differences": [difference_record(a, b, judged, method) for a, b in pairs if a in judged and b in judged],
         "warnings": early_warnings(judged),
     }
 
