@@ -1,6 +1,7 @@
 """Tables of an ablation in Markdown, as they stand in docs/results; and what stands there of an ablation.
 
-python scripts/results.py publish ABLATION DIR   settings, scores, summary, figures, report and samples of a finished ablation, into DIR
+python scripts/results.py publish ABLATION DIR   settings, scores, summary, figures, report and samples of a finished ablation, into DIR;
+                                                 of a single run: settings, figures and report
 python scripts/results.py short DIR...   the endpoint of every arm of several ablations, by each extractor that decides
 python scripts/results.py apart DIR ARM OTHER    a difference of two arms, paired by seed, that the endpoint does not ask for
 python scripts/results.py arms DIR       last generation, paired differences and half-lives of every arm
@@ -40,6 +41,8 @@ from imgcollapse.store.history import HISTORY
 
 ARCHIVE = "samples.tar.xz"
 LEFT_OUT = ("*.png", "*.html", "*.log", ".lock", "track", store.SCORES, "worker.json", ".written.jsonl")  # of a run folder in that archive
+OF_ABLATION = (ABLATION, "curves.png", "forest.png", "grids.png")
+OF_RUN = (store.STUDY, "curves.png", "grid_all.png")
 OF_GENERATIONS = ("gen_*", HISTORY)  # null models' are left out too
 MOST = 5  # scores that the table has room for
 COARSER = 1  # decimals fewer than of single values: these are means over a few seeds
@@ -58,12 +61,13 @@ def main() -> None:
 def publish(folder: Path, into: Path, samples: bool) -> None:
     """What is released of a finished ablation; its null models' samples are not, for they follow from the seeds in minutes."""
     into.mkdir(parents=True, exist_ok=True)
-    for name in (ABLATION, "curves.png", "forest.png", "grids.png"):
+    single = (folder / store.STUDY).exists()
+    for name in OF_RUN if single else OF_ABLATION:
         shutil.copyfile(folder / name, into / name)
-    for name in (CSV, SUMMARY):
+    for name in () if single else (CSV, SUMMARY):
         (into / f"{name}.gz").write_bytes(gzip.compress((folder / name).read_bytes(), 9, mtime=0))
     (into / "report.md").write_text(_report(folder), encoding="utf-8")
-    if samples:
+    if samples and not single:
         with tempfile.TemporaryDirectory() as place:
             _samples(folder, Path(place) / folder.name, into / ARCHIVE)
     click.echo(f"{into}: {sum(path.stat().st_size for path in into.iterdir()) / 1e6:.1f} MB")
