@@ -65,7 +65,7 @@ def test_what_is_published_can_be_judged_again_by_anybody(grid: Path, tmp_path: 
 def test_of_a_single_run_settings_figures_and_tables_are_published(tmp_path: Path) -> None:
     """With the command that makes it again, and no path of the machine that made it."""
     run, into = tmp_path / "run", tmp_path / "into"
-    done("run", "--model", "gmm", "--gens", 1, "--samples", 40, "--set", "judge.extractors=[pixels]", "--out", run)
+    done("run", "--model", "gmm", "--gens", 1, "--set", "judge.extractors=[pixels]", "--out", run)
     script("publish", run, into)
     assert sorted(path.name for path in into.iterdir()) == ["curves.png", "grid_all.png", "report.md", "study.yaml"]
     assert (into / "study.yaml").read_bytes() == (run / "study.yaml").read_bytes()
