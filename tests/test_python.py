@@ -7,7 +7,6 @@ import os
 import signal
 import subprocess
 import sys
-import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -95,19 +94,6 @@ def test_the_package_says_that_it_is_typed() -> None:
     assert (Path(ic.__file__).parent / "py.typed").is_file()
     settings = (Path(__file__).parent.parent / "pyproject.toml").read_text()
     assert '"imgcollapse" = ["py.typed"]' in settings, "setuptools leaves out what is no Python unless it is told"
-
-
-@pytest.mark.slow  # builds a wheel
-def test_the_wheel_has_the_marker(tmp_path: Path) -> None:
-    import shutil
-
-    root = Path(__file__).parent.parent
-    for name in ("pyproject.toml", "README.md", "LICENSE"):
-        shutil.copy(root / name, tmp_path)
-    shutil.copytree(root / "imgcollapse", tmp_path / "imgcollapse", ignore=shutil.ignore_patterns("__pycache__"))
-    code = "import setuptools.build_meta as built; print(built.build_wheel('.'))"
-    wheel = python(code, cwd=tmp_path).splitlines()[-1]
-    assert {"imgcollapse/py.typed", "imgcollapse/reports/paper.mplstyle"} <= set(zipfile.ZipFile(tmp_path / wheel).namelist())
 
 
 # --- the same as the command line
