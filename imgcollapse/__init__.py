@@ -71,6 +71,7 @@ def run(
     seed: int | None = None,
     extractor: str | Sequence[Part] | None = None,
     set: Mapping[str, Any] | None = None,
+    plugins: Folder | Sequence[Folder] = (),
     out: Folder | None = None,
     judge_beside: bool | None = None,
     device: str | None = None,
@@ -87,6 +88,7 @@ def run(
     config: a YAML file of settings (a run's study.yaml is one), or a mapping of what would stand in it
     dataset, model, regime: their kind as a word, or a mapping of their options
     set:    any setting by its path, {"model.steps": 500}, or nested, {"model": {"steps": 500}}
+    plugins: files with parts of your own (docs/plugins.md)
     out:    the run folder; None: runs/NAME, the name made from the settings
     judge_beside: judge in a process of its own while the next generation is made, which changes no result; None: where there is room.
             It needs no `if __name__ == "__main__":` in a script, and works in notebooks
@@ -123,6 +125,7 @@ def ablate(
     extractor: str | Sequence[Part] | None = None,
     axes: Mapping[str, Sequence[Any]] | None = None,
     set: Mapping[str, Any] | None = None,
+    plugins: Folder | Sequence[Folder] = (),
     nulls: bool | None = None,
     out: Folder | None = None,
     jobs: int | None = None,
@@ -170,6 +173,7 @@ def score(
     seed: int | None = None,
     extractor: str | Sequence[Part] | None = None,
     set: Mapping[str, Any] | None = None,
+    plugins: Folder | Sequence[Folder] = (),
     out: Folder | None = None,
     device: str | None = None,
     precision: str | None = None,
@@ -203,6 +207,7 @@ def judge(
     *folders: Folder,
     extractor: str | Sequence[Part] | None = None,
     set: Mapping[str, Any] | None = None,
+    plugins: Folder | Sequence[Folder] = (),
     device: str | None = None,
     precision: str | None = None,
     data_dir: Folder | None = None,

@@ -60,7 +60,7 @@ class SystemProblem(Problem):
 
 
 class ProgramProblem(Problem):
-    """A program of the user's that failed, took too long, or left something else than was asked for."""
+    """A program or plug-in of the user's that failed, took too long, or gave something else than was asked for."""
 
     exit_code = 9
 

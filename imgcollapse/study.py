@@ -3,11 +3,11 @@
 from collections.abc import Callable, Generator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
-from pydantic import Field, NonNegativeInt, PositiveInt
+from pydantic import Field, NonNegativeInt, PositiveInt, model_validator
 
-from imgcollapse import datasets, grids, store
+from imgcollapse import datasets, grids, plugins, promises, store
 from imgcollapse.corrections import AnyCorrection, corrected, refuse_model
 from imgcollapse.datasets import AnyDataset
 from imgcollapse.datasets.dataset import check_all
@@ -26,9 +26,10 @@ from imgcollapse.models.folders import INIT, Init, from_folder, named
 from imgcollapse.models.network import refuse_without_weights
 from imgcollapse.models.sampling import of_generation
 from imgcollapse.models.stream import streamed
+from imgcollapse.plugins import WithPlugins
 from imgcollapse.regimes import AnyRegime, Have, Real, Replace, generations_in, made_of, provenance
 from imgcollapse.seeds import derive
-from imgcollapse.settings import Settings, to_yaml
+from imgcollapse.settings import to_yaml
 from imgcollapse.store import run_folder
 from imgcollapse.store.checks import data_digest
 from imgcollapse.store.identity import identity, study_digest
@@ -44,7 +45,7 @@ MOST = 10_000
 """Pictures of a generation where nobody chose: 60,000 cost six times as much, and little is lost by the number alone (the null models)."""
 
 
-class Study(Settings):
+class Study(WithPlugins):
     """Everything that decides the outcome of a chain of generations."""
 
     dataset: AnyDataset = Field(Digits(), description="the real pictures")
@@ -62,7 +63,14 @@ class Study(Settings):
     )
     seed: NonNegativeInt = Field(0, description="of everything random")
 
-    LATER: ClassVar = ("correction", "ensemble")
+    LATER: ClassVar = ("correction", "ensemble", "plugins")
+
+    @model_validator(mode="after")
+    def _names_plugins(self) -> Self:
+        """Also those whose parts it uses unasked: of installed packages, and of files that another study of this process named."""
+        parts = (self.dataset, *chains.models(self.model, self.ensemble), self.regime, *self.gates, self.correction)
+        self.__dict__["plugins"] = plugins.named_by(self.plugins, parts, self.judge.extractors, self.judge.metrics)
+        return self
 
     def title(self) -> str:
         """The study in a few words."""
@@ -92,7 +100,8 @@ class Study(Settings):
 
     def identity(self, generation: int, world: World) -> Record:
         """What makes a generation the one that it is, but for what it was made from: see `imgcollapse.store.identity`."""
-        return {**identity(self.model_dump(mode="json")), "generation": generation, "data": data_digest(world.record())}
+        own = plugins.digests((self.model, self.correction))
+        return {**identity(self.model_dump(mode="json")), "generation": generation, "data": data_digest(world.record()), **own}
 
     def training_set(self, world: World, real: Real, past: Past) -> tuple[ImageSet | ImageStream, Record]:
         """What the generation after these learns from, and its provenance."""
@@ -179,7 +188,8 @@ def generations(study: Study, folder: Path, landed: Landed, shared: Path | None,
                         model = kept.learned(fit, now.load, start)
                         model = corrected(study.correction, model, training_set, derive(seed, generation, "correct"))
                         # draw: the next generation's training pictures, and a few from noise that is the same in every generation
-                        drawn = processes.sample(model, study.drawn(), derive(seed, generation, "sample")).born_in(generation)
+                        drawn = processes.sample(model, study.drawn(), derive(seed, generation, "sample"))
+                        drawn = promises.pictures(drawn, study.drawn(), world.train, f"model '{model.kind}': sample").born_in(generation)
                         public = published(drawn, study.gates, derive(seed, generation, "publish"))
                         same = model.sample(grids.COLUMNS, derive(seed, "latents")).born_in(generation)
                         # keep
@@ -225,7 +235,7 @@ def prepare(study: Study, world: World | None = None) -> tuple[Study, World, Rea
         world = datasets.load(study.dataset, study.world_seed, extra=sum(plan) - len(world.train))  # a toy world makes more
     if sum(plan) > len(world.train):  # its subset or long tail has cut them off again
         study.regime.plan(n, study.gens, Have(len(world.train), world.name, train=world.train))  # raises
-    judge = study.judge.resolved(world, n)
+    judge = study.judge.resolved(world, n, plugins.own_metrics(study.plugins))
     model, ensemble = chains.for_world(study.model, study.ensemble, world)
     check_all([*(judge.extractors or ()), *study.gates], world)
     study = study.model_copy(update={"samples": n, "judge": judge, "model": model, "ensemble": ensemble})

@@ -12,10 +12,11 @@ import imgcollapse
 FLOORS = [
     {"errors", "progress", "seeds"},
     {"images", "files", "metrics"},
-    {"machine", "settings"},
+    {"machine", "settings", "promises"},
     {"training", "regimes", "datasets", "store"},
     {"grids", "models", "extractors", "track"},
     {"judges", "gates", "corrections"},
+    {"plugins"},
     {"study"},
     {"ablation", "exchange"},
     {"reports"},

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from imgcollapse import progress, store
+from imgcollapse import plugins, progress, store
 from imgcollapse.datasets.dataset import check_all
 from imgcollapse.judges.judge import Judge
 from imgcollapse.store import run_folder
@@ -15,7 +15,7 @@ def judge_again(study: Study, folder: Path, judge: Judge, landed: Landed, shared
     `landed(generation, scores)` is called for every generation that was judged now. Raises the Problems of `imgcollapse.errors`.
     """
     study, world, real = prepare(study)
-    judge = judge.resolved(world, study.size(len(real.seen)))
+    judge = judge.resolved(world, study.size(len(real.seen)), plugins.own_metrics(study.plugins))
     check_all(judge.extractors or (), world)
     with run_folder.opened(folder, load=study.model.load) as kept:
         kept.fix(store.DATA, world.record(), {"passed_over": dict(world.passed_over)})

@@ -1,12 +1,13 @@
 """`imgcollapse list` and `imgcollapse doctor`."""
 
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pydantic import BaseModel
 from rich.table import Table
 
+from imgcollapse import plugins
 from imgcollapse.ablation.engines import ENGINES
 from imgcollapse.cli.trials import existing, trials
 from imgcollapse.corrections import CORRECTIONS
@@ -19,7 +20,7 @@ from imgcollapse.interface import console
 from imgcollapse.interface.common import machine_from
 from imgcollapse.judges import published
 from imgcollapse.machine import devices, environment, streams
-from imgcollapse.metrics import METRICS
+from imgcollapse.metrics import METRICS, Metric
 from imgcollapse.models import MODELS
 from imgcollapse.regimes import REGIMES
 from imgcollapse.settings import shown_as
@@ -32,14 +33,15 @@ TABLES: dict[str, Mapping[str, Any]] = {
     "gates": GATES,
     "corrections": CORRECTIONS,
     "extractors": EXTRACTORS,
-    "metrics": {name: metric.measure for name, metric in METRICS.items()},
+    "metrics": METRICS,
     "engines": {name: engine.execute for name, engine in ENGINES.items()},
     "trackers": TRACKERS,
 }
 
 
-def list_tables(name: str | None) -> None:
-    """`imgcollapse list [NAME]`."""
+def list_tables(name: str | None, files: Sequence[str] = ()) -> None:
+    """`imgcollapse list [NAME]`, with the parts of these plug-ins."""
+    plugins.loaded(files)
     out = console.out(140)
     if name is None:
         for title, table in TABLES.items():
@@ -55,7 +57,7 @@ def list_tables(name: str | None) -> None:
             rows = _options(settings)
             out.print(_two_columns("options", rows) if rows else "no options")
         else:
-            for line in (entry.__doc__ or "").splitlines():
+            for line in (_explained(entry).__doc__ or "").splitlines():
                 out.print(line)
 
 
@@ -124,7 +126,12 @@ def _weights() -> dict[str, str]:
 
 
 def _first_line(entry: Any) -> str:
-    return (entry.__doc__ or "").strip().splitlines()[0]
+    return (_explained(entry).__doc__ or "no description").strip().splitlines()[0]
+
+
+def _explained(entry: Any) -> Any:
+    """What has the words about an entry: of a metric, what measures it."""
+    return entry.measure if isinstance(entry, Metric) else entry
 
 
 def _two_columns(title: str, rows: dict[str, str]) -> Table:

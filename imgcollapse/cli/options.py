@@ -84,6 +84,9 @@ EXTRACTOR = setting(
     metavar="KIND,KIND",
 )
 
+PLUGIN = click.option(
+    "--plugin", "plugins", multiple=True, metavar="FILE.py", help="A file with parts of your own (docs/plugins.md); may be repeated."
+)
 JUDGE_BESIDE = click.option(
     "--judge-beside/--no-judge-beside",
     default=None,

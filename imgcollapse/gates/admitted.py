@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from imgcollapse import progress
+from imgcollapse import progress, promises
 from imgcollapse.errors import DataProblem, SettingsProblem
 from imgcollapse.gates.gate import Gate
 from imgcollapse.images import REAL, ImageSet
@@ -32,8 +32,7 @@ def refuse_stream(gates: Sequence[Gate], streams: bool) -> None:
 def published(drawn: ImageSet, gates: Sequence[Gate], seed: int) -> ImageSet:
     """What a model drew, as every gate in turn publishes it. seed: of the generation."""
     for place, gate in enumerate(gates):
-        n, drawn = len(drawn), gate.publish(drawn, derive(seed, place))
-        assert len(drawn) == n, f"{gate.kind} publishes what was drawn"
+        drawn = promises.pictures(gate.publish(drawn, derive(seed, place)), len(drawn), drawn, f"gate '{gate.kind}': publish")
     return drawn
 
 
@@ -47,7 +46,7 @@ def passing(
     rows, left = torch.arange(len(offered)), offered
     for place, gate in enumerate(gates):
         let_in = gate.admit(left, real, past, derive(seed, born, "admit", place))
-        assert let_in.dtype == torch.bool and let_in.shape == (len(left),), f"{gate.kind} says yes or no to every picture"
+        promises.mask(let_in, len(left), f"gate '{gate.kind}': admit")
         yield rows, let_in
         if not bool(let_in.all()):
             rows, left = rows[let_in], left[let_in]

@@ -16,7 +16,7 @@ from imgcollapse.errors import DivergedProblem, SettingsProblem, brief
 from imgcollapse.files import ledger, to_json
 from imgcollapse.files.places import tried
 from imgcollapse.interface.ablation_progress import AblationProgress
-from imgcollapse.interface.common import checked, fetch_weights_of, layer, machine_from, stoppable
+from imgcollapse.interface.common import checked, fetch_weights_of, layer, listed, machine_from, stoppable
 from imgcollapse.interface.several import read_several
 from imgcollapse.machine import devices
 from imgcollapse.settings import build, merge, nested, read_file, read_list
@@ -134,6 +134,8 @@ def ablation_from(given: Mapping[str, Any], changes: Sequence[str | Mapping[str,
     crossed |= _axes(axes, {name: wanted for name, wanted in named.items() if len(wanted) > 1})
     if given.get("gens") is not None:
         base["gens"] = given["gens"]
+    if given.get("plugins"):
+        base["plugins"] = [*listed(base, "plugins"), *given["plugins"]]
     if given.get("extractor") is not None:
         base = merge(base, {"judge": {"extractors": given["extractor"]}})
     for one in map(layer, changes):

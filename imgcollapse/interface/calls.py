@@ -137,6 +137,8 @@ def _words(given: Given) -> tuple[Given, list[Mapping[str, Any]]]:
             given[name] = _place(given[name])
     if isinstance(given.get("extractor"), str):
         given["extractor"] = [name.strip() for name in given["extractor"].split(",")]
+    files = given.get("plugins") or ()
+    given["plugins"] = [str(_place(file)) for file in ([files] if isinstance(files, (str, os.PathLike)) else files)]
     if "track" in given:
         given["track"] = [given["track"]] if isinstance(given["track"], str) else list(given["track"])
     if "engine_options" in given:

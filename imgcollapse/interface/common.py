@@ -49,6 +49,12 @@ def layer(change: str | Mapping[str, Any]) -> Mapping[str, Any]:
     return assignment(change) if isinstance(change, str) else change
 
 
+def listed(values: Mapping[str, Any], name: str) -> list[Any]:
+    """The list that stands under that name in a file; what is none is told when the settings are read."""
+    found = values.get(name, [])
+    return list(found) if isinstance(found, (list, tuple)) else [found]
+
+
 def machine_from(given: Mapping[str, Any]) -> devices.Machine:
     """The machine that the flags name."""
     fields = {name: given[name] for name in ("device", "precision", "data_dir") if given.get(name) is not None}

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from imgcollapse import progress, reports, store
+from imgcollapse import plugins, progress, reports, store
 from imgcollapse.ablation import plan, status
 from imgcollapse.ablation.again import judge_again
 from imgcollapse.ablation.grid import ABLATION, PLAN, SHARED, Ablation
@@ -54,6 +54,7 @@ def execute(found: Found, changes: Mapping[str, Any]) -> Judged:
 
 def changes_from(given: Mapping[str, Any], changes: Sequence[str | Mapping[str, Any]]) -> dict[str, Any]:
     """The settings of a judge that flags and --set name. Raises SettingsProblem for one that is not a judge's."""
+    plugins.loaded(given.get("plugins") or ())
     found: dict[str, Any] = {} if given.get("extractor") is None else {"extractors": given["extractor"]}
     for change in changes:
         one = layer(change)

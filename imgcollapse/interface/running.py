@@ -9,7 +9,7 @@ from imgcollapse import progress, reports, store, track
 from imgcollapse.ablation import ensemble, plan
 from imgcollapse.errors import Problem, SettingsProblem
 from imgcollapse.files.places import tried
-from imgcollapse.interface.common import checked, fetch_weights_of, layer, stoppable
+from imgcollapse.interface.common import checked, fetch_weights_of, layer, listed, stoppable
 from imgcollapse.interface.console import Plain, in_short
 from imgcollapse.machine import devices
 from imgcollapse.metrics.record import Scores
@@ -118,6 +118,8 @@ def study_from(given: Mapping[str, Any], changes: Sequence[str | Mapping[str, An
         where = merge(merge(values, named), flags)["regime"]
         kind = expand(where)["kind"] if isinstance(where, (str, dict)) and "regime" in (named | flags) else "retain"  # type: ignore[index]
         flags["regime"] = {"kind": kind, **retained}
+    if given.get("plugins"):
+        flags["plugins"] = [*listed(named, "plugins"), *given["plugins"]]
     if given.get("extractor") is not None:
         flags["judge"] = {"extractors": given["extractor"]}
     for one in (named, flags, *map(layer, changes)):

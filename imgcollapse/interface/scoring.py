@@ -9,7 +9,7 @@ from typing import Any
 
 from pydantic import Field, NonNegativeInt
 
-from imgcollapse import datasets, progress
+from imgcollapse import datasets, plugins, progress
 from imgcollapse.datasets import AnyDataset
 from imgcollapse.datasets.decoder import ALPHA, Alpha
 from imgcollapse.datasets.digits import Digits
@@ -24,14 +24,15 @@ from imgcollapse.interface.console import Plain
 from imgcollapse.judges import published
 from imgcollapse.judges.judge import Judge, Reference
 from imgcollapse.judges.titles import NEIGHBOURS
-from imgcollapse.settings import Settings, build, merge
+from imgcollapse.plugins import WithPlugins
+from imgcollapse.settings import build, merge
 from imgcollapse.store.records import plain
 
 Record = dict[str, Any]
 MANY = 10_000  # samples from which on FID as in papers is computed too: it looks at every picture there is, too much for the sake of a few
 
 
-class Scoring(Settings):
+class Scoring(WithPlugins):
     """All that decides what sets of pictures are compared with, and how."""
 
     dataset: AnyDataset = Field(Digits(), description="the real pictures")
@@ -85,6 +86,7 @@ def scoring_from(given: Mapping[str, Any], changes: Sequence[str | Mapping[str, 
     judge = {name: given[flag] for name, flag in (("extractors", "extractor"), ("n", "n")) if given.get(flag) is not None}
     values: Record = {"dataset": given["against"], "judge": judge}
     values |= {} if given.get("seed") is None else {"seed": given["seed"]}
+    values |= {"plugins": list(given["plugins"])} if given.get("plugins") else {}
     for one in map(layer, changes):
         values = merge(values, one)
     return build(Scoring, values)
@@ -103,7 +105,7 @@ def scored(chosen: Scoring, paths: Sequence[Path], learned_from: Path | None, ou
     alpha: Alpha = getattr(chosen.dataset, "alpha", "refuse") if chosen.alpha is None else chosen.alpha
     sets = {name: Samples.of(path, world, alpha=alpha) for name, path in zip(names, paths, strict=True)}
     learned = None if learned_from is None else Samples.of(learned_from, world, alpha=alpha)
-    judge = _resolved(chosen.judge, world, sets)
+    judge = _resolved(chosen, world, sets)
     about: Record = {
         "data": world.record(),
         "options": chosen.model_copy(update={"judge": judge, "alpha": alpha}).model_dump(mode="json"),
@@ -129,15 +131,16 @@ def scored(chosen: Scoring, paths: Sequence[Path], learned_from: Path | None, ou
     return place, {**about, "samples": found, **({"passed_over": unread} if unread else {})}
 
 
-def _resolved(judge: Judge, world: World, sets: Mapping[str, Samples]) -> Judge:
+def _resolved(chosen: Scoring, world: World, sets: Mapping[str, Samples]) -> Judge:
     """The judge with its choices made for the smallest set, which decides N for all."""
+    judge = chosen.judge
     if judge.extractors == ():
         raise SettingsProblem("judge.extractors: there are none, so nothing can be measured; name one, such as pixels")
     name, least = min(sets.items(), key=lambda item: item[1].pictures)
     k = max(getattr(judge, name) for name in NEIGHBOURS)
     if least.pictures <= k:
         raise DataProblem(f"{least.path}: holds {least.pictures}, but {k} neighbours are looked for; give more than {k}")
-    resolved = judge.resolved(world, least.pictures)
+    resolved = judge.resolved(world, least.pictures, plugins.own_metrics(chosen.plugins))
     assert resolved.n is not None
     why = {
         len(world.train): f"as many as {world.name} has for training",

@@ -1,7 +1,7 @@
 """The reference of a study: real pictures and extractors, fixed before generation 0; only here extractors and metrics meet."""
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 from functools import partial
 from types import MappingProxyType
@@ -53,8 +53,11 @@ class Judge(Settings):
                 raise ValueError(f"'{name}' is of gates, and measured of every study that has some; leave it out")
         return names
 
-    def resolved(self, world: World, samples: int) -> "Judge":
-        """The same with every automatic choice made. Raises SettingsProblem for an n or k that this world does not have."""
+    def resolved(self, world: World, samples: int, more: Collection[str] = ()) -> "Judge":
+        """The same with every automatic choice made. Raises SettingsProblem for an n or k that this world does not have.
+
+        more: metrics that are measured too where none were chosen
+        """
         there = min(len(world.held_out) // 2, len(world.train), samples)
         n = min(there, 10_000) if self.n is None else self.n
         if n > there:
@@ -74,7 +77,7 @@ class Judge(Settings):
                 raise SettingsProblem(
                     f"judge.{name}: {k} neighbours need more than {k} pictures, {n} are compared; set a smaller {name}, or {more}"
                 )
-        own = own_metrics(chosen)
+        own = {*own_metrics(chosen), *more}
         metrics = tuple(name for name in askable() if METRICS[name].default or name in own) if self.metrics is None else self.metrics
         return self.model_copy(update={"extractors": chosen, "metrics": metrics, "n": n})
 

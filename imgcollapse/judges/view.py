@@ -8,6 +8,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from imgcollapse import promises
 from imgcollapse.extractors import FittedExtractor
 from imgcollapse.images import ImageSet, World
 from imgcollapse.machine import devices
@@ -49,7 +50,7 @@ def view_of(extractor: FittedExtractor, world: World, train: FeatureSet, unseen:
 
 def feature_set(extractor: FittedExtractor, images: ImageSet) -> FeatureSet:
     """The features of pictures, and where it knows classes the one found in each."""
-    features = extractor.features(images.pixels)
+    features = promises.features(extractor.features(images.pixels), len(images), f"extractor '{extractor.name}': features")
     return FeatureSet(placed(features), _classes(extractor, features))
 
 

@@ -32,7 +32,9 @@ def _run_again(findings: Findings, place: Path) -> str:
     words, assignments = ["imgcollapse", "run"], dict[str, Any]()
     for name, field in Study.model_fields.items():
         value = getattr(chosen, name)
-        if isinstance(value, Settings) and (
+        if name == "plugins":
+            words += [word for one in value if one.file for word in ("--plugin", Path(one.file).name)]
+        elif isinstance(value, Settings) and (
             isinstance(field.default, Settings) or not hasattr(value, "kind")
         ):  # every study's, or of one kind
             words += [f"--{name}", value.kind] if hasattr(value, "kind") else []

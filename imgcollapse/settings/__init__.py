@@ -4,13 +4,15 @@ import io
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, BinaryIO, ClassVar, TypeVar, Union
+from typing import Any, BinaryIO, ClassVar, TypeVar
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SerializerFunctionWrapHandler, ValidationError, model_serializer
+from pydantic import BaseModel, ConfigDict, SerializerFunctionWrapHandler, ValidationError, model_serializer
 from pydantic.fields import FieldInfo
 
 from imgcollapse.errors import SettingsProblem, brief, placed_at
 from imgcollapse.files import NOT_THERE, open_regular
+from imgcollapse.settings.kinds import expand as expand
+from imgcollapse.settings.kinds import one_of as one_of
 from imgcollapse.settings.mistakes import explained, sequences_as
 from imgcollapse.settings.yaml12 import DEEPEST, MOST, YamlProblem, dump, load
 
@@ -39,24 +41,6 @@ def shown_as(name: str, field: FieldInfo) -> str:
 
 
 T = TypeVar("T")
-
-
-def one_of(table: Mapping[str, type[Any]]) -> Any:
-    """The type of a setting that is one of a table's entries, told apart by `kind`.
-
-    A plain string stands for an entry with its defaults; `kind:rest` gives its `path` as well.
-    """
-    entries = tuple(table.values())
-    union = Annotated[Union[entries], Field(discriminator="kind")] if len(entries) > 1 else entries[0]  # noqa: UP007
-    return Annotated[union, BeforeValidator(expand)]
-
-
-def expand(value: object) -> object:
-    """`"digits"` -> `{"kind": "digits"}`, `"zip:a.zip"` -> `{"kind": "zip", "path": "a.zip"}`; anything else as it is."""
-    if not isinstance(value, str):
-        return value
-    kind, colon, path = value.partition(":")
-    return {"kind": kind, "path": path} if colon else {"kind": kind}
 
 
 def read_file(path: Path) -> dict[str, Any]:

@@ -1,11 +1,12 @@
 """A mistake in the settings in one line: the place as a user writes it, the value, and the cure."""
 
 import difflib
-from typing import Any, get_args, get_origin
+from typing import Annotated, Any, get_args, get_origin
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, ValidationError, WrapValidator
 
 from imgcollapse.errors import brief
+from imgcollapse.settings.kinds import OneOf
 from imgcollapse.settings.yaml12 import NUMBER
 
 
@@ -82,11 +83,16 @@ def _place(settings: type[BaseModel], loc: tuple[int | str, ...]) -> tuple[str, 
         if isinstance(part, str):  # a number is a place in a list, whose entries have the list's classes
             inside = classes[0] if len(classes) == 1 else None
             field = inside.model_fields.get(part) if inside else None
-            here = field.annotation if field else None
+            here = Annotated[field.annotation, *field.metadata, ""] if field else None  # with what pydantic has taken off it
     return ".".join(names), inside
 
 
 def _classes(annotation: Any) -> list[type[BaseModel]]:
+    for one in getattr(annotation, "__metadata__", ()):
+        if isinstance(one, WrapValidator) and isinstance(one.func, OneOf):
+            return list(one.func.table.values())
+    if get_origin(annotation) is Annotated:
+        return _classes(annotation.__origin__)
     if get_origin(annotation) is None:
         return [annotation] if isinstance(annotation, type) and issubclass(annotation, BaseModel) else []
     return [one for part in get_args(annotation) for one in _classes(part)]

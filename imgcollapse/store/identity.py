@@ -1,6 +1,6 @@
 """What makes a generation the one that it is: everything in a study but a named list, and the digests of what it was made from."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from imgcollapse.files import digest, first_difference
@@ -14,6 +14,7 @@ NOT_IDENTITY = {
     "judge": "a generation is judged after it is made and kept",
     "ensemble": "a chain's place decides its seed and its model, which are in it, and what it learns from is in the training set",
     "keep": "what is thrown away afterwards changes nothing that was made",
+    "plugins": "those of the model and of the correction are in it, and what other parts did is",
     "gens": "how many generations follow changes none of those before",
 }
 # likewise, of the options of a study's model: they may change under way
@@ -31,8 +32,10 @@ def identity(study: Mapping[str, Any]) -> Identity:
 
 
 def decided(study: Mapping[str, Any]) -> dict[str, Any]:
-    """A study without what of its model decides nothing."""
-    model = study.get("model")
+    """A study without what of its model, and of where its plug-ins lie, decides nothing."""
+    model, plugins = study.get("model"), study.get("plugins")
+    if isinstance(plugins, Sequence):
+        study = {**study, "plugins": [{**one, "file": None} if isinstance(one, Mapping) else one for one in plugins]}
     kept = {name: value for name, value in model.items() if name not in NOT_MODEL} if isinstance(model, Mapping) else model
     return {**study, "model": kept} if "model" in study else dict(study)
 
