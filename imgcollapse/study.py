@@ -7,14 +7,14 @@ from typing import Any, ClassVar, Self
 
 from pydantic import Field, NonNegativeInt, PositiveInt, model_validator
 
-from imgcollapse import datasets, grids, plugins, promises, store
+from imgcollapse import datasets, grids, plugins, store
 from imgcollapse.corrections import AnyCorrection, corrected, refuse_model
 from imgcollapse.datasets import AnyDataset
 from imgcollapse.datasets.dataset import check_all
 from imgcollapse.datasets.digits import Digits
 from imgcollapse.gates import AnyGate, RunGates, admitted, candidates, chains, drawn_anew, published, refuse_stream
 from imgcollapse.gates.chains import AnyEnsemble
-from imgcollapse.images import ImageSet, ImageStream, World
+from imgcollapse.images import ImageSet, ImageStream, World, promises
 from imgcollapse.judges.beside import InOrder
 from imgcollapse.judges.judge import Judge
 from imgcollapse.judges.judging import Judging, training_sets

@@ -38,9 +38,10 @@ from imgcollapse.datasets.idx import IDX
 from imgcollapse.datasets.torchvision_sets import CLOTHES, Cifar10, FashionMnist, Mnist, _source, state
 from imgcollapse.datasets.toys import MODES, SPREAD, Gaussian, Grid25
 from imgcollapse.errors import DataProblem, SettingsProblem
-from imgcollapse.images import REAL, ImageSet, World
+from imgcollapse.images import ImageSet, World
 from imgcollapse.machine import devices
 from imgcollapse.settings import build
+from imgcollapse.testing import check_dataset
 
 Monkey = pytest.MonkeyPatch
 
@@ -190,30 +191,7 @@ def test_contract(kind: str, make: Make) -> None:
     dataset = built(values)
     assert type(dataset) is DATASETS[kind] and dataset.kind == kind
     assert (type(dataset).__doc__ or "").endswith("."), "a sentence for `imgcollapse list`"
-    assert all(field.description for name, field in type(dataset).model_fields.items() if name != "kind")
-
-    world = load(dataset, seed=1)
-    assert world.name.startswith(kind)
-    assert world.train.shape == world.held_out.shape and world.train.are_points == world.held_out.are_points
-    for part in (world.train, world.held_out):
-        assert part.pixels.is_contiguous() and part.pixels.device.type == "cpu"
-        assert set(part.labels.tolist()) == set(range(len(world.classes)))
-        assert (part.born == REAL).all()
-    if world.train.are_points:
-        assert world.train.shape[:2] == (1, 1)
-    else:
-        assert world.train.shape[0] in (1, 3) and world.train.pixels.float().std() > 0
-
-    again = load(built(values), seed=1)
-    assert again.train.digest() == world.train.digest() and again.held_out.digest() == world.held_out.digest()
-    other = load(dataset, seed=2, extra=7)
-    if world.train.are_points:
-        assert other.train.digest() != world.train.digest() and len(other.train) == len(world.train) + 7
-        more = load(dataset, seed=1, extra=7)
-        assert more.train[: len(world.train)].digest() == world.train.digest()
-        assert more.held_out.digest() == world.held_out.digest()
-    else:
-        assert other.train.digest() == world.train.digest() and other.held_out.digest() == world.held_out.digest()
+    check_dataset(dataset)
 
 
 @pytest.mark.parametrize("kind", DATASETS)

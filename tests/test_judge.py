@@ -15,7 +15,7 @@ import standins
 import torch
 from torch import Tensor
 
-from imgcollapse import datasets, progress, seeds
+from imgcollapse import datasets, progress, seeds, testing
 from imgcollapse.datasets.digits import Digits
 from imgcollapse.datasets.toys import MODES, SPREAD, Gaussian, Grid25
 from imgcollapse.errors import DataProblem, SettingsProblem
@@ -308,7 +308,9 @@ def test_nothing_is_judged_where_no_extractor_is_named(world: World) -> None:
 def test_every_extractor_gives_features_and_probabilities_of_the_agreed_form(kind: str, world: World, tmp_path: Path) -> None:
     files = {name: make(tmp_path / f"{name}.pt") for name, make in STAND_INS.items()}
     with devices.use(replace(devices.current(), weights=files)):  # the published weights are not here
-        fitted = (QUICK if kind == "classifier" else EXTRACTORS[kind]()).fit(world)
+        extractor = QUICK if kind == "classifier" else EXTRACTORS[kind]()
+        testing.check_extractor(extractor, world)
+        fitted = extractor.fit(world)
     features = fitted.features(world.held_out.pixels)
     record = fitted.record()
     assert features.dtype == torch.float32 and features.shape == (90, record["dim"]) and features.device.type == "cpu"

@@ -24,7 +24,7 @@ from typing import ClassVar, Literal
 import torch
 
 from imgcollapse.datasets.dataset import Dataset
-from imgcollapse.images import ImageSet, World
+from imgcollapse.images import ImageSet, World, concatenate
 from imgcollapse.metrics import Metric
 from imgcollapse.metrics.score import Score
 from imgcollapse.regimes.regime import Plan
@@ -32,14 +32,14 @@ from imgcollapse.settings import Settings
 
 
 class Grey(Dataset):
-    """Pictures of one grey level each."""
+    """Pictures of about one grey level each."""
 
     kind: Literal["grey"] = "grey"
 
     def read(self, seed, extra):
         def some(n):
-            levels = torch.arange(n) % 256
-            return ImageSet.of(levels.to(torch.uint8)[:, None, None, None].expand(n, 1, 8, 8).contiguous(), levels // 128)
+            levels = 37 * torch.arange(n) % 256
+            return ImageSet.of(((levels[:, None, None, None] + torch.arange(8)).expand(n, 1, 8, 8) % 256).to(torch.uint8), levels // 128)
 
         return World("grey", some(200), some(100), ("dark", "light"))
 
@@ -53,7 +53,7 @@ class Half(Settings):
     streams: ClassVar[bool] = False
 
     def __call__(self, real, past, n, seed):
-        return real.seen if not past else real.seen[: n // 2] + past[-1][: n - n // 2]
+        return real.seen if not past else concatenate([real.seen[: n // 2], past[-1][: n - n // 2]])
 
     def title(self):
         return "half real"
@@ -133,11 +133,10 @@ def mine() -> Path:
 
 
 def line(*arguments: object) -> str:
-    """What a command that fails says, in its only line."""
+    """What a command that fails says in its last line."""
     said = call(*arguments)
     assert said.exit_code != 0, said.output
-    (one,) = said.stderr.splitlines()
-    return one.removeprefix("imgcollapse: ")
+    return said.stderr.splitlines()[-1].removeprefix("imgcollapse: ")
 
 
 # --- in the loop
@@ -178,6 +177,7 @@ def test_one_of_each_kind_works_with_the_others() -> None:
     done("report", "run")
 
 
+@pytest.mark.slow  # starts processes
 def test_arms_of_an_ablation_through_the_local_engine(mine: Path) -> None:
     done("ablate", "--plugin", mine, "--model", "noisy,gmm", "--seeds", 1, *SHORT, "--no-nulls", "--jobs", 2, "--out", "grid")
     studies = {path.parent.name: path.read_text() for path in Path("grid/runs").glob("*/study.yaml")}
@@ -185,6 +185,7 @@ def test_arms_of_an_ablation_through_the_local_engine(mine: Path) -> None:
     assert len(list(Path("grid/runs").glob("*/gen_001/samples.npz"))) == 2
 
 
+@pytest.mark.slow  # starts processes
 def test_a_worker_loads_it_from_whatever_folder(mine: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     done("ablate", "--plugin", mine, "--model", "noisy", "--seeds", 1, *SHORT, "--no-nulls", "--jobs", 1, "--out", "grid")
     (run,) = Path("grid/runs").iterdir()
@@ -197,9 +198,20 @@ def test_a_worker_loads_it_from_whatever_folder(mine: Path, monkeypatch: pytest.
     assert (run / "gen_001" / "samples.npz").read_bytes() == made
 
 
+@pytest.mark.slow  # starts processes
 def test_from_python_and_with_a_judge_beside(mine: Path) -> None:
     chain = ic.run(model="noisy", plugins=mine, gens=1, samples=120, extractor="pixels", out="run", judge_beside=True, quiet=True)
     assert chain.generations == [0]
+
+
+@pytest.mark.slow  # starts another pytest
+def test_the_manuals_own_test_passes(mine: Path) -> None:
+    """As pytest would find it, beside the file."""
+    source = re.findall(r"```python\n(.*?)```", MANUAL.read_text(encoding="utf-8"), re.S)[1]
+    Path("test_mine.py").write_text(source)
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:xdist", "-p", "no:cacheprovider", "-o", "addopts=", "test_mine.py"]
+    finished = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert finished.returncode == 0 and "1 passed" in finished.stdout, finished.stdout
 
 
 # --- what it is, and when it is another
@@ -210,7 +222,7 @@ def test_another_file_is_another_study_and_what_does_not_use_it_keeps_its_identi
     done(*run)
     made = {path: path.read_bytes() for path in Path("run").rglob("samples.npz")}
     mine.write_text(mine.read_text() + "\n# another version\n")
-    assert "run: holds another study (plugins.0.sha256 " in line(*run)
+    assert line(*run).startswith("run: holds another study (plugins.0.sha256 ")
     assert line("report", "run").startswith(f"plugins: {mine.absolute()}: was changed: the study is of SHA-256 ")
     mine.rename("gone.py")
     assert line("report", "run") == f"plugins: {mine.absolute()}: No such file or directory; name a Python file"
@@ -280,7 +292,7 @@ def test_a_file_that_is_none_and_two_with_one_name(mine: Path) -> None:
     said = line("run", "--plugin", mine, "--plugin", "b.py", "--model", "noisy", "--out", "run")
     assert said.endswith("both have MODELS['noisy']; rename one") and not Path("run").exists()
     assert line("run", "--set", "plugins=[{package: no-such}]", "--out", "run").startswith("plugins: no-such is not installed")
-    assert line("run", "--set", "plugins=[{}]", "--out", "run").startswith("plugins.0: names a file or a package; write for example ")
+    assert line("run", "--set", "plugins=[{}]", "--out", "run").startswith("a plug-in names a file or a package; write for example ")
 
 
 BROKEN = {
@@ -323,7 +335,7 @@ def test_a_model_that_breaks_its_promise_is_told_which(broken: str, mine: Path) 
         (
             "values.std(1)], 1)",
             "values.std(1)], 1).double()",
-            "extractor 'mean': features gave float64 [100, 2]; it must give a float32 tensor",
+            "extractor 'mean': features gave float64 [50, 2]; it must give a float32 tensor",
         ),
         (
             "values.std(1)], 1)",

@@ -5,6 +5,7 @@ from collections import Counter
 import pytest
 import torch
 
+from imgcollapse import testing
 from imgcollapse.errors import SettingsProblem
 from imgcollapse.images import ImageSet
 from imgcollapse.regimes import REGIMES, Accumulate, Augment, Have, Plan, Real, Regime, Replace, Retain
@@ -28,16 +29,15 @@ SAMPLES = [numbered(1000 * (g + 1), N, g) for g in range(4)]
 
 
 @pytest.mark.parametrize("kind", REGIMES)
-def test_generation_0_learns_from_the_real_set_whole(kind: str) -> None:
-    made = REGIMES[kind]()(REAL, [], N, 7)
-    assert numbers(made) == list(range(N)) and set(made.born.tolist()) == {-1}
+def test_every_regime_keeps_the_contract(kind: str) -> None:
+    testing.check_regime(REGIMES[kind]())
+    assert REGIMES[kind]().title().startswith(kind)
 
 
 @pytest.mark.parametrize("kind", REGIMES)
-def test_the_same_seed_gives_the_same_set(kind: str) -> None:
-    regime = REGIMES[kind]()
-    assert regime(REAL, SAMPLES, N, 3).digest() == regime(REAL, SAMPLES, N, 3).digest()
-    assert regime.title().startswith(kind)
+def test_generation_0_learns_from_the_real_set_whole(kind: str) -> None:
+    made = REGIMES[kind]()(REAL, [], N, 7)
+    assert numbers(made) == list(range(N)) and set(made.born.tolist()) == {-1}
 
 
 def test_replace_learns_from_the_newest_samples_only() -> None:

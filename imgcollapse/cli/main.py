@@ -7,16 +7,9 @@ from typing import Any
 import click
 
 from imgcollapse import __version__, progress
-from imgcollapse.cli.options import DATA_DIR, ENGINE, JUDGE_BESIDE, PLUGIN, TRACK, Number, Place, machine, names, setting, weights
+from imgcollapse.cli.options import DATA_DIR, ENGINE, EXIT_CODES, JUDGE_BESIDE, PLUGIN, TRACK, Number, Place, machine, names, setting
+from imgcollapse.cli.options import weights as weights_of
 from imgcollapse.machine import streams
-
-EXIT_CODES = """\b
-Exit codes: 0 done; 1 unexpected error; 2 settings that cannot be used; 3 data missing or damaged;
-4 the run folder is in use by another process; 5 the run folder holds something else;
-6 a network's loss was no finite number; 7 some runs of an ablation are not finished;
-8 the system refuses something (no room on the disk, no permission, no file locks);
-9 a program or plug-in that the study names failed or did not do what it should;
-130 and 143 stopped by SIGINT and SIGTERM (what is finished is kept)."""
 
 
 class OneLine(click.Group):
@@ -69,7 +62,6 @@ def main(debug: bool) -> None:
 @setting("--out", "The run folder. [runs/NAME, the name made from the settings]", type=Place())
 @setting("--config", "A YAML file of settings (a run's study.yaml is one).", type=Place())
 @click.option("--set", "assignments", multiple=True, metavar="PATH=VALUE", help="Any setting, e.g. model.steps=500; may be repeated.")
-@PLUGIN
 @JUDGE_BESIDE
 @machine
 @TRACK
@@ -104,7 +96,6 @@ def run(assignments: tuple[str, ...], dry_run: bool, as_json: bool, **given: Any
 @setting("--out", "The ablation's folder. [runs/NAME, the name made from file and base]", type=Place())
 @setting("--jobs", "Runs executed at once; changes no result. [cores / threads; on a GPU 1]", type=Number(least=1))
 @setting("--threads", "Of the processor, for each run; decides the last digits.", type=Number(least=1), default=1, show_default=True)
-@PLUGIN
 @ENGINE
 @click.option("--engine-option", "engine_options", multiple=True, metavar="KEY=VALUE", help="For the engine; may be repeated.")
 @click.option("--interval", type=click.Choice(["t", "bootstrap"]), default="t", show_default=True, help="How intervals are computed.")
@@ -162,7 +153,6 @@ def card(run: Path, generation: int | None, out: Path | None, export: Any, as_js
 @main.command(epilog=EXIT_CODES)
 @click.argument("places", metavar="RUN_OR_ABLATION...", nargs=-1, required=True, type=Place())
 @click.option("--set", "assignments", multiple=True, metavar="PATH=VALUE", help="A setting of the judge, e.g. judge.k=3; may be repeated.")
-@PLUGIN
 @machine
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 def judge(places: tuple[Path, ...], assignments: tuple[str, ...], as_json: bool, **given: Any) -> None:
@@ -186,7 +176,6 @@ def judge(places: tuple[Path, ...], assignments: tuple[str, ...], as_json: bool,
 @click.option("--seed", type=Number(), help="Of a toy world. [0]")
 @click.option("--set", "assignments", multiple=True, metavar="PATH=VALUE", help="Any setting, e.g. judge.k=5, dataset.subset=5000.")
 @click.option("--out", type=Place(), help="The file of scores. [scores/NAME.json, the name made from all of this]")
-@PLUGIN
 @machine
 @click.option("--json", "as_json", is_flag=True, help="Print the scores as JSON.")
 def score(paths: tuple[Path, ...], assignments: tuple[str, ...], as_json: bool, **given: Any) -> None:
@@ -246,7 +235,7 @@ def list_(name: str | None, plugins: tuple[str, ...]) -> None:
 
 @main.command()
 @DATA_DIR
-@weights
+@weights_of
 def doctor(**given: Path | None) -> None:
     """What is installed, which device and precision will be used, which data are there, and what to do about what is wrong."""
     from imgcollapse.cli import about

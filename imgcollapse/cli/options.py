@@ -10,6 +10,14 @@ import click
 
 PACKAGE = Path(__file__).parent.parent
 
+EXIT_CODES = """\b
+Exit codes: 0 done; 1 unexpected error; 2 settings that cannot be used; 3 data missing or damaged;
+4 the run folder is in use by another process; 5 the run folder holds something else;
+6 a network's loss was no finite number; 7 some runs of an ablation are not finished;
+8 the system refuses something (no room on the disk, no permission, no file locks);
+9 a program or plug-in that the study names failed or did not do what it should;
+130 and 143 stopped by SIGINT and SIGTERM (what is finished is kept)."""
+
 
 def names(file: str, table: str) -> str:
     """The names in one of the package's tables, with commas, as its source has them: to import a table takes seconds."""
@@ -118,7 +126,7 @@ def weights(command: Any) -> Any:
 
 
 def machine(command: Any) -> Any:
-    """On what a command works, and by which features it judges: device, precision, extractors, their weights, the data folder."""
-    for option in (DATA_DIR, weights, EXTRACTOR, PRECISION, DEVICE):  # the last stands first
+    """On what a command works, with parts of one's own, and by which features it judges: device, precision, extractors, weights, data."""
+    for option in (DATA_DIR, weights, PLUGIN, EXTRACTOR, PRECISION, DEVICE):  # the last stands first
         command = option(command)
     return command

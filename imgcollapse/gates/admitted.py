@@ -6,10 +6,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from imgcollapse import progress, promises
+from imgcollapse import progress
 from imgcollapse.errors import DataProblem, SettingsProblem
 from imgcollapse.gates.gate import Gate
-from imgcollapse.images import REAL, ImageSet
+from imgcollapse.images import REAL, ImageSet, promises
 from imgcollapse.machine import processes
 from imgcollapse.regimes import Real, origins
 from imgcollapse.seeds import derive

@@ -8,9 +8,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from imgcollapse import promises
 from imgcollapse.extractors import FittedExtractor
-from imgcollapse.images import ImageSet, World
+from imgcollapse.images import ImageSet, World, promises
 from imgcollapse.machine import devices
 from imgcollapse.metrics import FeatureSet
 from imgcollapse.metrics.classes import CONFIDENT

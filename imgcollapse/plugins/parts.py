@@ -8,13 +8,13 @@ from typing import Any, ClassVar
 from pydantic import model_validator
 from typing_extensions import get_protocol_members
 
-from imgcollapse import promises
 from imgcollapse.corrections import CORRECTIONS, Correction
 from imgcollapse.datasets import DATASETS
 from imgcollapse.datasets.dataset import Dataset
 from imgcollapse.errors import SettingsProblem
 from imgcollapse.extractors import EXTRACTORS, Extractor
 from imgcollapse.gates import GATES, Gate
+from imgcollapse.images import promises
 from imgcollapse.metrics import METRICS, Evidence, Metric
 from imgcollapse.metrics.scores import SCORES
 from imgcollapse.models import MODELS, Model
@@ -55,7 +55,7 @@ class Plugin(Settings):
     @model_validator(mode="after")
     def _one(self) -> "Plugin":
         if (self.file is None) == (self.package is None):
-            raise ValueError("names a file or a package; write for example plugins: [mine.py]")
+            raise ValueError("a plug-in names a file or a package; write for example plugins: [mine.py]")
         return self
 
 
