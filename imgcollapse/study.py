@@ -128,7 +128,7 @@ class Study(WithPlugins):
 
     def recipe(self, own: Record, past: Past, learned_from: Mapping[str, Any], start: Start | None) -> Record:
         """All that decides the generation after these (`own`: its identity): two with one recipe are the same, of whatever study."""
-        changed = [gate.model_dump(mode="json") for gate in self.gates if gate.changes]
+        changed = [{**gate.model_dump(mode="json"), **plugins.digests((gate,))} for gate in self.gates if gate.changes]
         return {
             **own,
             **({"published": changed} if changed else {}),

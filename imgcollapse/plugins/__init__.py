@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from functools import cache
 from hashlib import sha256
 from importlib import metadata
+from importlib.machinery import ModuleSpec
 from pathlib import Path
 from types import ModuleType
 from typing import Any, ClassVar
@@ -130,7 +131,7 @@ def _table(module: ModuleType, table: str, path: Path) -> Mapping[Any, Any]:
 
 def _module(path: Path, source: bytes, now: str) -> ModuleType:
     """The file, executed once for each of its versions."""
-    name = f"imgcollapse_plugin_{now[:16]}"
+    name = f"{MODULE}{now[:16]}_{str(path).encode().hex()}"
     if name in sys.modules:
         return sys.modules[name]
     module = sys.modules[name] = ModuleType(name)
@@ -147,3 +148,30 @@ def _module(path: Path, source: bytes, now: str) -> ModuleType:
         what = " ".join(str(error.msg if isinstance(error, SyntaxError) else error).split())
         raise SettingsProblem(f"plugins: {path}, line {line}: {type(error).__name__}: {brief(what, quoted=False)}; mend it") from error
     return module
+
+
+MODULE = "imgcollapse_plugin_"
+
+
+class _Finder:
+    """Finds a file's module by its name, which holds path and digest: a fitted model can be sent to the other processes of a run."""
+
+    @staticmethod
+    def find_spec(name: str, path: Any = None, target: Any = None) -> ModuleSpec | None:
+        finder: Any = _Finder()
+        return ModuleSpec(name, finder) if name.startswith(MODULE) else None
+
+    @staticmethod
+    def create_module(spec: ModuleSpec) -> ModuleType:
+        digest, _, place = spec.name.removeprefix(MODULE).partition("_")
+        (found,) = loaded([bytes.fromhex(place).decode()])
+        if not (found.sha256 or "").startswith(digest):
+            raise ImportError(f"{found.file}: was changed since the run was begun")
+        return sys.modules[spec.name]
+
+    @staticmethod
+    def exec_module(module: ModuleType) -> None:
+        """It was executed when it was made."""
+
+
+sys.meta_path.append(_Finder())
