@@ -34,8 +34,8 @@ def markdown(findings: Findings, folder: Path) -> list[Path]:
     """Writes the findings as `report.md` into the folder, and returns its path. Links to `collapse.gif` where one lies there.
 
     Question, answer, ranks of generators, arms at the last generation, differences from the reference, half-lives, where the extractors
-    disagree, what is not finished, and all that is needed to do it again. Names and questions are shown as they are: nothing in them becomes a link, a mention,
-    a tag or a formula.
+    disagree, what is not finished, and all that is needed to do it again. Names and questions are shown as they are: nothing in them
+    becomes a link, a mention, a tag or a formula.
     """
     parts = [
         f"## {escaped(findings.question)}",

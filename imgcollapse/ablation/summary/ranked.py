@@ -27,17 +27,17 @@ def ranking_lines(summary: Record) -> list[str]:
 
 
 def _table(ranking: Record) -> tuple[list[str], list[list[str]]]:
-    metric, others = ranking["metric"], "".join(f" ({one})" for one in ranking["extractors"][1:])
-    title = f"{metric_title(metric, ranking['extractors'][0], short=True)}{others}"
+    metric, (first, *others) = ranking["metric"], ranking["extractors"]
+    title = f"{metric_title(metric, first, short=True)}, {_bracketed([first, *others])}"
     headings = ["rank", "generator", title, "seeds", "minus the first", BETTER, "minus the next", BETTER]
     rows = []
     for place, one in enumerate(ranking["ranks"]):
-        first = _minus(ranking, one, ranking["ranks"][0]) if place else ["", ""]
+        leading = _minus(ranking, one, ranking["ranks"][0]) if place else ["", ""]
         after = ranking["ranks"][place + 1 : place + 2]
         following = _minus(ranking, one, after[0]) if after else ["", ""]
         mean = _bracketed([spanned(span, metric) for span in one["by"].values()])
         short = f" (generation {one['generation']})" if one["generation"] not in (None, ranking["generation"]) else ""
-        rows.append([_rank(one), one["model"], mean + short, f"{one['n']} of {one['planned']}", *first, *following])
+        rows.append([_rank(one), one["model"], mean + short, f"{one['n']} of {one['planned']}", *leading, *following])
     return headings, rows
 
 
@@ -117,7 +117,7 @@ def _same(ranking: Record) -> list[str]:
         )
     same = [_titled(one) for one in views if one["order"] == "same"]
     open_ = [f"{_titled(one)} ({one['decided']} of {pairs} pairs told apart)" for one in views if one["order"] == "undecided"]
-    found = [f"That order is the same by {_listed(same)}."] if same else []
+    found = [f"Where these ranks differ, the order is the same by {_listed(same)}."] if same else []
     return [*found, f"Undecided, whether it is the same, by {_listed(open_)}."] if open_ else found
 
 
