@@ -1,11 +1,15 @@
 """Generators side by side: what is crossed, the ranks that intervals leave, and changes of the order with metric and judge."""
 
+import html
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from scipy import stats
+from terminal import call
 from test_summary import written
 
 from imgcollapse.ablation import summary
@@ -16,6 +20,16 @@ from imgcollapse.errors import SettingsProblem
 from imgcollapse.files import to_json
 from imgcollapse.settings import build
 
+PROGRAM = """
+import sys
+from pathlib import Path
+import numpy as np
+if len(sys.argv) == 3:
+    np.save(Path(sys.argv[2]) / "x.npy", np.load(sys.argv[1])["arr_0"])
+else:
+    x_N = np.load(Path(sys.argv[1]) / "x.npy")
+    np.savez(sys.argv[2], arr_0=x_N[np.random.default_rng(int(sys.argv[4])).integers(len(x_N), size=int(sys.argv[3]))])
+"""
 A, B, C = "alpha", "beta", "gamma"
 
 
@@ -234,3 +248,26 @@ def test_chains_that_name_their_own_models_are_refused() -> None:
     chosen = build(Ablation, {"base": {**BASE, "ensemble": {"chains": 2, "models": ["gmm", "gaussian"]}}, "models": ["gmm", "vae"]})
     with pytest.raises(SettingsProblem, match=r"ensemble.models takes the place of `models`"):
         list(chosen.studies())
+
+
+@pytest.mark.slow
+def test_an_ablation_with_a_program_is_ranked_on_page_terminal_and_in_the_summary(tmp_path: Path) -> None:
+    (tmp_path / "own.py").write_text(PROGRAM)
+    run = f"{sys.executable} {tmp_path / 'own.py'}"
+    program = {"kind": "command", "fit": run + " {training_set} {model}", "sample": run + " {model} {samples} {n} {seed}"}
+    judge = {"extractors": ["pixels"], "metrics": ["frechet_distance", "neighbourhood"]}
+    base = {"dataset": {"kind": "digits", "subset": 200}, "gens": 2, "samples": 60, "regime": "replace", "judge": judge}
+    grid = {"base": base, "models": {"mixture": "gmm", "Gaussian": "gaussian", "program": program}, "endpoint": "fd", "seeds": 3}
+    (tmp_path / "grid.yaml").write_text(yaml.safe_dump(grid))
+    result = call("ablate", tmp_path / "grid.yaml", "--out", tmp_path / "out", "--no-nulls")
+    assert result.exit_code == 0, result.output
+    record = json.loads((tmp_path / "out" / "summary.json").read_text())
+    (one,) = record["rankings"]
+    assert (one["metric"], one["generation"], one["comparisons"], len(one["pairs"])) == ("fd", 1, 3, 3)
+    assert {row["model"] for row in one["ranks"]} == {"mixture", "Gaussian", "program"} and all(row["n"] == 3 for row in one["ranks"])
+    means = {arm["arm"]: arm["extractors"]["pixels"]["fd"]["last"]["mean"] for arm in record["arms"]}
+    assert [row["model"] for row in one["ranks"]] == sorted(means, key=means.__getitem__), "less is better"
+    page, words = (tmp_path / "out" / "report.html").read_text(), " ".join(result.output.split())
+    assert "The generators, ranked" in page and "generators, ranked" in words
+    for line in ranking_lines(record):
+        assert line in words and html.escape(line, quote=False).replace("'", "&#39;") in page
