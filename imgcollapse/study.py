@@ -169,7 +169,7 @@ def generations(study: Study, folder: Path, landed: Landed, shared: Path | None,
     given = from_folder(study.init, study.model, world.train.shape)
     with (
         run_folder.opened(folder, to_yaml(study), study.model.load, shared) as kept,
-        InOrder(landed, partial(study.keep.thin, kept, gens=study.gens), again) as in_order,
+        InOrder(landed, partial(study.keep.thin, kept, gens=study.gens, gated=bool(study.gates)), again) as in_order,
     ):
         kept.note_environment(environment.describe())
         kept.fix(store.DATA, world.record(), {"passed_over": dict(world.passed_over)})

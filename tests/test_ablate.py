@@ -609,7 +609,7 @@ def test_the_time_left_waits_until_every_model_has_been_timed(whole: tuple[Path,
         (
             {"arm": {}},
             "arm: there is no such setting; did you mean 'arms'? "
-            "there are: arms, axes, base, endpoint, half_width, nulls, question, reference, seeds",
+            "there are: arms, axes, base, endpoint, half_width, models, nulls, question, reference, seeds",
         ),
     ],
 )

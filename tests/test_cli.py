@@ -27,6 +27,7 @@ from imgcollapse.metrics.likelihood import LIKELIHOOD
 from imgcollapse.metrics.scores import SCORES
 from imgcollapse.models import MODELS
 from imgcollapse.regimes import REGIMES
+from imgcollapse.regimes.pool_bias import PoolBias
 from imgcollapse.study import Study
 from imgcollapse.track import TRACKERS
 
@@ -254,6 +255,10 @@ def test_list_names_every_entry_of_every_table_and_the_options_of_each() -> None
             for option, field in getattr(entry, "model_fields", {}).items():
                 assert option == "kind" or ((field.alias or option) in one.stdout and field.description), (name, option)
     assert "sampling.steps = 0  " in call("list", "ddpm").stdout, "a part's options stand there as they are set"
+    for name in about.STUDY_PARTS:
+        assert re.search(rf"^ *{name}  +\S", shown, re.M) and call("list", name).exit_code == 0
+    assert "folder:PATH" in call("list", "init").stdout and "mix = 'all'  " in call("list", "ensemble").stdout
+    assert all(f"pool_bias.{option} = " in call("list", "retain").stdout for option in PoolBias.model_fields)
     wrong = call("list", "gan")
     assert wrong.exit_code == 2 and wrong.stderr == "imgcollapse: list: there is no 'gan'; `imgcollapse list` shows all names\n"
 

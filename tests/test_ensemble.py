@@ -414,6 +414,12 @@ def test_the_commands_on_an_ensemble(tmp_path: Path) -> None:
     judged = json.loads(done("judge", folder, "--set", "judge.k=3", "--json").stdout)["judged"]
     assert set(judged) == {str(folder), str(folder / "chain_0"), str(folder / "chain_1")}
     assert all(any("k 3" in name for name in store.scores(Path(place))[0].sources) for place in judged)
+    changed = folder / "chain_0" / "study.yaml"
+    changed.write_text(changed.read_text().replace("seed: 0", "seed: 77"))
+    result = call("judge", folder, "--set", "judge.k=4")
+    assert result.exit_code == 5 and f"{folder / 'chain_1'}: scores/" in result.stdout, "the others are judged all the same"
+    assert f"{folder / 'chain_0'} is not judged, the others are: {changed}: was changed after the run was begun" in result.output
+    changed.write_text(changed.read_text().replace("seed: 77", "seed: 0"))
     assert call("card", folder).output.startswith(
         f"imgcollapse: {folder}: is an ensemble, whose models lie in its chains; name one of them: "
     )

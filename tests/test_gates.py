@@ -3,6 +3,7 @@
 import math
 from collections import Counter
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import ClassVar
 
 import pytest
@@ -19,6 +20,7 @@ from imgcollapse.models.nulls import Bootstrap
 from imgcollapse.regimes import REGIMES, Accumulate, AccumulateSubsample, Augment, Real, Regime, Replace, Retain, Teacher, provenance
 from imgcollapse.seeds import derive
 from imgcollapse.settings import Settings, build
+from imgcollapse.study import Study, run
 
 N, CLASSES = 40, ("a", "b", "c", "d")
 ALL: list[Regime] = [
@@ -236,3 +238,15 @@ def test_gates_are_settings() -> None:
     for keep, said in ((0, "greater than 0"), (1.5, "less than or equal to 1")):
         with pytest.raises(SettingsProblem, match=rf"gates\.0\.keep: {keep} cannot be used; it should be {said}"):
             build(Gated, {"gates": [{"kind": "curate", "keep": keep}]})
+
+
+@pytest.mark.parametrize("gates", [[], ["curate"]])
+def test_generation_0s_samples_stay_where_a_gate_may_learn_from_them_so_that_a_finished_run_can_go_on(
+    tmp_path: Path, gates: list[str]
+) -> None:
+    values = {"dataset": {"kind": "grid25", "size": 200}, "model": "bootstrap", "samples": 40, "gates": gates}
+    values["judge"] = {"extractors": []}
+    for gens in (3, 4):
+        run(build(Study, {**values, "gens": gens, "keep": {"samples": "last"}}), tmp_path / "run")
+        kept = [place.parent.name for place in sorted((tmp_path / "run").glob("gen_*/samples.npz"))]
+        assert kept == ["gen_000"] * bool(gates) + [f"gen_{gens - 1:03d}"]

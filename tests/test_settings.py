@@ -42,6 +42,7 @@ def study(*assignments: str, **given: Any) -> Study:
         (["regime=retian"], "regime: 'retian' is unknown; did you mean 'retain'? there are: " + ", ".join(REGIMES)),
         (["regime=retain", "regime.real_fraction=1.5"], "regime.real_fraction: 1.5 cannot be used; it should be less than or equal to 1"),
         (["regime=retain", "regime.pool=old"], "regime.pool: 'old' cannot be used; it should be 'fixed', 'resample' or 'fresh'"),
+        (["init=folder:"], "init: folder: names no folder; write folder:PATH"),
         (["init=best"], "init: 'best' cannot be used; it should be 'scratch', 'previous', 'base' or 'folder:PATH'"),
         (["init='folder: '"], "init: 'folder: ' cannot be used; it should be 'scratch', 'previous', 'base' or 'folder:PATH'"),
         (["gens=0"], "gens: 0 cannot be used; it should be greater than 0"),

@@ -180,6 +180,19 @@ def test_another_study_is_refused_and_nothing_is_touched(copy: Path, whole: Path
     assert outcome(copy) == outcome(whole)
 
 
+def test_a_study_that_made_nothing_gives_way_to_another(tmp_path: Path) -> None:
+    """Only `fit` knows that there are fewer pictures than components: then the folder is there, and the cure is another study."""
+    run = tmp_path / "run"
+    with pytest.raises(DataProblem, match=r"model.components: 500 Gaussians need as many pictures, there are 400; set fewer"):
+        execute(run, model={"kind": "gmm", "components": 500}, samples=400)
+    before = (run / "study.yaml").read_bytes()
+    lines = execute(run, model={"kind": "gmm", "components": 5}, samples=400)
+    assert f"{run}: another study was begun here and made nothing; this one begins (its records are kept as set_aside/)" in lines
+    assert (run / "set_aside" / "study.yaml-1").read_bytes() == before and (run / "gen_000").is_dir()
+    with pytest.raises(OtherStudyProblem, match=r"holds another study \(model.components 5, now 6\); choose another --out$"):
+        execute(run, model={"kind": "gmm", "components": 6}, samples=400)
+
+
 def test_a_folder_of_other_files_is_refused(tmp_path: Path) -> None:
     (tmp_path / "thesis").mkdir()
     (tmp_path / "thesis" / "chapter1.tex").write_text("x")

@@ -1,5 +1,6 @@
 """The primary endpoint of an ablation: the one number that its question is decided by, named before it runs."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -63,16 +64,30 @@ DEFAULT = Endpoint()
 
 
 @dataclass(frozen=True)
+class Rivals:
+    """Generators that are ranked against each other, for they differ in nothing else.
+
+    beside: what else their arms have in common, in the words of their names; empty where there is nothing else
+    arms:   name of each generator -> that of its arm
+    """
+
+    beside: str
+    arms: Mapping[str, str]
+
+
+@dataclass(frozen=True)
 class Asked:
     """What an ablation was to decide, and when that was said.
 
     named: when the endpoint was named; `after the runs`: some of them were there, and it was another before, or none
     pilot: the first seeds, where the number of the others followed from their spread; else empty
+    rivals: the generators that are ranked
     """
 
     endpoint: Endpoint = DEFAULT
     named: When = "by default"
     pilot: tuple[int, ...] = ()
+    rivals: tuple[Rivals, ...] = ()
 
 
 NOTHING_ASKED = Asked()

@@ -14,7 +14,7 @@ from typing import Any
 from pydantic import Field, PositiveFloat, field_validator, model_validator
 
 from imgcollapse.ablation.comparisons import MOST_SEEDS
-from imgcollapse.ablation.endpoint import DEFAULT, Endpoint
+from imgcollapse.ablation.endpoint import DEFAULT, Endpoint, Rivals
 from imgcollapse.ablation.intervals import FEWEST
 from imgcollapse.ablation.summary import named
 from imgcollapse.errors import SettingsProblem, brief
@@ -27,6 +27,7 @@ from imgcollapse.study import DEFAULT_KINDS, Study
 
 ABLATION, PLAN, RUNS, SHARED, CSV, SUMMARY = "ablation.yaml", "plan.json", "runs", "shared", "ablation.csv", "summary.json"
 MOST_RUNS = 100_000
+MODEL = "model"  # the setting in which generators that are ranked differ
 OF_NETWORKS = {"init": "scratch", "correction": None}  # what a null model, which has no weights, does without
 AUTO, PILOT = "auto:", 5  # `seeds: auto:0.1`: so many first, and then as many as make every difference known to ± 0.1
 
@@ -37,6 +38,7 @@ class Ablation(Settings):
     question: str = Field("", description="what the ablation is to find out, in one sentence")
     base: dict[str, Any] = Field({}, description="the settings that all studies have in common")
     arms: dict[str, dict[str, Any]] = Field({}, description="name of an arm -> settings in which it differs from the base")
+    models: dict[str, Any] = Field({}, description="generators to rank: a list of kinds, or name -> model; they cross with arms and axes")
     axes: dict[str, tuple[Any, ...]] = Field({}, description="path of a setting -> its values; axes (and arms) cross")
     seeds: tuple[int, ...] = Field((0, 1, 2), description="seeds of every arm: a list, or how many (3: 0, 1, 2), or auto:HALF_WIDTH")
     half_width: PositiveFloat | None = Field(
@@ -64,6 +66,17 @@ class Ablation(Settings):
     def _score(cls, value: object) -> object:
         return {"metric": value} if isinstance(value, str) else value
 
+    @field_validator("models", mode="before")
+    @classmethod
+    def _generators(cls, value: object) -> object:
+        """A list names them by their kinds, or as YAML writes them."""
+        if not isinstance(value, (list, tuple)):
+            return value
+        named = {one if isinstance(one, str) else _short(one): one for one in value}
+        if len(named) < len(value):
+            raise ValueError(f"{brief(list(value))} cannot be used; name every generator once")
+        return named
+
     @field_validator("seeds", mode="before")
     @classmethod
     def _count(cls, value: object) -> object:
@@ -86,9 +99,9 @@ class Ablation(Settings):
             raise ValueError(f"half_width: {len(self.seeds)} seeds cannot say how many more are needed; name {FEWEST} to {MOST_SEEDS}")
         return self
 
-    @field_validator("arms")
+    @field_validator("arms", "models")
     @classmethod
-    def _visible(cls, arms: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    def _visible(cls, arms: dict[str, Any]) -> dict[str, Any]:
         for name in arms:
             if not any(letter.isprintable() and not letter.isspace() for letter in name):
                 raise ValueError(f"an arm has the name {brief(name)}, in which nothing can be seen; give it another")
@@ -100,9 +113,9 @@ class Ablation(Settings):
             raise ValueError("seed: an ablation runs every arm with every seed; name them under `seeds`, not in base, axes or arms")
         for path, values in self.axes.items():
             _check_axis(path, values)
-        runs = max(1, len(self.arms)) * math.prod(map(len, self.axes.values())) * len(self.seeds)
-        if runs > MOST_RUNS:
-            raise ValueError(f"arms, axes and seeds cross to more than {MOST_RUNS:,} runs; take fewer of them")
+        _check_models(self.models, self.arms, self.axes)
+        if self._crossings() * len(self.seeds) > MOST_RUNS:
+            raise ValueError(f"arms, models, axes and seeds cross to more than {MOST_RUNS:,} runs; take fewer of them")
         arms = self.named()
         _check_alike(list(arms))
         for arm, null in itertools.product(arms, NULLS):
@@ -120,19 +133,41 @@ class Ablation(Settings):
 
         An arm of axes is named with their values as YAML writes them, so that 1, 1.0, "1" and true are four arms.
         """
-        ends = [path.rpartition(".")[2] for path in self.axes]
-        words = {path: end if ends.count(end) == 1 else path for path, end in zip(self.axes, ends, strict=True)}
         found = {}
-        for (arm, changes), *places in itertools.product(
-            (self.arms or {"": {}}).items(), *([(path, value) for value in values] for path, values in self.axes.items())
-        ):
-            name = ", ".join([arm] * bool(self.arms) + [f"{words[path]} {_short(value)}" for path, value in places]) or "base"
+        for name, _, _, changes, places in self._crossed():
             try:
                 found[name] = unfolded([*changes.items(), *places])
             except SettingsProblem as problem:
                 raise SettingsProblem(f"arm {brief(name)}: {problem}") from None
-        assert len(found) == max(1, len(self.arms)) * math.prod(map(len, self.axes.values())), "two arms have one name"
+        if len(found) < self._crossings():
+            raise ValueError("arms: two of them, crossed with models and axes, have one name; rename one, without commas")
         return found
+
+    def rivals(self) -> tuple[Rivals, ...]:
+        """The generators that are ranked: one ranking for each of the other arms and axes; none without `models` or an axis `model`."""
+        found: dict[str, dict[str, str]] = {}
+        for name, beside, model, _, _ in self._crossed():
+            found.setdefault(beside, {})[model] = name
+        return tuple(Rivals(beside, arms) for beside, arms in found.items() if len(arms) > 1)
+
+    def _crossed(self) -> Iterator[tuple[str, str, str, dict[str, Any], list[tuple[str, Any]]]]:
+        """Of every arm: its name, that without its generator, the generator's, the settings of its `arms`, and those of models and axes."""
+        ends = [path.rpartition(".")[2] for path in self.axes]
+        words = {path: end if ends.count(end) == 1 else path for path, end in zip(self.axes, ends, strict=True)}
+        values = ([(path, value) for value in values] for path, values in self.axes.items())
+        for (arm, changes), (model, chosen), *places in itertools.product(
+            (self.arms or {"": {}}).items(), (self.models or {"": None}).items(), *values
+        ):
+            own, own_model = [arm] * bool(self.arms), [model] * bool(self.models)
+            others = [f"{words[path]} {_short(value)}" for path, value in places if path != MODEL]
+            of_axes = [f"{words[path]} {_short(value)}" for path, value in places]
+            rival = model or next((_short(value) for path, value in places if path == MODEL), "")
+            settings = [(MODEL, chosen)] * bool(self.models) + places
+            yield ", ".join(own + own_model + of_axes) or "base", ", ".join(own + others), rival, changes, settings
+
+    def _crossings(self) -> int:
+        """How many arms there are."""
+        return max(1, len(self.arms)) * max(1, len(self.models)) * math.prod(map(len, self.axes.values()))
 
     def studies(self) -> Iterator[tuple[str, str | None, Study]]:
         """(arm, null model or None, study with the first seed): every arm, and after it the null models under its regime."""
@@ -142,6 +177,8 @@ class Ablation(Settings):
                 own = build(Study, {**values, "seed": self.seeds[0]})
             except SettingsProblem as problem:
                 raise SettingsProblem(f"arm {brief(arm)}: {problem}") from None
+            if self.models and own.ensemble is not None and own.ensemble.models is not None:
+                raise SettingsProblem(f"arm {brief(arm)}: ensemble.models takes the place of `models`; leave out one of the two")
             yield arm, None, own
             if own.regime.streams:  # a null model learns from a set of as many pictures as a regime gives it
                 values = merge(values, {"regime": {"stream": False}})
@@ -153,7 +190,8 @@ class Ablation(Settings):
         """`runs/NAME-...`: the same for the same base, whatever the arms and seeds, so that those can be added to."""
         base = without_gens(merge(DEFAULT_KINDS, self.base))
         digest = sha256(json.dumps(base, sort_keys=True, default=str).encode()).hexdigest()[:6]
-        return Path("runs") / "-".join((name, _kind(base["dataset"]), _kind(base["model"]), digest))
+        model = "models" if self.models else _kind(base["model"])
+        return Path("runs") / "-".join((name, _kind(base["dataset"]), model, digest))
 
 
 def _by_null(null: str, own: Study) -> dict[str, Any]:
@@ -175,6 +213,18 @@ def _check_axis(path: str, values: Sequence[Any]) -> None:
     for name, times in Counter(map(_short, values)).items():
         if times > 1:
             raise ValueError(f"{place}: has the value {brief(name, quoted=False)} {times} times; give each value once")
+
+
+def _check_models(models: Mapping[str, Any], arms: Mapping[str, Mapping[str, Any]], axes: Mapping[str, Any]) -> None:
+    """Raises ValueError for generators that are named twice, at one place or at two."""
+    elsewhere = [f"the arm {brief(name)}" for name, changes in arms.items() if MODEL in changes] + ["an axis"] * (MODEL in axes)
+    if models and elsewhere:
+        raise ValueError(f"models: {elsewhere[0]} names a model, too; name all generators under `models`, and there what else differs")
+    seen: dict[str, str] = {}
+    for name, chosen in models.items():
+        other = seen.setdefault(json.dumps(expand(chosen), sort_keys=True, default=str), name)
+        if other != name:
+            raise ValueError(f"models: {brief(other)} and {brief(name)} are the same; leave out one of the two")
 
 
 def _check_alike(names: Sequence[str]) -> None:

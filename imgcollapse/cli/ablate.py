@@ -42,13 +42,15 @@ def _print_end(after: Sequence[RunStatus], made: Sequence[Path], record: Record)
     out = console.out(140)
     if record:
         for extractor, (headings, *lines) in summary.table_lines(record).items():
-            table = Table(title=f"{source_title(extractor)}; {record['method'].partition(';')[0]}", title_justify="left")
-            for heading in headings:
-                table.add_column(heading, overflow="fold")
-            for line in lines:
-                table.add_row(*line)
-            out.print(table)
-        for message in (*summary.headline(record), *summary.rate_lines(record), *reports.disagreements(record)):
+            out.print(_table(f"{source_title(extractor)}; {record['method'].partition(';')[0]}", headings, lines))
+        for ranking, headings, lines in summary.ranking_tables(record):
+            out.print(_table(f"generators, ranked{': ' * bool(ranking['beside'])}{ranking['beside']}", headings, lines))
+        for message in (
+            *summary.ranking_lines(record),
+            *summary.headline(record),
+            *summary.rate_lines(record),
+            *reports.disagreements(record),
+        ):
             out.print(message)
     streams.out(account_line(after))
     for one in after:
@@ -59,6 +61,15 @@ def _print_end(after: Sequence[RunStatus], made: Sequence[Path], record: Record)
         streams.out("runs that diverged would do so again and are not tried again, unless with --retry")
     for path in ("written:", *(f"  {path}" for path in made)) if made else ():
         streams.out(path)
+
+
+def _table(title: str, headings: Sequence[str], lines: Sequence[Sequence[str]]) -> Table:
+    table = Table(title=title, title_justify="left")
+    for heading in headings:
+        table.add_column(heading, overflow="fold")
+    for line in lines:
+        table.add_row(*line)
+    return table
 
 
 def _show_plan(chosen: Ablation, folder: Path, as_json: bool) -> None:

@@ -2,9 +2,10 @@
 
 import shutil
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, get_args
 
 from pydantic import BaseModel
+from pydantic.fields import FieldInfo
 from rich.table import Table
 
 from imgcollapse import plugins
@@ -24,6 +25,7 @@ from imgcollapse.metrics import METRICS, Metric
 from imgcollapse.models import MODELS
 from imgcollapse.regimes import REGIMES
 from imgcollapse.settings import shown_as
+from imgcollapse.study import Study
 from imgcollapse.track import TRACKERS
 
 TABLES: dict[str, Mapping[str, Any]] = {
@@ -38,6 +40,8 @@ TABLES: dict[str, Mapping[str, Any]] = {
     "trackers": TRACKERS,
 }
 
+STUDY_PARTS = ("init", "ensemble", "judge", "keep")  # settings of a study that are no table, and have options or words of their own
+
 
 def list_tables(name: str | None, files: Sequence[str] = ()) -> None:
     """`imgcollapse list [NAME]`, with the parts of these plug-ins."""
@@ -46,8 +50,12 @@ def list_tables(name: str | None, files: Sequence[str] = ()) -> None:
     if name is None:
         for title, table in TABLES.items():
             out.print(_two_columns(title, {key: _first_line(entry) for key, entry in table.items()}))
+        out.print(_two_columns("parts of a study", {key: Study.model_fields[key].description or "" for key in STUDY_PARTS}))
         return
     found = {title: table[name] for title, table in TABLES.items() if name in table}
+    if not found and name in STUDY_PARTS:
+        _list_part(name, Study.model_fields[name])
+        return
     if not found:
         raise SettingsProblem(f"list: there is no '{name}'; `imgcollapse list` shows all names")
     for title, entry in found.items():
@@ -61,6 +69,20 @@ def list_tables(name: str | None, files: Sequence[str] = ()) -> None:
                 out.print(line)
 
 
+def _list_part(name: str, field: FieldInfo) -> None:
+    out, part = console.out(140), _part(field)
+    out.print(f"{name} (a part of a study; default {'none' if field.default is None else part.__name__ if part else field.default}):")
+    out.print(field.description or "")
+    if part is not None:
+        out.print(_two_columns("options", _options(part)))
+
+
+def _part(field: FieldInfo) -> type[BaseModel] | None:
+    """The class of a setting that has options of its own, one that may be left out too; None for all others."""
+    kinds = (field.annotation, *get_args(field.annotation))
+    return next((one for one in kinds if isinstance(one, type) and issubclass(one, BaseModel)), None)
+
+
 def _options(entry: type[BaseModel], within: str = "") -> dict[str, str]:
     """`name = default` and what it means, for every option; those of a part as `part.name`."""
     rows: dict[str, str] = {}
@@ -68,9 +90,11 @@ def _options(entry: type[BaseModel], within: str = "") -> dict[str, str]:
         if isinstance(field.default, BaseModel):
             rows |= _options(type(field.default), f"{within}{key}.")
         elif key != "kind":
+            part = _part(field) if field.default is None else None
             rows[f"{within}{shown_as(key, field)} = {'(required)' if field.is_required() else repr(field.default)}"] = (
                 field.description or ""
             )
+            rows |= {} if part is None else _options(part, f"{within}{key}.")
     return rows
 
 

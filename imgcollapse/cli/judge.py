@@ -26,3 +26,5 @@ def judge(places: Sequence[Path], given: dict[str, Any], assignments: tuple[str,
     else:
         for folder, name in judged.by.items():
             streams.out(f"{folder}: {store.SCORES}/{name}")
+    if judged.failed:
+        sys.exit(judged.failed[0].exit_code)

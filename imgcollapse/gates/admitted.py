@@ -97,9 +97,11 @@ class Admitted(OnDemand[ImageSet]):
         """
         made = self._without_refused(training_set) if self._gates else training_set
         if not len(made):
+            offered = sum(one["pictures"] for side, _ in self._account.values() for one in side.values())
+            gates = " + ".join(gate.title() for gate in self._gates)
             raise DataProblem(
-                f"generation {len(self)}: the gates let in no picture to learn from; take a regime with real pictures in it, "
-                "or gates that turn fewer away"
+                f"generation {len(self)}: the gates let in no picture to learn from ({gates}: none of {offered:,}); take a regime with "
+                "real pictures in it, or gates that turn fewer away (not all pictures marked, say), and another --out: nothing can follow"
             )
         if self._gates and len(made) < n and len(self):
             progress.say_once(f"generation {len(self)} learns from {len(made):,} pictures, not {n:,}: the gates let in no more")

@@ -80,6 +80,8 @@ def judge(folders: Sequence[Any], given: Given) -> dict[Path, str]:
         with devices.use(checked(machine_from(given))):
             judged = judging.execute(found, wanted)
         _end(judged.stopped)
+        if judged.failed:
+            raise judged.failed[0]
         return {Path(folder): name for folder, name in judged.by.items()}
 
 

@@ -10,7 +10,7 @@ from imgcollapse.ablation import plan, status
 from imgcollapse.ablation.again import judge_again
 from imgcollapse.ablation.grid import ABLATION, PLAN, SHARED, Ablation
 from imgcollapse.ablation.summary import Run, named
-from imgcollapse.errors import SettingsProblem
+from imgcollapse.errors import Problem, SettingsProblem
 from imgcollapse.extractors import own_metrics
 from imgcollapse.interface import console
 from imgcollapse.interface.ablating import finish
@@ -29,11 +29,13 @@ class Judged:
     by:      folder of a run -> the name of its judge's folder
     pages:   that were made again
     stopped: the exit code, where it was stopped
+    failed:  of several runs, why some could not be judged; it was said
     """
 
     by: dict[str, str]
     pages: list[Path]
     stopped: list[int]
+    failed: list[Problem]
 
 
 def runs_at(places: Sequence[Path]) -> Found:
@@ -42,14 +44,22 @@ def runs_at(places: Sequence[Path]) -> Found:
 
 
 def execute(found: Found, changes: Mapping[str, Any]) -> Judged:
-    """Judges the runs again, with these changes of their studies' judges, and makes again what is made from scores."""
-    judged: dict[str, str] = {}
+    """Judges the runs again, with these changes of their studies' judges, and makes again what is made from scores.
+
+    Of several runs one that cannot be judged does not stop the others, as it does not stop a report.
+    """
+    judged, failed = dict[str, str](), list[Problem]()
     with stoppable() as stopped:
-        for place, runs in found:
-            for run in runs:
-                by = judged_by(run, changes)
-                judged[str(run.folder)] = _judge(run, by, len(runs) > 1, place / SHARED if (place / PLAN).is_file() else None)
-    return Judged(judged, [_page(place, runs) for place, runs in found], stopped)
+        for place, run, several in [(place, run, len(runs) > 1) for place, runs in found for run in runs]:
+            by = judged_by(run, changes)
+            try:
+                judged[str(run.folder)] = _judge(run, by, several, place / SHARED if (place / PLAN).is_file() else None)
+            except Problem as problem:
+                if not several:
+                    raise
+                progress.say(f"{run.folder} is not judged, the others are: {problem}")
+                failed.append(problem)
+    return Judged(judged, [_page(place, runs) for place, runs in found], stopped, failed)
 
 
 def changes_from(given: Mapping[str, Any], changes: Sequence[str | Mapping[str, Any]]) -> dict[str, Any]:

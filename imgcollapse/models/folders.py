@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
 import torch
-from pydantic import AfterValidator
+from pydantic import AfterValidator, BeforeValidator
 from safetensors.torch import load
 from torch import nn
 
@@ -36,7 +36,14 @@ def _known(init: str) -> str:
     raise ValueError(f"{brief(init)} cannot be used; it should be 'scratch', 'previous', 'base' or 'folder:PATH'")
 
 
-Init = Annotated[str, AfterValidator(_known)]
+def _folder(init: object) -> object:
+    """`folder:` without a path is a mapping to YAML, and here a folder without a name."""
+    if init in ({"folder": None}, FOLDER):
+        raise ValueError("folder: names no folder; write folder:PATH")
+    return init
+
+
+Init = Annotated[str, BeforeValidator(_folder), AfterValidator(_known)]
 INIT = (
     "with what weights a network begins: scratch (fresh ones), previous (those of the generation before), base (of generation 0), or "
     "folder:PATH, generation 0 and every later one with those in a folder of diffusers' DDPMPipeline, or of a model that imgcollapse saved"

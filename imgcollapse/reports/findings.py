@@ -162,7 +162,8 @@ def _read_one(place: Path) -> tuple[str, str | None, list[Run], Asked]:
     if (place / store.STUDY).is_file():
         return f"Does a chain of {runs[0].study.gens} generations collapse? {runs[0].arm}", None, runs, NOTHING_ASKED
     chosen = build(Ablation, read_file(place / ABLATION))
-    return chosen.question or f"Do the arms of {place.resolve().name} differ?", chosen.reference, runs, plan.asked(place)
+    question = chosen.question or f"Do the arms of {place.resolve().name} differ?"
+    return question, chosen.reference, runs, replace(plan.asked(place), rivals=chosen.rivals())
 
 
 def _told_apart(runs: Sequence[Run]) -> list[Run]:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from imgcollapse.ablation.intervals import FEWEST
-from imgcollapse.ablation.summary import Record, named, rate_lines, spanned
+from imgcollapse.ablation.summary import Record, named, ranking_lines, rate_lines, spanned
 from imgcollapse.ablation.summary.superior import BETTER, in_words
 from imgcollapse.ablation.summary.text import columns, half_lives, lines
 from imgcollapse.exchange.card.markdown import fenced, table
@@ -33,14 +33,15 @@ NO_WIDTH = "\u200b"
 def markdown(findings: Findings, folder: Path) -> list[Path]:
     """Writes the findings as `report.md` into the folder, and returns its path. Links to `collapse.gif` where one lies there.
 
-    Question, answer, arms at the last generation, differences from the reference, half-lives, where the extractors disagree, what is not
-    finished, and all that is needed to do it again. Names and questions are shown as they are: nothing in them becomes a link, a mention,
-    a tag or a formula.
+    Question, answer, ranks of generators, arms at the last generation, differences from the reference, half-lives, where the extractors
+    disagree, what is not finished, and all that is needed to do it again. Names and questions are shown as they are: nothing in them
+    becomes a link, a mention, a tag or a formula.
     """
     parts = [
         f"## {escaped(findings.question)}",
         escaped(answer(findings), 10_000),
         f"[The samples, generation by generation]({MOVIE})" if (folder / MOVIE).is_file() else "",
+        _listed("The generators, ranked", ranking_lines(findings.summary)),
         *_arms(findings),
         *_differences(findings),
         _half_lives(findings),

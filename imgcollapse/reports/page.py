@@ -17,7 +17,7 @@ from markupsafe import Markup
 
 from imgcollapse import __version__
 from imgcollapse.ablation.grid import ABLATION
-from imgcollapse.ablation.summary import Record, named
+from imgcollapse.ablation.summary import Record, named, ranking_lines
 from imgcollapse.errors import OtherStudyProblem
 from imgcollapse.files import bytes_of, digest_of, ledger, sweep, write_bytes
 from imgcollapse.judges.titles import REAL, counted, features_title, judges_of
@@ -30,6 +30,7 @@ from imgcollapse.reports.findings import Findings
 from imgcollapse.reports.panels import NULL
 from imgcollapse.reports.paths import paths
 from imgcollapse.reports.pictures import SIZES, Keep
+from imgcollapse.reports.rankings import rankings
 from imgcollapse.reports.rates import rates
 from imgcollapse.reports.record import about_runs, notes, settings
 from imgcollapse.reports.reproduce import reproduce
@@ -130,6 +131,8 @@ def _render(findings: Findings, page: Path, size: tuple[int, int, int], keep: Ke
         stops=findings.stops,
         halves=(halves := tables.half_lives(findings)),
         chains=(parts := chains(findings, page)),
+        rankings=(ranked := rankings(findings)),
+        ranking_lines=ranking_lines(findings.summary),
         rates=(approach := rates(findings)),
         early=(early := warnings(findings)),
         early_words=warning_sentences(findings),
@@ -138,7 +141,7 @@ def _render(findings: Findings, page: Path, size: tuple[int, int, int], keep: Ke
         file=ABLATION if findings.is_ablation and any((place / ABLATION).is_file() for place in findings.places) else "",
         record=about_runs(findings),
         settings=settings(findings),
-        data=_embedded({**moving, "tables": _records(charted, halves, approach, early, *apart, parts and parts.table)}),
+        data=_embedded({**moving, "tables": _records(charted, halves, approach, early, *apart, *ranked, parts and parts.table)}),
     )
 
 

@@ -6,12 +6,14 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from imgcollapse import progress
 from imgcollapse.errors import DataProblem, OtherStudyProblem
-from imgcollapse.files import same_or_refuse, stamp, write_text
+from imgcollapse.files import ASIDE, same_or_refuse, set_aside, stamp, write_text
 from imgcollapse.settings import read_file
 from imgcollapse.settings.yaml12 import load
+from imgcollapse.store.history import HISTORY
 from imgcollapse.store.identity import decided, identity, is_older, study_digest
-from imgcollapse.store.layout import ENVIRONMENT, STUDY
+from imgcollapse.store.layout import DATA, ENVIRONMENT, SCORES, START, STUDY, chain_folder
 from imgcollapse.store.manifest import made_by
 from imgcollapse.store.records import make_way, plain, readable
 
@@ -38,6 +40,28 @@ def _changed(run: Path, stamps: tuple[tuple[int, int], ...]) -> str | None:
     known = begun(run)
     same = known is None or known == study_digest(read_file(run / STUDY))
     return None if same else f"{STUDY} has been changed since the run was begun"
+
+
+def begin(run: Path, study: str) -> None:
+    """`same_study`; but where another one was begun that made nothing, its records are set aside, and this one begins.
+
+    So what a model or a data set refuses only once the folder is there does not stand in the way of the command that was put right.
+    """
+    try:
+        same_study(run, study)
+    except OtherStudyProblem:
+        if not _made_nothing(run):
+            raise
+        for name in (STUDY, ENVIRONMENT, DATA, START, SCORES):
+            if os.path.lexists(run / name):
+                set_aside(run / name)
+        progress.say(f"{run}: another study was begun here and made nothing; this one begins (its records are kept as {ASIDE}/)")
+        same_study(run, study)
+
+
+def _made_nothing(run: Path) -> bool:
+    """Whether no generation was ever made in a run, as far as its folder says; a chain's folder in it says that, too."""
+    return not any(one for name in ("gen_*", f"{chain_folder(run, 0).name[:-1]}*", HISTORY) for one in run.glob(name))
 
 
 def same_study(run: Path, study: str) -> None:

@@ -31,15 +31,17 @@ class Keep(Settings):
                 f"keep.models: under regime '{regime.kind}' generation 0 draws for every later one; set it to all, or to K"
             )
 
-    def thin(self, kept: RunFolder, newest: int, gens: int) -> None:
+    def thin(self, kept: RunFolder, newest: int, gens: int, gated: bool = False) -> None:
         """Throws away what these rules do not keep, now that a generation has landed; what the next one may need stays until then.
 
         Model and samples of generation 0 stay until the last one has landed: every generation's samples are judged by the one, and gates
-        may learn from the others.
+        may learn from the others. `gated`: there are gates; its samples then stay for good, as the run could not be extended without them.
         """
         over = newest == gens - 1
         for generation in sorted({newest - 1, *((0, newest) if over else ())} - {-1}):
-            of_first = ((SAMPLES, self.samples), (MODEL, self.models)) if generation > 0 or over else ()
+            of_first = (
+                ((SAMPLES, "all" if gated and generation == 0 else self.samples), (MODEL, self.models)) if generation > 0 or over else ()
+            )
             rules = ((UNMARKED, self.samples), *of_first)
             kept.throw_away(generation, *(part for part, rule in rules if not _keeps(rule, generation, generation == newest)))
 

@@ -26,7 +26,7 @@ from imgcollapse.images import ImageSet
 from imgcollapse.machine import programs
 from imgcollapse.settings import read_file
 from imgcollapse.store import history, leftovers, manifest
-from imgcollapse.store.begun import begun, parsed, same_study
+from imgcollapse.store.begun import begin, begun, parsed
 from imgcollapse.store.checks import parents
 from imgcollapse.store.identity import Identity, learning, study_digest, unlike
 from imgcollapse.store.layout import (
@@ -68,7 +68,7 @@ def opened(run: Path, study: str | None = None, load: Load = Path, shared: Path 
         files.sweep(run)
         for path in sorted(run.iterdir()):
             leftovers.clear(path, study)
-        same_study(run, study)
+        begin(run, study)
         for place in (run / PROGRAMS).glob("gen_*"):
             if (run / place.name).exists():  # it was kept, and the process killed before this
                 programs.tidy(place)

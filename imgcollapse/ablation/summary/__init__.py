@@ -21,6 +21,16 @@ which it happened, "of": seeds to which it could, "words": all of it}.
      "rates": [{"arm", "null", "extractor": one that decides, "metric": that of the endpoint, "generation",
                "rate": null (too few generations) or the share of the distance to its end that the curve covers in a generation,
                "low", "high": null or the rates that the seeds do not contradict (95 %), "n", "rises", "words"}],
+     "rankings": [{"beside": what else the generators' arms have in common (`models` or an axis `model`; else there is no ranking),
+                   "metric", "quantity", "margin", "extractors": of the endpoint, "generation", "comparisons": pairs of generators,
+                   "ranks": [{"model", "arm", "first", "last": the ranks that the comparisons leave to it, "tied": generators to which it
+                              is neither before nor behind, "mean", "generation", "n": by the leading extractor, "planned": seeds,
+                              "by": {EXTRACTOR: SPAN}}], the best mean first,
+                   "pairs": [{"model", "against", "side": of the model, "before", "behind", "same" or "open", and as in "found" of the
+                              endpoint, Holm-adjusted over the comparisons}], of the pairs that have come as far as any,
+                   "views": [{"extractor", "metric", "order": as that of the endpoint: "same", "other" or "undecided", "decided": pairs}],
+                   "reversals": [{"model", "against", "with_judge": by one metric, "with_metric": by one extractor,
+                                  "before", "behind": [{"extractor", "metric", "level", "probability_better", SPAN}]}]}],
      "arms": [{"arm", "null": null or the null model's name, "model", "regime", "gens": generations asked for,
                "planned": all seeds, "seeds": those with scores,
                "extractors": {EXTRACTOR: {METRIC: {
@@ -58,6 +68,7 @@ generation was judged, a TIME is the first judged one after what happened, and i
 """
 
 from imgcollapse.ablation.summary.numbers import QUANTITIES, losses
+from imgcollapse.ablation.summary.ranked import ranking_lines, ranking_tables
 from imgcollapse.ablation.summary.rates import rate_lines, rate_rows
 from imgcollapse.ablation.summary.sentence import endpoint_text, headline, quoted, sentence
 from imgcollapse.ablation.summary.table import COLUMNS, Record, Run, rows, write_csv
@@ -74,6 +85,8 @@ __all__ = [
     "losses",
     "named",
     "quoted",
+    "ranking_lines",
+    "ranking_tables",
     "rate_lines",
     "rate_rows",
     "rows",

@@ -8,6 +8,7 @@ from imgcollapse.ablation.intervals import METHODS
 from imgcollapse.ablation.summary.decided import decided
 from imgcollapse.ablation.summary.early import early_warnings
 from imgcollapse.ablation.summary.numbers import Key, arm_record, chains, difference_record
+from imgcollapse.ablation.summary.ranking import rankings
 from imgcollapse.ablation.summary.rates import rates_record
 from imgcollapse.ablation.summary.table import Record, Run
 from imgcollapse.errors import SettingsProblem
@@ -38,13 +39,15 @@ def summarise(
     pairs += [((arm, None), (arm, null)) for arm, null in planned if null is not None]
     scope = _scope(runs)
     endpoint = decided(asked, names, reference, judged)
+    arms = [arm_record(key, members, judged.get(key, {}), alive.get(key, {}), method) for key, members in planned.items()]
     return {
         "method": f"95 % intervals by {METHODS[method]}; differences paired by seed; {scope}",
         "scope": scope,
         "reference": reference,
         "endpoint": endpoint,
         "rates": rates_record(endpoint, judged),
-        "arms": [arm_record(key, members, judged.get(key, {}), alive.get(key, {}), method) for key, members in planned.items()],
+        "rankings": rankings(asked, endpoint, judged, arms),
+        "arms": arms,
         "differences": [difference_record(a, b, judged, method) for a, b in pairs if a in judged and b in judged],
         "warnings": early_warnings(judged),
     }
