@@ -9,6 +9,7 @@ from rich.table import Table
 
 from imgcollapse import plugins
 from imgcollapse.ablation.engines import ENGINES
+from imgcollapse.cli import listing
 from imgcollapse.cli.trials import existing, trials
 from imgcollapse.corrections import CORRECTIONS
 from imgcollapse.datasets import DATASETS, torchvision_sets
@@ -40,7 +41,7 @@ TABLES: dict[str, Mapping[str, Any]] = {
 
 
 def list_tables(name: str | None, files: Sequence[str] = ()) -> None:
-    """`imgcollapse list [NAME]`, with the parts of these plug-ins."""
+    """`imgcollapse list [NAME]`, with the parts of these plug-ins: NAME is of an entry, of a group (`models`), or of a score in tables and CSV."""
     plugins.loaded(files)
     out = console.out(140)
     if name is None:
@@ -48,8 +49,9 @@ def list_tables(name: str | None, files: Sequence[str] = ()) -> None:
             out.print(_two_columns(title, {key: _first_line(entry) for key, entry in table.items()}))
         return
     found = {title: table[name] for title, table in TABLES.items() if name in table}
-    if not found:
-        raise SettingsProblem(f"list: there is no '{name}'; `imgcollapse list` shows all names")
+    group, scores = listing.group(name, TABLES), listing.explained(name)
+    if not found and group is None and not scores:
+        raise SettingsProblem(f"list: there is no '{name}'; {listing.close(name, TABLES)}`imgcollapse list` shows all names")
     for title, entry in found.items():
         out.print(f"{name} ({title}): {_first_line(entry)}")
         settings = ENGINES[name].options if title == "engines" else entry
@@ -59,6 +61,10 @@ def list_tables(name: str | None, files: Sequence[str] = ()) -> None:
         else:
             for line in (_explained(entry).__doc__ or "").splitlines():
                 out.print(line)
+    if group is not None:
+        out.print(_two_columns(group, {key: _first_line(entry) for key, entry in TABLES[group].items()}))
+    for line in scores:
+        out.print(line)
 
 
 def _options(entry: type[BaseModel], within: str = "") -> dict[str, str]:
