@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from imgcollapse import __version__, progress
+from imgcollapse.cli import hints
 from imgcollapse.cli.options import DATA_DIR, ENGINE, JUDGE_BESIDE, PLUGIN, TRACK, Number, Place, machine, names, setting, weights
 from imgcollapse.machine import streams
 
@@ -35,7 +36,7 @@ class OneLine(click.Group):
         except (click.exceptions.Exit, click.Abort, BrokenPipeError):
             raise
         except click.UsageError as error:  # click shows what was typed as it was typed
-            raise click.UsageError(streams.shown(error.format_message()), error.ctx) from None
+            raise click.UsageError(streams.shown(hints.told(error, self.commands)), error.ctx) from None
         except click.ClickException:
             raise
         except Exception as error:
