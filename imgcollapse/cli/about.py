@@ -17,7 +17,7 @@ from imgcollapse.errors import SettingsProblem
 from imgcollapse.extractors import EXTRACTORS, weights, with_weights
 from imgcollapse.extractors.references import references
 from imgcollapse.gates import GATES
-from imgcollapse.interface import console
+from imgcollapse.interface import bundled, console
 from imgcollapse.interface.common import machine_from
 from imgcollapse.judges import published
 from imgcollapse.machine import devices, environment, streams
@@ -41,12 +41,15 @@ TABLES: dict[str, Mapping[str, Any]] = {
 
 
 def list_tables(name: str | None, files: Sequence[str] = ()) -> None:
-    """`imgcollapse list [NAME]`, with the parts of these plug-ins: NAME is of an entry, of a group (`models`), or of a score in tables and CSV."""
+    """`imgcollapse list [NAME]`, with the parts of these plug-ins; NAME: of a part, a group (`models`, `configs`), or a score in tables."""
     plugins.loaded(files)
     out = console.out(140)
     if name is None:
         for title, table in TABLES.items():
             out.print(_two_columns(title, {key: _first_line(entry) for key, entry in table.items()}))
+        return
+    if name in ("configs", "configurations"):
+        out.print(_two_columns("configurations", bundled.questions()))
         return
     found = {title: table[name] for title, table in TABLES.items() if name in table}
     group, scores = listing.group(name, TABLES), listing.explained(name)

@@ -68,7 +68,7 @@ def main(debug: bool) -> None:
 @setting("--samples", "Pictures a generation draws and learns from. [as many as there are real ones, at most 10,000]", type=Number())
 @setting("--seed", "Of everything random. [0]", type=Number())
 @setting("--out", "The run folder. [runs/NAME, the name made from the settings]", type=Place())
-@setting("--config", "A YAML file of settings (a run's study.yaml is one).", type=Place())
+@setting("--config", "A YAML file of settings (a run's study.yaml is one), or a name of `imgcollapse list configs`.", type=Place())
 @click.option("--set", "assignments", multiple=True, metavar="PATH=VALUE", help="Any setting, e.g. model.steps=500; may be repeated.")
 @PLUGIN
 @JUDGE_BESIDE
@@ -117,8 +117,8 @@ def run(assignments: tuple[str, ...], dry_run: bool, as_json: bool, **given: Any
 def ablate(assignments: tuple[str, ...], axes: tuple[str, ...], dry_run: bool, as_json: bool, **given: Any) -> None:
     """Run a grid of studies, arms by seeds, and compare them.
 
-    FILE is an ablation in YAML: question, base, arms or axes, seeds. To go on, or after adding arms or seeds, run the same command again:
-    only what is missing is done.
+    FILE is an ablation in YAML (question, base, arms or axes, seeds), or a name of `imgcollapse list configs`. To go on, or after
+    adding arms or seeds, run the same command again: only what is missing is done.
     """
     from imgcollapse.cli import ablate
 

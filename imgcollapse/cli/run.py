@@ -40,9 +40,15 @@ def _end(folder: Path, as_json: bool) -> None:
     lost = losses(scores, build(Study, read_file(folder / store.STUDY)))
     if as_json:
         drawn = [str(path) for path in pictures]
-        table = str(folder / SCORES_CSV)
         found = [one.record() for one in scores]
-        record = {"run": str(folder), "scores": found, "lost": lost, "table": table, "pictures": drawn, "report": str(page.page)}
+        record = {
+            "run": str(folder),
+            "scores": found,
+            "lost": lost,
+            "table": str(folder / SCORES_CSV),
+            "pictures": drawn,
+            "report": str(page.page),
+        }
         streams.out_json(record)
         return
     out = console.out(110)

@@ -10,11 +10,12 @@ from imgcollapse import progress, reports, store, track
 from imgcollapse.ablation import ensemble, plan, summary
 from imgcollapse.errors import Problem, SettingsProblem
 from imgcollapse.files.places import tried
+from imgcollapse.interface import bundled
 from imgcollapse.interface.common import checked, fetch_weights_of, layer, listed, stoppable
 from imgcollapse.interface.console import Plain, in_short
 from imgcollapse.machine import devices
 from imgcollapse.metrics.record import Scores
-from imgcollapse.settings import build, expand, merge, read_file
+from imgcollapse.settings import build, expand, merge
 from imgcollapse.study import DEFAULT_KINDS, Study
 
 SPARED = 19  # times what it takes to write the table, until it is written again
@@ -136,7 +137,7 @@ def study_from(given: Mapping[str, Any], changes: Sequence[str | Mapping[str, An
     """The study that flags, file and defaults add up to. Raises SettingsProblem."""
     values: dict[str, Any] = dict(DEFAULT_KINDS)
     config = given.get("config")
-    named = dict(config) if isinstance(config, Mapping) else read_file(config) if config else {}
+    named = dict(config) if isinstance(config, Mapping) else bundled.study(config) if config else {}
     flags = {name: given[name] for name in ("dataset", "model", "regime", "gens", "samples", "seed") if given.get(name) is not None}
     retained = {name: given[name] for name in ("real_fraction", "pool") if given.get(name) is not None}
     if retained:

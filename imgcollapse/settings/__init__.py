@@ -55,7 +55,7 @@ def read_file(path: Path) -> dict[str, Any]:
         if isinstance(error, OSError) and error.errno not in NOT_THERE:
             raise
         reason = "it is no UTF-8 text" if isinstance(error, UnicodeDecodeError) else getattr(error, "strerror", None) or str(error)
-        raise SettingsProblem(f"{path}: cannot be read ({reason}); give --config a YAML file") from None
+        raise SettingsProblem(f"{path}: cannot be read ({reason}); name a YAML file") from None
     if not isinstance(values, dict):
         raise SettingsProblem(f"{path}: holds {type(values).__name__}, not settings; write lines such as `gens: 10`")
     return values
