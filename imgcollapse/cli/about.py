@@ -91,7 +91,8 @@ def doctor(given: dict[str, Any]) -> int:
     with devices.use(here):
         about, of_weights = environment.describe(), _weights()
     tried = trials(here.data_dir)
-    wrong = [f"{name} is not installed; run: pip install imgcollapse" for name, version in about["packages"].items() if version is None]
+    absent = [name for name, version in about["packages"].items() if version is None]
+    wrong = [f"{name} is not installed; install this package again, in its clone: pip install ." for name in absent]
     wrong += [found for found in tried.values() if found is not None]
     state = {
         "healthy": "healthy",

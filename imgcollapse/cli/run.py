@@ -6,6 +6,7 @@ from typing import Any
 
 from imgcollapse import progress, reports, store
 from imgcollapse.ablation.summary import SCORES_CSV, losses
+from imgcollapse.cli.variables import say_used
 from imgcollapse.interface import console, running
 from imgcollapse.interface.common import machine_from
 from imgcollapse.machine import devices, processes, streams
@@ -20,6 +21,7 @@ def run(given: dict[str, Any], assignments: tuple[str, ...], *, dry_run: bool, a
     """
     with devices.use(machine_from(given)), processes.together() as first, progress.watched_by(console.Lines()):
         if first:
+            say_used()
             _run(given, assignments, dry_run=dry_run, as_json=as_json)
 
 
