@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from imgcollapse import __version__, progress
-from imgcollapse.cli import hints
+from imgcollapse.cli import failures, hints
 from imgcollapse.cli.options import DATA_DIR, ENGINE, JUDGE_BESIDE, PLUGIN, TRACK, Number, Place, machine, names, setting, weights
 from imgcollapse.machine import streams
 
@@ -31,24 +31,19 @@ class OneLine(click.Group):
 
     def invoke(self, ctx: click.Context) -> Any:
         """Runs the command; a traceback is shown only with --debug."""
+        as_json = "--json" in ctx.args
         try:
             return super().invoke(ctx)
         except (click.exceptions.Exit, click.Abort, BrokenPipeError):
             raise
         except click.UsageError as error:  # click shows what was typed as it was typed
-            raise click.UsageError(streams.shown(hints.told(error, self.commands)), error.ctx) from None
+            raise failures.mistyped(error, hints.told(error, self.commands), as_json) from None
         except click.ClickException:
             raise
         except Exception as error:
             if ctx.params.get("debug"):
                 raise
-            from imgcollapse.errors import explained
-
-            problem = explained(error)
-            reason = " ".join(str(problem or error).split()) or type(error).__name__
-            hint = "" if problem else f" ({type(error).__name__}; `imgcollapse --debug ...` shows where)"
-            streams.err(f"imgcollapse: {reason}{hint}")
-            ctx.exit(problem.exit_code if problem else 1)
+            ctx.exit(failures.failed(error, as_json))
 
 
 @click.group(cls=OneLine, epilog=EXIT_CODES, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
