@@ -1,7 +1,7 @@
 """Tables of an ablation in Markdown, as they stand in docs/results; and what stands there of an ablation.
 
 python scripts/results.py publish ABLATION DIR   settings, scores, summary, figures, report and samples of a finished ablation, into DIR;
-                                                 of a single run: settings, figures and report
+                                                 of a single run: settings, scores, figures and report
 python scripts/results.py short DIR...   the endpoint of every arm of several ablations, by each extractor that decides
 python scripts/results.py apart DIR ARM OTHER    a difference of two arms, paired by seed, that the endpoint does not ask for
 python scripts/results.py arms DIR       last generation, paired differences and half-lives of every arm
@@ -25,7 +25,7 @@ from imgcollapse import datasets, store
 from imgcollapse.ablation.grid import ABLATION, CSV, PLAN, RUNS, SUMMARY, Ablation
 from imgcollapse.ablation.intervals import Interval, interval
 from imgcollapse.ablation.plan import runs_in
-from imgcollapse.ablation.summary import Record
+from imgcollapse.ablation.summary import SCORES_CSV, Record
 from imgcollapse.ablation.summary.sentence import deciding
 from imgcollapse.ablation.summary.text import columns, lines, spanned
 from imgcollapse.judges.titles import metric_title
@@ -64,7 +64,7 @@ def publish(folder: Path, into: Path, samples: bool) -> None:
     single = (folder / store.STUDY).exists()
     for name in OF_RUN if single else OF_ABLATION:
         shutil.copyfile(folder / name, into / name)
-    for name in () if single else (CSV, SUMMARY):
+    for name in (SCORES_CSV,) if single else (CSV, SUMMARY):
         (into / f"{name}.gz").write_bytes(gzip.compress((folder / name).read_bytes(), 9, mtime=0))
     (into / "report.md").write_text(_report(folder), encoding="utf-8")
     if samples and not single:

@@ -188,7 +188,11 @@ def test_a_dry_run_writes_nothing_and_shows_every_default() -> None:
         (["--device", "gpu"], 2, "imgcollapse: --device: 'gpu' is no device; use auto, cpu, cuda, cuda:N or mps"),
         (["--dataset", "folder:nowhere"], 3, "imgcollapse: nowhere: "),
         (["--dataset", "grid25", "--model", "ddpm"], 3, "imgcollapse: model 'ddpm' learns pictures; for a world of points use "),
-        (["--config", "none.yaml"], 2, "imgcollapse: none.yaml: cannot be read (No such file or directory); give --config a YAML file"),
+        (
+            ["--config", "none.yaml"],
+            2,
+            "imgcollapse: none.yaml: there is no such file, nor a configuration of that name in the package; ",
+        ),
         (["--out", "full"], 5, "imgcollapse: full: this folder holds other files"),
         (["--model", "vae", "--set", "model.learning_rate=1e30", "--set", "judge.extractors=[]"], 6, "imgcollapse: vae: the loss was no "),
     ],

@@ -47,7 +47,7 @@ def refused(run: Path, **options: str) -> str:
 
 def test_where_submitit_is_missing_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setitem(sys.modules, "submitit", None)
-    assert refused(tmp_path) == "--engine slurm: submitit is not installed; run: pip install 'imgcollapse[slurm]'"
+    assert refused(tmp_path) == "--engine slurm: submitit is not installed; run: pip install submitit"
 
 
 def test_where_there_is_no_slurm_it_says_so(commands: Path, tmp_path: Path) -> None:

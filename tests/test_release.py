@@ -54,6 +54,10 @@ def test_the_packages_work_from_any_folder(tmp_path: Path) -> None:
     here = {"PYTHONPATH": str(there), "HOME": str(tmp_path), "OMP_NUM_THREADS": "1"}
     where = executed(sys.executable, "-c", "import imgcollapse; print(imgcollapse.__file__)", cwd=elsewhere, **here)
     assert Path(where.strip()).is_relative_to(there) and (there / "imgcollapse" / "py.typed").exists()
+    installed = {path.name: path.read_bytes() for path in (there / "imgcollapse" / "configs").iterdir()}
+    assert installed == {path.name: path.read_bytes() for path in (ROOT / "configs").glob("*.yaml")} != {}
+    planned = executed(sys.executable, "-m", "imgcollapse", "ablate", "retention", "--dry-run", cwd=elsewhere, **here)
+    assert planned.startswith("# runs/retention-") and "10 % resample" in planned
     command = [sys.executable, "-m", "imgcollapse", "run", "--model", "gmm", "--gens", 1, "--out", "run"]
     executed(*command, cwd=elsewhere, **here)
     assert (elsewhere / "run" / "report.html").stat().st_size > 10_000 and (elsewhere / "run" / "grid_all.png").exists()

@@ -1,5 +1,6 @@
 """The tables of docs/results, on an ablation written by hand; and what is published of a small one."""
 
+import gzip
 import json
 import runpy
 import tarfile
@@ -67,7 +68,8 @@ def test_of_a_single_run_settings_figures_and_tables_are_published(tmp_path: Pat
     run, into = tmp_path / "run", tmp_path / "into"
     done("run", "--model", "gmm", "--gens", 1, "--set", "judge.extractors=[pixels]", "--out", run)
     script("publish", run, into)
-    assert sorted(path.name for path in into.iterdir()) == ["curves.png", "grid_all.png", "report.md", "study.yaml"]
+    assert sorted(path.name for path in into.iterdir()) == ["curves.png", "grid_all.png", "report.md", "scores.csv.gz", "study.yaml"]
+    assert gzip.decompress((into / "scores.csv.gz").read_bytes()) == (run / "scores.csv").read_bytes()
     assert (into / "study.yaml").read_bytes() == (run / "study.yaml").read_bytes()
     report = (into / "report.md").read_text(encoding="utf-8")
     assert "imgcollapse run --dataset" in report and str(tmp_path) not in report

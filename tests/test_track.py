@@ -174,7 +174,7 @@ def test_a_package_that_is_missing_is_said_with_its_cure(monkeypatch: pytest.Mon
     monkeypatch.setattr(tracker, "find_spec", lambda name: None)
     result = tracked("wandb")
     assert result.exit_code == 0
-    said = "--track wandb: is not installed; the work goes on without it: pip install 'imgcollapse[wandb]'"
+    said = "--track wandb: is not installed; the work goes on without it: pip install wandb"
     assert result.stderr.splitlines()[0] == said and result.stderr.count("wandb") == 2
     assert not (RUN / track.FOLDER).exists()
 

@@ -174,7 +174,16 @@ def runs_in(folder: Path) -> list[Run]:
         return [run_at(folder)]
     if (folder / PLAN).is_file():
         return read(folder)
+    if there := inside(folder):
+        names = " ".join(str(one) for one in there[:2]) + (" ..." if len(there) > 2 else "")
+        raise SettingsProblem(f"{folder}: is neither a run nor an ablation, but holds {len(there)}; name those that you mean: {names}")
     raise SettingsProblem(f"{folder}: is neither a run nor an ablation; name a folder that `imgcollapse run` or `imgcollapse ablate` made")
+
+
+def inside(folder: Path) -> list[Path]:
+    """The folders of runs and ablations that lie in this one, in the order of their names."""
+    places = sorted(folder.iterdir()) if folder.is_dir() else []
+    return [place for place in places if any((place / name).is_file() for name in (store.STUDY, PLAN))]
 
 
 def in_order(runs: Sequence[Run]) -> list[Path]:

@@ -12,6 +12,7 @@ from imgcollapse.ablation import summary
 from imgcollapse.ablation.grid import Ablation
 from imgcollapse.ablation.status import RunStatus, account
 from imgcollapse.ablation.summary import Record, named
+from imgcollapse.cli.variables import say_used
 from imgcollapse.errors import UnfinishedProblem
 from imgcollapse.interface import ablating, console
 from imgcollapse.interface.ablation_progress import account_line
@@ -23,6 +24,7 @@ def ablate(given: dict[str, Any], assignments: tuple[str, ...], axes: tuple[str,
     """`imgcollapse ablate [FILE]`: `given` are the flags (None where not given), `axes` those of --axis."""
     one = ablating.asked(given, assignments, axes, elsewhere=dry_run)
     with devices.use(one.here), progress.watched_by(console.Lines()):
+        say_used()
         if dry_run:
             _show_plan(one.ablation, one.folder, as_json)
             return

@@ -10,6 +10,7 @@ from rich.table import Table
 
 from imgcollapse import plugins
 from imgcollapse.ablation.engines import ENGINES
+from imgcollapse.cli import listing
 from imgcollapse.cli.trials import existing, trials
 from imgcollapse.corrections import CORRECTIONS
 from imgcollapse.datasets import DATASETS, torchvision_sets
@@ -17,7 +18,7 @@ from imgcollapse.errors import SettingsProblem
 from imgcollapse.extractors import EXTRACTORS, weights, with_weights
 from imgcollapse.extractors.references import references
 from imgcollapse.gates import GATES
-from imgcollapse.interface import console
+from imgcollapse.interface import bundled, console
 from imgcollapse.interface.common import machine_from
 from imgcollapse.judges import published
 from imgcollapse.machine import devices, environment, streams
@@ -44,7 +45,7 @@ STUDY_PARTS = ("init", "ensemble", "judge", "keep")  # settings of a study that 
 
 
 def list_tables(name: str | None, files: Sequence[str] = ()) -> None:
-    """`imgcollapse list [NAME]`, with the parts of these plug-ins."""
+    """`imgcollapse list [NAME]`, with the parts of these plug-ins; NAME: of a part, a group (`models`, `configs`), or a score in tables."""
     plugins.loaded(files)
     out = console.out(140)
     if name is None:
@@ -52,12 +53,16 @@ def list_tables(name: str | None, files: Sequence[str] = ()) -> None:
             out.print(_two_columns(title, {key: _first_line(entry) for key, entry in table.items()}))
         out.print(_two_columns("parts of a study", {key: Study.model_fields[key].description or "" for key in STUDY_PARTS}))
         return
+    if name in ("configs", "configurations"):
+        out.print(_two_columns("configurations", bundled.questions()))
+        return
     found = {title: table[name] for title, table in TABLES.items() if name in table}
     if not found and name in STUDY_PARTS:
         _list_part(name, Study.model_fields[name])
         return
-    if not found:
-        raise SettingsProblem(f"list: there is no '{name}'; `imgcollapse list` shows all names")
+    group, scores = listing.group(name, TABLES), listing.explained(name)
+    if not found and group is None and not scores:
+        raise SettingsProblem(f"list: there is no '{name}'; {listing.close(name, TABLES)}`imgcollapse list` shows all names")
     for title, entry in found.items():
         out.print(f"{name} ({title}): {_first_line(entry)}")
         settings = ENGINES[name].options if title == "engines" else entry
@@ -67,6 +72,10 @@ def list_tables(name: str | None, files: Sequence[str] = ()) -> None:
         else:
             for line in (_explained(entry).__doc__ or "").splitlines():
                 out.print(line)
+    if group is not None:
+        out.print(_two_columns(group, {key: _first_line(entry) for key, entry in TABLES[group].items()}))
+    for line in scores:
+        out.print(line)
 
 
 def _list_part(name: str, field: FieldInfo) -> None:
@@ -106,7 +115,8 @@ def doctor(given: dict[str, Any]) -> int:
     with devices.use(here):
         about, of_weights = environment.describe(), _weights()
     tried = trials(here.data_dir)
-    wrong = [f"{name} is not installed; run: pip install imgcollapse" for name, version in about["packages"].items() if version is None]
+    absent = [name for name, version in about["packages"].items() if version is None]
+    wrong = [f"{name} is not installed; install this package again, in its clone: pip install ." for name in absent]
     wrong += [found for found in tried.values() if found is not None]
     state = {
         "healthy": "healthy",

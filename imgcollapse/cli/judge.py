@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from imgcollapse import progress, store
+from imgcollapse.cli.variables import say_used
 from imgcollapse.interface import judging
 from imgcollapse.interface.common import checked, machine_from
 from imgcollapse.interface.console import Lines
@@ -17,6 +18,7 @@ def judge(places: Sequence[Path], given: dict[str, Any], assignments: tuple[str,
     changes = judging.changes_from(given, assignments)
     found = judging.runs_at(places)
     with devices.use(checked(machine_from(given))), progress.watched_by(Lines()):
+        say_used()
         judged = judging.execute(found, changes)
     if judged.stopped:
         streams.err("stopped; what is judged is kept. To go on, run the same command again.")

@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from imgcollapse import __version__, progress
+from imgcollapse.cli import failures, hints
 from imgcollapse.cli.options import DATA_DIR, ENGINE, EXIT_CODES, JUDGE_BESIDE, PLUGIN, TRACK, Number, Place, machine, names, setting
 from imgcollapse.cli.options import weights as weights_of
 from imgcollapse.machine import streams
@@ -23,24 +24,19 @@ class OneLine(click.Group):
 
     def invoke(self, ctx: click.Context) -> Any:
         """Runs the command; a traceback is shown only with --debug."""
+        as_json = "--json" in ctx.args
         try:
             return super().invoke(ctx)
         except (click.exceptions.Exit, click.Abort, BrokenPipeError):
             raise
         except click.UsageError as error:  # click shows what was typed as it was typed
-            raise click.UsageError(streams.shown(error.format_message()), error.ctx) from None
+            raise failures.mistyped(error, hints.told(error, self.commands), as_json) from None
         except click.ClickException:
             raise
         except Exception as error:
             if ctx.params.get("debug"):
                 raise
-            from imgcollapse.errors import explained
-
-            problem = explained(error)
-            reason = " ".join(str(problem or error).split()) or type(error).__name__
-            hint = "" if problem else f" ({type(error).__name__}; `imgcollapse --debug ...` shows where)"
-            streams.err(f"imgcollapse: {reason}{hint}")
-            ctx.exit(problem.exit_code if problem else 1)
+            ctx.exit(failures.failed(error, as_json))
 
 
 @click.group(cls=OneLine, epilog=EXIT_CODES, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
@@ -60,7 +56,7 @@ def main(debug: bool) -> None:
 @setting("--samples", "Pictures a generation draws and learns from. [as many as there are real ones, at most 10,000]", type=Number())
 @setting("--seed", "Of everything random. [0]", type=Number())
 @setting("--out", "The run folder. [runs/NAME, the name made from the settings]", type=Place())
-@setting("--config", "A YAML file of settings (a run's study.yaml is one).", type=Place())
+@setting("--config", "A YAML file of settings (a run's study.yaml is one), or a name of `imgcollapse list configs`.", type=Place())
 @click.option("--set", "assignments", multiple=True, metavar="PATH=VALUE", help="Any setting, e.g. model.steps=500; may be repeated.")
 @JUDGE_BESIDE
 @machine
@@ -107,8 +103,8 @@ def run(assignments: tuple[str, ...], dry_run: bool, as_json: bool, **given: Any
 def ablate(assignments: tuple[str, ...], axes: tuple[str, ...], dry_run: bool, as_json: bool, **given: Any) -> None:
     """Run a grid of studies, arms by seeds, and compare them.
 
-    FILE is an ablation in YAML: question, base, arms or axes, seeds. To go on, or after adding arms or seeds, run the same command again:
-    only what is missing is done.
+    FILE is an ablation in YAML (question, base, arms or axes, seeds), or a name of `imgcollapse list configs`. To go on, or after
+    adding arms or seeds, run the same command again: only what is missing is done.
     """
     from imgcollapse.cli import ablate
 

@@ -5,7 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from imgcollapse import progress, reports, store
-from imgcollapse.ablation.summary import losses
+from imgcollapse.ablation.summary import SCORES_CSV, losses
+from imgcollapse.cli.variables import say_used
 from imgcollapse.interface import console, running
 from imgcollapse.interface.common import machine_from
 from imgcollapse.machine import devices, processes, streams
@@ -20,6 +21,7 @@ def run(given: dict[str, Any], assignments: tuple[str, ...], *, dry_run: bool, a
     """
     with devices.use(machine_from(given)), processes.together() as first, progress.watched_by(console.Lines()):
         if first:
+            say_used()
             _run(given, assignments, dry_run=dry_run, as_json=as_json)
 
 
@@ -40,7 +42,15 @@ def _end(folder: Path, as_json: bool) -> None:
     lost = losses(scores, build(Study, read_file(folder / store.STUDY)))
     if as_json:
         drawn = [str(path) for path in pictures]
-        record = {"run": str(folder), "scores": [one.record() for one in scores], "lost": lost, "pictures": drawn, "report": str(page.page)}
+        found = [one.record() for one in scores]
+        record = {
+            "run": str(folder),
+            "scores": found,
+            "lost": lost,
+            "table": str(folder / SCORES_CSV),
+            "pictures": drawn,
+            "report": str(page.page),
+        }
         streams.out_json(record)
         return
     out = console.out(110)
@@ -50,7 +60,13 @@ def _end(folder: Path, as_json: bool) -> None:
         out.print(table)
         if line := console.lost(lost.get(extractor, {}), names):
             streams.out(line)
-    for line in (*reports.disagreements(findings.summary), "pictures:", *(f"  {path}" for path in pictures), f"  {folder}/grid_*.png"):
+    for line in (
+        *reports.disagreements(findings.summary),
+        f"table: {folder / SCORES_CSV}",
+        "pictures:",
+        *(f"  {path}" for path in pictures),
+        f"  {folder}/grid_*.png",
+    ):
         streams.out(line)
     streams.out(f"report: {page.page} ({page.size / 1e6:.2f} MB)")
 

@@ -4,7 +4,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from imgcollapse import progress
 from imgcollapse.cli.score_tables import tables
+from imgcollapse.cli.variables import say_used
 from imgcollapse.interface import console, scoring
 from imgcollapse.interface.common import checked, machine_from
 from imgcollapse.interface.scoring import Record
@@ -15,6 +17,8 @@ def score(paths: tuple[Path, ...], given: dict[str, Any], assignments: tuple[str
     """`imgcollapse score SAMPLES... --against DATASET`: `given` are the flags (None where not given), `assignments` those of --set."""
     chosen = scoring.scoring_from(given, assignments)
     with devices.use(checked(machine_from(given))):
+        with progress.watched_by(console.Lines()):
+            say_used()
         found = scoring.execute(chosen, paths, given, console.watcher(None))
     if found.stopped:
         streams.err("stopped; nothing was written")

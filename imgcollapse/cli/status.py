@@ -1,14 +1,19 @@
 """`imgcollapse worker` and `status`."""
 
 import sys
+from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from rich.table import Table
 
 from imgcollapse import progress, store
 from imgcollapse.ablation import plan, worker
+from imgcollapse.ablation.grid import PLAN
 from imgcollapse.ablation.status import account, as_record, run_statuses, seconds_left
 from imgcollapse.ablation.summary import named
+from imgcollapse.errors import Problem
 from imgcollapse.files.places import tried
 from imgcollapse.interface import console
 from imgcollapse.interface.ablation_progress import account_line
@@ -27,7 +32,10 @@ def work(run: Path) -> None:
 
 
 def status(folder: Path, as_json: bool) -> None:
-    """`imgcollapse status DIR`: of an ablation or of a single run."""
+    """`imgcollapse status DIR`: of an ablation or of a single run; of a folder with several of them, a line each."""
+    if not any((folder / name).is_file() for name in (store.STUDY, PLAN)) and (places := plan.inside(folder)):
+        _overview(folder, places, as_json)
+        return
     if (folder / store.STUDY).is_file():
         runs, root = [plan.run_at(folder)], folder.parent
     else:
@@ -49,3 +57,36 @@ def status(folder: Path, as_json: bool) -> None:
         table.add_row(named(one.run.arm, one.run.null), str(one.run.seed), one.state, f"{one.done} of {one.run.study.gens}", message)
     out.print(table)
     streams.out(account_line(all_of_them, left if busy else None))
+
+
+def _overview(folder: Path, places: Sequence[Path], as_json: bool) -> None:
+    """What each run or ablation in a folder is, and how far; of one that cannot be read, why, and the others still."""
+    records = [_in_short(place) for place in places]
+    if as_json:
+        streams.out_json({"folder": str(folder), "inside": records})
+        return
+    table = Table(title=str(folder), title_justify="left")
+    for heading in ("folder", "what", "state", "generations", ""):
+        table.add_column(heading, overflow="fold")
+    for one in records:
+        done = f"{one['done']} of {one['generations']}" if one["generations"] is not None else ""
+        table.add_row(one["name"], one["what"], one["state"], done, one["message"])
+    console.out(140).print(table)
+
+
+def _in_short(place: Path) -> dict[str, Any]:
+    what = "run" if (place / store.STUDY).is_file() else "ablation"
+    try:
+        found = run_statuses(plan.runs_in(place))
+    except Problem as problem:
+        return {"name": place.name, "what": what, "state": "unreadable", "done": None, "generations": None, "message": str(problem)}
+    counts = Counter(one.state for one in found)
+    failed = [f"{one.failure['kind']} in generation {one.failure['generation']}: {one.failure['message']}" for one in found if one.failure]
+    return {
+        "name": place.name,
+        "what": what if what == "run" else f"ablation of {len(found)} runs",
+        "state": ", ".join(f"{count} {state}" for state, count in counts.items()) if len(counts) > 1 else next(iter(counts), "waiting"),
+        "done": sum(one.done for one in found),
+        "generations": sum(one.run.study.gens for one in found),
+        "message": failed[0] if failed else "",
+    }

@@ -2,14 +2,16 @@
 
 import glob
 import os
+from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Literal
+from typing import ClassVar, Literal
 
-from pydantic import Field
+from pydantic import Field, PositiveInt
 
 from imgcollapse.datasets.dataset import Dataset
 from imgcollapse.datasets.decoder import ALPHA, Alpha
+from imgcollapse.datasets.fitting import CROP, RESIZE, Crop, Fitting
 from imgcollapse.datasets.labels import classed, parted
 from imgcollapse.datasets.listing import of_archive
 from imgcollapse.datasets.pictures import world_of
@@ -27,6 +29,10 @@ class Archive(Dataset):
     held_out_share: float = Field(0.25, gt=0, lt=1, description="share of each class that is held out where no archive is")
     alpha: Alpha = Field("refuse", description=ALPHA)
 
+    LATER: ClassVar[Sequence[str]] = (*Dataset.LATER, "crop", "resize")
+    crop: Crop = Field(None, description=CROP)
+    resize: PositiveInt | None = Field(None, description=RESIZE)
+
     def read(self, seed: int, extra: int) -> World:
         """uint8 [N, C, H, W], C = 1 if all pictures are grey, else 3; the classes are those of `classed`."""
         archives = _matches(self.path)
@@ -35,14 +41,13 @@ class Archive(Dataset):
             if file.resolve() in {other.resolve() for other in others}:
                 raise DataProblem(f"{file}: is in both parts; let path and held_out match different archives")
         stem = Path(self.path).stem.strip("*?-_. ")
+        how = self.held_out_share, self.alpha, self.place(seed), Fitting(crop=self.crop, resize=self.resize)
         with ExitStack() as stack:
             if len(archives) == 1 and not others:
                 train, other = parted(of_archive(archives[0], stack))
-                return world_of(
-                    self.kind, stem, [train], [] if other is None else [other], self.held_out_share, self.alpha, self.place(seed)
-                )
+                return world_of(self.kind, stem, [train], [] if other is None else [other], *how)
             parts = [[classed(of_archive(file, stack)) for file in files] for files in (archives, others)]
-            return world_of(self.kind, stem, parts[0], parts[1], self.held_out_share, self.alpha, self.place(seed))
+            return world_of(self.kind, stem, parts[0], parts[1], *how)
 
 
 def _matches(pattern: str) -> list[Path]:

@@ -1,7 +1,7 @@
 """What every data set is: the options all share, and `read`."""
 
 from abc import abstractmethod
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import ClassVar, Literal, Protocol, runtime_checkable
@@ -29,7 +29,7 @@ class Dataset(Settings):
     subset: PositiveInt | None = Field(None, description="training pictures, equally many of each class; none: all")
     imbalance: float = Field(1.0, ge=1, description="long tail: pictures of the first class for one of the last")
 
-    LATER: ClassVar = ("split",)
+    LATER: ClassVar[Sequence[str]] = ("split",)
     split: Literal["fixed", "seed"] = Field(
         "fixed", description="where the held-out part is chosen here: one split for ever, or one for each seed"
     )

@@ -1,11 +1,13 @@
 """A user's own pictures in class folders."""
 
-from typing import Literal
+from collections.abc import Sequence
+from typing import ClassVar, Literal
 
-from pydantic import Field
+from pydantic import Field, PositiveInt
 
 from imgcollapse.datasets.dataset import Dataset
 from imgcollapse.datasets.decoder import ALPHA, Alpha
+from imgcollapse.datasets.fitting import CROP, RESIZE, Crop, Fitting
 from imgcollapse.datasets.labels import classed, parted
 from imgcollapse.datasets.listing import of_folder
 from imgcollapse.datasets.pictures import world_of
@@ -15,13 +17,17 @@ from imgcollapse.images import World
 
 
 class Folder(Dataset):
-    """Your own pictures in class folders, PATH/CLASS/*.png (or jpg, bmp, webp, gif ...), all of one size."""
+    """Your own pictures in class folders, PATH/CLASS/*.png (or jpg, bmp, webp, gif ...), or without classes, PATH/*.png."""
 
     kind: Literal["folder"] = "folder"
     path: str = Field(min_length=1, description="folder of class folders, or of train and test (or val) with these")
     held_out: str | None = Field(None, min_length=1, description="folder with the same classes: the held-out part")
     held_out_share: float = Field(0.25, gt=0, lt=1, description="share of each class that is held out where no folder is")
     alpha: Alpha = Field("refuse", description=ALPHA)
+
+    LATER: ClassVar[Sequence[str]] = (*Dataset.LATER, "crop", "resize")
+    crop: Crop = Field(None, description=CROP)
+    resize: PositiveInt | None = Field(None, description=RESIZE)
 
     def read(self, seed: int, extra: int) -> World:
         """uint8 [N, C, H, W], C = 1 if all pictures are grey, else 3; the classes are those of `classed`."""
@@ -41,4 +47,5 @@ class Folder(Dataset):
             self.held_out_share,
             self.alpha,
             self.place(seed),
+            Fitting(crop=self.crop, resize=self.resize),
         )

@@ -12,12 +12,15 @@ from torch import Tensor
 from imgcollapse import progress
 from imgcollapse.datasets import decoder
 from imgcollapse.datasets.dataset import LEAST, order, problems_at, stratified
+from imgcollapse.datasets.fitting import Fitting
 from imgcollapse.datasets.labels import ALONE, Classed, Key, classes_of, passed_over
 from imgcollapse.datasets.names import in_words, shortened, shown, text
 from imgcollapse.datasets.refused import WHOLE
 from imgcollapse.errors import DataProblem
 from imgcollapse.images import ImageSet, World
 from imgcollapse.machine import devices
+
+AS_IT_IS = Fitting()
 
 
 class Listed(NamedTuple):
@@ -36,6 +39,7 @@ def world_of(
     share: float,
     alpha: decoder.Alpha = "refuse",
     place: tuple[int | str, ...] = (),
+    fitting: Fitting = AS_IT_IS,
 ) -> World:
     """Reads the pictures; without held-out ones, holds out a random `share` of each class, the same for ever or one for each place (`seed`
     and its number). Says what it reads and passes over. Raises DataProblem for a place where there is nothing to be split."""
@@ -47,8 +51,8 @@ def world_of(
     classes = tuple(ALONE if key is None else text(str(key)) for key in keys)
     files, others = ([Listed(entry.place, number[key], entry.read) for part in parts for entry, key in part] for parts in (train, held_out))
     passed = dict(sorted(passed_over([*train, *held_out]).items()))
-    _say(name, keys, classes, (len(files), len(others)), passed)
-    images = ImageSet.of(decode([*files, *others], alpha), torch.tensor([file.label for file in [*files, *others]]))
+    _say(name, keys, classes, (len(files), len(others)), passed, fitting.words())
+    images = ImageSet.of(decode([*files, *others], alpha, fitting=fitting), torch.tensor([file.label for file in [*files, *others]]))
     if held_out:
         index = order(len(files), kind, "train"), len(files) + order(len(others), kind, "held_out")
         return World(name, images[index[0]], images[index[1]], classes, passed_over=passed)
@@ -60,32 +64,34 @@ def world_of(
     return World(name, kept, out, classes, by, passed)
 
 
-def _say(name: str, keys: Sequence[Key], classes: Sequence[str], counts: tuple[int, int], passed: Mapping[str, int]) -> None:
+def _say(name: str, keys: Sequence[Key], classes: Sequence[str], counts: tuple[int, int], passed: Mapping[str, int], fitted: str) -> None:
     number = f"{counts[0]:,} pictures" + (f" to learn from and {counts[1]:,} held out" if counts[1] else "")
     by = "numbers" if isinstance(keys[0], int) else "names"
     named = (
-        "without classes"
+        "without classes, so that what is measured by class is left out"
         if keys == [None]
         else f"in {len(classes)} class{'es' if len(classes) > 1 else ''}, in the order of their {by}: {shortened(classes)}"
     )
+    named += f"; each is {fitted}" if fitted else ""
     progress.say(f"{shown(name)}: {number} {named}" + (f"; passed over: {in_words(passed)}" if passed else ""))
 
 
-def decode(files: Sequence[Listed], alpha: decoder.Alpha = "refuse", option: str = "dataset.alpha") -> Tensor:
+def decode(files: Sequence[Listed], alpha: decoder.Alpha = "refuse", option: str = "dataset.alpha", fitting: Fitting = AS_IT_IS) -> Tensor:
     """uint8 [N, C, H, W]; C is 1 where all pixels of all are grey, else 3. `option` is the name of `alpha` for the user.
 
-    Raises DataProblem for what `decoder` refuses, for a second size, and for more than the machine's memory holds.
+    Raises DataProblem for what `decoder` and `fitting` refuse, for a second size, and for more than the machine's memory holds.
     """
     pixels = np.empty((0, 0, 0, 0), np.uint8)
     for i in progress.steps(len(files), "read pictures"):
         with problems_at(files[i].place, WHOLE):
-            picture = decoder.pixels(files[i].read(), alpha, option)
+            picture = fitting(decoder.pixels(files[i].read(), alpha, option))
         if i == 0:
             pixels = _room(files, picture.shape)
         (h, w), (height, width) = picture.shape[1:], pixels.shape[2:]
         if (h, w) != (height, width):
+            ours = ", or let dataset.crop=center and dataset.resize do it" if option.startswith("dataset.") else ""
             others = f"{files[0].place} is {width}x{height}"
-            raise DataProblem(f"{files[i].place}: is {w}x{h} pixels, but {others}; make all pictures one size")
+            raise DataProblem(f"{files[i].place}: is {w}x{h} pixels, but {others}; make all pictures one size{ours}")
         if len(picture) > pixels.shape[1]:  # the first one in colour
             grey, pixels = pixels, _room(files, picture.shape)
             pixels[:i] = grey[:i]

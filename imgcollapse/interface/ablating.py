@@ -15,11 +15,12 @@ from imgcollapse.ablation.worker import Resources
 from imgcollapse.errors import DivergedProblem, SettingsProblem, brief
 from imgcollapse.files import ledger, to_json
 from imgcollapse.files.places import tried
+from imgcollapse.interface import bundled
 from imgcollapse.interface.ablation_progress import AblationProgress
 from imgcollapse.interface.common import checked, fetch_weights_of, layer, listed, machine_from, stoppable
 from imgcollapse.interface.several import read_several
 from imgcollapse.machine import devices
-from imgcollapse.settings import build, merge, nested, read_file, read_list
+from imgcollapse.settings import build, merge, nested, read_list
 
 Axes = Sequence[str] | Mapping[str, Any]  # PATH=VALUE,VALUE each, as after --axis; or path -> values
 AXES = {name: name for name in ("dataset", "model", "regime", "samples")} | {name: f"regime.{name}" for name in ("real_fraction", "pool")}
@@ -123,7 +124,7 @@ def _executed(one: Asked, runs: Sequence[Run], configuration: EngineConfiguratio
 def ablation_from(given: Mapping[str, Any], changes: Sequence[str | Mapping[str, Any]], axes: Axes) -> Ablation:
     """The ablation that file and flags add up to: a flag with several values is an axis, one with a single value changes the base."""
     file = given.get("file")
-    values = dict(file) if isinstance(file, Mapping) else read_file(file) if file else {}
+    values = dict(file) if isinstance(file, Mapping) else bundled.ablation(file) if file else {}
     base, crossed = _mapping(values, "base"), _mapping(values, "axes")
     named = {name: _several(name, given[name]) for name in AXES if given.get(name) is not None}
     if ("real_fraction" in named or "pool" in named) and "regime" not in base and "regime" not in named:

@@ -1,20 +1,24 @@
 """What `imgcollapse run` and `imgcollapse.run` do."""
 
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from imgcollapse import progress, reports, store, track
-from imgcollapse.ablation import ensemble, plan
+from imgcollapse.ablation import ensemble, plan, summary
 from imgcollapse.errors import Problem, SettingsProblem
 from imgcollapse.files.places import tried
+from imgcollapse.interface import bundled
 from imgcollapse.interface.common import checked, fetch_weights_of, layer, listed, stoppable
 from imgcollapse.interface.console import Plain, in_short
 from imgcollapse.machine import devices
 from imgcollapse.metrics.record import Scores
-from imgcollapse.settings import build, expand, merge, read_file
+from imgcollapse.settings import build, expand, merge
 from imgcollapse.study import DEFAULT_KINDS, Study
+
+SPARED = 19  # times what it takes to write the table, until it is written again
 
 
 @dataclass(frozen=True)
@@ -56,10 +60,12 @@ def execute(one: Asked, watcher: Callable[[int], Plain]) -> list[int]:
         stoppable() as stopped,
         track.tracking(one.trackers, [one.folder]) as look,
     ):
+        table = _Table(one.folder)
         if there := _there(one.folder, one.study.gens):
             progress.say(f"{one.folder}: {there}")
 
         def landed(generation: int, scores: Scores) -> None:
+            table.landed()
             watching.landed(generation, scores)
             look()
 
@@ -70,6 +76,25 @@ def execute(one: Asked, watcher: Callable[[int], Plain]) -> list[int]:
     if stopped:
         _end_early(one.study, one.folder)
     return stopped
+
+
+class _Table:
+    """`scores.csv` of a run, written whole as generations land, in a twentieth of the time at most: of very many, not after every one."""
+
+    def __init__(self, run: Path) -> None:
+        self._run, self._next = run, 0.0
+
+    def landed(self) -> None:
+        """Writes it if it is time."""
+        began = time.monotonic()
+        if began >= self._next:
+            _tabulate(self._run)
+            self._next = time.monotonic() + SPARED * (time.monotonic() - began)
+
+
+def _tabulate(run: Path) -> None:
+    """Writes all scores that there are, as the rows of an ablation have them, to `scores.csv`."""
+    summary.write_csv(summary.rows([plan.run_at(run)]), run / summary.SCORES_CSV)
 
 
 def judged_beside(asked: bool | None) -> bool:
@@ -89,9 +114,10 @@ def _end_early(chosen: Study, folder: Path) -> None:
 
 
 def draw(folder: Path) -> tuple[list[Path], reports.Written, reports.Findings]:
-    """The run's pictures, its page, and what the page is about; those of its chains first, where it is an ensemble."""
+    """The run's pictures, its page, and what the page is about, and its table; those of its chains first, where it is an ensemble."""
     for chain in plan.chains_in(plan.run_at(folder)):
         draw(chain.folder)
+    _tabulate(folder)
     pictures, findings = reports.draw(folder), reports.read([folder])
     return pictures, reports.write(findings, folder / reports.PAGE, aside=True), findings
 
@@ -111,7 +137,7 @@ def study_from(given: Mapping[str, Any], changes: Sequence[str | Mapping[str, An
     """The study that flags, file and defaults add up to. Raises SettingsProblem."""
     values: dict[str, Any] = dict(DEFAULT_KINDS)
     config = given.get("config")
-    named = dict(config) if isinstance(config, Mapping) else read_file(config) if config else {}
+    named = dict(config) if isinstance(config, Mapping) else bundled.study(config) if config else {}
     flags = {name: given[name] for name in ("dataset", "model", "regime", "gens", "samples", "seed") if given.get(name) is not None}
     retained = {name: given[name] for name in ("real_fraction", "pool") if given.get(name) is not None}
     if retained:

@@ -1,5 +1,6 @@
 """What a run was made with: versions, hardware, source."""
 
+import os
 import platform
 import subprocess
 from functools import cache
@@ -16,6 +17,11 @@ PACKAGES = (
     *("torch", "torchvision", "diffusers", "accelerate", "torchmetrics", "clean-fid", "scikit-learn"),
     *("numpy", "scipy", "pillow", "matplotlib", "pydantic", "click"),
 )
+NUMERIC = (
+    *("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "ATEN_CPU_CAPABILITY", "MKL_CBWR", "MKL_ENABLE_INSTRUCTIONS"),
+    *("DNNL_MAX_CPU_ISA", "ONEDNN_MAX_CPU_ISA", "CUDA_VISIBLE_DEVICES", "NVIDIA_TF32_OVERRIDE", "CUBLAS_WORKSPACE_CONFIG"),
+)
+"""Variables of libraries by which threads, instructions or the order of sums are chosen."""
 
 
 def describe() -> dict[str, Any]:
@@ -32,7 +38,14 @@ def describe() -> dict[str, Any]:
         "precision": {"no": "float32", "bf16": "bfloat16"}[devices.current().mixed_precision()],
         "threads": torch.get_num_threads(),
         "processes": devices.launched(),
+        "variables": variables(),
     }
+
+
+def variables() -> dict[str, str]:
+    """The environment's variables that are ours, and of others those that can decide the last digits; of a path only that it is one."""
+    ours = {name: value for name, value in sorted(os.environ.items()) if name.startswith("IMGCOLLAPSE_") or name in NUMERIC}
+    return {name: "(a path)" if os.sep in value else value for name, value in ours.items()}
 
 
 @cache

@@ -13,6 +13,7 @@ import unicodedata
 from typing import Any
 
 JOINERS = "\u200c\u200d"  # parts of words in some scripts, and of emoji
+_told: list[bool] = []  # not empty: this command has printed its result for programs
 NOBODY_READS = (errno.EPIPE, errno.EBADF)  # `| head -1`, `>&-`: the reader wants no more, and that is no error
 
 
@@ -25,6 +26,7 @@ def steady() -> None:
     while (number := os.open(os.devnull, os.O_RDWR)) <= 2:  # closed: else the next file that is opened would be stdout
         os.set_inheritable(number, True)
     os.close(number)
+    _told.clear()
     for number, name in ((1, "stdout"), (2, "stderr")):
         setattr(sys, name, _steadied(getattr(sys, name), number))
 
@@ -114,4 +116,10 @@ def err(line: str) -> None:
 
 def out_json(record: dict[str, Any], indent: int | None = None) -> None:
     """Prints a result for programs: JSON in ASCII, which every encoding has. Paths read back as they are, bytes that are no text too."""
+    _told.append(True)
     print(json.dumps(record, indent=indent), flush=True)
+
+
+def has_told_json() -> bool:
+    """Whether `out_json` has printed something in this command."""
+    return bool(_told)

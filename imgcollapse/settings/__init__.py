@@ -13,7 +13,7 @@ from imgcollapse.errors import SettingsProblem, brief, placed_at
 from imgcollapse.files import NOT_THERE, open_regular
 from imgcollapse.settings.kinds import expand as expand
 from imgcollapse.settings.kinds import one_of as one_of
-from imgcollapse.settings.mistakes import explained, sequences_as
+from imgcollapse.settings.mistakes import as_share, explained, sequences_as
 from imgcollapse.settings.yaml12 import DEEPEST, MOST, YamlProblem, dump, load
 
 
@@ -55,7 +55,7 @@ def read_file(path: Path) -> dict[str, Any]:
         if isinstance(error, OSError) and error.errno not in NOT_THERE:
             raise
         reason = "it is no UTF-8 text" if isinstance(error, UnicodeDecodeError) else getattr(error, "strerror", None) or str(error)
-        raise SettingsProblem(f"{path}: cannot be read ({reason}); give --config a YAML file") from None
+        raise SettingsProblem(f"{path}: cannot be read ({reason}); name a YAML file") from None
     if not isinstance(values, dict):
         raise SettingsProblem(f"{path}: holds {type(values).__name__}, not settings; write lines such as `gens: 10`")
     return values
@@ -93,7 +93,7 @@ def read_number(text: str, kind: type[int] | type[float], least: int | None, pla
     value = read_value(text, f"{place}: {brief(text)}")
     if type(value) is not int and not (kind is float and type(value) is float and math.isfinite(value)):
         what, example = ("whole number", 10) if kind is int else ("number", 0.5)
-        raise SettingsProblem(f"{place}: {brief(text)} is no {what}; write for example {example}")
+        raise SettingsProblem(f"{place}: {brief(text)} is no {what}; write for example {example}{as_share(text) if kind is float else ''}")
     if least is not None and value < least:
         raise SettingsProblem(f"{place}: {brief(text)} is too small; give at least {least}")
     return kind(value)

@@ -1,6 +1,7 @@
 """A mistake in the settings in one line: the place as a user writes it, the value, and the cure."""
 
 import difflib
+import math
 from typing import Annotated, Any, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError, WrapValidator
@@ -43,7 +44,14 @@ def explained(settings: type[BaseModel], error: ValidationError) -> str:
             return f"{place}: {reason}" if place else reason
     message = first["msg"].replace("Input should be", "it should be")
     cure = CURES.get(first["type"], f"{message[0].lower()}{message[1:]}{_as_number(first['type'], value)}")
-    return f"{place}: {brief(value)} cannot be used; {cure}"
+    percentage = first["type"] == "float_type" or context.get("le") == 1 or context.get("lt") == 1
+    return f"{place}: {brief(value)} cannot be used; {cure}{as_share(value) if percentage and _is_share(inside, path) else ''}"
+
+
+def _is_share(inside: type[BaseModel] | None, path: str) -> bool:
+    """Whether a setting is a number that 1 bounds."""
+    field = inside.model_fields.get(path.rpartition(".")[2]) if inside else None
+    return field is not None and any(getattr(one, "le", getattr(one, "lt", None)) == 1 for one in field.metadata)
 
 
 CURES = {
@@ -55,8 +63,22 @@ CURES = {
 
 
 def _close(name: str, known: list[str]) -> str:
-    close = difflib.get_close_matches(name, known, n=1)
-    return f"did you mean '{close[0]}'? " if close else ""
+    """`did you mean 'mnist'? `; capitals and how words are parted (MNIST, Fashion_MNIST) are no difference."""
+    plain = {_plain(one): one for one in reversed(known)}
+    close = difflib.get_close_matches(_plain(name), list(plain), n=1)
+    return f"did you mean '{plain[close[0]]}'? " if close else ""
+
+
+def _plain(name: str) -> str:
+    return name.lower().replace("-", "").replace("_", "").replace(" ", "")
+
+
+def as_share(value: object) -> str:
+    """`; did you mean 0.1?` of `10%`, `"10 %"` and 10, where a share from 0 to 1 is wanted; empty for what is no percentage."""
+    text = value.strip().removesuffix("%").strip() if isinstance(value, str) else str(value)
+    percent = float(text) if NUMBER.match(text) and text[-1:] not in "fFnN" else math.nan  # no .inf, .nan
+    written = isinstance(value, str) and value.rstrip().endswith("%")
+    return f"; did you mean {percent / 100:g}?" if 0 <= percent <= 100 and (written or percent > 1) else ""
 
 
 def _as_number(type: str, value: object) -> str:

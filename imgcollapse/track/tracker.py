@@ -37,7 +37,7 @@ class Tracker:
         self.logged, self.logs = dict[Path, Logged](), dict[Path, Log]()
         needs = TRACKERS[kind].needs
         if needs is not None and find_spec(needs) is None:
-            self._lose(f"is not installed; the work goes on without it: pip install 'imgcollapse[{kind}]'")
+            self._lose(f"is not installed; the work goes on without it: pip install {kind}")
 
     def look(self, runs: Iterable[Path]) -> None:
         """Logs the generations of these run folders that are finished and not logged yet; folders without a run are passed over."""

@@ -73,7 +73,7 @@ def _ray() -> Any:
     try:
         import ray
     except ImportError:
-        raise SettingsProblem("--engine ray: ray is not installed; run: pip install 'imgcollapse[ray]'") from None
+        raise SettingsProblem("--engine ray: ray is not installed; run: pip install ray") from None
     return ray
 
 

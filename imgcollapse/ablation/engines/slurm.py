@@ -115,7 +115,7 @@ def _submitit() -> Any:
     try:
         import submitit
     except ImportError:
-        raise SettingsProblem("--engine slurm: submitit is not installed; run: pip install 'imgcollapse[slurm]'") from None
+        raise SettingsProblem("--engine slurm: submitit is not installed; run: pip install submitit") from None
     return submitit
 
 

@@ -71,13 +71,14 @@ from imgcollapse.ablation.summary.numbers import QUANTITIES, losses
 from imgcollapse.ablation.summary.ranked import ranking_lines, ranking_tables
 from imgcollapse.ablation.summary.rates import rate_lines, rate_rows
 from imgcollapse.ablation.summary.sentence import endpoint_text, headline, quoted, sentence
-from imgcollapse.ablation.summary.table import COLUMNS, Record, Run, rows, write_csv
+from imgcollapse.ablation.summary.table import COLUMNS, SCORES_CSV, Record, Run, rows, write_csv
 from imgcollapse.ablation.summary.text import named, spanned, table_lines
 from imgcollapse.ablation.summary.whole import summarise
 
 __all__ = [
     "COLUMNS",
     "QUANTITIES",
+    "SCORES_CSV",
     "Record",
     "Run",
     "endpoint_text",

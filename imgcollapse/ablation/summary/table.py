@@ -16,6 +16,8 @@ Record = dict[str, Any]
 FORMULA = tuple("=+-@\t\r\n'＝＋－＠")  # how a formula begins, for a spreadsheet; and the apostrophe itself
 COLUMNS = ("arm", "model", "null", "regime", "seed", "generation", "extractor", "metric", "value", "real", "real_low", "real_high", "n")
 
+SCORES_CSV = "scores.csv"  # that table of a single run, in its folder
+
 
 @dataclass(frozen=True)
 class Run:
