@@ -41,8 +41,9 @@ class Keep(Settings):
         for generation in sorted({newest - 1, *((0, newest) if over else ())} - {-1}):
             of_first = ((SAMPLES, self.samples), (MODEL, self.models)) if generation > 0 or over else ()
             rules = ((UNMARKED, self.samples), *of_first)
-            kept.throw_away(generation, *(part for part, rule in rules if not _keeps(rule, generation, generation == newest)))
+            kept.throw_away(generation, *(part for part, rule in rules if not keeps(rule, generation, generation == newest)))
 
 
-def _keeps(rule: str | int, generation: int, last: bool) -> bool:
+def keeps(rule: str | int, generation: int, last: bool) -> bool:
+    """Whether such a rule keeps that generation, which is the last one or is not."""
     return rule == "all" or (last and rule != "none") or (isinstance(rule, int) and generation % rule == 0)
