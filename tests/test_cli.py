@@ -21,7 +21,7 @@ from imgcollapse.cli import about
 from imgcollapse.cli import main as cli
 from imgcollapse.cli.options import WEIGHTS
 from imgcollapse.extractors import EXTRACTORS, with_weights
-from imgcollapse.interface import console
+from imgcollapse.interface import console, planning
 from imgcollapse.metrics import METRICS
 from imgcollapse.metrics.likelihood import LIKELIHOOD
 from imgcollapse.metrics.scores import SCORES
@@ -321,6 +321,18 @@ def commands_in_the_readme() -> list[str]:
     return [line.split("#")[0].strip() for line in lines if line.startswith(("imgcollapse run", "imgcollapse ablate"))]
 
 
+@pytest.fixture
+def unmeasured(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a dry run tells of cost is left out: nothing is timed."""
+
+    def refuse(*given: object, **named: object) -> None:
+        raise errors.SettingsProblem("not measured here")
+
+    for name in ("cost_of", "shared_cost"):
+        monkeypatch.setattr(planning, name, refuse)
+
+
+@pytest.mark.usefixtures("unmeasured")
 @pytest.mark.parametrize("line", commands_in_the_readme())
 def test_every_run_in_the_readme_is_understood(line: str) -> None:
     import shlex
@@ -337,6 +349,7 @@ def test_the_readme_shows_runs() -> None:
     assert len(commands_in_the_readme()) >= 4
 
 
+@pytest.mark.usefixtures("unmeasured")
 @pytest.mark.parametrize("path", sorted((ROOT / "configs").glob("*.yaml")), ids=lambda path: path.name)
 def test_every_config_is_understood_and_opens_with_its_question(path: Path) -> None:
     if "\nbase:" in path.read_text():

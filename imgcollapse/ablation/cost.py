@@ -17,7 +17,7 @@ from imgcollapse.judges import costs as judging
 from imgcollapse.judges.judge import Judge
 from imgcollapse.machine import devices
 from imgcollapse.models import costs as models
-from imgcollapse.regimes import Real
+from imgcollapse.regimes import Have, Real
 from imgcollapse.store.judged import is_due
 from imgcollapse.store.keep import keeps
 from imgcollapse.study import Study, prepare
@@ -95,7 +95,7 @@ def cost_of(study: Study, known: Known | None = None, prepared: tuple[Study, Wor
     Raises the Problems of `prepare`. Nothing is written, but for temporary files.
     """
     study, world, real = prepared or prepare(study)
-    known, seen = known or Known(), len(real.seen) + len(real.unseen)
+    known, seen = known or Known(), _real(study, world)
     parts = ensemble.chains_of(study) or [study]
     if not all(models.is_known(one.model) for one in parts):
         return Cost(seen, (), 0.0, 0, ("what a program needs (model 'command') cannot be known before it has run",))
@@ -143,7 +143,8 @@ def _made(study: Study, work: models.Work, number: int, size: int, held_out: int
     if number and study.regime.from_teacher:
         extra += drawn
     weights = work.size[0]
-    if how is not None and getattr(how, "weight", 0):
+    weight = getattr(how, "weight", 0)
+    if weight:
         own = getattr(how, "steps", None) or max(1, steps // 10)
         steps, extra = steps + own, extra + (getattr(how, "samples", None) or min(size, own * batch))
         if not getattr(how, "in_weights", True):  # two networks draw
@@ -172,6 +173,11 @@ def sizes(study: Study, real: Real) -> list[int]:
     found = [len(study.regime(real, [drawn] * number, study.samples, 0)) for number in range(min(study.gens, LOOKED_AT))]
     growth = found[-1] - found[-2] if len(found) == LOOKED_AT else 0
     return found + [found[-1] + growth * (1 + more) for more in range(study.gens - len(found))]
+
+
+def _real(study: Study, world: World) -> int:
+    assert study.samples is not None
+    return sum(study.regime.plan(study.samples, study.gens, Have(len(world.train), world.name, world.train.are_points, world.train)))
 
 
 def _first(real: Real, study: Study) -> ImageSet:

@@ -37,6 +37,7 @@ def run(
     shared: Path | None = None,
     beside: bool = False,
     of_chain: OfChain = lambda chain, generation, scores: None,
+    world: World | None = None,
 ) -> None:
     """Executes a study of one chain, or of several, in its run folder: `study.run` says how.
 
@@ -46,9 +47,9 @@ def run(
     """
     refuse_part(study)
     if not is_union(study.ensemble):
-        run_alone(study, folder, landed, shared, beside)
+        run_alone(study, folder, landed, shared, beside, world)
         return
-    study, world, real = prepare(study)
+    study, world, real = prepare(study, world)
     check_folder(study, world)
     with run_folder.opened(folder, to_yaml(study)) as kept, ExitStack() as running:
         kept.note_environment(environment.describe())

@@ -17,6 +17,7 @@ from imgcollapse.files import ledger, to_json
 from imgcollapse.files.places import tried
 from imgcollapse.interface.ablation_progress import AblationProgress
 from imgcollapse.interface.common import checked, fetch_weights_of, layer, listed, machine_from, stoppable
+from imgcollapse.interface.long import say_if_long_ablation
 from imgcollapse.interface.several import read_several
 from imgcollapse.machine import devices
 from imgcollapse.settings import build, merge, nested, read_file, read_list
@@ -90,6 +91,8 @@ def execute(one: Asked) -> Executed:
     resolved = plan.resolve(chosen, folder)
     with plan.alone(folder):
         first = plan.runs_of(resolved, folder, chosen.seeds)
+        if one.engine.here:
+            say_if_long_ablation(first, jobs, threads)
         seeds, done = sequential.seeds_of(chosen, first), list[int]()
         while seeds != done:
             runs = plan.make(chosen, resolved, folder, resources, seeds)
