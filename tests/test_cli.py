@@ -53,6 +53,19 @@ def test_help_imports_neither_torch_nor_anything_else_heavy() -> None:
     assert done.stdout.rstrip().endswith("heavy: set()"), done.stdout[-300:] + done.stderr
 
 
+@pytest.mark.parametrize("command", [["list", "ddpm"], ["status", "nowhere"], ["run", "--model", "gan"]], ids=" ".join)
+def test_what_computes_nothing_imports_no_library_that_only_computing_needs(command: list[str]) -> None:
+    code = (
+        f"import sys; from imgcollapse.cli.main import main\n"
+        f"try: main({command!r})\n"
+        "except SystemExit: pass\n"
+        "heavy = {'scipy', 'sklearn', 'matplotlib', 'diffusers', 'transformers', 'accelerate', 'torchvision', 'ray'} & set(sys.modules)\n"
+        "print('heavy:', heavy)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
+    assert done.stdout.rstrip().endswith("heavy: set()"), done.stdout[-300:] + done.stderr
+
+
 def test_a_run_prints_lines_then_a_table_with_real_vs_real_first_and_where_the_pictures_are(tmp_path: Path) -> None:
     result = call("run", *TOY, "--gens", "2", "--out", "here")
     assert result.exit_code == 0, result.output

@@ -18,7 +18,6 @@ from typing import Any, Protocol, Self, TypeVar
 
 import torch
 import torch.distributed as dist
-from accelerate.utils import reduce
 from torch import Tensor
 
 from imgcollapse.errors import DataProblem, DivergedProblem, Problem
@@ -151,6 +150,8 @@ def add_up(tensors: Sequence[Tensor]) -> None:
         return
     whole = torch.cat([tensor.flatten() for tensor in tensors])
     with _linked():
+        from accelerate.utils import reduce
+
         summed = reduce(whole, reduction="sum")
     for tensor, part in zip(tensors, summed.split([tensor.numel() for tensor in tensors]), strict=True):
         tensor.copy_(part.view_as(tensor))
