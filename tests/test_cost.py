@@ -154,11 +154,11 @@ def test_a_short_run_is_not_measured(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 FIVE: list[dict[str, Any]] = [
-    {"model": {"kind": "ddpm", "steps": 60}, "samples": 300},
+    {"model": {"kind": "ddpm", "steps": 30}, "samples": 200},
     {"model": {"kind": "vae", "steps": 200}, "samples": 600},
     {"model": "gmm"},
     {"model": "smooth", "regime": "accumulate"},
-    {"model": {"kind": "vae", "steps": 100}, "regime": {"kind": "replace", "stream": True}, "samples": 300},
+    {"model": {"kind": "vae", "steps": 60}, "regime": {"kind": "replace", "stream": True}, "samples": 300},
 ]
 
 

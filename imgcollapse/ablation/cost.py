@@ -23,6 +23,7 @@ from imgcollapse.store.keep import keeps
 from imgcollapse.study import Study, prepare
 
 LOOKED_AT = 4  # generations whose training sets are made; those of later ones grow as these do
+KEEPING = 0.1  # seconds in which a generation is written, with digests and records, measured of a small one
 BESIDE = 16  # bytes of a picture's label and of its birth
 
 
@@ -155,7 +156,7 @@ def _made(study: Study, work: models.Work, number: int, size: int, held_out: int
     kept = weights + work.size[1] * size if keeps(study.keep.models, number, number == study.gens - 1) else 0.0
     flop = count.step * steps + count.picture * (evaluated + extra)
     learn = work.begin + work.step * steps + work.learned * size + work.drawn * extra
-    return Generation(size, drawn, flop, learn, work.drawn * evaluated, likely, kept)
+    return Generation(size, drawn, flop, learn, work.drawn * evaluated + KEEPING, likely, kept)
 
 
 def _samples(study: Study, number: int, world: World) -> float:

@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 
+from imgcollapse import grids
 from imgcollapse.errors import WeightsProblem
 from imgcollapse.extractors import Banded, Extractor, FittedExtractor
 from imgcollapse.extractors.random import Random
@@ -36,11 +37,11 @@ class JudgeWork:
 
 def work_of(judge: Judge, world: World, drawn: int) -> JudgeWork:
     """Of a judge with every choice made, of a generation that draws so many pictures; the data folder is only looked at."""
-    first, each, unknown = 0.0, 0.0, []
+    first, each, unknown = 0.0, _page(world), []
     with cache.looking_only():
         for extractor in judge.extractors or ():
             try:
-                training, fitted = _fitted(extractor, world)
+                opening, training, fitted = _fitted(extractor, world)
             except WeightsProblem as problem:
                 unknown.append(f"{problem}; its time is not counted")
                 continue
@@ -49,18 +50,26 @@ def work_of(judge: Judge, world: World, drawn: int) -> JudgeWork:
             assert judge.n is not None
             knows = fitted.probabilities(_seen(fitted, world, 1)) is not None
             each += usual + see * ((drawn if knows else judge.n) + judge.n)  # of what is drawn, and of the training set
+            first += opening
             if training or not _is_known(world.name, fitted.name):
                 first += training + SPLITS * begun + see * (judge.n + len(world.held_out))
     return JudgeWork(first, each, tuple(unknown))
 
 
-def _fitted(extractor: Extractor, world: World) -> tuple[float, FittedExtractor]:
-    """Seconds of its training, where it is to be trained first, and the extractor; in the place of an untrained one, a random network."""
+def _fitted(extractor: Extractor, world: World) -> tuple[float, float, FittedExtractor]:
+    """Seconds until it is there, and of its training, where that is to be done first; the extractor, or a random network in its place."""
     steps = timing.Steps()
     took, fitted = timing.seconds_of(lambda: steps.watch(lambda: extractor.fit(world)))
     if fitted is None:
-        return steps.step * steps.total, Random().fit(world)
-    return (took if steps.total else 0.0), fitted
+        return 0.0, steps.step * steps.total, Random().fit(world)
+    return took, 0.0, fitted
+
+
+def _page(world: World) -> float:
+    """Seconds of the sample grid of a generation."""
+    few = world.train[: len(world.classes) * grids.COLUMNS]
+    shown = grids.first_of_each(few.labels, len(world.classes))
+    return timing.seconds_of(lambda: grids.png(grids.by_class("", few, shown, world.classes)))[0]
 
 
 def _is_known(world: str, extractor: str) -> bool:
