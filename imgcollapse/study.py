@@ -149,20 +149,15 @@ DEFAULT_KINDS = {name: {"kind": field.default.kind} for name, field in Study.mod
 
 
 def run(
-    study: Study,
-    folder: Path,
-    landed: Landed = lambda generation, scores: None,
-    shared: Path | None = None,
-    beside: bool = False,
-    world: World | None = None,
+    study: Study, folder: Path, landed: Landed = lambda generation, scores: None, shared: Path | None = None, beside: bool = False
 ) -> None:
     """Executes the study, of one chain, in its run folder; what is finished there is not done again. (`ensemble.run`: one or several.)
 
     `landed(generation, scores)` is called for every generation that was made or judged now, in order, once that is kept. `shared`: a folder
     in which several runs keep the generations that they have in common. `beside`: they are judged in a process of its own while the next
-    are made, which changes no result. `world`: as `prepare` has it. Raises Problems (imgcollapse.errors).
+    are made, which changes no result. Raises Problems (imgcollapse.errors).
     """
-    for _ in generations(study, folder, landed, shared, beside, world):
+    for _ in generations(study, folder, landed, shared, beside):
         pass
 
 

@@ -24,7 +24,6 @@ from imgcollapse.store import chain_folder, generation_folder, run_folder
 from imgcollapse.store.manifest import part_digest
 from imgcollapse.store.records import read_json
 from imgcollapse.study import Landed, Steps, Study, generations, judging_of, prepare
-from imgcollapse.study import run as run_alone
 
 Record = dict[str, Any]
 OfChain = Callable[[int, int, Scores], None]  # a chain, a generation of it, and its scores
@@ -43,11 +42,12 @@ def run(
 
     Of several, each chain has a run folder of its own in the run folder (`chain_0`, ...), whose generations `of_chain` is told of; a
     generation of the run is what all of them show together, as many pictures as one of them draws and equal shares of each, and it is
-    judged as any other. Raises the Problems of `imgcollapse.errors`.
+    judged as any other. `world`: as `prepare` has it. Raises the Problems of `imgcollapse.errors`.
     """
     refuse_part(study)
     if not is_union(study.ensemble):
-        run_alone(study, folder, landed, shared, beside, world)
+        for _ in generations(study, folder, landed, shared, beside, world):
+            pass
         return
     study, world, real = prepare(study, world)
     check_folder(study, world)

@@ -28,7 +28,8 @@ def cost_lines(cost: Cost) -> list[str]:
             one, name = made[numbers[0]], f"generation {numbers[0]}" + (f" to {numbers[-1]}, each" if len(numbers) > 1 else "")
             lines.append(
                 f"  {name}: learns from {one.learned:,}, draws {one.drawn:,}; {_flop(one.flop)}{duration(one.seconds)} "
-                f"(learning {duration(one.learn)}, drawing and keeping {duration(one.draw)}, judging {duration(one.judge)}); {amount(one.disk, 'B')}"
+                f"(learning {duration(one.learn)}, drawing and keeping {duration(one.draw)}, judging {duration(one.judge)}); "
+                f"{amount(one.disk, 'B')}"
             )
         begun = f", {duration(cost.first)} of them before generation 0" if cost.first >= 1 else ""
         flop, disk = sum(one.flop for one in made), sum(one.disk for one in made)

@@ -145,8 +145,7 @@ def share() -> slice:
 
 def add_up(tensors: Sequence[Tensor]) -> None:
     """Puts in each tensor's place its sum over the processes that are at this work. Float tensors of one device; all get the same bits."""
-    team = _team.get()
-    if team is None or not team.at_work:
+    if (team := _team.get()) is None or not team.at_work:
         return
     whole = torch.cat([tensor.flatten() for tensor in tensors])
     with _linked():
