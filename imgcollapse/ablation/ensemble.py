@@ -2,6 +2,7 @@
 
 import re
 import time
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from functools import partial
@@ -46,8 +47,7 @@ def run(
     """
     refuse_part(study)
     if not is_union(study.ensemble):
-        for _ in generations(study, folder, landed, shared, beside, world):
-            pass
+        deque(generations(study, folder, landed, shared, beside, world), maxlen=0)
         return
     study, world, real = prepare(study, world)
     check_folder(study, world)
