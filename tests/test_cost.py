@@ -64,7 +64,7 @@ def test_the_disk_holds_what_was_told(tmp_path: Path) -> None:
     ensemble.run(prepared[0], tmp_path / "run")
     for number, one in enumerate(found.generations):
         there = sum(file.stat().st_size for file in (tmp_path / f"run/gen_{number:03d}").rglob("*") if file.is_file())
-        assert one.disk == pytest.approx(there, rel=0.25) and one.judge == 0
+        assert one.disk == pytest.approx(there, rel=0.12)
     first = prepare(study(**{**TOY, "keep": {"samples": "last", "models": "none"}}))
     thrifty = [one.disk for one in cost.cost_of(first[0], prepared=first).generations]
     assert thrifty[0] == thrifty[1] < thrifty[2]

@@ -65,8 +65,7 @@ def run(
             # every chain learns from the generations before this one alone: which of them is the first decides nothing
             _step(chains)
             # what the world sees
-            there = kept.has(generation, study.identity(generation, world))
-            if not there:
+            if not (there := kept.has(generation, study.identity(generation, world))):
                 Union.of(study, folder, generation).keep(kept, study, world, began)
             if not (there and judge.has(generation)):
                 landed(generation, judge(generation))
