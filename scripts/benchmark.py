@@ -7,6 +7,7 @@ python scripts/benchmark.py metrics      the metrics at N = 10,000 against prdc,
 python scripts/benchmark.py images       fingerprints, provenance and reading of image sets against the plain way of each
 python scripts/benchmark.py chains       a toy world over thousands of generations; a chain of `accumulate`, made and gone on with
 python scripts/benchmark.py pareto       models of other settings: what quality of generation 0 they give for how many operations
+python scripts/benchmark.py startup      how long commands take that compute nothing, beside `import click` and `import torch`
 python scripts/benchmark.py ablation     an ablation, shortened: two jobs of one thread against one job of two, or others
 """
 
@@ -675,6 +676,27 @@ def _gpu_busy(device: str) -> Iterator[list[float]]:
         over.set()
         if watch.ident:
             watch.join()
+
+
+@main.command()
+@click.option("--repeats", default=5, show_default=True, help="The fastest of so many is printed.")
+def startup(repeats: int) -> None:
+    """How long commands take that compute nothing, each in a process of its own."""
+
+    def fastest(*words: str) -> float:
+        took = []
+        for _ in range(repeats):
+            began = time.perf_counter()
+            subprocess.run([sys.executable, *words], check=False, capture_output=True)
+            took.append(time.perf_counter() - began)
+        return min(took)
+
+    plain = fastest("-c", "import click")
+    named = {"import torch": ("-c", "import torch")}
+    named |= {words: ("-m", "imgcollapse", *words.split()) for words in ("--help", "list ddpm", "status nowhere", "run --model gan")}
+    for name, words in named.items():
+        took = fastest(*words)
+        click.echo(f"{name}: {took:.2f} s, {took / plain:.0f} times `import click` ({plain:.2f} s)")
 
 
 def _quality(name: str, values: Mapping[str, Value]) -> str:

@@ -21,7 +21,7 @@ from imgcollapse.cli import about
 from imgcollapse.cli import main as cli
 from imgcollapse.cli.options import WEIGHTS
 from imgcollapse.extractors import EXTRACTORS, with_weights
-from imgcollapse.interface import console
+from imgcollapse.interface import console, planning
 from imgcollapse.metrics import METRICS
 from imgcollapse.metrics.likelihood import LIKELIHOOD
 from imgcollapse.metrics.scores import SCORES
@@ -51,6 +51,19 @@ def test_help_imports_neither_torch_nor_anything_else_heavy() -> None:
         "print('heavy:', heavy)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert done.stdout.rstrip().endswith("heavy: set()"), done.stdout[-300:] + done.stderr
+
+
+@pytest.mark.parametrize("command", [["list", "ddpm"], ["status", "nowhere"], ["run", "--model", "gan"]], ids=" ".join)
+def test_what_computes_nothing_imports_no_library_that_only_computing_needs(command: list[str]) -> None:
+    code = (
+        f"import sys; from imgcollapse.cli.main import main\n"
+        f"try: main({command!r})\n"
+        "except SystemExit: pass\n"
+        "heavy = {'scipy', 'sklearn', 'matplotlib', 'diffusers', 'transformers', 'accelerate', 'torchvision', 'ray'} & set(sys.modules)\n"
+        "print('heavy:', heavy)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
     assert done.stdout.rstrip().endswith("heavy: set()"), done.stdout[-300:] + done.stderr
 
 
@@ -330,6 +343,18 @@ def commands_in_the_readme() -> list[str]:
     return [line.split("#")[0].strip() for line in lines if line.startswith(("imgcollapse run", "imgcollapse ablate"))]
 
 
+@pytest.fixture
+def unmeasured(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a dry run tells of cost is left out: nothing is timed."""
+
+    def refuse(*given: object, **named: object) -> None:
+        raise errors.SettingsProblem("not measured here")
+
+    for name in ("cost_of", "shared_cost"):
+        monkeypatch.setattr(planning, name, refuse)
+
+
+@pytest.mark.usefixtures("unmeasured")
 @pytest.mark.parametrize("line", commands_in_the_readme())
 def test_every_run_in_the_readme_is_understood(line: str) -> None:
     import shlex
@@ -346,6 +371,7 @@ def test_the_readme_shows_runs() -> None:
     assert len(commands_in_the_readme()) >= 4
 
 
+@pytest.mark.usefixtures("unmeasured")
 @pytest.mark.parametrize("path", sorted((ROOT / "configs").glob("*.yaml")), ids=lambda path: path.name)
 def test_every_config_is_understood_and_opens_with_its_question(path: Path) -> None:
     if "\nbase:" in path.read_text():

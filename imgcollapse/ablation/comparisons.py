@@ -5,8 +5,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from scipy.special import stdtr, stdtrit
-
 from imgcollapse.ablation.intervals import FEWEST, LEVEL, Interval, cut, finite
 from imgcollapse.metrics.score import ANY, Bounds
 
@@ -44,12 +42,16 @@ class Difference:
     @property
     def chance(self) -> float:
         """The two-sided p value of Student's t test of a mean of 0; 1 where there is no test."""
+        from scipy.special import stdtr
+
         if self.mean is None or self.error is None or self.mean == 0:
             return 1.0
         return 2 * float(stdtr(self.freedom, -abs(self.mean) / self.error)) if self.error else 0.0
 
     def interval(self, level: float, bounds: Bounds = ANY) -> Interval:
         """mean ± t error, cut at what differences of numbers within the bounds can be."""
+        from scipy.special import stdtrit
+
         n = len(self.values)
         if self.mean is None or self.error is None:
             return Interval(self.mean, None, None, n, self.values if n < FEWEST else ())
@@ -95,6 +97,8 @@ def seeds_needed(pilot: Sequence[float], half: float, level: float = LEVEL) -> i
     With N seeds, mean ± t_{n-1} s / sqrt(N) (s of the pilot) is at most that wide and holds the expectation of normal values in at least
     `level` of cases. More than MOST_SEEDS are not asked for: the interval is then wider, and its level is kept.
     """
+    from scipy.special import stdtrit
+
     found = Difference.of(dict(enumerate(pilot)))
     assert found.error is not None, f"a pilot has at least {FEWEST} seeds"
     spread = found.error * math.sqrt(len(pilot))

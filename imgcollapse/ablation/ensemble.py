@@ -2,6 +2,7 @@
 
 import re
 import time
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from functools import partial
@@ -24,7 +25,6 @@ from imgcollapse.store import chain_folder, generation_folder, run_folder
 from imgcollapse.store.manifest import part_digest
 from imgcollapse.store.records import read_json
 from imgcollapse.study import Landed, Steps, Study, generations, judging_of, prepare
-from imgcollapse.study import run as run_alone
 
 Record = dict[str, Any]
 OfChain = Callable[[int, int, Scores], None]  # a chain, a generation of it, and its scores
@@ -37,18 +37,19 @@ def run(
     shared: Path | None = None,
     beside: bool = False,
     of_chain: OfChain = lambda chain, generation, scores: None,
+    world: World | None = None,
 ) -> None:
     """Executes a study of one chain, or of several, in its run folder: `study.run` says how.
 
     Of several, each chain has a run folder of its own in the run folder (`chain_0`, ...), whose generations `of_chain` is told of; a
     generation of the run is what all of them show together, as many pictures as one of them draws and equal shares of each, and it is
-    judged as any other. Raises the Problems of `imgcollapse.errors`.
+    judged as any other. `world`: as `prepare` has it. Raises the Problems of `imgcollapse.errors`.
     """
     refuse_part(study)
     if not is_union(study.ensemble):
-        run_alone(study, folder, landed, shared, beside)
+        deque(generations(study, folder, landed, shared, beside, world), maxlen=0)
         return
-    study, world, real = prepare(study)
+    study, world, real = prepare(study, world)
     check_folder(study, world)
     with run_folder.opened(folder, to_yaml(study)) as kept, ExitStack() as running:
         kept.note_environment(environment.describe())
@@ -64,8 +65,7 @@ def run(
             # every chain learns from the generations before this one alone: which of them is the first decides nothing
             _step(chains)
             # what the world sees
-            there = kept.has(generation, study.identity(generation, world))
-            if not there:
+            if not (there := kept.has(generation, study.identity(generation, world))):
                 Union.of(study, folder, generation).keep(kept, study, world, began)
             if not (there and judge.has(generation)):
                 landed(generation, judge(generation))

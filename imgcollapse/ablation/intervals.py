@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import expit, logit, ndtr, ndtri, stdtrit
 
 from imgcollapse.errors import DataProblem, SettingsProblem
 from imgcollapse.metrics.evidence import LEVEL as LEVEL
@@ -53,6 +52,8 @@ def interval(values: Sequence[float], method: str = "t", level: float = LEVEL, s
     Values that are all equal give a width of 0, on a bound too: they say that the seeds agree. `seed` decides the resamples. Raises
     DataProblem for a value that is no finite number.
     """
+    from scipy.special import stdtrit
+
     if method not in METHODS:
         raise SettingsProblem(f"interval: '{method}' is unknown; there are: {', '.join(METHODS)}")
     x_N = finite(values)
@@ -99,6 +100,8 @@ def finite(values: Sequence[float]) -> NDArray[np.float64]:
 
 def _within(mean: float, half: float, bounds: Bounds) -> tuple[float, float]:
     """mean ± half by the delta method on the scale of the bounds."""
+    from scipy.special import expit, logit
+
     low, high = bounds
     if low is None:
         assert high is None, "no metric has an upper bound alone"
@@ -112,6 +115,8 @@ def _within(mean: float, half: float, bounds: Bounds) -> tuple[float, float]:
 
 
 def _bca(x_N: NDArray[np.float64], level: float, seed: int) -> tuple[float, float]:
+    from scipy.special import ndtr, ndtri
+
     n = len(x_N)
     # sorted, so that a resample that holds every value once has exactly the mean of the values: rounding must not break that tie
     rows_BN = np.sort(np.random.default_rng(seed).integers(n, size=(RESAMPLES, n)), axis=1)

@@ -7,7 +7,6 @@ from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import stdtrit
 
 from imgcollapse.ablation.intervals import FEWEST, LEVEL, finite
 
@@ -57,6 +56,8 @@ def fitted_rate(generations: Sequence[int], curves: Sequence[Sequence[float]], l
     however the generations of one seed have to do with each other, and it says by itself where the rate cannot be told (as in Fieller 1954
     it is then all of 0 to 1). A rate of 0 is a straight line. Raises DataProblem for a value that is no finite number.
     """
+    from scipy.special import stdtrit
+
     y_NT = np.array([finite(curve) for curve in curves])
     n = len(y_NT)
     if n == 0 or len(generations) < FEWEST_GENERATIONS:

@@ -1,7 +1,5 @@
 """How probable it is that an arm is better than the one that it is compared with. Pure functions."""
 
-from scipy.special import stdtr
-
 from imgcollapse.ablation.comparisons import Difference
 from imgcollapse.metrics.score import Better, Quantity
 from imgcollapse.metrics.scores import SCORES
@@ -23,6 +21,8 @@ def probability_better(difference: Difference, better: Better) -> float | None:
     not how large the difference is nor how often a new seed favours the arm. Not adjusted for several comparisons. Where all differences
     are equal it is 0, 1, or of differences of 0 a half. The spread is that of a pilot where the difference has one.
     """
+    from scipy.special import stdtr
+
     if difference.mean is None or difference.error is None:
         return None
     if difference.error:

@@ -9,12 +9,11 @@ from rich.table import Table
 
 from imgcollapse import progress, reports
 from imgcollapse.ablation import summary
-from imgcollapse.ablation.grid import Ablation
 from imgcollapse.ablation.status import RunStatus, account
 from imgcollapse.ablation.summary import Record, named
 from imgcollapse.cli.variables import say_used
 from imgcollapse.errors import UnfinishedProblem
-from imgcollapse.interface import ablating, console
+from imgcollapse.interface import ablating, console, planning
 from imgcollapse.interface.ablation_progress import account_line
 from imgcollapse.judges.titles import source_title
 from imgcollapse.machine import devices, streams
@@ -26,7 +25,7 @@ def ablate(given: dict[str, Any], assignments: tuple[str, ...], axes: tuple[str,
     with devices.use(one.here), progress.watched_by(console.Lines()):
         say_used()
         if dry_run:
-            _show_plan(one.ablation, one.folder, as_json)
+            _show_plan(one, as_json)
             return
         executed = ablating.execute(one)
     if executed.stopped:
@@ -74,14 +73,20 @@ def _table(title: str, headings: Sequence[str], lines: Sequence[Sequence[str]]) 
     return table
 
 
-def _show_plan(chosen: Ablation, folder: Path, as_json: bool) -> None:
-    arms = list(chosen.studies())
+def _show_plan(one: ablating.Asked, as_json: bool) -> None:
+    arms, seeds = list(one.ablation.studies()), list(one.ablation.seeds)
+    planned = planning.of_ablation(one)
     if as_json:
-        seeds = list(chosen.seeds)
-        records = [{"arm": arm, "null": null, "study": own.model_dump(mode="json"), "seeds": seeds} for arm, null, own in arms]
-        streams.out_json({"ablation": str(folder), "arms": records})
+        records = [
+            {"arm": arm, "null": null, "study": own.model_dump(mode="json"), "seeds": seeds, "chosen": planned.chosen_in(arm, null, own)}
+            for arm, null, own in arms
+        ]
+        streams.out_json({"ablation": str(one.folder), "arms": records, **planned.record()})
         return
-    streams.out(f"# {folder}")
+    streams.out(f"# {one.folder}")
     for arm, null, own in arms:
-        streams.out(f"{named(arm, null)}: {own.title().rpartition(', seed')[0]}; seeds {', '.join(map(str, chosen.seeds))}")
-    streams.out(f"{len(arms) * len(chosen.seeds)} runs")
+        streams.out(f"{named(arm, null)}: {own.title().rpartition(', seed')[0]}; seeds {', '.join(map(str, seeds))}")
+        if found := planned.chosen_in(arm, null, own):
+            streams.out(f"  chosen: {', '.join(f'{path} = {value}' for path, value in planning.shown(found).items())}")
+    for line in (f"{len(arms) * len(seeds)} runs", *planned.lines()):
+        streams.out(line)

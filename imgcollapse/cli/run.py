@@ -7,7 +7,7 @@ from typing import Any
 from imgcollapse import progress, reports, store
 from imgcollapse.ablation.summary import SCORES_CSV, losses
 from imgcollapse.cli.variables import say_used
-from imgcollapse.interface import console, running
+from imgcollapse.interface import console, planning, running
 from imgcollapse.interface.common import machine_from
 from imgcollapse.machine import devices, processes, streams
 from imgcollapse.settings import build, read_file, to_yaml
@@ -72,12 +72,13 @@ def _end(folder: Path, as_json: bool) -> None:
 
 
 def _show(chosen: Study, folder: Path, as_json: bool) -> None:
-    """What would be done, as settings that can be read back."""
+    """What would be done, as settings that can be read back, and what it costs."""
+    planned = planning.of_study(chosen)
     if as_json:
-        streams.out_json({"run": str(folder), "study": chosen.model_dump(mode="json")})
+        streams.out_json({"run": str(folder), "study": chosen.model_dump(mode="json"), **planned.record()})
         return
     lines = to_yaml(chosen).rstrip("\n").split("\n")
     if any(streams.shown(line, sys.stdout.encoding) != line for line in lines):
         lines = to_yaml(chosen, only_ascii=True).rstrip("\n").split("\n")  # YAML has escapes of its own
-    for line in (f"# {folder}", *lines):
+    for line in (f"# {folder}", *lines, *(f"# {line}" for line in planned.lines())):
         streams.out(line)

@@ -15,7 +15,7 @@ from imgcollapse.datasets.dataset import Dataset, order, problems_at
 from imgcollapse.errors import DataProblem
 from imgcollapse.files import draft_folder, locks, sync_all
 from imgcollapse.images import ImageSet, World
-from imgcollapse.machine import devices
+from imgcollapse.machine import cache, devices
 
 CLOTHES = ("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot")
 OFFICIAL = "it comes split, and published numbers are of its own test part"
@@ -89,6 +89,8 @@ def _found(files: str, kind: str) -> dict[str, Path]:
     root = devices.current().data_dir
     there, inside = _look(files, root), _inside(files, root)
     elsewhere = "name another folder with --data-dir or IMGCOLLAPSE_DATA, or use --dataset digits"
+    if not there and cache.looks_only():
+        raise DataProblem(f"{kind}: {state(files, root)}")
     if not there:
         cure = f"without a network, put {_listed(_wanted(files))} into {inside}, {elsewhere}"
         with problems_at(f"{kind}: not in {root}, and the download failed", cure):

@@ -15,7 +15,7 @@ from imgcollapse import progress
 from imgcollapse.errors import SettingsProblem, WeightsProblem, explained
 from imgcollapse.files import digest_of as digest_of
 from imgcollapse.files import ledger, locks, sweep, written
-from imgcollapse.machine import devices
+from imgcollapse.machine import cache, devices
 
 TIMEOUT = 20  # seconds without an answer, or without a further byte, after which the server counts as absent
 BLOCK = 1 << 20
@@ -77,6 +77,8 @@ def find(wanted: Published) -> Weights:
         return Weights(given, digest, digest == wanted.sha256)
     path = wanted.place()
     if not _whole(wanted, path):
+        if cache.looks_only():
+            raise WeightsProblem(f"{wanted.kind}: the weights are {state(wanted)}")
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             with locks.locked(path.with_name(path.name + ".lock"), waiting=f"{wanted.kind}: another process fetches the weights; waiting"):

@@ -18,6 +18,7 @@ from imgcollapse.files.places import tried
 from imgcollapse.interface import bundled
 from imgcollapse.interface.ablation_progress import AblationProgress
 from imgcollapse.interface.common import checked, fetch_weights_of, layer, listed, machine_from, stoppable
+from imgcollapse.interface.long import say_if_long_ablation
 from imgcollapse.interface.several import read_several
 from imgcollapse.machine import devices
 from imgcollapse.settings import build, merge, nested, read_list
@@ -82,7 +83,7 @@ def execute(one: Asked) -> Executed:
     """Executes what is not done, on the machine in use, and sums up what is there."""
     chosen, folder, threads = one.ablation, one.folder, one.given["threads"]
     resources = Resources.of(one.here, threads, folder / grid.SHARED)
-    jobs = one.given["jobs"] or _jobs(chosen, one.engine, one.here, threads)
+    jobs = jobs_of(one)
     configuration = EngineConfiguration(jobs=jobs, threads=threads, options=_options(one.given["engine_options"]))
     one.engine.execute([], configuration, lambda: None)  # before anything is written: can it be used, and does it know its options?
     tried(folder / grid.ABLATION)
@@ -91,6 +92,8 @@ def execute(one: Asked) -> Executed:
     resolved = plan.resolve(chosen, folder)
     with plan.alone(folder):
         first = plan.runs_of(resolved, folder, chosen.seeds)
+        if one.engine.here:
+            say_if_long_ablation(first, jobs, threads)
         seeds, done = sequential.seeds_of(chosen, first), list[int]()
         while seeds != done:
             runs = plan.make(chosen, resolved, folder, resources, seeds)
@@ -211,11 +214,13 @@ def summed_up(question: str, findings: reports.Findings, folder: Path, statuses:
     return {"question": question, **findings.summary, "account": account(statuses), "runs": runs}
 
 
-def _jobs(chosen: Ablation, engine: Engine, here: devices.Machine, threads: int) -> int:
-    """How many runs at once where nobody says it: not this machine's cores, but a cluster's places limit the other engines."""
-    if not engine.here:
-        return len(list(chosen.studies())) * len(chosen.seeds)
-    return max(1, devices.cores() // threads) if here.torch_device().type == "cpu" else 1
+def jobs_of(one: Asked) -> int:
+    """How many runs at once; where nobody says it, not this machine's cores, but a cluster's places limit the other engines."""
+    if one.given["jobs"]:
+        return int(one.given["jobs"])
+    if not one.engine.here:
+        return len(list(one.ablation.studies())) * len(one.ablation.seeds)
+    return max(1, devices.cores() // one.given["threads"]) if one.here.torch_device().type == "cpu" else 1
 
 
 def diverged(one: RunStatus) -> bool:

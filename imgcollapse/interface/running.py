@@ -13,10 +13,11 @@ from imgcollapse.files.places import tried
 from imgcollapse.interface import bundled
 from imgcollapse.interface.common import checked, fetch_weights_of, layer, listed, stoppable
 from imgcollapse.interface.console import Plain, in_short
+from imgcollapse.interface.long import say_if_long
 from imgcollapse.machine import devices
 from imgcollapse.metrics.record import Scores
 from imgcollapse.settings import build, expand, merge
-from imgcollapse.study import DEFAULT_KINDS, Study
+from imgcollapse.study import DEFAULT_KINDS, Study, prepare
 
 SPARED = 19  # times what it takes to write the table, until it is written again
 
@@ -72,7 +73,10 @@ def execute(one: Asked, watcher: Callable[[int], Plain]) -> list[int]:
         def of_chain(chain: int, generation: int, scores: Scores) -> None:
             progress.say(f"generation {generation}  {in_short(scores)}")  # its name stands before all lines of a chain
 
-        ensemble.run(one.study, one.folder, landed, beside=one.beside, of_chain=of_chain)
+        prepared = prepare(one.study)
+        say_if_long(prepared, len(store.finished(one.folder)) if there else 0)
+        # the study with its choices made: of a world that has more points than were asked for at first, it would choose others
+        ensemble.run(prepared[0], one.folder, landed, beside=one.beside, of_chain=of_chain, world=prepared[1])
     if stopped:
         _end_early(one.study, one.folder)
     return stopped

@@ -4,6 +4,7 @@ import json
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
+from contextvars import ContextVar
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,24 @@ from imgcollapse.machine import devices
 Made = tuple[dict[str, Tensor], dict[str, Any]]  # tensors by name, and a record of plain JSON values
 
 
+_looks: ContextVar[bool] = ContextVar("looks", default=False)
+
+
+@contextmanager
+def looking_only() -> Iterator[None]:
+    """Inside the block nothing is written into the data folder, and nothing is fetched into it: what is not there is made, and not kept."""
+    token = _looks.set(True)
+    try:
+        yield
+    finally:
+        _looks.reset(token)
+
+
+def looks_only() -> bool:
+    """Whether the data folder is only to be looked at."""
+    return _looks.get()
+
+
 def remembered(what: str, name: str, key: str, make: Callable[[], Made]) -> Made:
     """What `make` gives, from the data folder where it is there: `what/name-key.safetensors`. Other processes wait meanwhile.
 
@@ -30,6 +49,8 @@ def remembered(what: str, name: str, key: str, make: Callable[[], Made]) -> Made
     path = place_of(what, name, key)
     if (found := _read(path, key, quiet=True)) is not None:
         return found
+    if looks_only():
+        return make()
     with _turn(path):
         if (found := _read(path, key)) is None:
             found = make()
@@ -58,7 +79,7 @@ class Checkpoint:
 
     def is_due(self) -> bool:
         """Whether it is time to keep it again."""
-        return time.monotonic() - self._last >= self._every
+        return time.monotonic() - self._last >= self._every and not looks_only()
 
     def keep(self, tensors: dict[str, Tensor]) -> None:
         """In the place of what was kept before. Where the folder cannot be written, that is reported once, and the work goes on."""
@@ -71,8 +92,9 @@ class Checkpoint:
 
     def done(self) -> None:
         """What was kept is of no more use."""
-        with suppress(OSError):
-            self._path.unlink(missing_ok=True)
+        if not looks_only():
+            with suppress(OSError):
+                self._path.unlink(missing_ok=True)
 
 
 def digest(tensors: dict[str, Tensor], record: dict[str, Any] | None = None) -> str:

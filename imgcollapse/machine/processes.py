@@ -18,7 +18,6 @@ from typing import Any, Protocol, Self, TypeVar
 
 import torch
 import torch.distributed as dist
-from accelerate.utils import reduce
 from torch import Tensor
 
 from imgcollapse.errors import DataProblem, DivergedProblem, Problem
@@ -146,11 +145,12 @@ def share() -> slice:
 
 def add_up(tensors: Sequence[Tensor]) -> None:
     """Puts in each tensor's place its sum over the processes that are at this work. Float tensors of one device; all get the same bits."""
-    team = _team.get()
-    if team is None or not team.at_work:
+    if (team := _team.get()) is None or not team.at_work:
         return
     whole = torch.cat([tensor.flatten() for tensor in tensors])
     with _linked():
+        from accelerate.utils import reduce
+
         summed = reduce(whole, reduction="sum")
     for tensor, part in zip(tensors, summed.split([tensor.numel() for tensor in tensors]), strict=True):
         tensor.copy_(part.view_as(tensor))

@@ -1,7 +1,6 @@
 """What became of the classes: shares, the living and the lost, variety, and distance to the real shares."""
 
 import torch
-from scipy import special, stats
 from torch import Tensor
 
 from imgcollapse.metrics.evidence import LEVEL, NO_CLASS, Evidence
@@ -19,6 +18,8 @@ def class_counts(classes_N: Tensor, count: int) -> Tensor:
 
 def interval(hits: int, n: int, level: float = LEVEL) -> tuple[float, float]:
     """Two-sided Wilson score interval for a share (Wilson 1927): keeps its coverage near 0 and 1, where collapse lives."""
+    from scipy import special
+
     z = float(special.ndtri((1 + level) / 2))  # scipy's own takes a hundred times as long, for it makes a test first
     middle, half = hits + z * z / 2, z * (hits * (n - hits) / n + z * z / 4) ** 0.5
     return max(0.0, (middle - half) / (n + z * z)), min(1.0, (middle + half) / (n + z * z))
@@ -26,6 +27,8 @@ def interval(hits: int, n: int, level: float = LEVEL) -> tuple[float, float]:
 
 def lower_bound(hits: int, n: int, level: float = LEVEL) -> float:
     """One-sided lower confidence bound for a share (Clopper & Pearson 1934): exact, never above the truth too often."""
+    from scipy import stats
+
     return float(stats.beta.ppf(1 - level, hits, n - hits + 1)) if hits else 0.0
 
 

@@ -3,7 +3,6 @@
 from collections.abc import Callable
 
 import torch
-from scipy import stats
 from torch import Tensor
 
 from imgcollapse.metrics.evidence import LEVEL, NO_CLASS, Evidence
@@ -93,6 +92,8 @@ def estimate(counts: Tensor, confusion: Tensor) -> tuple[Tensor, Tensor, Tensor]
 
 def _not_contradicted(shares_C: Tensor, whole: Tensor, n: Tensor, inverse_CC: Tensor, confusion: Tensor) -> Callable[[Tensor], Tensor]:
     """Whether shares s, float64 [..., C], are less than z sqrt(V(s)) away from the estimate, bool [..., C]; see `estimate`."""
+    from scipy import stats
+
     m_CC, classes = _rates(confusion), confusion.shape[-2]
     pictures_C = confusion.sum(-1).double() + (classes + 1) / 2
     likely_CC = (confusion[..., :-1] + 0.5) / pictures_C[..., None]

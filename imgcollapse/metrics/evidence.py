@@ -6,7 +6,6 @@ from functools import cached_property
 from typing import Any, TypeVar
 
 import torch
-from scipy import stats
 from torch import Tensor
 
 from imgcollapse.metrics.gated import Gated
@@ -234,6 +233,8 @@ def false_hit_rates(confusion: Tensor) -> Tensor:
     classes were taken for c. A bound, for an estimate would often be too low by chance, and k = 0 would let a single confused sample
     keep a dead class alive. It averages over the other classes as they are in the real world.
     """
+    from scipy import stats
+
     confident = confusion[:, :-1]
     bounds = []
     for c in range(len(confident)):

@@ -5,9 +5,6 @@ import warnings
 from dataclasses import dataclass
 
 import torch
-from scipy import stats
-from sklearn.cluster import KMeans
-from sklearn.exceptions import ConvergenceWarning
 from torch import Tensor
 
 from imgcollapse.metrics.evidence import LEVEL, Evidence, FeatureSet
@@ -38,6 +35,9 @@ def bins(real: FeatureSet) -> Bins:
     into them otherwise (two sets of one normal distribution, D = 2048, N = 10,000: nine of ten bins seemed to differ).
     K = min(100, N // 20), at least 2; fewer where there are fewer different pictures. Starts by k-means++, once, always from one seed.
     """
+    from sklearn.cluster import KMeans
+    from sklearn.exceptions import ConvergenceWarning
+
     n = len(real)
     order_N = torch.randperm(n, generator=torch_generator(derive(0, "bins"))).to(real.features.device)
     drawn, counted = real.features[order_N[: (n + 1) // 2]], real.features[order_N[(n + 1) // 2 :]]
@@ -58,6 +58,8 @@ def in_bins(x_ND: Tensor, centres_KD: Tensor) -> Tensor:
 
 def different(made_K: Tensor, real_K: Tensor) -> Tensor:
     """bool [K]: bins whose share among the samples differs from that among the real pictures, by the test of `different_bins`."""
+    from scipy import stats
+
     n, m = made_K.sum(), real_K.sum()
     apart_K, pooled_K = made_K / n - real_K / m, (made_K + real_K).double() / (n + m)
     error_K = (pooled_K * (1 - pooled_K) * (1 / n + 1 / m)).sqrt()

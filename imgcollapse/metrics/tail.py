@@ -1,7 +1,6 @@
 """Which classes have lost half of their share: a question that few pictures can answer, and so one for the tail of the classes."""
 
 import torch
-from scipy import special
 from torch import Tensor
 
 from imgcollapse.metrics.classes import class_counts
@@ -69,6 +68,8 @@ def lost_probability(hits: int, n: int, real_share: float, confusion: Tensor, c:
     It supposes that samples of a class are mistaken as its real pictures are, and that the classifier is less sure of all samples alike.
     confusion: int64 [classes, classes + 1], see `Evidence`.
     """
+    from scipy import special
+
     own, others = confusion[c], confusion.sum(0) - confusion[c]
     sure, others_sure = int(own[:-1].sum()), int(others[:-1].sum())
     a, h, f = torch.meshgrid(
@@ -83,4 +84,6 @@ def lost_probability(hits: int, n: int, real_share: float, confusion: Tensor, c:
 
 def _quantiles(k: int, m: int) -> Tensor:
     """float64 [8]: of what is known of a rate after k of m, regularly spaced by their probability."""
+    from scipy import special
+
     return torch.from_numpy(special.betaincinv(k + 0.5, m - k + 0.5, QUANTILES.numpy()))

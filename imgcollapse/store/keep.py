@@ -43,8 +43,9 @@ class Keep(Settings):
                 ((SAMPLES, "all" if gated and generation == 0 else self.samples), (MODEL, self.models)) if generation > 0 or over else ()
             )
             rules = ((UNMARKED, self.samples), *of_first)
-            kept.throw_away(generation, *(part for part, rule in rules if not _keeps(rule, generation, generation == newest)))
+            kept.throw_away(generation, *(part for part, rule in rules if not keeps(rule, generation, generation == newest)))
 
 
-def _keeps(rule: str | int, generation: int, last: bool) -> bool:
+def keeps(rule: str | int, generation: int, last: bool) -> bool:
+    """Whether such a rule keeps that generation, which is the last one or is not."""
     return rule == "all" or (last and rule != "none") or (isinstance(rule, int) and generation % rule == 0)

@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any, ClassVar, Protocol
 
 import numpy as np
-from accelerate.tracking import TensorBoardTracker, TrackioTracker, WandBTracker
 from PIL import Image
 
 FOLDER = "track"  # in a run's folder: what trackers keep there, and what they have been told
@@ -49,6 +48,8 @@ class TensorBoard:
 
     def __init__(self, run: Path, settings: dict[str, Any], logged: Logged) -> None:
         # `purge_step`: what a killed process wrote of the next generation without noting it is not shown twice
+        from accelerate.tracking import TensorBoardTracker
+
         self.tracker = TensorBoardTracker(FOLDER, run, purge_step=logged.generations)
         self.tracker.start()
         if not logged.generations:
@@ -78,6 +79,8 @@ class WandB:
     def __init__(self, run: Path, settings: dict[str, Any], logged: Logged) -> None:
         about = {"name": run.absolute().name, "id": logged.id, "config": settings, "dir": str(run / FOLDER)}
         # its copy of the terminal's output would take the progress bars apart
+        from accelerate.tracking import WandBTracker
+
         self.tracker = WandBTracker(PROJECT, **about, resume="allow", reinit="create_new", settings={"console": "off"})
         self.tracker.start()
 
@@ -98,6 +101,8 @@ class Trackio:
 
     def __init__(self, run: Path, settings: dict[str, Any], logged: Logged) -> None:
         about = {"name": run.absolute().name, "config": settings, "resume": "allow" if logged.generations else "never"}
+        from accelerate.tracking import TrackioTracker
+
         self.tracker = TrackioTracker(PROJECT, **about)
         self.tracker.start()
 

@@ -12,8 +12,6 @@ from pathlib import Path
 from secrets import token_hex
 from typing import Any
 
-from accelerate import PartialState
-
 from imgcollapse import progress, store
 from imgcollapse.errors import SettingsProblem
 from imgcollapse.files import ledger, to_json, write_text
@@ -82,6 +80,8 @@ class Tracker:
         while self.logs and TRACKERS[self.kind].alone:
             self.logs.popitem()[1].close()
         # accelerate's trackers ask it which process this is; made as `training` makes it, which may come later and must find no other
+        from accelerate import PartialState
+
         PartialState(cpu=devices.current().torch_device().type == "cpu")
         (run / FOLDER).mkdir(exist_ok=True)
         self._keep(run, logged)

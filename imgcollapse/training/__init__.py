@@ -1,7 +1,9 @@
 """The one optimisation loop, used by every network of the package (models and classifier alike)."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import TypeVar
 
 import torch
@@ -16,7 +18,7 @@ from imgcollapse.training.optimiser import Optimiser
 from imgcollapse.training.options import Chosen, Training, rate
 from imgcollapse.training.sources import BatchRandomness, FixedSet, Source, Stream, source_of
 
-__all__ = ["BatchRandomness", "Chosen", "FixedSet", "Log", "Source", "Stream", "Training", "fit_network", "rate", "source_of"]
+__all__ = ["BatchRandomness", "Chosen", "FixedSet", "Log", "Source", "Stream", "Training", "fit_network", "one_by_one", "rate", "source_of"]
 
 CHECK_EVERY = 25  # steps between looks at the loss: a look makes a GPU wait
 
@@ -81,9 +83,22 @@ def _step_of(
     return Captured(once, generator) if captured else once
 
 
+_one_by_one: ContextVar[bool] = ContextVar("one_by_one", default=False)
+
+
+@contextmanager
+def one_by_one() -> Iterator[None]:
+    """Inside the block every operation of a step is given to the device by itself, so that it can be counted."""
+    token = _one_by_one.set(True)
+    try:
+        yield
+    finally:
+        _one_by_one.reset(token)
+
+
 def _is_captured(device: torch.device) -> bool:
     """Whether a step is given to the device as a whole: to a GPU, of one process, for what processes tell each other is no part of it."""
-    return device.type == "cuda" and devices.launched() == 1
+    return device.type == "cuda" and devices.launched() == 1 and not _one_by_one.get()
 
 
 def _own_part(batch: int) -> tuple[slice, float]:

@@ -1,7 +1,6 @@
 """One step down a gradient, with all that the optimiser gathers on its way."""
 
 import torch
-from accelerate import Accelerator
 from torch import Tensor, nn
 
 from imgcollapse.machine import processes
@@ -16,6 +15,8 @@ class Optimiser:
     """
 
     def __init__(self, net: nn.Module, options: Training, device: torch.device, in_place: bool = False) -> None:
+        from accelerate import Accelerator
+
         self._options, self._weights = options, [weight for weight in net.parameters() if weight.requires_grad]
         self._rate: float | Tensor = torch.tensor(options.learning_rate, device=device) if in_place else options.learning_rate
         self._forget: float | Tensor = torch.zeros((), device=device) if in_place else 0.0

@@ -1,0 +1,98 @@
+"""What an ablation costs: runs that have a generation in common make it once."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from imgcollapse.ablation.cost import Cost, Known, cost_of
+from imgcollapse.ablation.summary import Run
+from imgcollapse.gates import chains
+from imgcollapse.images import World
+from imgcollapse.regimes import Real
+from imgcollapse.store.identity import identity, learning
+from imgcollapse.study import Study, prepare
+
+
+@dataclass(frozen=True)
+class Shared:
+    """What an ablation costs.
+
+    runs:        how many; arms with the same settings share one
+    asked:       generations of all runs
+    made:        of these, those that are different
+    jobs:        runs at once
+    costs:       of each run by itself, as if it shared nothing
+    learn, draw, judge, first: seconds of what is done once
+    flop:        operations of networks
+    disk:        bytes
+    """
+
+    runs: int
+    asked: int
+    made: int
+    jobs: int
+    costs: tuple[Cost, ...]
+    learn: float
+    draw: float
+    judge: float
+    first: float
+    flop: float
+    disk: float
+
+    @property
+    def unknown(self) -> tuple[str, ...]:
+        """What cannot be said, in lines."""
+        return tuple(dict.fromkeys(line for cost in self.costs for line in cost.unknown))
+
+    @property
+    def seconds(self) -> float:
+        """Until the last run has ended: jobs have equal shares, but a run is not parted."""
+        work = self.learn + self.draw + self.judge + self.first
+        return max(work / self.jobs, max(cost.seconds for cost in self.costs))
+
+    @property
+    def memory(self) -> int:
+        """Bytes at the peak, of all jobs together."""
+        return self.jobs * max(cost.memory for cost in self.costs)
+
+
+def shared_cost(runs: Sequence[Run], jobs: int, threads: int | None, known: Known | None = None) -> Shared:
+    """Of these runs, prepared, of which so many are executed at once; what is measured is measured with that many threads."""
+    known, worlds, before = known or Known(), dict[str, Any](), torch.get_num_threads()
+    torch.set_num_threads(threads or before)
+    learnt, drawn, judged, links, firsts, costs = {}, {}, {}, {}, {}, []
+    different = {run.folder: run for run in runs}
+    try:
+        for run in different.values():
+            key = f"{run.study.dataset.model_dump_json()} {run.study.world_seed}"
+            prepared = worlds[key] = prepare(run.study, worlds[key][1] if key in worlds else None)
+            cost = cost_of(run.study, known, prepared)
+            costs.append(cost)
+            firsts[f"{key} {run.study.judge.model_dump_json()}"] = cost.first
+            for number, one in enumerate(cost.generations):
+                own, of_weights = _keys(*prepared, number)
+                learnt[of_weights], drawn[own] = one.learn, one.draw
+                judged[f"{own} {run.study.judge.model_dump_json()}"] = one.judge
+                links[own] = (one.flop, one.disk)
+    finally:
+        torch.set_num_threads(before)
+    asked, made = sum(run.study.gens for run in different.values()), len(drawn) if drawn else 0
+    learn, draw, judge, first = (sum(found.values()) for found in (learnt, drawn, judged, firsts))
+    flop, disk = (sum(pair[i] for pair in links.values()) for i in (0, 1))
+    return Shared(len(different), asked, made, max(1, min(jobs, len(different))), tuple(costs), learn, draw, judge, first, flop, disk)
+
+
+def _keys(study: Study, world: World, real: Real, number: int) -> tuple[str, str]:
+    """Two texts that are the same for two runs which have a generation in common, and which have only its weights in common."""
+    values = study.model_dump(mode="json")
+    own = {**identity(values), "drawn": study.drawn(), "published": [gate.model_dump(mode="json") for gate in study.gates if gate.changes]}
+    where: dict[str, Any] = {"number": number, "data": [values["dataset"], study.world_seed], "seen": len(real.seen)}
+    where |= {"init": study.init if number or study.init.startswith("folder") else None}
+    if number or chains.is_union(study.ensemble):
+        where |= {name: values.get(name) for name in ("regime", "gates", "ensemble")}
+    weights = where if number else {**where, "own": learning(own)}
+    whole = json.dumps([own, where], sort_keys=True)
+    return whole, whole if number else json.dumps(weights, sort_keys=True)
