@@ -107,7 +107,7 @@ def cost_of(study: Study, known: Known | None = None, prepared: tuple[Study, Wor
         judge = known.judge(study.judge, study, world)
     except Problem as problem:
         return Cost(seen, (), 0.0, 0, (str(problem),))
-    except (RuntimeError, MemoryError) as error:  # a device without room, say
+    except (RuntimeError, ValueError, MemoryError) as error:  # a device without room, say
         return Cost(seen, (), 0.0, 0, (f"nothing could be measured: {explained(error) or error}",))
     found = generations(study, works, judge.each, sizes(study, real), world)
     gates = ("what gates need is not counted",) if study.gates else ()

@@ -101,7 +101,7 @@ def _may_be_long(prepared: Prepared, left: int) -> bool:
     for one in parts:
         try:
             count = costs.operations_of(one.model, real.seen)
-        except (Problem, RuntimeError):  # it is for the run to say
+        except (Problem, RuntimeError, ValueError):  # it is for the run to say
             return False
         model: Any = one.model
         streamed = model.steps * model.batch * study.regime.streams
