@@ -23,7 +23,7 @@ from imgcollapse.store.keep import keeps
 from imgcollapse.study import Study, prepare
 
 LOOKED_AT = 4  # generations whose training sets are made; those of later ones grow as these do
-KEEPING = 0.1  # seconds in which a generation is written, with digests and records, measured of a small one
+KEEPING = 0.1  # seconds in which a generation is written, with digests and records; a guess, which matters for the smallest alone
 BESIDE = 16  # bytes of a picture's label and of its birth
 
 

@@ -20,7 +20,7 @@ LONG = 3600.0  # seconds
 WORTH = 0.05  # share of the time that a setting must save to be named
 RATE = 1e10  # operations a second of a slow processor
 PER_VALUE = 2.5e5  # operations of the largest default network for each value of a picture, forward
-PER_PICTURE = 2e-3  # seconds for a picture learned from, by what is no network, and judged: more than any that was measured
+PER_PICTURE = 2e-3  # seconds for a picture learned from, by what is no network, and judged; meant as more than it takes
 PER_PAIR = 2e-7  # seconds for a pair of pictures that a judge compares, likewise
 EVALUATED = 20  # evaluations for a picture drawn, where the model does not say how many
 
