@@ -1,6 +1,7 @@
 """What a run or an ablation costs, told before it is made."""
 
 import json
+import os
 import time
 from pathlib import Path
 from typing import Any
@@ -163,6 +164,9 @@ FIVE: list[dict[str, Any]] = [
 
 
 @pytest.mark.slow
+@pytest.mark.skipif(
+    "IMGCOLLAPSE_TEST_TIMES" not in os.environ, reason="set IMGCOLLAPSE_TEST_TIMES=1 to compare estimates with measured times"
+)
 @pytest.mark.parametrize("values", FIVE, ids=lambda values: str(values["model"]))
 def test_a_run_takes_about_as_long_as_was_told(values: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """In seconds of this process's own work, so that what else the machine does changes little; the median of up to three tries."""
