@@ -248,6 +248,22 @@ def test_a_plugin_whose_parts_make_no_picture_changes_no_generation() -> None:
     assert "mean_feature" in metrics and "mean_feature" not in {row["metric"] for row in ic.open("without").scores()}
 
 
+def test_what_was_measured_of_real_pictures_by_another_version_of_a_file_is_measured_again() -> None:
+    """The reference's real-vs-real values are kept in the data folder for all runs; a metric's file may have another formula by now."""
+    run = ("run", "--model", "gaussian", "--gens", 1, "--samples", 60, "--extractor", "pixels", "--plugin", "parts.py", "--out")
+
+    def real(folder: str) -> float:
+        (row,) = (row for row in ic.open(folder).scores() if row["metric"] == "mean_feature")
+        return float(row["real"])
+
+    Path("parts.py").write_text(PARTS)
+    done(*run, "first")
+    before = real("first")
+    Path("parts.py").write_text(PARTS.replace("features.mean())", "features.mean()) + 1000"))
+    done(*run, "second")
+    assert real("second") - before == pytest.approx(1000, abs=1e-3)
+
+
 def test_a_study_that_uses_a_part_of_another_studys_plugin_names_it_too(mine: Path) -> None:
     plugins.loaded([str(mine)])
     done("run", "--model", "noisy", *SHORT, "--out", "run")

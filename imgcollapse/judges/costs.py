@@ -101,13 +101,14 @@ def _measured(judge: Judge, extractor: FittedExtractor, world: World, n: int) ->
     view = view_of(extractor, small, train, unseen, n)
     metrics = [METRICS[name] for name in judge.metrics or () if METRICS[name].of == "features"]
     none = torch.zeros(n, dtype=torch.bool)
-    more: dict[str, Any] = {name: int(getattr(judge, name)) for name in NEIGHBOURS} | {"copies": none, "learned_copies": none}
+    more: dict[str, Any] = {name: int(getattr(judge, name)) for name in NEIGHBOURS}
     more |= {"bands": extractor.bands} if isinstance(extractor, Banded) else {}
 
     def once() -> float:
         made = taken(view.unseen, torch.arange(n, 2 * n))
         learned = taken(made, torch.arange(n)) if any(metric.trained for metric in metrics) else None
-        evidence = Evidence(view.train, view.held_out, made, real_shares=small.shares(), confusion=view.confusion, learned=learned, **more)
+        shares, found = small.shares(), view.confusion
+        evidence = Evidence(view.train, view.held_out, made, shares, found, learned=learned, copies=none, learned_copies=none, **more)
         return timing.seconds_of(lambda: measured(metrics, evidence))[0]
 
     return once(), once()

@@ -202,9 +202,9 @@ class Reference:
 
     def _remembered(self, extractor: FittedExtractor, more: str, make: Callable[[], cache.Made]) -> cache.Made:
         """What that gives; it is kept in the data folder, for all runs with this reference."""
-        which = [self._world, extractor.record(), self.n, self.neighbours, self._versions(), source(), real_vs_real.SPLITS, more]
-        key = json.dumps(which, sort_keys=True)
-        return cache.remembered("references", f"{self._world['name']}-{extractor.name}{more}", key, make)
+        code = source(type(extractor), *(metric.measure for metric in self.metrics.values()))
+        which = [self._world, extractor.record(), self.n, self.neighbours, self._versions(), code, real_vs_real.SPLITS, more]
+        return cache.remembered("references", f"{self._world['name']}-{extractor.name}{more}", json.dumps(which, sort_keys=True), make)
 
     def _between_real(self, view: View, world: World) -> dict[str, RealVsReal]:
         """Real vs real of the metrics that are of the N pictures compared."""

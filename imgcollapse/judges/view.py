@@ -1,6 +1,7 @@
 """What an extractor sees: of any pictures, and of the real ones."""
 
 import functools
+import sys
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -68,9 +69,20 @@ def placed(features: Tensor) -> Tensor:
     return features.double().to(device if device.type == "cuda" else "cpu")
 
 
+def source(*parts: object) -> str:
+    """A digest of the code that measures: what an older version measured is measured again. Also of the files of these parts, classes or
+    functions, where they are none of ours."""
+    modules = {getattr(part, "__module__", type(part).__module__) for part in parts}
+    others = sorted(str(getattr(sys.modules.get(name), "__file__", None)) for name in modules if name.partition(".")[0] != "imgcollapse")
+    there = [sha256(Path(file).read_bytes()).hexdigest() for file in others if Path(file).is_file()]
+    return " ".join([_own(), *there])
+
+
 @functools.cache
-def source() -> str:
-    """A digest of the code that measures: what an older version measured is measured again."""
-    own = Path(__file__)
-    files = [*(own.with_name(name) for name in ("judge.py", "view.py", "real.py")), *sorted((own.parent.parent / "metrics").glob("*.py"))]
+def _own() -> str:
+    place = Path(__file__)
+    files = [
+        *(place.with_name(name) for name in ("judge.py", "view.py", "real.py")),
+        *sorted((place.parent.parent / "metrics").glob("*.py")),
+    ]
     return sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
