@@ -34,7 +34,7 @@ def test_an_unknown_or_unfit_option_is_one_line_that_names_the_known_ones(tmp_pa
 
 def test_where_ray_is_missing_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "ray", None)
-    with pytest.raises(SettingsProblem, match=r"^--engine ray: ray is not installed; run: pip install 'imgcollapse\[ray\]'$"):
+    with pytest.raises(SettingsProblem, match=r"^--engine ray: ray is not installed; run: pip install ray$"):
         ray([], TWO, lambda: None)
 
 
