@@ -288,7 +288,7 @@ WRONG: dict[str, str] = {
     "axes: {model..steps: [1]}": "axes.model..steps: is no path of a setting; write for example axes: {model.steps: [300, 600]}",
     "axes: {samples: [50, 50]}": "axes.samples: has the value 50 2 times; give each value once",
     "axes: {sample: [50]}": "arm 'sample 50': sample: there is no such setting; did you mean 'samples'? ",
-    "axes: {a: &a [1, 2, 3, 4, 5, 6, 7, 8, 9, 10], b: *a, c: *a, d: *a, e: *a}": "arms, models, axes and seeds cross to more than 100,000 runs; ",
+    "axes: {a: &a [1, 2, 3, 4, 5, 6, 7, 8, 9, 10], b: *a, c: *a, d: *a, e: *a}": "arms, models, axes and seeds cross to more than ",
     "seeds: -1": "seeds: -1 cannot be used; name how many, 1 to 100,000, or a list",
     "seeds: 1000000000000": "seeds: 1000000000000 cannot be used; name how many, 1 to 100,000, or a list",
     "seeds: true": "seeds: True cannot be used; it should be a list, such as [a, b]",

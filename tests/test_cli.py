@@ -137,6 +137,7 @@ SAME_NUMBER: dict[str, int | None] = {
 }
 
 
+@pytest.mark.usefixtures("unmeasured")
 @pytest.mark.parametrize(("text", "value"), SAME_NUMBER.items())
 def test_a_number_is_the_same_by_flag_environment_assignment_file_and_list(text: str, value: int | None) -> None:
     Path("study.yaml").write_text(f"gens: {text}\n")
