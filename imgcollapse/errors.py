@@ -1,9 +1,10 @@
 """What can go wrong for a user, and the exit code that says so. Every message names the place, the value and the cure."""
 
+import difflib
 import errno
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
 
@@ -133,6 +134,24 @@ def _reason(error: BaseException) -> str:
     """Its first line, without what only programmers read."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return lines[0][:200].rstrip(".") if lines else ""
+
+
+def nearest(name: str, known: Iterable[str], cutoff: float = 0.6) -> str | None:
+    """Of the known names the one that is likely meant; capitals and how words are parted (MNIST, Fashion_MNIST) are no difference."""
+    plain = {plainly(one): one for one in reversed(list(known))}
+    near = difflib.get_close_matches(plainly(name), list(plain), n=1, cutoff=cutoff)
+    return plain[near[0]] if near else None
+
+
+def did_you_mean(name: str, known: Iterable[str], cutoff: float = 0.6) -> str:
+    """`did you mean 'mnist'? `, for a message; empty where nothing is near."""
+    near = nearest(name, known, cutoff)
+    return f"did you mean '{near}'? " if near else ""
+
+
+def plainly(name: str) -> str:
+    """A name without capitals, and without what parts its words."""
+    return "".join(name.lower().split()).replace("-", "").replace("_", "")
 
 
 def brief(value: object, *, quoted: bool = True) -> str:

@@ -41,8 +41,7 @@ Record = dict[str, Any]
 Steps = Generator[int]  # generation by generation
 
 
-MOST = 10_000
-"""Pictures of a generation where nobody chose: 60,000 cost six times as much, and little is lost by the number alone (the null models)."""
+MOST = 10_000  # pictures of a generation where nobody chose: 60,000 cost six times as much, and the number alone loses little
 
 
 class Study(WithPlugins):
@@ -75,8 +74,7 @@ class Study(WithPlugins):
     def title(self) -> str:
         """The study in a few words."""
         more = [*(gate.title() for gate in self.gates), *([f"init {named(self.init)}"] if self.init != "scratch" else [])]
-        more += [self.correction.title()] if self.correction else []
-        more += [self.ensemble.title()] if self.ensemble else []
+        more += [one.title() for one in (self.correction, self.ensemble) if one]
         return f"{self.learner} on {self.dataset.kind}, {', '.join([self.regime.title(), *more])}, seed {self.world_seed}"
 
     @property
@@ -126,13 +124,16 @@ class Study(WithPlugins):
         assert self.samples is not None, "prepare the study first"
         return candidates(self.samples, self.gates)
 
+    def drawing(self) -> Record:
+        """Of a recipe, how many pictures are drawn, and what is done to them before they are published."""
+        changed = [{**gate.model_dump(mode="json"), **plugins.digests((gate,))} for gate in self.gates if gate.changes]
+        return {**({"published": changed} if changed else {}), "drawn": self.drawn()}
+
     def recipe(self, own: Record, past: Past, learned_from: Mapping[str, Any], start: Start | None) -> Record:
         """All that decides the generation after these (`own`: its identity): two with one recipe are the same, of whatever study."""
-        changed = [{**gate.model_dump(mode="json"), **plugins.digests((gate,))} for gate in self.gates if gate.changes]
         return {
             **own,
-            **({"published": changed} if changed else {}),
-            "drawn": self.drawn(),
+            **self.drawing(),
             "training_set": learned_from["training_set"],
             "parents": {origin: past.digest(origin) for origin in generations_in(learned_from)},
             "start": start and start.origin(),

@@ -88,7 +88,7 @@ def shared_cost(runs: Sequence[Run], jobs: int, threads: int | None, known: Know
 def _keys(study: Study, world: World, real: Real, number: int) -> tuple[str, str]:
     """Two texts that are the same for two runs which have a generation in common, and which have only its weights in common."""
     values = study.model_dump(mode="json")
-    own = {**identity(values), "drawn": study.drawn(), "published": [gate.model_dump(mode="json") for gate in study.gates if gate.changes]}
+    own = {**identity(values), **study.drawing()}
     where: dict[str, Any] = {"number": number, "data": [values["dataset"], study.world_seed], "seen": len(real.seen)}
     where |= {"init": study.init if number or study.init.startswith("folder") else None}
     if number or chains.is_union(study.ensemble):

@@ -1,9 +1,10 @@
 """What is said of an option that a command does not have."""
 
-import difflib
 from collections.abc import Mapping
 
 import click
+
+from imgcollapse.errors import nearest
 
 AGAIN = "Running the same command again goes on from what is finished."
 OF_MODEL = "What is of a model is set so: --set model.NAME=VALUE; `imgcollapse list ddpm` shows the names."
@@ -29,9 +30,8 @@ def told(error: click.UsageError, commands: Mapping[str, click.Command]) -> str:
         return f"{message} {ADVICE[name]}"
     others = [f"`imgcollapse {other}`" for other, command in commands.items() if name in _options(command)]
     words = [f"{' and '.join(others)} {'has' if len(others) == 1 else 'have'} it."] if others else []
-    near = difflib.get_close_matches(name.lstrip("-").lower(), [one.lstrip("-") for one in known], n=1, cutoff=NEAR)
-    meant = [CALLED[name]] if CALLED.get(name) in known else [f"--{one}" for one in near]
-    return " ".join([message, *words, *(f"Did you mean '{one}'?" for one in meant)])
+    meant = CALLED[name] if CALLED.get(name) in known else nearest(name, known, NEAR)
+    return " ".join([message, *words, *([f"Did you mean '{meant}'?"] if meant else [])])
 
 
 def _options(command: click.Command) -> list[str]:

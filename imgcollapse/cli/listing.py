@@ -1,9 +1,9 @@
 """What `imgcollapse list NAME` says of a score, and which group of parts a NAME means."""
 
-import difflib
 from collections.abc import Mapping
 from typing import Any
 
+from imgcollapse.errors import did_you_mean, plainly
 from imgcollapse.metrics import METRICS
 from imgcollapse.metrics.details import detail
 from imgcollapse.metrics.score import Score
@@ -12,8 +12,8 @@ from imgcollapse.metrics.scores import SCORES
 
 def group(name: str, tables: Mapping[str, Any]) -> str | None:
     """The table that a heading means, however it is parted: `datasets`, `data-sets`, `Data sets`, `model`; None for another name."""
-    plain = _plain(name)
-    return next((title for title in tables if plain in (_plain(title), _plain(title).removesuffix("s"))), None)
+    plain = plainly(name)
+    return next((title for title in tables if plain in (plainly(title), plainly(title).removesuffix("s"))), None)
 
 
 def explained(name: str) -> list[str]:
@@ -28,9 +28,7 @@ def explained(name: str) -> list[str]:
 
 def close(name: str, tables: Mapping[str, Mapping[str, Any]]) -> str:
     """`did you mean 'recall'? `, where a name is nearly that."""
-    known = [*(own for table in tables.values() for own in table), *SCORES, *tables]
-    near = difflib.get_close_matches(name.lower(), known, n=1, cutoff=0.75)
-    return f"did you mean '{near[0]}'? " if near else ""
+    return did_you_mean(name, [*(own for table in tables.values() for own in table), *SCORES, *tables], cutoff=0.75)
 
 
 def _of(name: str, score: Score) -> list[str]:
@@ -46,7 +44,3 @@ def _means(name: str, own: str, score: Score) -> bool:
     titles = {own, score.title, *([score.short] if score.short else [])}
     titles |= {title.replace("FD", "FID") for title in titles} if score.frechet else set()
     return name.lower() in {title.lower() for title in titles}
-
-
-def _plain(text: str) -> str:
-    return "".join(text.lower().split()).replace("-", "").replace("_", "")

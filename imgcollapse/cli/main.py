@@ -24,7 +24,6 @@ class OneLine(click.Group):
 
     def invoke(self, ctx: click.Context) -> Any:
         """Runs the command; a traceback is shown only with --debug."""
-
         as_json = "--json" in ctx.args
         try:
             return super().invoke(ctx)

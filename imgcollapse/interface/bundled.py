@@ -1,11 +1,10 @@
 """The configurations that come with the package: studies and ablations, by the names of their files."""
 
-import difflib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from imgcollapse.errors import SettingsProblem, brief
+from imgcollapse.errors import SettingsProblem, brief, did_you_mean
 from imgcollapse.settings import read_file
 
 PACKAGE = Path(__file__).parent.parent
@@ -48,8 +47,7 @@ def _read(named: Path) -> dict[str, Any]:
         return read_file(named)
     if str(named) in known:
         return read_file(known[str(named)])
-    near = [named.stem] if named.stem in known else difflib.get_close_matches(named.stem.lower().replace("-", "_"), known, n=1)
-    meant = f"did you mean '{near[0]}'? " if near else ""
+    meant = did_you_mean(named.stem, known)
     where = "there is no such file, nor a configuration of that name in the package"
     raise SettingsProblem(f"{brief(str(named), quoted=False)}: {where}; {meant}`imgcollapse list configs` shows those that there are")
 

@@ -8,8 +8,6 @@ from imgcollapse.ablation.cost import Cost, Generation
 from imgcollapse.ablation.cost_shared import Shared
 from imgcollapse.interface.console import duration
 
-Less = list[tuple[str, float]]  # a setting with another value, and what share of the time that would save
-
 
 def amount(value: float, unit: str) -> str:
     """`1.8 TFLOP`, `790 kB`: in thousands."""

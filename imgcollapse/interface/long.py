@@ -13,6 +13,7 @@ from imgcollapse.images import World
 from imgcollapse.interface.console import duration
 from imgcollapse.machine import cache, devices
 from imgcollapse.models import costs
+from imgcollapse.models.sampling import DiffusionSampling
 from imgcollapse.regimes import Real
 from imgcollapse.study import Study, prepare
 
@@ -116,8 +117,12 @@ def _bound(prepared: Prepared, left: int) -> float:
     for one in ensemble.chains_of(study) or [study]:
         if costs.is_network(one.model):
             steps, batch = (int(getattr(one.model, name)) for name in ("steps", "batch"))
-            sampling = getattr(one.model, "sampling", None)
-            each = sampling.evaluations(one.model.timesteps) if hasattr(sampling, "evaluations") else EVALUATED  # type: ignore
+            model: Any = one.model
+            each = (
+                model.sampling.evaluations(model.timesteps)
+                if isinstance(getattr(model, "sampling", None), DiffusionSampling)
+                else EVALUATED
+            )
             streamed = steps * batch * study.regime.streams
             flop += left * PER_VALUE * values * (3 * steps * batch + each * (study.drawn() + streamed))
     return flop / RATE + _others(prepared, left)
@@ -127,5 +132,4 @@ def _others(prepared: Prepared, left: int) -> float:
     """Seconds of what is no network, and of judging, likewise."""
     study, world, _ = prepared
     pictures = left * study.drawn() * PER_PICTURE * max(1.0, world.train.pixels[0].numel() / 784)
-    known = sum(1 for one in study.judge.extractors or ())
-    return pictures + left * known * PER_PAIR * (study.judge.n or 0) ** 2
+    return pictures + left * len(study.judge.extractors or ()) * PER_PAIR * (study.judge.n or 0) ** 2

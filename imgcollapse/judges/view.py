@@ -36,7 +36,7 @@ class View:
 
 def real_view(extractor: FittedExtractor, world: World, n: int) -> View:
     """What an extractor sees of the real world; N = n."""
-    train = FeatureSet(placed(extractor.features(world.train.pixels[:n])))
+    train = FeatureSet(placed(_seen(extractor, world.train.pixels[:n])))
     return view_of(extractor, world, train, feature_set(extractor, world.held_out), n)
 
 
@@ -50,8 +50,13 @@ def view_of(extractor: FittedExtractor, world: World, train: FeatureSet, unseen:
 
 def feature_set(extractor: FittedExtractor, images: ImageSet) -> FeatureSet:
     """The features of pictures, and where it knows classes the one found in each."""
-    features = promises.features(extractor.features(images.pixels), len(images), f"extractor '{extractor.name}': features")
+    features = _seen(extractor, images.pixels)
     return FeatureSet(placed(features), _classes(extractor, features))
+
+
+def _seen(extractor: FittedExtractor, pixels: Tensor) -> Tensor:
+    """float32 [N, D]. Raises ProgramProblem for an extractor that gives something else."""
+    return promises.features(extractor.features(pixels), len(pixels), f"extractor '{extractor.name}': features")
 
 
 def _classes(extractor: FittedExtractor, features_ND: Tensor) -> Tensor | None:

@@ -156,10 +156,10 @@ MODULE = "imgcollapse_plugin_"
 class _Finder:
     """Finds a file's module by its name, which holds path and digest: a fitted model can be sent to the other processes of a run."""
 
-    @staticmethod
-    def find_spec(name: str, path: Any = None, target: Any = None) -> ModuleSpec | None:
-        finder: Any = _Finder()
-        return ModuleSpec(name, finder) if name.startswith(MODULE) else None
+    @classmethod
+    def find_spec(cls, name: str, path: Any = None, target: Any = None) -> ModuleSpec | None:
+        loader: Any = cls
+        return ModuleSpec(name, loader) if name.startswith(MODULE) else None
 
     @staticmethod
     def create_module(spec: ModuleSpec) -> ModuleType:
@@ -174,4 +174,4 @@ class _Finder:
         """It was executed when it was made."""
 
 
-sys.meta_path.append(_Finder())
+sys.meta_path.append(_Finder)

@@ -139,8 +139,6 @@ def _refuse_part(part: Any, name: str, contract: Any, label: str) -> None:
         raise SettingsProblem(f"{label} is not of that kind; give it the field kind: Literal[{name!r}] = {name!r}")
     members = {"read"} if contract is Dataset else get_protocol_members(contract)
     for member in sorted(members):
-        if (not hasattr(part, member) and member not in part.model_fields) or (
-            contract is Dataset and getattr(part, member) is getattr(Dataset, member)
-        ):
+        if not (hasattr(part, member) or member in part.model_fields) or getattr(part, member, None) is getattr(contract, member, contract):
             wanted = " ".join((getattr(contract, member, None).__doc__ or "").split("\n\n")[0].split())
             raise SettingsProblem(f"{label} lacks `{member}`" + (f": {wanted}" if wanted else f"; see {contract.__name__}"))

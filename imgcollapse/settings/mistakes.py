@@ -1,12 +1,11 @@
 """A mistake in the settings in one line: the place as a user writes it, the value, and the cure."""
 
-import difflib
 import math
 from typing import Annotated, Any, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError, WrapValidator
 
-from imgcollapse.errors import brief
+from imgcollapse.errors import brief, did_you_mean
 from imgcollapse.settings.kinds import OneOf
 from imgcollapse.settings.yaml12 import NUMBER
 
@@ -30,11 +29,13 @@ def explained(settings: type[BaseModel], error: ValidationError) -> str:
                 return f"{place}: is now {'.'.join((*path.split('.')[:-1], moved))}; set it there"
             known = sorted(field.alias or name for name, field in inside.model_fields.items()) if inside else []
             known = [name for name in known if name != "kind"]
-            return f"{place}: there is no such setting; {_close(path.rpartition('.')[2], known)}there are: {', '.join(known) or 'none'}"
+            return (
+                f"{place}: there is no such setting; {did_you_mean(path.rpartition('.')[2], known)}there are: {', '.join(known) or 'none'}"
+            )
         case "union_tag_invalid":
             known = [name.strip("' ") for name in str(context["expected_tags"]).split(",")]
             tag = str(value["kind"]) if isinstance(value, dict) else str(context["tag"])
-            return f"{place}: {brief(tag)} is unknown; {_close(tag, known)}there are: {', '.join(known)}"
+            return f"{place}: {brief(tag)} is unknown; {did_you_mean(tag, known)}there are: {', '.join(known)}"
         case "union_tag_not_found":
             return f"{place}: {brief(value)} names no kind; write for example `{place}: {{kind: ...}}`"
         case "missing":
@@ -60,17 +61,6 @@ CURES = {
     "tuple_type": "it should be a list, such as [a, b]",
     **dict.fromkeys(("dict_type", "model_type", "model_attributes_type"), "it should be a mapping, such as {key: value}"),
 }
-
-
-def _close(name: str, known: list[str]) -> str:
-    """`did you mean 'mnist'? `; capitals and how words are parted (MNIST, Fashion_MNIST) are no difference."""
-    plain = {_plain(one): one for one in reversed(known)}
-    close = difflib.get_close_matches(_plain(name), list(plain), n=1)
-    return f"did you mean '{plain[close[0]]}'? " if close else ""
-
-
-def _plain(name: str) -> str:
-    return name.lower().replace("-", "").replace("_", "").replace(" ", "")
 
 
 def as_share(value: object) -> str:

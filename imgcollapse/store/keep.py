@@ -39,9 +39,8 @@ class Keep(Settings):
         """
         over = newest == gens - 1
         for generation in sorted({newest - 1, *((0, newest) if over else ())} - {-1}):
-            of_first = (
-                ((SAMPLES, "all" if gated and generation == 0 else self.samples), (MODEL, self.models)) if generation > 0 or over else ()
-            )
+            samples = "all" if gated and generation == 0 else self.samples
+            of_first = ((SAMPLES, samples), (MODEL, self.models)) if generation > 0 or over else ()
             rules = ((UNMARKED, self.samples), *of_first)
             kept.throw_away(generation, *(part for part, rule in rules if not keeps(rule, generation, generation == newest)))
 
