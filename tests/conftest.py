@@ -84,3 +84,17 @@ def _ablation(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def grid(_ablation: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The ablation of `pages`, made once; a copy for each file of tests."""
     return Path(shutil.copytree(_ablation, tmp_path_factory.mktemp("grid") / "out"))
+
+
+@pytest.fixture
+def unmeasured(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a dry run tells of cost is left out: nothing is timed."""
+
+    from imgcollapse import errors
+    from imgcollapse.interface import planning
+
+    def refuse(*given: object, **named: object) -> None:
+        raise errors.SettingsProblem("not measured here")
+
+    for name in ("cost_of", "shared_cost"):
+        monkeypatch.setattr(planning, name, refuse)

@@ -21,7 +21,7 @@ from imgcollapse.cli import about
 from imgcollapse.cli import main as cli
 from imgcollapse.cli.options import WEIGHTS
 from imgcollapse.extractors import EXTRACTORS, with_weights
-from imgcollapse.interface import console, planning
+from imgcollapse.interface import console
 from imgcollapse.metrics import METRICS
 from imgcollapse.metrics.likelihood import LIKELIHOOD
 from imgcollapse.metrics.scores import SCORES
@@ -342,17 +342,6 @@ def commands_in_the_readme() -> list[str]:
     blocks = re.findall(r"```(?:bash|sh)\n(.*?)```", README, re.S)
     lines = "\n".join(blocks).replace("\\\n", " ").splitlines()
     return [line.split("#")[0].strip() for line in lines if line.startswith(("imgcollapse run", "imgcollapse ablate"))]
-
-
-@pytest.fixture
-def unmeasured(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What a dry run tells of cost is left out: nothing is timed."""
-
-    def refuse(*given: object, **named: object) -> None:
-        raise errors.SettingsProblem("not measured here")
-
-    for name in ("cost_of", "shared_cost"):
-        monkeypatch.setattr(planning, name, refuse)
 
 
 @pytest.mark.usefixtures("unmeasured")

@@ -264,6 +264,7 @@ def test_an_ablation_fetches_first_and_its_workers_get_the_file(file: Path, monk
     assert "kind: inception\n    mode: clean" in (one / "study.yaml").read_text() and "net.pt" not in (one / "study.yaml").read_text()
 
 
+@pytest.mark.usefixtures("unmeasured")
 def test_the_extractors_of_a_flag_its_variable_and_a_setting() -> None:
     def kinds(*arguments: str, env: dict[str, str] | None = None) -> list[str]:
         result = call("run", "--dry-run", "--json", *arguments, env=env)
