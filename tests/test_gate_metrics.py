@@ -425,7 +425,7 @@ def test_arms_that_share_a_generation_have_each_the_numbers_of_its_own_gate(tmp_
 
 
 @pytest.mark.slow  # trains networks
-def test_a_detector_has_the_first_samples_until_the_end_and_is_left_out_where_they_are_gone(
+def test_a_detector_has_the_first_samples_for_good_and_is_left_out_where_they_are_gone(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(raters, "STEPS", 5)
@@ -435,6 +435,9 @@ def test_a_detector_has_the_first_samples_until_the_end_and_is_left_out_where_th
         assert one.sources["gate detect"]["let_in_share"].value == 1 or one.generation
     made(tmp_path / "thin", gates=["detect"], keep={"samples": "last"})
     assert len(store.scores(tmp_path / "thin")) == 3, "which learned from those of generation 0 until the end"
+    assert store.has(tmp_path / "thin", 0, store.SAMPLES) and not store.has(tmp_path / "thin", 1, store.SAMPLES)
+    with run_folder.opened(tmp_path / "thin") as kept:
+        kept.throw_away(0, store.SAMPLES)  # as versions did that kept them only until the end
     done("judge", tmp_path / "thin", "--set", "judge.n=50")
     (last,) = [one for one in store.scores(tmp_path / "thin") if "pixels (n 50)" in one.sources]
     assert last.generation == 2 and "gate detect (n 50)" not in last.sources
