@@ -1,5 +1,6 @@
 """Parts of one's own: files and installed packages that add to the tables, in the loop as any shipped part is."""
 
+import importlib
 import json
 import re
 import subprocess
@@ -12,6 +13,7 @@ from terminal import call, done
 
 import imgcollapse as ic
 from imgcollapse import plugins
+from imgcollapse.plugins import code_of
 from imgcollapse.plugins.parts import TABLES, Plugin, _added
 
 MANUAL = Path(__file__).parent.parent / "docs" / "plugins.md"
@@ -288,6 +290,10 @@ def test_a_study_that_uses_a_part_of_another_studys_plugin_names_it_too(mine: Pa
         ("{S}DATASETS = {{'mine': Mine}}", ": DATASETS['mine'] is no data set; derive it from imgcollapse.datasets.dataset.Dataset"),
         ("METRICS = {'m': len}", ": METRICS['m'] is no imgcollapse.metrics.Metric with scores; write Metric(measure, {name: Score(...)})"),
         (PARTS.replace('"mean_feature": Score(', '"fd": Score('), ": METRICS['mean_feature'] has a score 'fd', as another metric has"),
+        (
+            PARTS.replace('"The mean.")})', '"The mean.")}, of="gate")'),
+            ": METRICS['mean_feature'] is of='gate', which every study with a gate",
+        ),
     ],
 )
 def test_a_file_that_cannot_be_used_is_one_line(source: str, text: str) -> None:
@@ -405,11 +411,37 @@ def test_an_installed_packages_parts_are_there_and_its_version_is_part_of_the_st
     first = ran("run", "--model", "noisy", *SHORT, "--out", "run")
     assert first.returncode == 0, first.stderr
     assert "plug-in broken is left out: noisy-model: ModuleNotFoundError: No module named 'no_such_module'" in first.stderr
-    assert "plugins:\n- package: noisy-model\n  version: '1.0'\n" in (tmp_path / "run" / "study.yaml").read_text()
+    kept = (tmp_path / "run" / "study.yaml").read_text()
+    assert re.search(r"plugins:\n- sha256: [0-9a-f]{64}\n  package: noisy-model\n  version: '1.0'\n", kept), kept
+    installed = tmp_path / "site" / "noisy_model.py"
+    source = installed.read_text()
+    installed.write_text(source + "# edited, as in an editable install\n")
+    edited = ran("report", "run")
+    assert edited.returncode == 2 and "package noisy-model 1.0: was changed: the study is of SHA-256" in edited.stderr, edited.stderr
+    installed.write_text(source)
     install("1.1")
     other = ran("run", "--model", "noisy", *SHORT, "--out", "run")
     assert other.returncode == 5 and "plugins.0.version '1.0', now '1.1'" in other.stderr, other.stderr
     assert "noisy" in ran("list").stdout
+
+
+def test_all_python_files_of_a_package_tell_it_from_another(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(tmp_path))
+    (tmp_path / "some_parts" / "inner").mkdir(parents=True)
+    for name in ("__init__", "inner/__init__", "inner/part", "helper"):
+        (tmp_path / "some_parts" / f"{name}.py").write_text("")
+    (tmp_path / "spaced" / "named").mkdir(parents=True)  # without an __init__.py: a namespace, which others may share
+    (tmp_path / "spaced" / "named" / "__init__.py").write_text("")
+    for name in ("some_parts.inner.part", "spaced.named"):
+        importlib.import_module(name)
+    before = code_of("some_parts.inner.part"), code_of("spaced.named")
+    (tmp_path / "spaced" / "other.py").write_text("x = 1")
+    (tmp_path / "some_parts" / "notes.txt").write_text("no code")
+    assert (code_of("some_parts.inner.part"), code_of("spaced.named")) == before
+    (tmp_path / "some_parts" / "helper.py").write_text("x = 1")
+    assert code_of("some_parts.inner.part") != before[0]
+    for name in ("some_parts", "some_parts.inner", "some_parts.inner.part", "spaced", "spaced.named"):
+        sys.modules.pop(name)
 
 
 def test_a_plugin_is_read_from_the_plainest_words() -> None:

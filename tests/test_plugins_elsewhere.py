@@ -1,5 +1,6 @@
 """Parts of a file in what goes beyond one process and one run: sent to another process, and in the recipe by which runs share."""
 
+import os
 import pickle
 import subprocess
 import sys
@@ -7,10 +8,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from engine_runs import QUICK, lay_out, outcome, plainly
 
 import imgcollapse
 from imgcollapse import datasets
+from imgcollapse.ablation import worker
+from imgcollapse.ablation.engines.configuration import EngineConfiguration
+from imgcollapse.ablation.engines.ray import ray
 from imgcollapse.settings import build
+from imgcollapse.store.npz import read_images
 from imgcollapse.store.past import Past
 from imgcollapse.study import Study, prepare
 
@@ -63,6 +69,43 @@ def test_a_part_that_was_sent_to_another_process_is_known_there(tmp_path: Path) 
     file.write_text(SOURCE + "# edited\n")
     told = subprocess.run(there, cwd=root, capture_output=True, text=True, check=False)
     assert f"ImportError: {file}: was changed since the run was begun" in told.stderr
+
+
+@pytest.mark.slow  # starts a launcher and three programs
+def test_processes_that_were_launched_together_read_it(tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text(SOURCE)
+    root = Path(imgcollapse.__file__).parent.parent
+    made = []
+    for size in ("1", "2"):
+        launcher = [sys.executable, "-m", "accelerate.commands.launch", "--cpu", "--num_machines=1", "--mixed_precision=no"]
+        launcher += ["--dynamo_backend=no", f"--num_processes={size}", f"--main_process_port={29600 + os.getpid() % 300}"]
+        command = [
+            *launcher,
+            "-m",
+            "imgcollapse",
+            "run",
+            "--plugin=mine.py",
+            "--model=vae",
+            "--set=model.steps=5",
+            "--set=gates=[brighten]",
+        ]
+        command += ["--gens=2", "--samples=50", "--extractor=pixels", f"--out={size}"]
+        environment = {**os.environ, "PYTHONPATH": str(root)}
+        ended = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+        assert ended.returncode == 0, ended.stderr
+        made.append(read_images(tmp_path / size / "gen_001" / "samples.npz").pixels.int())
+    assert ((made[0] - made[1]).abs() <= 1).float().mean() > 0.99  # gradients are summed in another order
+
+
+@pytest.mark.slow  # starts a cluster
+def test_a_worker_of_ray_reads_it(tmp_path: Path) -> None:
+    pytest.importorskip("ray")
+    (tmp_path / "mine.py").write_text(SOURCE)
+    values = {**QUICK, "gates": ["brighten"], "plugins": [str(tmp_path / "mine.py")]}
+    run = lay_out(tmp_path / "out", values)
+    ray([run], EngineConfiguration(1, 1, {}), lambda: None)
+    assert worker.read_failure(run) is None
+    assert outcome(run) == plainly(tmp_path / "plain", values)
 
 
 def test_an_edited_gate_that_changes_pictures_makes_another_recipe(tmp_path: Path) -> None:

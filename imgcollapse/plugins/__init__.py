@@ -83,7 +83,9 @@ def installed() -> tuple[Plugin, ...]:
             assert entry.dist is not None
             source = Plugin(package=entry.dist.name, version=entry.dist.version)
             try:
-                add((table, entry.name), entry.load(), source, f"package {source.package}")
+                part = entry.load()
+                source = source.model_copy(update={"sha256": code_of(entry.module)})
+                add((table, entry.name), part, source, f"package {source.package}")
             except Exception as error:  # whatever its module raises
                 reason = str(error) if isinstance(error, SettingsProblem) else f"{source.package}: {type(error).__name__}: {error}"
                 progress.say(f"plug-in {entry.name} is left out: {reason}")
@@ -98,6 +100,8 @@ def _of_package(wanted: Plugin) -> Plugin:
             if wanted.version not in (None, there.version):
                 cure = f"install {there.package}=={wanted.version}, or choose another --out"
                 raise SettingsProblem(f"plugins: {there.package} {there.version} is installed, the study is of {wanted.version}; {cure}")
+            if wanted.sha256 not in (None, there.sha256):
+                raise _changed(f"package {there.package} {there.version}", wanted.sha256, there.sha256)
             return there
     raise SettingsProblem(f"plugins: {wanted.package} is not installed, or has no entry points of imgcollapse; install it")
 
@@ -111,15 +115,33 @@ def _of_file(wanted: Plugin) -> tuple[Plugin, dict[tuple[str, str], Any]]:
         raise SettingsProblem(f"plugins: {path}: {error.strerror or error}; name a Python file") from None
     now = sha256(source).hexdigest()
     if wanted.sha256 not in (None, now):
-        raise SettingsProblem(
-            f"plugins: {path}: was changed: the study is of SHA-256 {brief(wanted.sha256, quoted=False)[:12]}, now it is {now[:12]}; "
-            "put that one back, or begin another study with another --out"
-        )
+        raise _changed(str(path), wanted.sha256, now)
     parts = {(table, str(name)): part for table in TABLES for name, part in _table(_module(path, source, now), table, path).items()}
     if not parts:
         cure = 'write for example MODELS = {"mine": Mine}'
         raise SettingsProblem(f"plugins: {path}: adds nothing, for it has none of {', '.join(TABLES)}; {cure}")
     return Plugin(file=str(path), sha256=now), parts
+
+
+def _changed(what: str, wanted: str | None, now: str | None) -> SettingsProblem:
+    of = f"the study is of SHA-256 {brief(wanted, quoted=False)[:12]}, now it is {(now or 'none')[:12]}"
+    return SettingsProblem(f"plugins: {what}: was changed: {of}; put that one back, or begin another study with another --out")
+
+
+def code_of(name: str) -> str:
+    """The SHA-256 of an imported module's Python files: of its outermost package with a folder of its own, or of the module alone.
+
+    An editable install changes without its version.
+    """
+    parts = name.split(".")
+    outer = next(module for i in range(len(parts)) if getattr(module := sys.modules[".".join(parts[: i + 1])], "__file__", None))
+    place = Path(str(outer.__file__))
+    files = sorted(place.parent.rglob("*.py")) if hasattr(outer, "__path__") else [place]
+    found = sha256()
+    for file in files:
+        content = file.read_bytes()
+        found.update(f"{file.relative_to(place.parent).as_posix()} {len(content)}\n".encode() + content)
+    return found.hexdigest()
 
 
 def _table(module: ModuleType, table: str, path: Path) -> Mapping[Any, Any]:

@@ -36,8 +36,9 @@ TABLES: Mapping[str, tuple[dict[str, Any], Any]] = {
 class Plugin(Settings):
     """A file, or an installed package, with parts of one's own.
 
-    file:    its path; sha256: of its bytes, found when it is read
+    file:    its path
     package: the name of an installed distribution; version: found when it is used
+    sha256:  of the file's bytes, or of the package's Python files; found when they are read
     """
 
     LATER: ClassVar = ("file", "sha256", "package", "version")  # what is not there is not written
@@ -81,7 +82,7 @@ def named_by(
 def digests(parts: Iterable[object]) -> dict[str, Any]:
     """What tells the plug-ins of these parts from others, and one version of each from another, wherever it lies; empty where there are
     none."""
-    found = [one.sha256 or f"{one.package} {one.version}" for one in _behind(parts)]
+    found = [f"{one.package} {one.version} {one.sha256}" if one.package else one.sha256 for one in _behind(parts)]
     return {"plugins": found} if found else {}
 
 
@@ -124,6 +125,8 @@ def _kept_promise(part: Metric, label: str) -> Callable[[Evidence], dict[str, fl
 def _refuse_metric(part: Any, place: tuple[str, str], label: str) -> None:
     if not isinstance(part, Metric) or not part.scores:
         raise SettingsProblem(f"{label} is no imgcollapse.metrics.Metric with scores; write Metric(measure, {{name: Score(...)}})")
+    if part.of == "gate":
+        raise SettingsProblem(f"{label} is of='gate', which every study with a gate would measure; make it of='features' or of='model'")
     own = METRICS[place[1]].scores if place in _added else {}
     for score in part.scores:
         if score in SCORES and score not in own:
