@@ -1,4 +1,4 @@
-"""The command line as a user meets it: its words, its exit codes, and that README and help say what the code does."""
+"""The command line as a user meets it: its words, its exit codes, and that help says what the code does."""
 
 import json
 import os
@@ -9,13 +9,11 @@ import sys
 import time
 from pathlib import Path
 
-import click
 import pytest
 from PIL import Image
 from terminal import call
 
 import imgcollapse
-from imgcollapse import errors
 from imgcollapse.ablation.engines import ENGINES
 from imgcollapse.cli import about
 from imgcollapse.cli import main as cli
@@ -32,7 +30,6 @@ from imgcollapse.study import Study
 from imgcollapse.track import TRACKERS
 
 ROOT = Path(imgcollapse.__file__).parent.parent
-README = (ROOT / "README.md").read_text(encoding="utf-8")
 TOY = ["--dataset", "grid25", "--model", "gmm", "--set", "dataset.size=400", "--set", "model.components=5"]
 
 
@@ -314,53 +311,6 @@ def test_the_help_names_every_entry_of_the_tables_that_it_reads_without_importin
         assert f"with commas: {', '.join(EXTRACTORS)} (inception: FID)." in text and f"as well: {', '.join(TRACKERS)};" in text
 
 
-def test_exit_codes_are_documented() -> None:
-    codes = {kind.exit_code for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, errors.Problem)}
-    for text in (cli.EXIT_CODES, README):
-        for code in codes | {130, 143}:
-            assert re.search(rf"\b{code}\b", text), code
-
-
-def options(command: click.Command) -> set[str]:
-    return {name for parameter in command.params if isinstance(parameter, click.Option) for name in parameter.opts if name.startswith("--")}
-
-
-def test_the_readme_knows_every_command_and_option() -> None:
-    for name, command in cli.main.commands.items():
-        assert f"`imgcollapse {name}" in README, name
-        for option in options(command):
-            assert f"`{option}" in README, (name, option)
-
-
-def test_the_readme_names_every_entry_of_every_table() -> None:
-    for table in about.TABLES.values():
-        for name in table:
-            assert f"`{name}" in README, name
-
-
-def commands_in_the_readme() -> list[str]:
-    blocks = re.findall(r"```(?:bash|sh)\n(.*?)```", README, re.S)
-    lines = "\n".join(blocks).replace("\\\n", " ").splitlines()
-    return [line.split("#")[0].strip() for line in lines if line.startswith(("imgcollapse run", "imgcollapse ablate"))]
-
-
-@pytest.mark.usefixtures("unmeasured")
-@pytest.mark.parametrize("line", commands_in_the_readme())
-def test_every_run_in_the_readme_is_understood(line: str) -> None:
-    import shlex
-
-    _, command, *arguments = shlex.split(line)
-    arguments = [str(ROOT / word) if word.startswith("configs/") else word for word in arguments]
-    if command == "ablate":
-        assert call("ablate", *arguments, "--dry-run").exit_code == 0
-    else:
-        dry(*arguments)
-
-
-def test_the_readme_shows_runs() -> None:
-    assert len(commands_in_the_readme()) >= 4
-
-
 @pytest.mark.usefixtures("unmeasured")
 @pytest.mark.parametrize("path", sorted((ROOT / "configs").glob("*.yaml")), ids=lambda path: path.name)
 def test_every_config_is_understood_and_opens_with_its_question(path: Path) -> None:
@@ -375,13 +325,6 @@ def test_every_config_is_understood_and_opens_with_its_question(path: Path) -> N
         and any(line.startswith("# Cost: ") for line in head)
         and any(line.startswith("# Expect: ") for line in head)
     )
-
-
-@pytest.mark.parametrize("script", ["scripts/run", "scripts/test"])
-def test_the_two_commands_of_the_readme_are_there(script: str) -> None:
-    assert f"\n{script}" in README
-    assert os.access(ROOT / script, os.X_OK)
-    assert subprocess.run(["bash", "-n", str(ROOT / script)]).returncode == 0
 
 
 def test_the_page_of_metrics_names_every_score_and_the_figure_is_of_all_failures() -> None:

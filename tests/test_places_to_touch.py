@@ -58,10 +58,10 @@ class Member:
     helped: bool = True
 
 
-def readme_example() -> str:
-    """The model of the README, with the bodies that it leaves out."""
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    (source,) = re.findall(r"^## How to add a model$.*?```python\n(.*?)```", readme, re.S | re.M)
+def documented_example() -> str:
+    """The model of docs/adding_parts.md, with the bodies that it leaves out."""
+    page = (ROOT / "docs" / "adding_parts.md").read_text(encoding="utf-8")
+    (source,) = re.findall(r"^## How to add a model$.*?```python\n(.*?)```", page, re.S | re.M)
     bodies = {
         "fit": "fitted = self.model_copy()\n        fitted._images = images\n        return fitted",
         "sample": """chance = torch_generator(seed)
@@ -79,7 +79,7 @@ def readme_example() -> str:
         source, found = re.subn(
             rf"^(    def {name}\(.*\):) \.\.\..*$", lambda head, body=body: f"{head[1]}\n        {body}\n", source, flags=re.M
         )
-        assert found == 1, f"the README's example has a `{name}` without a body"
+        assert found == 1, f"the example there has a `{name}` without a body"
     assert ": ..." not in source
     return f"""from typing import Any, Literal
 
@@ -405,7 +405,7 @@ MEMBERS = [
     Member(
         ("models/__init__.py", "MODELS"),
         "shuffle",
-        readme_example(),
+        documented_example(),
         '"shuffle": Shuffle,',
         ("models/shuffle.py", "from imgcollapse.models.shuffle import Shuffle"),
         [("run", *POINTS, "--model", "shuffle", "--set", "model.reach=2", *FEW, *SHORT)],
@@ -590,7 +590,7 @@ def test_a_new_member_is_one_file_and_one_line(member: Member, package: Path) ->
     assert tree(package) == before
 
 
-def test_the_model_of_the_readme_keeps_the_contract_of_all_models(package: Path) -> None:
+def test_the_model_of_the_docs_keeps_the_contract_of_all_models(package: Path) -> None:
     tests = [str(Path(__file__).with_name(name)) for name in ("test_models.py", "test_model_contract.py")]
     with added(MEMBERS[0], package):
         said = python("-m", "pytest", "-q", "-o", "addopts=", "-p", "no:cacheprovider", "-k", "shuffle", *tests, package=package)

@@ -2,7 +2,7 @@
 
 import shutil
 from collections.abc import Mapping, Sequence
-from typing import Any, get_args
+from typing import Any
 
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
@@ -22,10 +22,9 @@ from imgcollapse.interface import bundled, console
 from imgcollapse.interface.common import machine_from
 from imgcollapse.judges import published
 from imgcollapse.machine import devices, environment, streams
-from imgcollapse.metrics import METRICS, Metric
+from imgcollapse.metrics import METRICS
 from imgcollapse.models import MODELS
 from imgcollapse.regimes import REGIMES
-from imgcollapse.settings import shown_as
 from imgcollapse.study import Study
 from imgcollapse.track import TRACKERS
 
@@ -50,7 +49,7 @@ def list_tables(name: str | None, files: Sequence[str] = ()) -> None:
     out = console.out(140)
     if name is None:
         for title, table in TABLES.items():
-            out.print(_two_columns(title, {key: _first_line(entry) for key, entry in table.items()}))
+            out.print(_two_columns(title, {key: listing.first_line(entry) for key, entry in table.items()}))
         out.print(_two_columns("parts of a study", {key: Study.model_fields[key].description or "" for key in STUDY_PARTS}))
         return
     if name in ("configs", "configurations"):
@@ -64,47 +63,34 @@ def list_tables(name: str | None, files: Sequence[str] = ()) -> None:
     if not found and group is None and not scores:
         raise SettingsProblem(f"list: there is no '{name}'; {listing.close(name, TABLES)}`imgcollapse list` shows all names")
     for title, entry in found.items():
-        out.print(f"{name} ({title}): {_first_line(entry)}")
+        out.print(f"{name} ({title}): {listing.first_line(entry)}")
         settings = ENGINES[name].options if title == "engines" else entry
         if isinstance(settings, type) and issubclass(settings, BaseModel):
             rows = _options(settings)
             out.print(_two_columns("options", rows) if rows else "no options")
         else:
-            for line in (_explained(entry).__doc__ or "").splitlines():
+            for line in (listing.with_words(entry).__doc__ or "").splitlines():
                 out.print(line)
     if group is not None:
-        out.print(_two_columns(group, {key: _first_line(entry) for key, entry in TABLES[group].items()}))
+        out.print(_two_columns(group, {key: listing.first_line(entry) for key, entry in TABLES[group].items()}))
     for line in scores:
         out.print(line)
 
 
 def _list_part(name: str, field: FieldInfo) -> None:
-    out, part = console.out(140), _part(field)
+    out, part = console.out(140), listing.part(field)
     out.print(f"{name} (a part of a study; default {'none' if field.default is None else part.__name__ if part else field.default}):")
     out.print(field.description or "")
     if part is not None:
         out.print(_two_columns("options", _options(part)))
 
 
-def _part(field: FieldInfo) -> type[BaseModel] | None:
-    """The class of a setting that has options of its own, one that may be left out too; None for all others."""
-    kinds = (field.annotation, *get_args(field.annotation))
-    return next((one for one in kinds if isinstance(one, type) and issubclass(one, BaseModel)), None)
-
-
-def _options(entry: type[BaseModel], within: str = "") -> dict[str, str]:
-    """`name = default` and what it means, for every option; those of a part as `part.name`."""
-    rows: dict[str, str] = {}
-    for key, field in entry.model_fields.items():
-        if isinstance(field.default, BaseModel):
-            rows |= _options(type(field.default), f"{within}{key}.")
-        elif key != "kind":
-            part = _part(field) if field.default is None else None
-            rows[f"{within}{shown_as(key, field)} = {'(required)' if field.is_required() else repr(field.default)}"] = (
-                field.description or ""
-            )
-            rows |= {} if part is None else _options(part, f"{within}{key}.")
-    return rows
+def _options(entry: type[BaseModel]) -> dict[str, str]:
+    """`name = default` and what it means, for every option."""
+    return {
+        f"{name} = {'(required)' if field.is_required() else repr(field.default)}": field.description or ""
+        for name, field in listing.options(entry).items()
+    }
 
 
 def doctor(given: dict[str, Any]) -> int:
@@ -157,15 +143,6 @@ def _weights() -> dict[str, str]:
         cure = f"not there: to compare ours with it, put {published.SOURCE}{name} into {weights.folder()}"
         rows[f"statistics: {name}"] = "there" if there else cure
     return rows
-
-
-def _first_line(entry: Any) -> str:
-    return (_explained(entry).__doc__ or "no description").strip().splitlines()[0]
-
-
-def _explained(entry: Any) -> Any:
-    """What has the words about an entry: of a metric, what measures it."""
-    return entry.measure if isinstance(entry, Metric) else entry
 
 
 def _two_columns(title: str, rows: dict[str, str]) -> Table:
