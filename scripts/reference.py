@@ -158,8 +158,8 @@ def _plainly(annotation: Any) -> str:
     if origin is Literal:
         return "one of " + ", ".join(f"`{str(one).lower() if isinstance(one, bool) else one}`" for one in inside)
     if origin in (Union, types.UnionType):
-        parts = dict.fromkeys(_plainly(one) for one in sorted(inside, key=lambda one: one is type(None)))
-        return ", or ".join(parts)
+        *parts, last = dict.fromkeys(_plainly(one) for one in sorted(inside, key=lambda one: one is type(None)))
+        return ", ".join(parts) + (", or " if parts else "") + last
     if origin is tuple:
         return f"list of {_plainly(inside[0])}" if Ellipsis in inside else f"[{'; '.join(_plainly(one) for one in inside)}]"
     if origin in (dict, Mapping):
@@ -257,8 +257,10 @@ def on_files(files: Any, config: Any) -> Any:
 
 
 def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
-    """Puts in what is generated, and makes links lead to the site's own copies."""
+    """Puts in what is generated, and makes links lead to the site's own copies. Reports of single results are not searched."""
     here = page.file.src_uri
+    if here.endswith("/report.md"):
+        page.meta["search"] = {"exclude": True}
     at = origin_of(here)
 
     def led(link: re.Match[str]) -> str:

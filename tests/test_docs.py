@@ -86,17 +86,26 @@ def test_the_readme_is_one_page() -> None:
     assert len(TEXT[ROOT / "README.md"].splitlines()) <= 150
 
 
-@pytest.mark.parametrize("name", ["scripts/run", "scripts/test"])
-def test_the_two_commands_of_the_readme_are_there(name: str) -> None:
-    assert f"\n{name}" in TEXT[ROOT / "README.md"]
+@pytest.mark.parametrize("name", ["scripts/run", "scripts/test", "scripts/docs"])
+def test_the_scripts_of_the_readme_are_there(name: str) -> None:
+    assert re.search(rf"(?m)^{name}\b|`{name}`", TEXT[ROOT / "README.md"])
     assert os.access(ROOT / name, os.X_OK)
     assert subprocess.run(["bash", "-n", str(ROOT / name)]).returncode == 0
 
 
-def test_the_readme_leads_to_every_page() -> None:
-    linked = {(ROOT / link).resolve() for link in re.findall(r"\]\(([^)#]+)", TEXT[ROOT / "README.md"]) if "://" not in link}
-    on_the_way = {DOCS / "index.md", DOCS / "reference" / "python.md"}
-    assert not {*DOCS.glob("*.md"), *(DOCS / "reference").glob("*.md")} - linked - on_the_way
+def test_every_page_can_be_reached_from_the_readme() -> None:
+    reached, waiting = set[Path](), [ROOT / "README.md"]
+    while waiting:
+        page = waiting.pop()
+        if page in TEXT and page not in reached:
+            reached.add(page)
+            waiting += [(page.parent / link).resolve() for link in re.findall(r"\]\(([^)#]+)", TEXT[page]) if "://" not in link]
+    assert set(PAGES) - {DOCS / "index.md"} <= reached
+
+
+@pytest.mark.parametrize("page", sorted(DOCS.glob("*.md")) + sorted((DOCS / "reference").glob("*.md")), ids=lambda page: page.name)
+def test_every_page_has_a_place_in_the_site(page: Path) -> None:
+    assert f": {page.relative_to(DOCS)}\n" in (ROOT / "mkdocs.yml").read_text()
 
 
 # --- links
