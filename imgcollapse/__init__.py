@@ -67,6 +67,7 @@ def run(
     real_fraction: float | None = None,
     pool: str | None = None,
     gens: int | None = None,
+    until: str | None = None,
     samples: int | None = None,
     seed: int | None = None,
     extractor: str | Sequence[Part] | None = None,
@@ -87,6 +88,7 @@ def run(
 
     config: a YAML file of settings (a run's study.yaml is one), or a mapping of what would stand in it
     dataset, model, regime: their kind as a word, or a mapping of their options
+    until:  "recall<0.5", "random:fd>20": end at the first generation at which this holds, at the last of `gens` at the latest
     set:    any setting by its path, {"model.steps": 500}, or nested, {"model": {"steps": 500}}
     plugins: files with parts of your own (docs/plugins.md)
     out:    the run folder; None: runs/NAME, the name made from the settings

@@ -292,7 +292,7 @@ def test_every_flag_of_run_is_a_setting_or_known_not_to_be() -> None:
     assert (
         flags
         == (set(Study.model_fields) - {"judge", "gates", "init", "correction", "ensemble", "keep"})
-        | {"real_fraction", "pool", "extractor", "config", "assignments", "out", "track", "dry_run", "as_json"}
+        | {"real_fraction", "pool", "extractor", "config", "assignments", "out", "track", "dry_run", "as_json", "until"}
         | machine
     )
 

@@ -46,7 +46,7 @@ def test_it_is_there_as_generations_land(spared: float, seen: list[int], monkeyp
     given = {"dataset": "grid25", "model": "bootstrap", "gens": 3, "samples": 50, "extractor": ["pixels"], "out": Path("here"), "track": []}
     with devices.use(devices.Machine(device="cpu")):
         one = running.asked(given, ["dataset.size=400"])
-        assert not running.execute(one, lambda gens: Watcher(gens))
+        assert not running.execute(one, lambda gens: Watcher(gens)).stopped
         assert found == seen
         running.draw(one.folder)
     assert len({row["generation"] for row in there(Path("here"))}) == 3

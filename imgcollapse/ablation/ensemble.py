@@ -2,7 +2,6 @@
 
 import re
 import time
-from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from functools import partial
@@ -28,6 +27,7 @@ from imgcollapse.study import Landed, Steps, Study, generations, judging_of, pre
 
 Record = dict[str, Any]
 OfChain = Callable[[int, int, Scores], None]  # a chain, a generation of it, and its scores
+Over = Callable[[int], bool]
 
 
 def run(
@@ -38,17 +38,24 @@ def run(
     beside: bool = False,
     of_chain: OfChain = lambda chain, generation, scores: None,
     world: World | None = None,
+    over: Over = lambda generation: False,
 ) -> None:
     """Executes a study of one chain, or of several, in its run folder: `study.run` says how.
 
     Of several, each chain has a run folder of its own in the run folder (`chain_0`, ...), whose generations `of_chain` is told of; a
     generation of the run is what all of them show together, as many pictures as one of them draws and equal shares of each, and it is
-    judged as any other. `world`: as `prepare` has it. Raises the Problems of `imgcollapse.errors`.
+    judged as any other. `world`: as `prepare` has it. `over(generation)` is asked of every generation that is made and judged, those of
+    earlier sessions too: whether the run ends there (not `beside`, where later ones may be made already). Raises the Problems of
+    `imgcollapse.errors`.
     """
     refuse_part(study)
-    if not is_union(study.ensemble):
-        deque(generations(study, folder, landed, shared, beside, world), maxlen=0)
-        return
+    given = (study, folder, landed, shared, beside, world)
+    with closing(_union(*given, of_chain) if is_union(study.ensemble) else generations(*given)) as steps:
+        next(filter(over, steps), None)
+
+
+def _union(study: Study, folder: Path, landed: Landed, shared: Path | None, beside: bool, world: World | None, of_chain: OfChain) -> Steps:
+    """`run` of several chains, in steps: a generation of all of them is made once it is asked for."""
     study, world, real = prepare(study, world)
     check_folder(study, world)
     with run_folder.opened(folder, to_yaml(study)) as kept, ExitStack() as running:
@@ -69,6 +76,7 @@ def run(
                 Union.of(study, folder, generation).keep(kept, study, world, began)
             if not (there and judge.has(generation)):
                 landed(generation, judge(generation))
+            yield generation
         _step(chains)  # lands what is still being judged beside them
 
 

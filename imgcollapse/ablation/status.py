@@ -10,6 +10,7 @@ from imgcollapse import store
 from imgcollapse.ablation import worker
 from imgcollapse.ablation.summary import Run
 from imgcollapse.store import history
+from imgcollapse.store.ended import by
 
 State = Literal["done", "running", "failed", "waiting"]
 
@@ -23,6 +24,7 @@ class RunStatus:
     made:    seconds of each generation that was made here
     linked:  generations that were made by another run and linked
     failure: what `worker.record_failure` left
+    ended:   by what condition it ended before its last generation (`run --until`), which is then done; empty where it did not
     """
 
     run: Run
@@ -31,6 +33,7 @@ class RunStatus:
     made: tuple[float, ...]
     linked: int
     failure: dict[str, Any] | None
+    ended: str = ""
 
     @classmethod
     def of(cls, run: Run, checked: bool = False) -> "RunStatus":
@@ -42,14 +45,16 @@ class RunStatus:
         past = history.lines(run.folder)
         made = tuple(float(line["seconds"]) for line in past if line["how"] == "made")
         linked = len({line["generation"] for line in past if line["how"] == "shared"})
+        ended = by(run.folder) if there and done < run.study.gens else None
         state: State = "waiting"
-        if done == run.study.gens and failure is None and (store.whole if checked else _is_judged)(run.folder):
+        if (done == run.study.gens or ended) and failure is None and (store.whole if checked else _is_judged)(run.folder):
             state = "done"
         elif there and store.in_use(run.folder):
             state = "running"
         elif failure is not None:
             state = "failed"
-        return cls(run, state, done, made, linked, failure)
+        words = f"until {ended['condition']}: met at generation {ended['generation']}" if ended and state == "done" else ""
+        return cls(run, state, done, made, linked, failure, words)
 
 
 def _is_judged(run: Path) -> bool:
@@ -68,7 +73,7 @@ def seconds_left(all_of_them: Sequence[RunStatus], jobs: int) -> float | None:
     """
     usual, left = _usual_seconds(all_of_them), 0.0
     for one in all_of_them:
-        remaining = 0 if one.state == "failed" else one.run.study.gens - one.done
+        remaining = 0 if one.state in ("done", "failed") else one.run.study.gens - one.done
         if remaining and one.run.study.model.kind not in usual:
             return None
         left += remaining * usual.get(one.run.study.model.kind, 0.0)
@@ -110,4 +115,5 @@ def as_record(one: RunStatus, folder: Path) -> dict[str, Any]:
         "generations": one.done,
         "of": one.run.study.gens,
         "failure": one.failure,
+        **({"ended": one.ended} if one.ended else {}),
     }

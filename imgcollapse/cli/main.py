@@ -53,6 +53,7 @@ def main(debug: bool) -> None:
 @setting("--real-fraction", "Share of real pictures in every training set (regime retain).", type=Number(float))
 @setting("--pool", "Where they come from: fixed, resample, fresh (regime retain).")
 @setting("--gens", "Number of models trained one after the other. [10]", type=Number())
+@click.option("--until", metavar="SCORE<NUMBER", help="End once this holds, at --gens at the latest, e.g. 'recall<0.5', 'random:fd>20'.")
 @setting("--samples", "Pictures a generation draws and learns from. [as many as there are real ones, at most 10,000]", type=Number())
 @setting("--seed", "Of everything random. [0]", type=Number())
 @setting("--out", "The run folder. [runs/NAME, the name made from the settings]", type=Place())

@@ -9,9 +9,10 @@ from imgcollapse.ablation.summary import SCORES_CSV, losses
 from imgcollapse.cli.variables import say_used
 from imgcollapse.interface import console, planning, running
 from imgcollapse.interface.common import machine_from
+from imgcollapse.interface.until import Outcome
 from imgcollapse.machine import devices, processes, streams
 from imgcollapse.settings import build, read_file, to_yaml
-from imgcollapse.study import Study
+from imgcollapse.study import Study, prepare
 
 
 def run(given: dict[str, Any], assignments: tuple[str, ...], *, dry_run: bool, as_json: bool) -> None:
@@ -28,14 +29,15 @@ def run(given: dict[str, Any], assignments: tuple[str, ...], *, dry_run: bool, a
 def _run(given: dict[str, Any], assignments: tuple[str, ...], *, dry_run: bool, as_json: bool) -> None:
     one = running.asked(given, assignments, elsewhere=dry_run)
     if dry_run:
-        _show(one.study, one.folder, as_json)
+        _show(one, as_json)
         return
-    if stopped := running.execute(one, console.watcher):
-        sys.exit(stopped[0])
-    _end(one.folder, as_json)
+    executed = running.execute(one, console.watcher)
+    if executed.stopped:
+        sys.exit(executed.stopped[0])
+    _end(one.folder, executed.until, one.study.gens, as_json)
 
 
-def _end(folder: Path, as_json: bool) -> None:
+def _end(folder: Path, until: Outcome | None, gens: int, as_json: bool) -> None:
     """Draws the run, and prints its scores."""
     pictures, page, findings = running.draw(folder)
     scores = store.scores(folder)
@@ -47,6 +49,7 @@ def _end(folder: Path, as_json: bool) -> None:
             "run": str(folder),
             "scores": found,
             "lost": lost,
+            **({"until": until.record()} if until else {}),
             "table": str(folder / SCORES_CSV),
             "pictures": drawn,
             "report": str(page.page),
@@ -61,6 +64,7 @@ def _end(folder: Path, as_json: bool) -> None:
         if line := console.lost(lost.get(extractor, {}), names):
             streams.out(line)
     for line in (
+        *([until.line(gens)] if until else []),
         *reports.disagreements(findings.summary),
         f"table: {folder / SCORES_CSV}",
         "pictures:",
@@ -71,14 +75,18 @@ def _end(folder: Path, as_json: bool) -> None:
     streams.out(f"report: {page.page} ({page.size / 1e6:.2f} MB)")
 
 
-def _show(chosen: Study, folder: Path, as_json: bool) -> None:
+def _show(one: running.Asked, as_json: bool) -> None:
     """What would be done, as settings that can be read back, and what it costs."""
-    planned = planning.of_study(chosen)
+    chosen, folder, planned = one.study, one.folder, planning.of_study(one.study)
+    if one.until and planned.cost:
+        one.until.check(prepare(chosen)[0])
     if as_json:
-        streams.out_json({"run": str(folder), "study": chosen.model_dump(mode="json"), **planned.record()})
+        more = {"until": str(one.until)} if one.until else {}
+        streams.out_json({"run": str(folder), "study": chosen.model_dump(mode="json"), **more, **planned.record()})
         return
     lines = to_yaml(chosen).rstrip("\n").split("\n")
     if any(streams.shown(line, sys.stdout.encoding) != line for line in lines):
         lines = to_yaml(chosen, only_ascii=True).rstrip("\n").split("\n")  # YAML has escapes of its own
-    for line in (f"# {folder}", *lines, *(f"# {line}" for line in planned.lines())):
+    until = [f"until {one.until}; what follows is for all {chosen.gens} generations"] if one.until else []
+    for line in (f"# {folder}", *lines, *(f"# {line}" for line in (*until, *planned.lines()))):
         streams.out(line)

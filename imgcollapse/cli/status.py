@@ -53,7 +53,7 @@ def status(folder: Path, as_json: bool) -> None:
     for heading in ("arm", "seed", "state", "generations", ""):
         table.add_column(heading, overflow="fold")
     for one in all_of_them:
-        message = f"{one.failure['kind']} in generation {one.failure['generation']}: {one.failure['message']}" if one.failure else ""
+        message = f"{one.failure['kind']} in generation {one.failure['generation']}: {one.failure['message']}" if one.failure else one.ended
         table.add_row(named(one.run.arm, one.run.null), str(one.run.seed), one.state, f"{one.done} of {one.run.study.gens}", message)
     out.print(table)
     streams.out(account_line(all_of_them, left if busy else None))
@@ -88,5 +88,5 @@ def _in_short(place: Path) -> dict[str, Any]:
         "state": ", ".join(f"{count} {state}" for state, count in counts.items()) if len(counts) > 1 else next(iter(counts), "waiting"),
         "done": sum(one.done for one in found),
         "generations": sum(one.run.study.gens for one in found),
-        "message": failed[0] if failed else "",
+        "message": (failed or [one.ended for one in found if one.ended] or [""])[0],
     }

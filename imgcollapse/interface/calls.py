@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
+from imgcollapse import progress
 from imgcollapse.ablation import plan
 from imgcollapse.ablation.status import RunStatus
 from imgcollapse.ablation.summary import named
@@ -31,8 +32,11 @@ def run(given: Given) -> Run:
         with devices.use(machine_from(given)), processes.together() as first:
             one = running.asked(given, changes, elsewhere=not first)
             if first:
-                _end(running.execute(one, lambda gens: watched(gens, given["quiet"])))
+                executed = running.execute(one, lambda gens: watched(gens, given["quiet"]))
+                _end(executed.stopped)
                 running.draw(one.folder)
+                if executed.until:
+                    progress.say(executed.until.line(one.study.gens))
         return Run(plan.run_at(one.folder))
 
 

@@ -16,6 +16,7 @@ from imgcollapse.interface import html, reporting
 from imgcollapse.interface.ablating import summed_up
 from imgcollapse.interface.frames import Rows, as_asked
 from imgcollapse.interface.told import told
+from imgcollapse.interface.until import looked_up
 from imgcollapse.models import Model
 from imgcollapse.settings import build, read_file
 from imgcollapse.study import Study
@@ -143,6 +144,11 @@ class Run(_Folder):
             folder = store.generation_folder(self.folder, store.chosen(self.folder, generation))
             store.check(folder)
             return store.read_json(folder / store.PROVENANCE)
+
+    def until(self, condition: str) -> Record:
+        """Whether and when `recall<0.5` (say) first held, by its own judge, as `run --until` has it. Raises SettingsProblem."""
+        with told():
+            return looked_up(condition, self.study, self.folder, self.generations).record()
 
     def summary(self) -> Record:
         """What `imgcollapse.ablation.summary` says of it, as an ablation of one arm and one seed; without arms where nothing is judged."""

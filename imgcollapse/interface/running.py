@@ -14,9 +14,11 @@ from imgcollapse.interface import bundled
 from imgcollapse.interface.common import checked, fetch_weights_of, layer, listed, stoppable
 from imgcollapse.interface.console import Plain, in_short
 from imgcollapse.interface.long import say_if_long
+from imgcollapse.interface.until import FLAG, Outcome, Until, Watch
 from imgcollapse.machine import devices
 from imgcollapse.metrics.record import Scores
 from imgcollapse.settings import build, expand, merge
+from imgcollapse.store import ended
 from imgcollapse.study import DEFAULT_KINDS, Study, prepare
 
 SPARED = 19  # times what it takes to write the table, until it is written again
@@ -29,12 +31,22 @@ class Asked:
     folder:   of the run
     trackers: that are told of it
     beside:   whether generations are judged in a process beside the run
+    until:    the condition that ends it before its last generation; None: it has none
     """
 
     study: Study
     folder: Path
     trackers: Sequence[str]
     beside: bool
+    until: Until | None = None
+
+
+@dataclass(frozen=True)
+class Executed:
+    """What came of it: the exit code, where it was stopped; of a condition, what came of that."""
+
+    stopped: Sequence[int]
+    until: Outcome | None
 
 
 def asked(given: Mapping[str, Any], changes: Sequence[str | Mapping[str, Any]], elsewhere: bool = False) -> Asked:
@@ -43,15 +55,16 @@ def asked(given: Mapping[str, Any], changes: Sequence[str | Mapping[str, Any]], 
     Raises SettingsProblem; nothing is written.
     """
     checked(devices.current(), elsewhere)
-    beside = not elsewhere and judged_beside(given.get("judge_beside"))
+    beside = not elsewhere and judged_beside(given.get("judge_beside"), given.get("until") is not None)
     chosen = study_from(given, changes)
     ensemble.refuse_part(chosen)
     track.known(given["track"])
-    return Asked(chosen, given["out"] or Path("runs") / chosen.name(), given["track"], beside)
+    until = None if given.get("until") is None else Until.of(given["until"])
+    return Asked(chosen, given["out"] or Path("runs") / chosen.name(), given["track"], beside, until)
 
 
-def execute(one: Asked, watcher: Callable[[int], Plain]) -> list[int]:
-    """Executes it, watched; returns the exit code where it was stopped, and then what is there is drawn, and said."""
+def execute(one: Asked, watcher: Callable[[int], Plain]) -> Executed:
+    """Executes it, watched; where it was stopped, what is there is drawn, and said."""
     tried(one.folder / store.STUDY)
     fetch_weights_of([one.study])
     watching = watcher(one.study.gens)
@@ -75,11 +88,25 @@ def execute(one: Asked, watcher: Callable[[int], Plain]) -> list[int]:
 
         prepared = prepare(one.study)
         say_if_long(prepared, len(store.finished(one.folder)) if there else 0)
+        watch = None if one.until is None else Watch(one.until, prepared[0], one.folder)
         # the study with its choices made: of a world that has more points than were asked for at first, it would choose others
-        ensemble.run(prepared[0], one.folder, landed, beside=one.beside, of_chain=of_chain, world=prepared[1])
+        ensemble.run(
+            prepared[0], one.folder, landed, beside=one.beside, of_chain=of_chain, world=prepared[1], over=_over(one.folder, watch)
+        )
     if stopped:
         _end_early(one.study, one.folder)
-    return stopped
+    return Executed(stopped, None if watch is None else watch.outcome)
+
+
+def _over(folder: Path, watch: Watch | None) -> Callable[[int], bool]:
+    """Whether a run ends at a generation; where it does, its folder keeps a word of that, and where it goes on, none."""
+
+    def over(generation: int) -> bool:
+        met = watch is not None and watch(generation)
+        ended.note(folder, watch.outcome.record() if watch and met else None)
+        return met
+
+    return over
 
 
 class _Table:
@@ -101,8 +128,15 @@ def _tabulate(run: Path) -> None:
     summary.write_csv(summary.rows([plan.run_at(run)]), run / summary.SCORES_CSV)
 
 
-def judged_beside(asked: bool | None) -> bool:
-    """Whether generations are judged in a process beside the run. Raises SettingsProblem where that is asked for and cannot be."""
+def judged_beside(asked: bool | None, until: bool = False) -> bool:
+    """Whether generations are judged in a process beside the run; never where a score decides whether the next one is made (`until`).
+
+    Raises SettingsProblem where that is asked for and cannot be.
+    """
+    if until and asked:
+        raise SettingsProblem(f"--judge-beside: with {FLAG} a generation is judged before the next one is made; leave one of them out")
+    if until:
+        return False
     if asked and devices.launched() > 1:
         raise SettingsProblem("--judge-beside: several processes have shared out this machine; leave it out, or launch one")
     return devices.current().has_room_beside() if asked is None else asked

@@ -34,6 +34,7 @@ def notes(findings: Findings) -> list[str]:
         words = ", ".join(f"{count} {state}" for state, count in states.items() if count)
         finished, asked = sum(one.done for one in findings.statuses), sum(one.run.study.gens for one in findings.statuses)
         messages.append(f"Not finished: {finished} of {asked} generations are there ({words} of {len(findings.statuses)} runs).")
+    messages += [f"{named(one.run.arm, one.run.null)}, seed {one.run.seed}: {one.ended}." for one in findings.statuses if one.ended]
     for one in findings.statuses:
         there = store.finished(one.run.folder) if (one.run.folder / store.STUDY).is_file() else []
         for generation in sorted({*there} - {*findings.there(one.run)}):

@@ -12,6 +12,7 @@ from imgcollapse.ablation.worker import WORKER
 from imgcollapse.reports.findings import Findings
 from imgcollapse.settings import Settings, shown_as
 from imgcollapse.settings.yaml12 import YamlProblem, dump, load
+from imgcollapse.store.ended import by
 from imgcollapse.store.records import read_sealed
 from imgcollapse.study import Study
 
@@ -45,6 +46,8 @@ def _run_again(findings: Findings, place: Path) -> str:
             assignments[name] = _plain(value)
     if precision := _precision(place):
         words += ["--precision", precision]
+    if ended := by(place):
+        words += ["--until", str(ended["condition"])]
     for path, value in assignments.items():
         words += ["--set", f"{path}={_as_yaml(value)}"]
     return shlex.join(words)
