@@ -23,7 +23,7 @@ from imgcollapse.images import ImageSet
 from imgcollapse.interface import console
 from imgcollapse.machine import streams
 from imgcollapse.reports import ablation_figures, figures, panels, pictures, shares
-from imgcollapse.reports.page import _template
+from imgcollapse.reports.whole import template
 from imgcollapse.settings import build, to_yaml
 from imgcollapse.store import npz
 from imgcollapse.study import Study
@@ -221,7 +221,7 @@ def test_a_cell_is_shown_and_not_run_and_reads_back(text: str, tmp_path: Path) -
 
 @pytest.mark.skipif(shutil.which("node") is None, reason="needs node")
 def test_the_page_has_the_same_rule() -> None:
-    script = _template("page.js")
+    script = template("page.js")
     part = script[script.index("const harmless") : script.index("function csv")]
     code = f"{part}; console.log(JSON.stringify(JSON.parse(process.argv[1]).map((text) => [harmless(text), copied(text), quoted(-0.5)])))"
     numbers = ["-0.12", "-0.120 [-0.300, 0.100]", "12 %", "-1,234.5", "+3"]

@@ -29,8 +29,9 @@ from imgcollapse.files.ledger import LEDGER
 from imgcollapse.metrics.scores import SCORES
 from imgcollapse.reports import charts, composition, shares, tables
 from imgcollapse.reports.charts import Line
-from imgcollapse.reports.page import MARK, _template
+from imgcollapse.reports.page import MARK
 from imgcollapse.reports.svg import BOTTOM, HEIGHT, LEFT, RIGHT, TOP, WIDTH, Range
+from imgcollapse.reports.whole import template
 
 VOID = {"meta", "img", "input", "link", "br"}
 TOY = ["--dataset", "grid25", "--model", "gmm", "--set", "dataset.size=400", "--set", "model.components=5", "--gens", "2"]
@@ -260,7 +261,7 @@ def test_the_policy_allows_this_script_and_this_style_alone(grid: Path) -> None:
         assert f"{what} 'sha256-{digest}'" in str(policy)
     assert "default-src 'none'" in str(policy) and "unsafe" not in str(policy)
     assert all(not name.startswith("on") and name != "style" for _, attributes in found.elements for name in attributes)
-    assert len(_template("page.js").encode()) < 30_000
+    assert len(template("page.js").encode()) < 30_000
 
 
 def contrast(one: str, other: str) -> float:
@@ -278,7 +279,7 @@ def contrast(one: str, other: str) -> float:
 
 
 def test_colours_can_be_told_from_the_paper_in_both_themes() -> None:
-    css = _template("page.css")
+    css = template("page.css")
     light, dark = (dict(re.findall(r"--(\w+): (#\w+)", block)) for block in css.split("@media screen and (prefers-color-scheme: dark)")[:2])
     dark = dict(re.findall(r"--(\w+): (#\w+)", css.split("@media screen and (prefers-color-scheme: dark)")[1].split("}\n}")[0]))
     assert (light["c0"], light["c1"], light["c2"], light["c3"], light["c4"]) == ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#000")

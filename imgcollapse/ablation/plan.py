@@ -175,9 +175,13 @@ def runs_in(folder: Path) -> list[Run]:
     if (folder / PLAN).is_file():
         return read(folder)
     if there := inside(folder):
-        names = " ".join(str(one) for one in there[:2]) + (" ..." if len(there) > 2 else "")
-        raise SettingsProblem(f"{folder}: is neither a run nor an ablation, but holds {len(there)}; name those that you mean: {names}")
+        raise SettingsProblem(f"{folder}: is neither a run nor an ablation, but holds {len(there)}; {name_them(there)}")
     raise SettingsProblem(f"{folder}: is neither a run nor an ablation; name a folder that `imgcollapse run` or `imgcollapse ablate` made")
+
+
+def name_them(there: Sequence[Path]) -> str:
+    """What to do where one of several is meant."""
+    return f"name those that you mean: {' '.join(map(str, there[:2]))}{' ...' if len(there) > 2 else ''}"
 
 
 def inside(folder: Path) -> list[Path]:

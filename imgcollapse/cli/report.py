@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from imgcollapse import progress, reports
+from imgcollapse.ablation import plan
+from imgcollapse.errors import SettingsProblem
 from imgcollapse.interface import reporting
 from imgcollapse.interface.common import stoppable
 from imgcollapse.interface.console import Lines
@@ -19,6 +21,8 @@ LOOK = 2.0  # seconds between two looks at run folders
 def make(places: tuple[Path, ...], given: dict[str, Any], *, watch: bool, show: bool, as_json: bool) -> None:
     """`imgcollapse report RUN_OR_ABLATION...`: `given` are `page`, `budget` (MB) and `interval`."""
     one = reporting.asked(places, given["page"], given["budget"], given["interval"])
+    if watch and one.of_many:
+        raise SettingsProblem(f"--watch: {places[0]} is no run and no ablation; {plan.name_them(plan.inside(places[0]))}")
     with progress.watched_by(Lines()), stoppable() as stopped:
         reporting.claim(one)
         if watch:
@@ -30,7 +34,8 @@ def make(places: tuple[Path, ...], given: dict[str, Any], *, watch: bool, show: 
     else:
         where = f", its pictures in {written.beside}" if written.beside else ""
         streams.out(f"{written.page}: {written.size / 1e6:.2f} MB{where}")
-        streams.out("beside it: " + ", ".join(str(path.relative_to(one.page.parent)) for path in made[1:]))
+        if beside := ", ".join(str(path.relative_to(one.page.parent)) for path in made[1:]):
+            streams.out(f"beside it: {beside}")
     if show and not watch:
         webbrowser.open(written.page.absolute().as_uri())
     if stopped:

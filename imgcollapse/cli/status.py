@@ -1,19 +1,16 @@
 """`imgcollapse worker` and `status`."""
 
 import sys
-from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from rich.table import Table
 
 from imgcollapse import progress, store
 from imgcollapse.ablation import plan, worker
-from imgcollapse.ablation.grid import PLAN
+from imgcollapse.ablation.inside import in_short, places_in
 from imgcollapse.ablation.status import account, as_record, run_statuses, seconds_left
 from imgcollapse.ablation.summary import named
-from imgcollapse.errors import Problem
 from imgcollapse.files.places import tried
 from imgcollapse.interface import console
 from imgcollapse.interface.ablation_progress import account_line
@@ -33,7 +30,7 @@ def work(run: Path) -> None:
 
 def status(folder: Path, as_json: bool) -> None:
     """`imgcollapse status DIR`: of an ablation or of a single run; of a folder with several of them, a line each."""
-    if not any((folder / name).is_file() for name in (store.STUDY, PLAN)) and (places := plan.inside(folder)):
+    if places := places_in(folder):
         _overview(folder, places, as_json)
         return
     if (folder / store.STUDY).is_file():
@@ -61,32 +58,14 @@ def status(folder: Path, as_json: bool) -> None:
 
 def _overview(folder: Path, places: Sequence[Path], as_json: bool) -> None:
     """What each run or ablation in a folder is, and how far; of one that cannot be read, why, and the others still."""
-    records = [_in_short(place) for place in places]
+    found = [in_short(place) for place in places]
     if as_json:
-        streams.out_json({"folder": str(folder), "inside": records})
+        streams.out_json({"folder": str(folder), "inside": [one.record() for one in found]})
         return
     table = Table(title=str(folder), title_justify="left")
     for heading in ("folder", "what", "state", "generations", ""):
         table.add_column(heading, overflow="fold")
-    for one in records:
-        done = f"{one['done']} of {one['generations']}" if one["generations"] is not None else ""
-        table.add_row(one["name"], one["what"], one["state"], done, one["message"])
+    for one in found:
+        done = f"{one.done} of {one.generations}" if one.generations is not None else ""
+        table.add_row(one.name, one.what, one.state, done, one.message)
     console.out(140).print(table)
-
-
-def _in_short(place: Path) -> dict[str, Any]:
-    what = "run" if (place / store.STUDY).is_file() else "ablation"
-    try:
-        found = run_statuses(plan.runs_in(place))
-    except Problem as problem:
-        return {"name": place.name, "what": what, "state": "unreadable", "done": None, "generations": None, "message": str(problem)}
-    counts = Counter(one.state for one in found)
-    failed = [f"{one.failure['kind']} in generation {one.failure['generation']}: {one.failure['message']}" for one in found if one.failure]
-    return {
-        "name": place.name,
-        "what": what if what == "run" else f"ablation of {len(found)} runs",
-        "state": ", ".join(f"{count} {state}" for state, count in counts.items()) if len(counts) > 1 else next(iter(counts), "waiting"),
-        "done": sum(one.done for one in found),
-        "generations": sum(one.run.study.gens for one in found),
-        "message": (failed or [one.ended for one in found if one.ended] or [""])[0],
-    }

@@ -10,6 +10,7 @@ from imgcollapse.ablation import grid
 from imgcollapse.errors import OtherStudyProblem, SettingsProblem
 from imgcollapse.files import expanded
 from imgcollapse.files.places import tried
+from imgcollapse.reports import overview
 
 
 @dataclass(frozen=True)
@@ -24,6 +25,11 @@ class Asked:
     budget: float
     interval: str
     aside: bool
+
+    @property
+    def of_many(self) -> bool:
+        """Whether it is of a folder of runs and ablations."""
+        return overview.is_of_many(self.places)
 
     @property
     def options(self) -> dict[str, Any]:
@@ -45,7 +51,10 @@ def claim(one: Asked) -> None:
 
 
 def execute(one: Asked) -> tuple[reports.Written, list[Path]]:
-    """Writes the page and what lies beside it; the page, and all files."""
+    """Writes the page and what lies beside it; the page, and all files. Of a folder of runs and ablations, the page alone."""
+    if one.of_many:
+        written = overview.write(one.places[0], one.page, one.interval, aside=one.aside)
+        return written, [written.page]
     found = reports.read(one.places, one.interval)
     written = reports.write(found, one.page, **one.options)
     return written, [written.page, *reports.beside(found, one.page)]

@@ -1,18 +1,14 @@
 """`report.html`: one page, whole in itself, that shows runs and ablations; written from their folders alone."""
 
-import base64
 import json
 import stat
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import cache
 from hashlib import sha256
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
 from imgcollapse import __version__
@@ -38,6 +34,7 @@ from imgcollapse.reports.spectra import spectra
 from imgcollapse.reports.strips import strips
 from imgcollapse.reports.tables import Chart, Table
 from imgcollapse.reports.warnings import warning_sentences, warnings
+from imgcollapse.reports.whole import policy, rendered, template
 
 MARK = '<meta name="generator" content="imgcollapse'  # by which a page of ours is known
 NOTED = "../page"  # under which the ledger of its folder knows a page, whatever its name
@@ -97,15 +94,21 @@ def write(findings: Findings, page: Path, *, budget: float = 25e6, live: bool = 
     for size in SIZES:
         html = bytes_of(_render(findings, page, size, pictures.inline, live))
         if len(html) <= budget:
-            _write(page, folder, html)
-            ledger.forget(folder, set())  # the pictures of an earlier, larger page
-            return Written(page, page.stat().st_size, None)
+            return put(page, html)
     kept = dict[str, bytes]()
     html = bytes_of(_render(findings, page, SIZES[0], pictures.beside(folder, kept), live))
     ledger.put(folder, kept)  # before the page that shows them
     _write(page, folder, html)
     ledger.forget(folder, set(kept))
     return Written(page, page.stat().st_size + sum(map(len, kept.values())), folder)
+
+
+def put(page: Path, html: bytes) -> Written:
+    """Writes a page, whose place is claimed, without pictures beside it; those of an earlier, larger one go."""
+    folder = pictures.folder_beside(page)
+    _write(page, folder, html)
+    ledger.forget(folder, set())
+    return Written(page, page.stat().st_size, None)
 
 
 def _write(page: Path, folder: Path, html: bytes) -> None:
@@ -117,12 +120,10 @@ def _write(page: Path, folder: Path, html: bytes) -> None:
 
 
 def _render(findings: Findings, page: Path, size: tuple[int, int, int], keep: Keep, live: bool) -> str:
-    template = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True).from_string(
-        _template("page.html")
-    )
     strip, noise = strips(findings, size, keep)
     charted, moving = _charted(findings), {"stops": findings.stops, "reload": RELOAD if live else 0}
-    return template.render(
+    return rendered(
+        "page.html",
         **_head(findings, live),
         **_legend(findings),
         **charted,
@@ -147,18 +148,14 @@ def _render(findings: Findings, page: Path, size: tuple[int, int, int], keep: Ke
 
 def _head(findings: Findings, live: bool) -> dict[str, Any]:
     """What the page says first, and by what it is styled and moved; nothing else may style or move it."""
-    style, script = _template("page.css"), _template("page.js")
+    style, script = template("page.css"), template("page.js")
     reference = _legend(findings)["null_shown"]
     if reference is not None:
         style += f'.chart .null[data-arm="{reference}"] {{ display: inline; }}\n'
     scope = findings.summary["scope"]
-    policy = (
-        f"default-src 'none'; img-src data: 'self' file:; script-src '{_hash(script)}'; style-src '{_hash(style)}'; "
-        "base-uri 'none'; form-action 'none'"
-    )
     return {
         "version": __version__,
-        "policy": policy,
+        "policy": policy(style, script),
         "reload": RELOAD if live else None,
         "question": findings.question,
         "scope": f"{scope[0].upper()}{scope[1:]}.",
@@ -239,12 +236,3 @@ def _embedded(record: dict[str, Any]) -> Markup:
     """JSON that cannot end the element it stands in, nor begin another."""
     text = json.dumps(record, ensure_ascii=True, allow_nan=False, separators=(",", ":"))
     return Markup(text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026"))
-
-
-def _hash(text: str) -> str:
-    return f"sha256-{base64.b64encode(sha256(text.encode()).digest()).decode()}"
-
-
-@cache
-def _template(name: str) -> str:
-    return (files("imgcollapse.reports") / "templates" / name).read_text(encoding="utf-8")
