@@ -237,12 +237,17 @@ def report(
     out: Folder | None = None,
     budget: float = 25,
     interval: Literal["t", "bootstrap"] = "t",
+    latex: bool = False,
+    metrics: str | Sequence[str] | None = None,
+    gens: int | str | Sequence[int | str] | None = None,
+    arms: str | Sequence[str] | None = None,
     quiet: bool = False,
 ) -> Path:
     """Writes one self-contained page that shows runs and ablations, and what lies beside it, as `imgcollapse report` does.
 
     out: the page; None: report.html in the folder, of several folders here
     budget: its size in MB; pictures that do not fit lie beside
+    latex: write tables for a paper instead (`report.tex`); metrics, gens, arms: what stands in them (docs/tables.md)
 
     Returns where the page is. Raises the Problems of this package.
 

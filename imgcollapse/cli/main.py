@@ -212,6 +212,12 @@ def export(run: Path, generation: int | None, to: str, out: Path | None, as_json
     help="Its size; pictures that do not fit lie beside.",
 )
 @click.option("--interval", type=click.Choice(["t", "bootstrap"]), default="t", show_default=True, help="How intervals are computed.")
+@click.option(
+    "--latex", is_flag=True, help="Write tables for a paper instead (LaTeX, booktabs). [report.tex in the folder; of several, here]"
+)
+@click.option("--metrics", metavar="SCORE,SCORE", help="Scores in these tables; without --latex they are printed. [the most prominent]")
+@click.option("--gens", metavar="N,N", help="Generations in them: numbers, last, all. [of several arms the last]")
+@click.option("--arms", metavar="NAME,NAME", multiple=True, help="Arms in them; may be repeated. [all]")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 def report(places: tuple[Path, ...], watch: bool, show: bool, as_json: bool, **given: Any) -> None:
     """Write one self-contained HTML page that shows runs and ablations, and in PAGE_files collapse.gif, figures and report.md."""

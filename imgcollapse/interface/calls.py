@@ -92,13 +92,12 @@ def judge(folders: Sequence[Any], given: Given) -> dict[Path, str]:
 def report(folders: Sequence[Any], given: Given) -> Path:
     """`imgcollapse.report`."""
     with called(given["quiet"]):
-        out = None if given["out"] is None else os.fspath(given["out"])
-        one = reporting.asked(_places(folders), out, given["budget"], given["interval"])
+        one = reporting.asked(_places(folders), {**given, "page": None if given["out"] is None else os.fspath(given["out"])})
         with stoppable() as stopped:
             reporting.claim(one)
-            written, _ = reporting.execute(one)
+            done = reporting.execute(one)
         _end(stopped)
-        return written.page
+        return done.written.page
 
 
 def open(folder: Any) -> Run | Ablation:

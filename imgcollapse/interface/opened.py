@@ -65,12 +65,12 @@ class _Folder(PathLike[str]):
         with told():
             return as_asked(summary.rows(self._runs()), summary.COLUMNS, frame)
 
-    def report(self, out: str | PathLike[str] | None = None, *, budget: float = 25, interval: Literal["t", "bootstrap"] = "t") -> Path:
-        """Writes its page and what lies beside it, as `imgcollapse report` does; returns where the page is."""
+    def report(self, out: str | PathLike[str] | None = None, *, budget: float = 25, interval: str = "t", **more: Any) -> Path:
+        """Writes its page and what lies beside it, as `imgcollapse.report` does (`more`: latex, ...); returns where the page is."""
         with told():
-            one = reporting.asked([self.folder], None if out is None else str(out), budget, interval)
+            one = reporting.asked([self.folder], {"page": out and str(out), "budget": budget, "interval": interval, **more})
             reporting.claim(one)
-            return reporting.execute(one)[0].page
+            return reporting.execute(one).written.page
 
 
 class Run(_Folder):
