@@ -5,7 +5,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import numpy as np
-import torch
+
+from imgcollapse.heavy import Generator, torch
 
 
 def derive(seed: int, *path: int | str) -> int:
@@ -17,7 +18,7 @@ def derive(seed: int, *path: int | str) -> int:
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") >> 1
 
 
-def torch_generator(seed: int, device: torch.device | str = "cpu") -> torch.Generator:
+def torch_generator(seed: int, device: "torch.device | str" = "cpu") -> Generator:
     """A torch generator of its own; the global one is left alone."""
     return torch.Generator(device).manual_seed(seed)
 

@@ -6,12 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-import torch
-
 from imgcollapse.ablation import ensemble
 from imgcollapse.errors import Problem, explained
 from imgcollapse.gates import chains
 from imgcollapse.grids import COLUMNS
+from imgcollapse.heavy import torch
 from imgcollapse.images import ImageSet, World
 from imgcollapse.judges import costs as judging
 from imgcollapse.judges.judge import Judge

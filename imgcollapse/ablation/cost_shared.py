@@ -5,11 +5,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import torch
-
 from imgcollapse.ablation.cost import Cost, Known, cost_of
 from imgcollapse.ablation.summary import Run
 from imgcollapse.gates import chains
+from imgcollapse.heavy import torch
 from imgcollapse.images import World
 from imgcollapse.regimes import Real
 from imgcollapse.store.identity import identity, learning

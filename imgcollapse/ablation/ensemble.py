@@ -8,12 +8,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from imgcollapse import progress, store
 from imgcollapse.errors import Problem, SettingsProblem
 from imgcollapse.files import digest, ledger
 from imgcollapse.gates.chains import is_union, shares
+from imgcollapse.heavy import torch
 from imgcollapse.images import ImageSet, World, concatenate
 from imgcollapse.machine import environment
 from imgcollapse.metrics.record import Scores

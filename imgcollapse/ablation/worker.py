@@ -7,12 +7,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from imgcollapse import files, progress, store
 from imgcollapse.ablation import ensemble
 from imgcollapse.errors import DataProblem, InUseProblem, OtherStudyProblem, Problem, explained
 from imgcollapse.files import same_or_refuse, to_json, write_text
+from imgcollapse.heavy import torch
 from imgcollapse.machine import devices
 from imgcollapse.machine.devices import Machine
 from imgcollapse.settings import build, read_file, to_yaml

@@ -4,8 +4,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-import torch
-
 from imgcollapse.datasets import look
 from imgcollapse.datasets.archive import Archive
 from imgcollapse.datasets.dataset import Dataset, order
@@ -14,6 +12,7 @@ from imgcollapse.datasets.folder import Folder
 from imgcollapse.datasets.torchvision_sets import Cifar10, FashionMnist, Mnist
 from imgcollapse.datasets.toys import Gaussian, Grid25
 from imgcollapse.errors import DataProblem
+from imgcollapse.heavy import torch
 from imgcollapse.images import ImageSet, World
 from imgcollapse.images.degraded import tail
 from imgcollapse.settings import one_of

@@ -6,13 +6,13 @@ from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from imgcollapse.datasets.dataset import problems_at
 from imgcollapse.datasets.listing import check_member
 from imgcollapse.errors import DataProblem
 from imgcollapse.files import open_regular
+from imgcollapse.heavy import Tensor, torch
 from imgcollapse.images import ImageSet
 
 OURS, THEIRS, CLASSES = "pixels", "arr_0", "arr_1"  # the first two tell our own .npz from one as guided-diffusion writes it
@@ -79,7 +79,7 @@ def _of_theirs(path: Path, array: NDArray[Any], labels: NDArray[Any] | None = No
     return ImageSet.of(torch.from_numpy(array.transpose(0, 3, 1, 2)), of_each)
 
 
-def _finite(path: Path, name: str, array: NDArray[Any]) -> torch.Tensor:
+def _finite(path: Path, name: str, array: NDArray[Any]) -> Tensor:
     wrong = 0 if array.dtype == np.uint8 else int((~np.isfinite(array)).any(axis=-1).sum())
     if wrong:
         raise DataProblem(

@@ -10,12 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from imgcollapse.datasets.dataset import problems_at
 from imgcollapse.datasets.idx import WHOLE
 from imgcollapse.files import open_regular, read_regular
+from imgcollapse.heavy import Tensor, torch
 
 FOLDER, ARCHIVES = "cifar-10-batches-py", ("cifar-10-python.tar.gz", "cifar-10-python.tar")
 META = "batches.meta"

@@ -6,11 +6,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import ClassVar, Literal, Protocol, runtime_checkable
 
-import torch
 from pydantic import Field, PositiveInt
-from torch import Tensor
 
 from imgcollapse.errors import DataProblem
+from imgcollapse.heavy import Tensor, torch
 from imgcollapse.images import ImageSet, World, fingerprints
 from imgcollapse.seeds import derive, torch_generator
 from imgcollapse.settings import Settings

@@ -2,9 +2,8 @@
 
 from typing import Literal
 
-import torch
-
 from imgcollapse.datasets.dataset import Dataset, split
+from imgcollapse.heavy import torch
 from imgcollapse.images import ImageSet, World
 
 HELD_OUT = 599  # of 1,797: a third

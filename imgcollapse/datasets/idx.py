@@ -7,12 +7,10 @@ import struct
 from pathlib import Path
 from typing import BinaryIO
 
-import torch
-from torch import Tensor
-
 from imgcollapse.datasets.dataset import problems_at
 from imgcollapse.errors import DataProblem
 from imgcollapse.files import open_regular
+from imgcollapse.heavy import Tensor, torch
 
 IDX = tuple(f"{part}-{what}-ubyte" for part in ("train", "t10k") for what in ("images-idx3", "labels-idx1"))
 WHOLE = "put a whole copy in its place"

@@ -3,12 +3,10 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-import torch
-from torch import Tensor
-
 from imgcollapse import progress
 from imgcollapse.datasets.names import shown
 from imgcollapse.errors import DataProblem
+from imgcollapse.heavy import Tensor, torch
 from imgcollapse.images import ImageSet, World, concatenate
 
 CURE = "look at the files, and at how they were made"

@@ -5,9 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from imgcollapse import progress
 from imgcollapse.datasets import decoder
@@ -17,6 +15,7 @@ from imgcollapse.datasets.labels import ALONE, Classed, Key, classes_of, passed_
 from imgcollapse.datasets.names import in_words, shortened, shown, text
 from imgcollapse.datasets.refused import WHOLE
 from imgcollapse.errors import DataProblem
+from imgcollapse.heavy import Tensor, torch
 from imgcollapse.images import ImageSet, World
 from imgcollapse.machine import devices
 

@@ -7,13 +7,12 @@ from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
-from torch import Tensor
-
 from imgcollapse import progress
 from imgcollapse.datasets import cifar, idx
 from imgcollapse.datasets.dataset import Dataset, order, problems_at
 from imgcollapse.errors import DataProblem
 from imgcollapse.files import draft_folder, locks, sync_all
+from imgcollapse.heavy import Tensor
 from imgcollapse.images import ImageSet, World
 from imgcollapse.machine import cache, devices
 

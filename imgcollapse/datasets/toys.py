@@ -3,11 +3,11 @@
 from typing import ClassVar, Literal
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from pydantic import Field, PositiveInt
 
 from imgcollapse.datasets.dataset import ANEW, Dataset
+from imgcollapse.heavy import torch
 from imgcollapse.images import ImageSet, World
 from imgcollapse.seeds import derive, numpy_generator
 

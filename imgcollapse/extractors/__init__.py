@@ -3,8 +3,6 @@
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
-from torch import Tensor
-
 from imgcollapse.errors import WeightsProblem
 from imgcollapse.extractors.classifier import Classifier
 from imgcollapse.extractors.dinov2 import DinoV2
@@ -14,6 +12,7 @@ from imgcollapse.extractors.pixels import Pixels
 from imgcollapse.extractors.random import Random
 from imgcollapse.extractors.spectrum import Spectrum
 from imgcollapse.extractors.weights import Published, find
+from imgcollapse.heavy import Tensor
 from imgcollapse.images import World
 from imgcollapse.settings import one_of
 

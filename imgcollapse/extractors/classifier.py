@@ -2,22 +2,22 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-import torch
 from pydantic import Field, PositiveInt
-from torch import Tensor, nn
-from torch.nn import functional
 
 from imgcollapse import progress, seeds
 from imgcollapse.errors import DataProblem
-from imgcollapse.extractors.classifier_network import ClassifierNetwork, levels, whiten
 from imgcollapse.extractors.forward import forward
 from imgcollapse.extractors.references import Reference, reference_of, references
+from imgcollapse.heavy import Tensor, functional, nn, torch
 from imgcollapse.images import ImageSet, World, to_signed
 from imgcollapse.machine import cache, devices
 from imgcollapse.machine.cache import Checkpoint
 from imgcollapse.training import BatchRandomness, FixedSet, Log, Training, fit_network
+
+if TYPE_CHECKING:
+    from imgcollapse.extractors.classifier_network import ClassifierNetwork
 
 WHITENED = 5000  # pictures whose patches decide the first convolution, where it is set
 BLOCK = 128  # pictures that go through the network at once
@@ -78,22 +78,24 @@ class Classifier(Training):
         net.load_state_dict(weights)
         return FittedClassifier(net.eval().requires_grad_(False), found["accuracy"])
 
-    def network(self, shape: tuple[int, int, int], classes: int, seed: int = SEED) -> ClassifierNetwork:
+    def network(self, shape: tuple[int, int, int], classes: int, seed: int = SEED) -> "ClassifierNetwork":
         """A fresh one for pictures of (C, H, W)."""
+        from imgcollapse.extractors.classifier_network import ClassifierNetwork, levels
+
         widths = self.widths or WIDTHS[: levels(*shape[1:])]
         with seeds.global_torch_seed(seeds.derive(seed, "weights")):
             return ClassifierNetwork(shape, widths, classes, self.symmetric)
 
     def train(
         self, images: ImageSet, classes: int, checkpoint: Checkpoint | None = None, log: Log | None = None, seed: int = SEED
-    ) -> ClassifierNetwork:
+    ) -> "ClassifierNetwork":
         """A network that has learned the classes of these pictures; goes on from a checkpoint. Mixup: Zhang et al. 2018.
 
         seed: of weights and batches; the judge's is the same for every study
         """
         reach = max(1, images.shape[1] // 10)
 
-        def loss(network: nn.Module, rows: Sequence[Tensor], randomness: BatchRandomness) -> Tensor:
+        def loss(network: "nn.Module", rows: Sequence[Tensor], randomness: BatchRandomness) -> Tensor:
             pixels, labels = rows
             signed = shifted(to_signed(pixels), reach, randomness)
             if self.mirror:
@@ -109,6 +111,8 @@ class Classifier(Training):
         source = FixedSet((images.pixels, images.labels))
         network = self.network(images.shape, classes, seed)
         if self.whiten:
+            from imgcollapse.extractors.classifier_network import whiten
+
             whiten(network, to_signed(images.pixels[:WHITENED]))
         return fit_network(network, loss, source, self, seeds.derive(seed, "fit"), "classifier", checkpoint, log)
 
@@ -133,7 +137,7 @@ class FittedClassifier:
     shipped:     name and version of the shipped one that it is; empty: of a data set's own training part
     """
 
-    net: ClassifierNetwork
+    net: "ClassifierNetwork"
     accuracy: float
     temperature: float = 1.0
     shipped: str = ""
@@ -173,13 +177,13 @@ def distrust(accuracy: float) -> str:
     return ""
 
 
-def logits(net: ClassifierNetwork, features_ND: Tensor) -> Tensor:
+def logits(net: "ClassifierNetwork", features_ND: Tensor) -> Tensor:
     """float32 [N, D] -> float32 [N, classes], on the CPU."""
     with torch.inference_mode():
         return functional.linear(features_ND, net.head.weight.cpu(), net.head.bias.cpu())
 
 
-def accuracy(net: ClassifierNetwork, images: ImageSet) -> float:
+def accuracy(net: "ClassifierNetwork", images: ImageSet) -> float:
     """Share of the pictures of which it finds the class."""
     found = logits(net, FittedClassifier(net, 1.0).features(images.pixels)).argmax(1)
     return float((found == images.labels).double().mean())

@@ -6,15 +6,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, Literal
 
-import torch
 from pydantic import Field, PositiveInt
-from torch import Tensor, nn
 
 from imgcollapse.errors import DataProblem
-from imgcollapse.extractors.dinov2_network import SIDE, VisionTransformer
 from imgcollapse.extractors.forward import forward
 from imgcollapse.extractors.resize import bicubic
 from imgcollapse.extractors.weights import Published, Weights, find, tried
+from imgcollapse.heavy import Tensor, nn, torch
 from imgcollapse.images import World
 from imgcollapse.machine import devices
 from imgcollapse.settings import Settings
@@ -27,6 +25,7 @@ PUBLISHED = Published(
     # its makers name no digest; this one is stated by many who fetched the file independently of each other
     sha256="d5383ea8f4877b2472eb973e0fd72d557c7da5d3611bd527ceeb1d7162cbf428",
 )
+SIDE = 224  # of a picture that it sees
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet
 
 
@@ -66,7 +65,7 @@ class DinoV2(Settings):
 class FittedDinoV2:
     """DINOv2 with its weights. `name` is `dinov2`, or `dinov2-other` for other weights than the published ones."""
 
-    net: nn.Module
+    net: "nn.Module"
     weights: Weights
     batch: int
     dim: int
@@ -85,7 +84,7 @@ class FittedDinoV2:
         return {"digest": self.weights.digest, "published": self.weights.published, "dim": self.dim}
 
 
-def _see(net: nn.Module, block: Tensor) -> Tensor:
+def _see(net: "nn.Module", block: Tensor) -> Tensor:
     """uint8 [n, C, H, W] -> [n, D].
 
     Resized as the code of Stein et al. does it where nothing else is said, and so for their published numbers: bicubic, antialiased,
@@ -95,9 +94,11 @@ def _see(net: nn.Module, block: Tensor) -> Tensor:
     return net((bicubic(block, SIDE, whole=True).expand(-1, 3, -1, -1) / 255 - mean) / std)
 
 
-def _network(path: Path) -> nn.Module:
+def _network(path: Path) -> "nn.Module":
     if zipfile.is_zipfile(path) and any("/code/" in name for name in zipfile.ZipFile(path).namelist()):
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", message=".*torch.jit.load. is deprecated", category=DeprecationWarning)
             return torch.jit.load(path, map_location="cpu").eval()
+    from imgcollapse.extractors.dinov2_network import VisionTransformer
+
     return VisionTransformer(torch.load(path, map_location="cpu", weights_only=True))

@@ -10,8 +10,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from imgcollapse.extractors.dinov2 import SIDE
+
 HEAD = 64
-SIDE, PATCH = 224, 14
+PATCH = 14
 GRID = SIDE // PATCH
 OFFSET = 0.1  # added to the grid when positions are resized: the published code does so, and it moves the result
 

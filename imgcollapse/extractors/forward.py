@@ -3,10 +3,8 @@
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-import torch
-from torch import Tensor
-
 from imgcollapse import progress
+from imgcollapse.heavy import Tensor, torch
 from imgcollapse.machine import devices
 
 

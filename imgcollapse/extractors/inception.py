@@ -8,12 +8,12 @@ from tempfile import TemporaryDirectory
 from typing import Any, ClassVar, Literal
 
 from pydantic import Field, PositiveInt
-from torch import Tensor, nn
 
 from imgcollapse.errors import DataProblem
 from imgcollapse.extractors.forward import forward
 from imgcollapse.extractors.resize import bicubic
 from imgcollapse.extractors.weights import Published, Weights, find, tried
+from imgcollapse.heavy import Tensor, nn
 from imgcollapse.images import World
 from imgcollapse.machine import devices
 from imgcollapse.settings import Settings
@@ -66,7 +66,7 @@ class Inception(Settings):
 class FittedInception:
     """Inception with its weights. `name` says FID's condition: `inception`, `inception-legacy`, or `inception-other` for other weights."""
 
-    net: nn.Module
+    net: "nn.Module"
     weights: Weights
     mode: Literal["clean", "legacy"]
     batch: int

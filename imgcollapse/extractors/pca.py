@@ -7,12 +7,10 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import Literal
 
-import torch
 from pydantic import Field, PositiveInt
-from torch import Tensor
-from torch.nn import functional
 
 from imgcollapse.errors import DataProblem
+from imgcollapse.heavy import Tensor, functional, torch
 from imgcollapse.images import World, to_unit
 from imgcollapse.machine import cache
 from imgcollapse.settings import Settings

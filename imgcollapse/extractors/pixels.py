@@ -3,10 +3,9 @@
 from dataclasses import dataclass
 from typing import Literal
 
-import torch
 from pydantic import Field, PositiveFloat
-from torch import Tensor
 
+from imgcollapse.heavy import Tensor, torch
 from imgcollapse.images import World
 from imgcollapse.settings import Settings
 

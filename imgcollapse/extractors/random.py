@@ -9,14 +9,12 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
-import torch
 from pydantic import Field, PositiveInt
-from torch import Tensor
-from torch.nn import functional
 
 from imgcollapse import seeds
 from imgcollapse.errors import DataProblem
 from imgcollapse.extractors.forward import forward
+from imgcollapse.heavy import Tensor, functional, torch
 from imgcollapse.images import World, to_signed
 from imgcollapse.machine import cache
 from imgcollapse.settings import Settings

@@ -8,15 +8,15 @@ from dataclasses import asdict, dataclass
 from functools import cache, lru_cache
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
-
-import torch
-from safetensors.torch import load_file
+from typing import TYPE_CHECKING, Any
 
 from imgcollapse.errors import DataProblem
-from imgcollapse.extractors.classifier_network import ClassifierNetwork
+from imgcollapse.heavy import torch
 from imgcollapse.images import ImageSet, World, fingerprints
 from imgcollapse.machine.cache import digest
+
+if TYPE_CHECKING:
+    from imgcollapse.extractors.classifier_network import ClassifierNetwork
 
 FOLDER = Path(__file__).with_name("references")
 
@@ -50,8 +50,12 @@ class Reference:
     made: dict[str, Any]
     symmetric: bool = False
 
-    def network(self) -> ClassifierNetwork:
+    def network(self) -> "ClassifierNetwork":
         """With its weights. Raises DataProblem where the files are not those that were shipped."""
+        from safetensors.torch import load_file
+
+        from imgcollapse.extractors.classifier_network import ClassifierNetwork
+
         net = ClassifierNetwork(self.shape, self.widths, self.classes, self.symmetric)
         place = FOLDER / f"{self.name}.safetensors"
         try:

@@ -7,9 +7,9 @@ read off Pillow itself, by resizing a diagonal, so that filter, antialiasing and
 import functools
 
 import numpy as np
-import torch
 from PIL import Image
-from torch import Tensor
+
+from imgcollapse.heavy import Tensor, torch
 
 FIXED = 22  # Pillow's weights for 8-bit pictures are whole multiples of 2^-22
 FINE = 30  # as fine as 32-bit integers allow

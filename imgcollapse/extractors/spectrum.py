@@ -8,11 +8,9 @@ import math
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
-import torch
-from torch import Tensor
-
 from imgcollapse.errors import DataProblem
 from imgcollapse.files import digest
+from imgcollapse.heavy import Tensor, torch
 from imgcollapse.images import World, to_unit
 from imgcollapse.settings import Settings
 

@@ -3,12 +3,10 @@
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-import torch
-from torch import Tensor
-
 from imgcollapse import progress
 from imgcollapse.errors import DataProblem, SettingsProblem
 from imgcollapse.gates.gate import Gate
+from imgcollapse.heavy import Tensor, torch
 from imgcollapse.images import REAL, ImageSet, promises
 from imgcollapse.machine import processes
 from imgcollapse.regimes import Real, origins

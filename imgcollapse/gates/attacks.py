@@ -4,11 +4,9 @@ its line to the table."""
 import io
 from collections.abc import Callable
 
-import torch
 from PIL import Image
-from torch import Tensor
-from torch.nn import functional
 
+from imgcollapse.heavy import Tensor, functional, torch
 from imgcollapse.images import to_levels
 from imgcollapse.images.degraded import blur, noise
 from imgcollapse.seeds import torch_generator

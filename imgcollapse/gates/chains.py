@@ -3,11 +3,11 @@
 from collections.abc import Callable, Sequence
 from typing import Annotated, Any, ClassVar, Literal, Self, TypeGuard
 
-import torch
 from pydantic import BeforeValidator, Field, NonNegativeInt, PositiveInt, model_validator
 
 from imgcollapse.errors import SettingsProblem
 from imgcollapse.gates.gate import Gate
+from imgcollapse.heavy import torch
 from imgcollapse.images import ImageSet, World, concatenate
 from imgcollapse.models import AnyModel
 from imgcollapse.models.ddpm import DDPM

@@ -5,12 +5,11 @@ from collections.abc import Sequence
 from fractions import Fraction
 from typing import ClassVar, Literal, Self
 
-import torch
 from pydantic import Field, PositiveInt, model_validator
-from torch import Tensor
 
 from imgcollapse.errors import DataProblem
 from imgcollapse.gates.raters import RATERS
+from imgcollapse.heavy import Tensor, torch
 from imgcollapse.images import REAL, UNLABELLED, ImageSet, World
 from imgcollapse.regimes import Real
 from imgcollapse.seeds import derive, torch_generator

@@ -2,19 +2,20 @@
 
 from collections.abc import Sequence
 from functools import lru_cache
-from typing import ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
-import torch
 from pydantic import Field
-from torch import Tensor
 
 from imgcollapse.errors import DataProblem
-from imgcollapse.extractors.classifier_network import ClassifierNetwork
 from imgcollapse.gates.gate import kth_greatest
 from imgcollapse.gates.raters import against, network_of, odds
+from imgcollapse.heavy import Tensor, torch
 from imgcollapse.images import CHAINS, ImageSet, World
 from imgcollapse.regimes import Real
 from imgcollapse.settings import Settings
+
+if TYPE_CHECKING:
+    from imgcollapse.extractors.classifier_network import ClassifierNetwork
 
 
 class Detect(Settings):
@@ -60,17 +61,17 @@ class Detect(Settings):
         return -odds(network, rated.pixels), -odds(network, held_out.pixels)
 
 
-def _network(real: ImageSet, samples: ImageSet) -> ClassifierNetwork:
+def _network(real: ImageSet, samples: ImageSet) -> "ClassifierNetwork":
     """What has learned every other real picture against these samples."""
     return network_of(against(real[torch.arange(0, len(real), 2)], samples), 2, "detect")
 
 
 @lru_cache(maxsize=1)
-def _known(real: ImageSet, digest: str, false_positives: float) -> dict[str, tuple[ClassifierNetwork, float]]:
+def _known(real: ImageSet, digest: str, false_positives: float) -> dict[str, tuple["ClassifierNetwork", float]]:
     return {}
 
 
-def _detector(real: ImageSet, samples: ImageSet, false_positives: float) -> tuple[ClassifierNetwork, float]:
+def _detector(real: ImageSet, samples: ImageSet, false_positives: float) -> tuple["ClassifierNetwork", float]:
     """The network, and the log odds of being real below which a picture is taken for synthetic.
 
     It learns from every other real picture; the threshold is the k-th least log odds of the m others, k = floor(false_positives (m + 1)),

@@ -4,9 +4,8 @@ import math
 from collections.abc import Sequence
 from typing import Any, ClassVar, Protocol, runtime_checkable
 
-from torch import Tensor
-
 from imgcollapse import progress
+from imgcollapse.heavy import Tensor
 from imgcollapse.images import ImageSet
 from imgcollapse.regimes import Real
 

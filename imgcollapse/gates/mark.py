@@ -8,10 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
-import torch
-from torch import Tensor
-
 from imgcollapse.gates.gate import kth_greatest
+from imgcollapse.heavy import Tensor, torch
 from imgcollapse.images import ImageSet, to_levels
 from imgcollapse.seeds import derive, torch_generator
 

@@ -5,14 +5,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import torch
-from torch import Tensor
-
 from imgcollapse import progress, store
 from imgcollapse.errors import DataProblem
 from imgcollapse.gates.admitted import passing
 from imgcollapse.gates.gate import Detecting, Gate, Marking
 from imgcollapse.gates.mark import psnr
+from imgcollapse.heavy import Tensor, torch
 from imgcollapse.images import REAL, ImageSet, World
 from imgcollapse.metrics import METRICS
 from imgcollapse.metrics.gated import Gated

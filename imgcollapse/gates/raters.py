@@ -2,18 +2,18 @@
 
 from collections.abc import Callable
 from functools import lru_cache
-from typing import NamedTuple
-
-import torch
-from torch import Tensor
+from typing import TYPE_CHECKING, NamedTuple
 
 from imgcollapse.extractors.classifier import Classifier, FittedClassifier, logits
-from imgcollapse.extractors.classifier_network import ClassifierNetwork
+from imgcollapse.heavy import Tensor, torch
 from imgcollapse.images import ImageSet, concatenate
 from imgcollapse.machine import cache
 from imgcollapse.metrics.nearest import nearest
 from imgcollapse.regimes import Real
 from imgcollapse.seeds import derive, torch_generator
+
+if TYPE_CHECKING:
+    from imgcollapse.extractors.classifier_network import ClassifierNetwork
 
 NEIGHBOUR = 5  # the k-th nearest real picture tells how dense real pictures are about a sample
 MOST = 2000  # real pictures that tell what is usual among them
@@ -95,13 +95,13 @@ def against(real: ImageSet, samples: ImageSet) -> ImageSet:
     return ImageSet.of(both.pixels, torch.cat([torch.ones(len(real)), torch.zeros(len(samples))]))
 
 
-def odds(network: ClassifierNetwork, pixels: Tensor) -> Tensor:
+def odds(network: "ClassifierNetwork", pixels: Tensor) -> Tensor:
     """float64 [N]: the log odds of class 1 against class 0."""
     found = _logits(network, pixels)
     return found[:, 1] - found[:, 0]
 
 
-def network_of(images: ImageSet, classes: int, what: str) -> ClassifierNetwork:
+def network_of(images: ImageSet, classes: int, what: str) -> "ClassifierNetwork":
     """A small classifier that has learned the labels of these pictures; from the data folder where it is there."""
     options, seed = Classifier(steps=STEPS), derive(0, "rater", what)
     key = f"{LAYOUT}{what}{images.digest()}{options.model_dump_json()}"
@@ -111,7 +111,7 @@ def network_of(images: ImageSet, classes: int, what: str) -> ClassifierNetwork:
     return network.eval().requires_grad_(False)
 
 
-def _logits(network: ClassifierNetwork, pixels: Tensor) -> Tensor:
+def _logits(network: "ClassifierNetwork", pixels: Tensor) -> Tensor:
     return logits(network, FittedClassifier(network, 1.0).features(pixels)).double()
 
 

@@ -5,13 +5,12 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import ClassVar, Literal, Self
 
-import torch
 from pydantic import Field, NonNegativeInt, model_validator
-from torch import Tensor
 
 from imgcollapse.errors import DataProblem
 from imgcollapse.gates.attacks import ATTACKS
 from imgcollapse.gates.mark import Detector, marked, pattern
+from imgcollapse.heavy import Tensor, torch
 from imgcollapse.images import ImageSet, World
 from imgcollapse.regimes import Real
 from imgcollapse.seeds import derive, torch_generator

@@ -4,11 +4,10 @@ import io
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import torch
 from PIL import Image, ImageDraw
-from torch import Tensor
 
 from imgcollapse.grids import lettering
+from imgcollapse.heavy import Tensor, torch
 from imgcollapse.images import ImageSet
 
 COLUMNS = 20  # pictures in a row

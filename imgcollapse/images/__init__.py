@@ -6,10 +6,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Protocol
 
-import torch
-from torch import Tensor
-from torch.nn import functional
-
+from imgcollapse.heavy import Tensor, functional, torch
 from imgcollapse.seeds import derive, torch_generator
 
 CHAINS = 2**32  # in `born`, where a set is mixed from several chains: (chain + 1) CHAINS + generation

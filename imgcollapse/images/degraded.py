@@ -2,10 +2,7 @@
 
 from collections.abc import Sequence
 
-import torch
-from torch import Tensor
-from torch.nn import functional
-
+from imgcollapse.heavy import Tensor, functional, torch
 from imgcollapse.images import to_levels
 from imgcollapse.seeds import torch_generator
 

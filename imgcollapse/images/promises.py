@@ -4,10 +4,8 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-import torch
-from torch import Tensor
-
 from imgcollapse.errors import ProgramProblem, brief
+from imgcollapse.heavy import Tensor, torch
 from imgcollapse.images import ImageSet
 
 
@@ -30,14 +28,14 @@ def pictures(found: Any, n: int, like: ImageSet, who: str) -> ImageSet:
 
 def mask(found: Any, n: int, who: str) -> Tensor:
     """Yes or no for each of n pictures. Raises ProgramProblem."""
-    if not isinstance(found, Tensor) or found.dtype != torch.bool or found.shape != (n,):
+    if not isinstance(found, torch.Tensor) or found.dtype != torch.bool or found.shape != (n,):
         raise ProgramProblem(f"{who} gave {_shown(found)}; it must say yes or no to each of {n} pictures: a bool tensor [{n}]")
     return found
 
 
 def features(found: Any, n: int, who: str) -> Tensor:
     """Features of n pictures. Raises ProgramProblem."""
-    if not isinstance(found, Tensor) or found.dtype != torch.float32 or found.ndim != 2 or len(found) != n:
+    if not isinstance(found, torch.Tensor) or found.dtype != torch.float32 or found.ndim != 2 or len(found) != n:
         raise ProgramProblem(f"{who} gave {_shown(found)}; it must give a float32 tensor [{n}, D], a row for each picture")
     if not bool(found.isfinite().all()):
         raise ProgramProblem(f"{who} gave features that are no finite numbers; they must be finite")
@@ -60,4 +58,4 @@ def _plain(tensor: Tensor) -> str:
 
 
 def _shown(found: Any) -> str:
-    return f"{_plain(found)} {list(found.shape)}" if isinstance(found, Tensor) else type(found).__name__
+    return f"{_plain(found)} {list(found.shape)}" if isinstance(found, torch.Tensor) else type(found).__name__

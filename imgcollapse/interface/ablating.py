@@ -73,9 +73,9 @@ def asked(given: Mapping[str, Any], changes: Sequence[str | Mapping[str, Any]], 
     folder = given["out"] or chosen.default_folder(file.stem if isinstance(file, Path) else "ablation")
     if given["engine"] not in ENGINES:
         raise SettingsProblem(f"--engine: '{given['engine']}' is unknown; there are: {', '.join(ENGINES)}")
-    here = checked(machine_from(given), elsewhere=elsewhere or not ENGINES[given["engine"]].here)
     _options(given["engine_options"])
     track.known(given["track"])
+    here = checked(machine_from(given), elsewhere=elsewhere or not ENGINES[given["engine"]].here)
     return Asked(chosen, folder, here, given)
 
 

@@ -70,12 +70,12 @@ def checked(named: devices.Machine, elsewhere: bool = False) -> devices.Machine:
 
     Raises SettingsProblem for a device or precision that cannot be used.
     """
+    if not re.fullmatch(r"auto|(cpu|mps|cuda)(:\d+)?", named.device):
+        raise SettingsProblem(f"--device: '{named.device}' is no device; use auto, cpu, cuda, cuda:N or mps")
+    if named.precision != "auto":
+        named.mixed_precision()
     if not elsewhere:
         named.torch_device()
-    elif not re.fullmatch(r"auto|cpu|mps|cuda(:\d+)?", named.device):
-        raise SettingsProblem(f"--device: '{named.device}' is no device; use auto, cpu, cuda, cuda:N or mps")
-    if not elsewhere or named.precision != "auto":
-        named.mixed_precision()
     return named
 
 

@@ -54,12 +54,12 @@ def asked(given: Mapping[str, Any], changes: Sequence[str | Mapping[str, Any]], 
 
     Raises SettingsProblem; nothing is written.
     """
-    checked(devices.current(), elsewhere)
-    beside = not elsewhere and judged_beside(given.get("judge_beside"), given.get("until") is not None)
     chosen = study_from(given, changes)
     ensemble.refuse_part(chosen)
     track.known(given["track"])
     until = None if given.get("until") is None else Until.of(given["until"])
+    checked(devices.current(), elsewhere)  # last, for it asks torch, which takes seconds to import
+    beside = not elsewhere and judged_beside(given.get("judge_beside"), until is not None)
     return Asked(chosen, given["out"] or Path("runs") / chosen.name(), given["track"], beside, until)
 
 

@@ -3,8 +3,7 @@
 from collections.abc import Callable, Mapping
 from typing import Protocol, Self
 
-from torch import Tensor
-
+from imgcollapse.heavy import Tensor
 from imgcollapse.judges.real import measured, over_splits
 from imgcollapse.metrics import METRICS, Evidence, Metric
 from imgcollapse.metrics.record import RealVsReal, Value, what_of

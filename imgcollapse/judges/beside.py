@@ -13,10 +13,9 @@ from contextlib import contextmanager, suppress
 from multiprocessing import connection
 from typing import Any, Self
 
-import torch
-
 from imgcollapse import progress
 from imgcollapse.errors import AGAIN, Problem, SystemProblem
+from imgcollapse.heavy import torch
 from imgcollapse.machine import devices
 from imgcollapse.machine.children import without_script
 from imgcollapse.metrics.record import Scores

@@ -4,12 +4,11 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
-import torch
-
 from imgcollapse import grids
 from imgcollapse.errors import WeightsProblem
 from imgcollapse.extractors import Banded, Extractor, FittedExtractor
 from imgcollapse.extractors.random import Random
+from imgcollapse.heavy import Tensor, torch
 from imgcollapse.images import World
 from imgcollapse.judges.judge import Judge
 from imgcollapse.judges.real import SPLITS, measured, taken
@@ -77,7 +76,7 @@ def _is_known(world: str, extractor: str) -> bool:
     return any((devices.current().data_dir / "references").glob(f"{world.replace('/', '_')}-{extractor}-*.safetensors"))
 
 
-def _seen(extractor: FittedExtractor, world: World, n: int) -> torch.Tensor:
+def _seen(extractor: FittedExtractor, world: World, n: int) -> Tensor:
     """float32 [n, D]: features of real pictures, again and again where there are fewer."""
     return extractor.features(world.train.pixels[torch.arange(n) % len(world.train)])
 

@@ -7,13 +7,12 @@ from functools import partial
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
-import torch
 from pydantic import Field, PositiveInt, field_validator
-from torch import Tensor
 
 from imgcollapse import progress
 from imgcollapse.errors import SettingsProblem, WeightsProblem
 from imgcollapse.extractors import AnyExtractor, Banded, FittedExtractor, by_default, own_metrics
+from imgcollapse.heavy import Tensor, torch
 from imgcollapse.images import ImageSet, World, fingerprints
 from imgcollapse.judges import real as real_vs_real
 from imgcollapse.judges.asked import Asked, Said

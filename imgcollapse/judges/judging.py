@@ -6,11 +6,10 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, Protocol
 
-from torch import Tensor
-
 from imgcollapse import grids, progress, store
 from imgcollapse.errors import DataProblem
 from imgcollapse.files import digest, ledger
+from imgcollapse.heavy import Tensor
 from imgcollapse.images import ImageSet, World
 from imgcollapse.judges.asked import Said
 from imgcollapse.judges.judge import Judge, Reference

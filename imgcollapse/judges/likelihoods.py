@@ -3,10 +3,9 @@
 from collections.abc import Callable
 from functools import cached_property
 
-from torch import Tensor
-
 from imgcollapse import progress
 from imgcollapse.errors import DataProblem
+from imgcollapse.heavy import Tensor
 from imgcollapse.images import ImageSet
 from imgcollapse.metrics.evidence import Likelihoods
 from imgcollapse.models import Coded, Likely

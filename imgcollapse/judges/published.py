@@ -11,13 +11,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from imgcollapse import progress
 from imgcollapse.errors import DataProblem
 from imgcollapse.extractors import FittedExtractor, frechet_name
 from imgcollapse.extractors import weights as files
+from imgcollapse.heavy import Tensor, torch
 from imgcollapse.images import World
 from imgcollapse.machine import cache
 from imgcollapse.metrics.distances import between_gaussians

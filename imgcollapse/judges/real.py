@@ -4,10 +4,8 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict
 from typing import Any
 
-import torch
-from torch import Tensor
-
 from imgcollapse import progress
+from imgcollapse.heavy import Tensor, torch
 from imgcollapse.metrics import Evidence, FeatureSet, Metric
 from imgcollapse.metrics.record import RealVsReal
 from imgcollapse.seeds import derive, torch_generator

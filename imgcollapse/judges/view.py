@@ -6,10 +6,8 @@ from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 
-import torch
-from torch import Tensor
-
 from imgcollapse.extractors import FittedExtractor
+from imgcollapse.heavy import Tensor, torch
 from imgcollapse.images import ImageSet, World, promises
 from imgcollapse.machine import devices
 from imgcollapse.metrics import FeatureSet

@@ -10,12 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
-from torch import Tensor
 
 from imgcollapse import files, progress
 from imgcollapse.errors import explained
 from imgcollapse.files import locks
+from imgcollapse.heavy import Tensor
 from imgcollapse.machine import devices
 
 Made = tuple[dict[str, Tensor], dict[str, Any]]  # tensors by name, and a record of plain JSON values
@@ -110,6 +109,8 @@ def write(path: Path, tensors: dict[str, Tensor], record: dict[str, Any] | None 
     """All of it or nothing: safetensors, with the key's and the tensors' digests and the record in the metadata under `about`."""
     whole = {name: values.detach().cpu().contiguous() for name, values in tensors.items()}
     about = {"key": sha256(key.encode()).hexdigest(), "digest": digest(whole, record), "record": record}
+    from safetensors.torch import save
+
     files.write_bytes(path, save(whole, {"about": json.dumps(about)}))
 
 

@@ -11,10 +11,9 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import torch
-
 from imgcollapse.errors import SettingsProblem
 from imgcollapse.files import expanded
+from imgcollapse.heavy import torch
 
 PRECISIONS = ("auto", "float32", "bfloat16")
 
@@ -58,7 +57,7 @@ class Machine:
     weights: Mapping[str, Path] = field(default_factory=dict)
     folder: Path = Path()
 
-    def torch_device(self) -> torch.device:
+    def torch_device(self) -> "torch.device":
         """The device itself; where `accelerate launch` started several processes, each one's own GPU.
 
         Raises SettingsProblem for one that this machine does not have.
@@ -98,7 +97,7 @@ class Machine:
         return launched() == 1 and (self.torch_device().type != "cpu" or cores() >= max(4, 2 * torch.get_num_threads()))
 
 
-def _own_gpu(named: torch.device) -> torch.device:
+def _own_gpu(named: "torch.device") -> "torch.device":
     """The GPU of this process, where several were launched together on this machine."""
     here, gpus = int(os.environ["LOCAL_WORLD_SIZE"]), torch.cuda.device_count()
     if named.index is not None:
@@ -131,7 +130,7 @@ def memory() -> int:
     return min((limit for limit in limits if limit > 0), default=2**62)
 
 
-def has_bfloat16(device: torch.device) -> bool:
+def has_bfloat16(device: "torch.device") -> bool:
     """Whether bfloat16 products are done in hardware there (avx512_bf16 or AMX on a CPU, Ampere or later on a GPU)."""
     if device.type == "cuda":
         return torch.cuda.get_device_capability(device)[0] >= 8

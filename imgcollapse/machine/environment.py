@@ -8,9 +8,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from imgcollapse import __version__
+from imgcollapse.heavy import torch
 from imgcollapse.machine import devices
 
 PACKAGES = (

@@ -16,11 +16,9 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Protocol, Self, TypeVar
 
-import torch
-import torch.distributed as dist
-from torch import Tensor
-
 from imgcollapse.errors import DataProblem, DivergedProblem, Problem
+from imgcollapse.heavy import Tensor, torch
+from imgcollapse.heavy import distributed as dist
 from imgcollapse.images import ImageSet, ImageStream
 
 STEP = timedelta(minutes=30)  # the longest that processes wait for each other within a step of training

@@ -15,10 +15,9 @@ from contextvars import ContextVar
 from datetime import UTC, datetime
 from pathlib import Path
 
-import torch
-
 from imgcollapse import progress
 from imgcollapse.errors import AGAIN, ProgramProblem, brief
+from imgcollapse.heavy import torch
 from imgcollapse.machine import devices, supervisor
 
 # what launchers of several processes leave in the environment: a program that read it would wait for the others of that run

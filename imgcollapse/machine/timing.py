@@ -6,9 +6,8 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-import torch
-
 from imgcollapse import progress
+from imgcollapse.heavy import torch
 from imgcollapse.machine import devices
 
 clock = time.perf_counter  # seconds

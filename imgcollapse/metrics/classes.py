@@ -1,8 +1,6 @@
 """What became of the classes: shares, the living and the lost, variety, and distance to the real shares."""
 
-import torch
-from torch import Tensor
-
+from imgcollapse.heavy import Tensor, torch
 from imgcollapse.metrics.evidence import LEVEL, NO_CLASS, Evidence
 from imgcollapse.metrics.score import POSITIVE, UNIT, Score
 

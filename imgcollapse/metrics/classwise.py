@@ -1,7 +1,6 @@
 """Recall and coverage class by class: which class lost its variety, and the worst of them."""
 
-import torch
-
+from imgcollapse.heavy import torch
 from imgcollapse.metrics.evidence import Evidence
 from imgcollapse.metrics.score import UNIT, Score
 

@@ -2,9 +2,7 @@
 
 from collections.abc import Callable
 
-import torch
-from torch import Tensor
-
+from imgcollapse.heavy import Tensor, torch
 from imgcollapse.metrics.evidence import LEVEL, NO_CLASS, Evidence
 from imgcollapse.metrics.score import UNIT, Score
 

@@ -1,8 +1,6 @@
 """Distances between the distributions of real and generated features."""
 
-import torch
-from torch import Tensor
-
+from imgcollapse.heavy import Tensor, torch
 from imgcollapse.metrics.evidence import Evidence, FeatureSet
 from imgcollapse.metrics.kernel import by_moments, kernel_mean, third_moments
 from imgcollapse.metrics.score import POSITIVE, Score

@@ -5,9 +5,7 @@ from dataclasses import KW_ONLY, dataclass, field, replace
 from functools import cached_property
 from typing import Any, TypeVar
 
-import torch
-from torch import Tensor
-
+from imgcollapse.heavy import Tensor, torch
 from imgcollapse.metrics.gated import Gated
 from imgcollapse.metrics.kernel import kernel_mean
 from imgcollapse.metrics.nearest import OwnPairStatistics

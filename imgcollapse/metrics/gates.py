@@ -1,8 +1,6 @@
 """What gates do, as scores: how well a detector tells, what a mark costs, and how far from the mean lies what is let in."""
 
-import torch
-from torch import Tensor
-
+from imgcollapse.heavy import Tensor, torch
 from imgcollapse.metrics.distances import frechet, kernel
 from imgcollapse.metrics.evidence import Evidence, FeatureSet
 from imgcollapse.metrics.score import POSITIVE, UNIT, Score

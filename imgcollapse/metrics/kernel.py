@@ -10,9 +10,7 @@ t^3, which are small beside them, need the pairs: their float32 errors are witho
 all pairs keeps ten digits of the kernel's mean.
 """
 
-import torch
-from torch import Tensor
-
+from imgcollapse.heavy import Tensor, torch
 from imgcollapse.metrics.tiles import BLOCK, Pairs, Tile
 
 MOMENTS = 128  # features up to which third moments are looked at: they take memory in D^3

@@ -2,9 +2,7 @@
 
 import math
 
-import torch
-from torch import Tensor
-
+from imgcollapse.heavy import Tensor, torch
 from imgcollapse.metrics.evidence import Evidence
 from imgcollapse.metrics.score import POSITIVE, UNIT, Score
 

@@ -1,8 +1,6 @@
 """Whether a generator repeats what it has learned from: the real training pictures, and its own training set."""
 
-import torch
-from torch import Tensor
-
+from imgcollapse.heavy import Tensor, torch
 from imgcollapse.metrics.evidence import Evidence, FeatureSet
 from imgcollapse.metrics.nearest import nearest
 from imgcollapse.metrics.score import UNIT, Score

@@ -4,9 +4,7 @@ import math
 import warnings
 from dataclasses import dataclass
 
-import torch
-from torch import Tensor
-
+from imgcollapse.heavy import Tensor, torch
 from imgcollapse.metrics.evidence import LEVEL, Evidence, FeatureSet
 from imgcollapse.metrics.score import UNIT, Score
 from imgcollapse.metrics.tiles import squared_distances

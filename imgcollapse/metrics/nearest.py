@@ -1,8 +1,6 @@
 """Nearest neighbours within one set and in another one: found in float32, with the distances of float64 (see `tiles`)."""
 
-import torch
-from torch import Tensor
-
+from imgcollapse.heavy import Tensor, torch
 from imgcollapse.metrics.kernel import KernelMean, by_moments
 from imgcollapse.metrics.tiles import SURE, Pairs, squared_distances
 

@@ -1,7 +1,6 @@
 """Precision and recall by nearest neighbours: improved, density and coverage, symmetric, probabilistic; from one pass over all pairs."""
 
-from torch import Tensor
-
+from imgcollapse.heavy import Tensor
 from imgcollapse.metrics.evidence import Evidence
 from imgcollapse.metrics.score import POSITIVE, UNIT, Score
 

@@ -6,9 +6,7 @@ Every comparison of a distance with a radius is `<=`: a copy of a picture lies i
 
 from dataclasses import dataclass, fields
 
-import torch
-from torch import Tensor
-
+from imgcollapse.heavy import Tensor, torch
 from imgcollapse.metrics.kernel import KernelMean, by_moments
 from imgcollapse.metrics.nearest import Neighbours
 from imgcollapse.metrics.tiles import BLUR, SURE, Pairs, Tile

@@ -2,8 +2,7 @@
 
 import math
 
-from torch import Tensor
-
+from imgcollapse.heavy import Tensor
 from imgcollapse.metrics.evidence import Evidence, FeatureSet
 from imgcollapse.metrics.score import POSITIVE, Score
 

@@ -1,15 +1,13 @@
 """Which classes have lost half of their share: a question that few pictures can answer, and so one for the tail of the classes."""
 
-import torch
-from torch import Tensor
-
+from imgcollapse.heavy import Tensor, torch
 from imgcollapse.metrics.classes import class_counts
 from imgcollapse.metrics.evidence import LEVEL, Evidence
 from imgcollapse.metrics.score import POSITIVE, Score
 
 PART = 0.5  # of its real share: a class that keeps less has lost half
 LOST = "share_lost_"  # and the number of a class
-QUANTILES = (torch.arange(8, dtype=torch.float64) + 0.5) / 8  # by which a posterior is integrated over
+QUANTILES = tuple((i + 0.5) / 8 for i in range(8))  # by which a posterior is integrated over
 
 TAIL: dict[str, Score] = {
     "classes_kept": Score(
@@ -86,4 +84,4 @@ def _quantiles(k: int, m: int) -> Tensor:
     """float64 [8]: of what is known of a rate after k of m, regularly spaced by their probability."""
     from scipy import special
 
-    return torch.from_numpy(special.betaincinv(k + 0.5, m - k + 0.5, QUANTILES.numpy()))
+    return torch.from_numpy(special.betaincinv(k + 0.5, m - k + 0.5, QUANTILES))

@@ -14,8 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 
-import torch
-from torch import Tensor
+from imgcollapse.heavy import Tensor, torch
 
 TILE = 1024  # pictures on each side of a tile at most: small enough for the cache, large enough that starting an operation costs nothing
 BLOCK = 128  # rows of a strip
@@ -28,7 +27,7 @@ MANY = 128  # a tile of which more than one pair in so many is asked for is comp
 
 
 @contextmanager
-def full_precision(device: torch.device) -> Iterator[None]:
+def full_precision(device: "torch.device") -> Iterator[None]:
     """Products of float32 numbers in float32: neither in TensorFloat-32 nor in bfloat16, whatever is set outside."""
     before = torch.get_float32_matmul_precision()
     torch.set_float32_matmul_precision("highest")

@@ -1,8 +1,6 @@
 """How varied the samples are, as against as many real pictures: all of them together, and those of each class."""
 
-import torch
-from torch import Tensor
-
+from imgcollapse.heavy import Tensor, torch
 from imgcollapse.metrics.evidence import NO_CLASS, Evidence, FeatureSet
 from imgcollapse.metrics.score import POSITIVE, Score
 from imgcollapse.metrics.tiles import squared_distances

@@ -3,9 +3,8 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, Self, runtime_checkable
 
-from torch import Tensor
-
 from imgcollapse.errors import DataProblem
+from imgcollapse.heavy import Tensor
 from imgcollapse.images import ImageSet, ImageStream
 from imgcollapse.models.command import Command
 from imgcollapse.models.ddpm import DDPM

@@ -7,8 +7,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from torch.utils.flop_counter import FlopCounterMode
-
 from imgcollapse import progress
 from imgcollapse.errors import DataProblem
 from imgcollapse.images import ImageSet
@@ -66,6 +64,8 @@ def is_known(model: Any) -> bool:
 
 def operations_of(model: Any, images: ImageSet) -> Operations:
     """Of a network that learns such pictures, after `for_world`: those of a step forward and back, counted on FEW pictures."""
+    from torch.utils.flop_counter import FlopCounterMode
+
     few = images[:FEW]
     small = model.model_copy(update={"batch": len(few), "steps": 3})
     with FlopCounterMode(display=False) as counter, one_by_one():

@@ -6,13 +6,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Self
 
-import torch
 from pydantic import Field, PositiveFloat, PositiveInt, PrivateAttr
-from torch import Tensor, nn
-from torch.nn import functional
 
 from imgcollapse import seeds
 from imgcollapse.errors import DataProblem
+from imgcollapse.heavy import Tensor, functional, nn, torch
 from imgcollapse.images import UNLABELLED, ImageSet, ImageStream, crop, from_signed, pad, to_signed
 from imgcollapse.machine import devices, processes
 from imgcollapse.models import folders, guidance
@@ -113,7 +111,7 @@ class DDPM(Training):
         assert self.log_snr is not None, "ask for_world first"
         levels = trained_levels(alphas_cumprod, self.log_snr).to(device)
 
-        def loss(network: nn.Module, rows: Sequence[Tensor], randomness: BatchRandomness) -> Tensor:
+        def loss(network: "nn.Module", rows: Sequence[Tensor], randomness: BatchRandomness) -> Tensor:
             pixels = randomness.mirrored(rows[0]) if self.mirror else rows[0]
             clean = pad(to_signed(pixels), side, value=-1.0)
             t = torch.searchsorted(levels, randomness.stratified()).clamp(max=self.timesteps - 1)
@@ -153,7 +151,7 @@ class DDPM(Training):
                 drawn.update(zip(some, parts, strict=True))
         return ImageSet.of(processes.put_together(drawn), labels)
 
-    def _found(self, net: nn.Module, conditions: Sequence[Tensor], x: Tensor, t: Tensor) -> Tensor:
+    def _found(self, net: "nn.Module", conditions: Sequence[Tensor], x: Tensor, t: Tensor) -> Tensor:
         """float32, as x: the prediction at x_t, away from that of an auxiliary network where there is one: (1 + w) v - w v_auxiliary.
 
         That extrapolates the score likewise (Alemohammad et al. 2024, SIMS): given x_t, score, noise and v are affine in each other.
@@ -164,7 +162,7 @@ class DDPM(Training):
         other, weight = self._auxiliary
         return (1 + weight) * found - weight * self._predict(other.to(x.device), x, t, conditions)
 
-    def _predict(self, net: nn.Module, x: Tensor, t: Tensor, conditions: Sequence[Tensor]) -> Tensor:
+    def _predict(self, net: "nn.Module", x: Tensor, t: Tensor, conditions: Sequence[Tensor]) -> Tensor:
         """float32, as x: what one network predicts at x_t, guided; `conditions`: int64 [N] classes, or nothing."""
         return guidance.guided(net, x, t, conditions, self.sampling.guidance, null=self._classes)
 
@@ -223,7 +221,7 @@ class DDPM(Training):
         folders.refuse_other_pipeline(folder, self._scheduler("ddpm").config)
         return self._fitted(folders.read(folder / "unet", self._network(shape)), shape, None)
 
-    def _fitted(self, net: nn.Module, shape: tuple[int, int, int], shares: Tensor | None) -> Self:
+    def _fitted(self, net: "nn.Module", shape: tuple[int, int, int], shares: Tensor | None) -> Self:
         fitted = self.model_copy()
         fitted._net, fitted._shape, fitted._shares, fitted._auxiliary = net, shape, shares, None
         fitted._classes = self._classes if shares is None else len(shares)

@@ -4,11 +4,9 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-import torch
-from torch import Generator, Tensor
-
 from imgcollapse import progress
 from imgcollapse.errors import SettingsProblem
+from imgcollapse.heavy import Generator, Tensor, torch
 
 # pictures up to this side -> what `by size` stands for: 8 by digits, 28 by MNIST, 32 by CIFAR-10 (docs/pareto); the others are guesses
 BY_SIZE: dict[int, dict[str, Any]] = {

@@ -9,14 +9,12 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
-import torch
 from pydantic import AfterValidator, BeforeValidator
-from safetensors.torch import load
-from torch import nn
 
 from imgcollapse import seeds
 from imgcollapse.errors import DataProblem, SettingsProblem, brief
 from imgcollapse.files import NOT_THERE, expanded, read_regular
+from imgcollapse.heavy import nn, torch
 from imgcollapse.models.network import Network, put
 from imgcollapse.models.weights import ABOUT, read_about
 
@@ -27,7 +25,7 @@ NOT_COMPARED = ("dropout",)  # of a network: it acts in training alone, where th
 ANOTHER = "name a folder that diffusers' DDPMPipeline.save_pretrained wrote, or the `model` folder of a generation"
 OPTIONS = "set the model's options to those of the folder, or name another folder"
 
-N = TypeVar("N", bound=nn.Module)
+N = TypeVar("N", bound="nn.Module")
 
 
 def _known(init: str) -> str:
@@ -134,6 +132,8 @@ def read(folder: Path, net: N) -> N:
 
     Raises DataProblem for any other, for what is missing or damaged, and for weights that are no finite numbers.
     """
+    from safetensors.torch import load
+
     config, place = _record(folder / CONFIG), folder / WEIGHTS
     if (kind := config.get("_class_name")) != (own := type(net).__name__):
         raise DataProblem(f"init: {folder / CONFIG}: is of a {kind}, the study's network is a {own}{_PATCHES}; {OPTIONS}")

@@ -6,14 +6,12 @@ from pathlib import Path
 from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from pydantic import Field, PositiveFloat, PositiveInt, PrivateAttr, model_validator
-from torch import Tensor
-from torch.distributions import MultivariateNormal
 
 from imgcollapse import progress, seeds
 from imgcollapse.errors import DataProblem
+from imgcollapse.heavy import Tensor, torch
 from imgcollapse.images import ImageSet, ImageStream, from_unit, to_unit
 from imgcollapse.models.likelihood import LEVEL, ROUNDING, dequantised
 from imgcollapse.models.network import set_only
@@ -37,8 +35,8 @@ class GMM(Settings):
 
     LATER: ClassVar = ("sampling",)
     _mixture: Any = PrivateAttr(None)
-    _centre: Tensor = PrivateAttr(torch.empty(0))
-    _axes: Tensor = PrivateAttr(torch.empty(0))
+    _centre: Tensor = PrivateAttr()
+    _axes: Tensor = PrivateAttr()
     _left_out: Tensor | None = PrivateAttr(None)
     _shape: tuple[int, int, int] = PrivateAttr((0, 0, 0))
     _points: bool = PrivateAttr(False)
@@ -184,7 +182,8 @@ class GMM(Settings):
         for component, (weight, mean) in enumerate(zip(self._mixture.weights_, self._mixture.means_, strict=True)):
             own = temperature**2 * torch.from_numpy(self._full_covariance(component))
             covariance = own + more * torch.eye(values.shape[1], dtype=torch.float64)
-            normal = MultivariateNormal(torch.from_numpy(mean), scale_tril=torch.linalg.cholesky(covariance), validate_args=False)
+            scale = torch.linalg.cholesky(covariance)
+            normal = torch.distributions.MultivariateNormal(torch.from_numpy(mean), scale_tril=scale, validate_args=False)
             terms.append(normal.log_prob(values) + math.log(weight))
         return torch.stack(terms).logsumexp(0)
 

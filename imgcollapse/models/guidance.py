@@ -3,10 +3,8 @@
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import torch
-from torch import Tensor
-
 from imgcollapse.errors import SettingsProblem
+from imgcollapse.heavy import Tensor, torch
 from imgcollapse.training import BatchRandomness
 
 USUAL = 0.1  # of condition dropout, in Ho & Salimans

@@ -8,10 +8,7 @@ inequality its logarithm is on average a lower bound (Theis, van den Oord & Beth
 
 import math
 
-import torch
-from torch import Tensor
-from torch.nn import functional
-
+from imgcollapse.heavy import Tensor, functional, torch
 from imgcollapse.images import ImageSet
 from imgcollapse.seeds import torch_generator
 

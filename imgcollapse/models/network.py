@@ -5,9 +5,8 @@ from copy import deepcopy
 from pathlib import Path
 from typing import Any, Protocol, Self, runtime_checkable
 
-from torch import Tensor, nn
-
 from imgcollapse.errors import DataProblem, SettingsProblem
+from imgcollapse.heavy import Tensor, nn
 from imgcollapse.images import ImageSet, ImageStream
 
 
@@ -55,12 +54,12 @@ class Startable(Protocol):
         """Raises SettingsProblem where they do not."""
 
 
-def weights_of(net: nn.Module) -> dict[str, Tensor]:
+def weights_of(net: "nn.Module") -> dict[str, Tensor]:
     """Copies of a network's weights, by name, on the CPU."""
     return {name: value.detach().cpu().clone() for name, value in net.state_dict().items()}
 
 
-def put(net: nn.Module, weights: Mapping[str, Tensor], place: str = "model") -> None:
+def put(net: "nn.Module", weights: Mapping[str, Tensor], place: str = "model") -> None:
     """Puts these weights into the network. Raises DataProblem that begins with `place` for those of another architecture."""
     there, here = ({name: list(value.shape) for name, value in of.items()} for of in (weights, net.state_dict()))
     for name in (*here, *there):
@@ -72,7 +71,7 @@ def put(net: nn.Module, weights: Mapping[str, Tensor], place: str = "model") -> 
     net.load_state_dict(dict(weights))
 
 
-def away_from(net: Any, other: nn.Module, weight: float) -> Any:
+def away_from(net: Any, other: "nn.Module", weight: float) -> Any:
     """A copy of the network whose trained weights are (1 + w) theta - w theta_other, each rounded once; its buffers are its own."""
     moved, theirs = deepcopy(net), weights_of(other)
     trained = {name for name, _ in net.named_parameters()}
@@ -84,7 +83,7 @@ def away_from(net: Any, other: nn.Module, weight: float) -> Any:
     return moved
 
 
-def start_from(net: nn.Module, start: object) -> None:
+def start_from(net: "nn.Module", start: object) -> None:
     """Puts the weights of a fitted model into a fresh network, which keeps its own where `start` is None.
 
     Raises SettingsProblem for a model that has no weights, DataProblem for one of another architecture.

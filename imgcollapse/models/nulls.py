@@ -3,11 +3,10 @@
 from pathlib import Path
 from typing import ClassVar, Literal, Self
 
-import torch
 from pydantic import Field, PrivateAttr
-from torch import Tensor
 
 from imgcollapse import seeds
+from imgcollapse.heavy import Tensor, torch
 from imgcollapse.images import ImageSet, ImageStream, fingerprints, from_unit, to_unit
 from imgcollapse.metrics.nearest import nearest
 from imgcollapse.models.likelihood import log_normal_cells
@@ -26,8 +25,8 @@ class Gaussian(Settings):
 
     LATER: ClassVar = ("sampling",)
 
-    _mean: Tensor = PrivateAttr(torch.empty(0, dtype=torch.float64))
-    _standard_deviation: Tensor = PrivateAttr(torch.empty(0, dtype=torch.float64))
+    _mean: Tensor = PrivateAttr()
+    _standard_deviation: Tensor = PrivateAttr()
     _points: bool = PrivateAttr(False)
 
     def for_world(self, shape: tuple[int, int, int], classes: int, are_points: bool = False) -> Self:

@@ -2,10 +2,9 @@
 
 from typing import Any, ClassVar, Literal, Self
 
-import torch
 from pydantic import Field, NonNegativeFloat, PositiveFloat, model_validator
-from torch import Tensor
 
+from imgcollapse.heavy import Tensor, torch
 from imgcollapse.settings import Settings
 
 

@@ -3,10 +3,8 @@
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-import torch
-from torch import Tensor
-
 from imgcollapse.files import digest
+from imgcollapse.heavy import Tensor, torch
 from imgcollapse.images import ImageSet, ImageStream, Sampler, concatenate
 from imgcollapse.models.sampling import of_generation
 from imgcollapse.regimes import Mixing, Real, Regime, origins, provenance

@@ -6,13 +6,11 @@ from copy import deepcopy
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Self
 
-import torch
 from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt, PrivateAttr
-from torch import Tensor, nn
-from torch.nn import functional
 
 from imgcollapse import seeds
 from imgcollapse.errors import DataProblem
+from imgcollapse.heavy import Tensor, functional, nn, torch
 from imgcollapse.images import ImageSet, ImageStream, from_unit, to_unit
 from imgcollapse.machine import devices, processes
 from imgcollapse.models import folders
@@ -87,7 +85,7 @@ class VAE(Training):
             net = chosen._network(images.shape)
         start_from(net, start)
 
-        def loss(network: nn.Module, rows: Sequence[Tensor], randomness: BatchRandomness) -> Tensor:
+        def loss(network: "nn.Module", rows: Sequence[Tensor], randomness: BatchRandomness) -> Tensor:
             pixels = randomness.mirrored(rows[0]) if self.mirror else rows[0]
             unit = to_unit(pixels)
             decoded, mean, log_variance, log_deviation = (part.float() for part in network(unit, randomness.randn(chosen.latent)))
@@ -218,7 +216,7 @@ class VAE(Training):
         """The mean of each pixel, before what lies outside 0..1 is clipped, of what the decoder gives."""
         return decoded.sigmoid() if self.observation == "bernoulli" else decoded
 
-    def _fitted(self, net: nn.Module) -> Self:
+    def _fitted(self, net: "nn.Module") -> Self:
         fitted = self.model_copy()
         fitted._net = net
         return fitted

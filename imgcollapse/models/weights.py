@@ -5,10 +5,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from safetensors.torch import load_file, save
-from torch import Tensor
-
 from imgcollapse.errors import DataProblem
+from imgcollapse.heavy import Tensor
 from imgcollapse.settings import Settings
 
 ABOUT = "imgcollapse.json"
@@ -33,12 +31,16 @@ def read_about(folder: Path) -> dict[str, Any]:
 
 def write_tensors(folder: Path, tensors: Mapping[str, Tensor]) -> None:
     """Writes named tensors (CPU)."""
+    from safetensors.torch import save
+
     folder.mkdir(parents=True, exist_ok=True)
     (folder / TENSORS).write_bytes(save({name: tensor.contiguous() for name, tensor in tensors.items()}))
 
 
 def read_tensors(folder: Path) -> dict[str, Tensor]:
     """The named tensors of a saved model. Raises DataProblem where they cannot be read."""
+    from safetensors.torch import load_file
+
     try:
         return load_file(folder / TENSORS)
     except Exception as error:  # safetensors raises its own, OSError and more, by version

@@ -3,11 +3,11 @@
 from collections.abc import Sequence
 from typing import ClassVar, Literal
 
-import torch
 from pydantic import Field, PositiveFloat
 
 from imgcollapse import seeds
 from imgcollapse.errors import SettingsProblem
+from imgcollapse.heavy import torch
 from imgcollapse.images import ImageSet, concatenate, gathered
 from imgcollapse.regimes.regime import Have, Plan, Real
 from imgcollapse.settings import Settings

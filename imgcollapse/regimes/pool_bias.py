@@ -4,12 +4,11 @@ from collections.abc import Iterator
 from functools import lru_cache
 from typing import Self
 
-import torch
 from pydantic import Field, NonNegativeInt, PositiveFloat, model_validator
-from torch import Tensor
 
 from imgcollapse import seeds
 from imgcollapse.errors import SettingsProblem
+from imgcollapse.heavy import Tensor, torch
 from imgcollapse.images import ImageSet
 from imgcollapse.images.degraded import blur, noise, tail
 from imgcollapse.settings import Settings

@@ -3,8 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-import torch
-
+from imgcollapse.heavy import torch
 from imgcollapse.images import CHAINS, REAL, UNLABELLED, ImageSet
 
 

@@ -3,11 +3,11 @@
 from collections.abc import Sequence
 from typing import ClassVar, Literal, Self
 
-import torch
 from pydantic import Field, NonNegativeInt, PositiveInt, model_validator
 
 from imgcollapse import seeds
 from imgcollapse.errors import SettingsProblem
+from imgcollapse.heavy import torch
 from imgcollapse.images import ImageSet, concatenate
 from imgcollapse.regimes.pool_bias import PoolBias, biased
 from imgcollapse.regimes.regime import Have, Plan, Real

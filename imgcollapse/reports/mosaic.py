@@ -1,7 +1,6 @@
 """Some pictures as one."""
 
-import torch
-from torch import Tensor
+from imgcollapse.heavy import Tensor, torch
 
 
 def mosaic(pixels: Tensor, rows: int, columns: int) -> Tensor:

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
 from PIL import Image, ImageDraw
 
 from imgcollapse import grids, store
@@ -17,6 +16,7 @@ from imgcollapse.ablation.summary import Run
 from imgcollapse.files import ledger
 from imgcollapse.grids import lettering
 from imgcollapse.grids.lettering import shortened
+from imgcollapse.heavy import torch
 from imgcollapse.reports.findings import Findings
 from imgcollapse.reports.mosaic import mosaic
 

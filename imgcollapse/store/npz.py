@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from imgcollapse.errors import DataProblem
+from imgcollapse.heavy import torch
 from imgcollapse.images import ImageSet
 
 PARTS = ("pixels", "labels", "born")

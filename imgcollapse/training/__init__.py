@@ -6,11 +6,9 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import TypeVar
 
-import torch
-from torch import Generator, Tensor, nn
-
 from imgcollapse import progress, seeds
 from imgcollapse.errors import DivergedProblem
+from imgcollapse.heavy import Generator, Tensor, nn, torch
 from imgcollapse.machine import devices, processes
 from imgcollapse.machine.cache import Checkpoint
 from imgcollapse.training.captured import Captured
@@ -22,9 +20,9 @@ __all__ = ["BatchRandomness", "Chosen", "FixedSet", "Log", "Source", "Stream", "
 
 CHECK_EVERY = 25  # steps between looks at the loss: a look makes a GPU wait
 
-Net = TypeVar("Net", bound=nn.Module)
+Net = TypeVar("Net", bound="nn.Module")
 Log = Callable[[int, float], None]
-Loss = Callable[[nn.Module, Sequence[Tensor], BatchRandomness], Tensor]
+Loss = Callable[["nn.Module", Sequence[Tensor], BatchRandomness], Tensor]
 
 
 def fit_network(
@@ -96,7 +94,7 @@ def one_by_one() -> Iterator[None]:
         _one_by_one.reset(token)
 
 
-def _is_captured(device: torch.device) -> bool:
+def _is_captured(device: "torch.device") -> bool:
     """Whether a step is given to the device as a whole: to a GPU, of one process, for what processes tell each other is no part of it."""
     return device.type == "cuda" and devices.launched() == 1 and not _one_by_one.get()
 
@@ -120,13 +118,13 @@ def _looked_at(total: float, before: float, step: int, options: Training, what: 
     return total
 
 
-def _all_of(step: int, net: nn.Module, optimiser: Optimiser, generator: Generator) -> dict[str, Tensor]:
+def _all_of(step: int, net: "nn.Module", optimiser: Optimiser, generator: Generator) -> dict[str, Tensor]:
     """All that an unfinished fit has before that step."""
     weights = {f"net {name}": values for name, values in net.state_dict().items()}
     return {"step": torch.tensor(step), "random": generator.get_state(), **weights, **optimiser.tensors()}
 
 
-def _go_on(checkpoint: Checkpoint, net: nn.Module, optimiser: Optimiser, generator: Generator) -> int:
+def _go_on(checkpoint: Checkpoint, net: "nn.Module", optimiser: Optimiser, generator: Generator) -> int:
     """The step from which a fit goes on, with all that it had then in its place; 0 where nothing was kept of it."""
     kept = checkpoint.load()
     if kept is None:

@@ -2,8 +2,7 @@
 
 from collections.abc import Callable, Sequence
 
-import torch
-from torch import Generator, Tensor
+from imgcollapse.heavy import Generator, Tensor, torch
 
 FIRST = 3  # steps that are done one kernel after the other, so that all that is allocated once is there
 

@@ -1,10 +1,7 @@
 """One step down a gradient, with all that the optimiser gathers on its way."""
 
-import torch
-from torch import Tensor, nn
-
+from imgcollapse.heavy import Tensor, nn, torch
 from imgcollapse.machine import processes
-from imgcollapse.training.muon import Muon
 from imgcollapse.training.options import Training, rate
 
 
@@ -14,8 +11,10 @@ class Optimiser:
     in_place: whether what changes from step to step lies in tensors that stay where they are, as a captured step needs it
     """
 
-    def __init__(self, net: nn.Module, options: Training, device: torch.device, in_place: bool = False) -> None:
+    def __init__(self, net: "nn.Module", options: Training, device: "torch.device", in_place: bool = False) -> None:
         from accelerate import Accelerator
+
+        from imgcollapse.training.muon import Muon
 
         self._options, self._weights = options, [weight for weight in net.parameters() if weight.requires_grad]
         self._rate: float | Tensor = torch.tensor(options.learning_rate, device=device) if in_place else options.learning_rate
@@ -57,16 +56,16 @@ class Optimiser:
         self._average()
         return whole
 
-    @torch.no_grad()
     def _average(self) -> None:
         if not self._averaged:
             return
-        if isinstance(self._forget, Tensor):
-            apart = torch._foreach_sub(list[Tensor](self._weights), self._averaged)
-            torch._foreach_mul_(apart, self._forget)
-            torch._foreach_add_(self._averaged, apart)
-        else:
-            torch._foreach_lerp_(self._averaged, list[Tensor](self._weights), self._forget)
+        with torch.no_grad():
+            if isinstance(self._forget, torch.Tensor):
+                apart = torch._foreach_sub(list[Tensor](self._weights), self._averaged)
+                torch._foreach_mul_(apart, self._forget)
+                torch._foreach_add_(self._averaged, apart)
+            else:
+                torch._foreach_lerp_(self._averaged, list[Tensor](self._weights), self._forget)
 
     def tensors(self) -> dict[str, Tensor]:
         """All that it has gathered: the averages of AdamW, the momentum of Muon, and the averages of the weights."""
@@ -100,4 +99,4 @@ class Optimiser:
 
 def _set(place: float | Tensor, value: float) -> float | Tensor:
     """The value; where it has a place, there."""
-    return place.fill_(value) if isinstance(place, Tensor) else value
+    return place.fill_(value) if isinstance(place, torch.Tensor) else value

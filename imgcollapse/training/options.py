@@ -2,9 +2,9 @@
 
 from typing import Literal
 
-import torch
 from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt
 
+from imgcollapse.heavy import torch
 from imgcollapse.settings import Settings
 
 Chosen = Literal["auto", "adamw", "muon"]

@@ -4,10 +4,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-import torch
-from torch import Generator, Tensor
-
 from imgcollapse import progress, seeds
+from imgcollapse.heavy import Generator, Tensor, torch
 from imgcollapse.images import ImageSet, ImageStream
 from imgcollapse.training.options import Training
 
@@ -48,7 +46,7 @@ class BatchRandomness:
 class Source(Protocol):
     """Training data as a source of batches."""
 
-    def batches(self, options: Training, seed: int, share: slice, device: torch.device, first: int = 0) -> Iterator[Sequence[Tensor]]:
+    def batches(self, options: Training, seed: int, share: slice, device: "torch.device", first: int = 0) -> Iterator[Sequence[Tensor]]:
         """For each of the steps from `first` to `options.steps` - 1 the rows of this process, `share` of the `options.batch` rows that all
         processes take.
 
@@ -62,7 +60,7 @@ class FixedSet:
 
     tensors: Sequence[Tensor]
 
-    def batches(self, options: Training, seed: int, share: slice, device: torch.device, first: int = 0) -> Iterator[Sequence[Tensor]]:
+    def batches(self, options: Training, seed: int, share: slice, device: "torch.device", first: int = 0) -> Iterator[Sequence[Tensor]]:
         """The rows by random permutations of 0..N-1, one after the other, cut into batches."""
         on_device = [part.to(device) for part in self.tensors]
         for order in _passes(len(self.tensors[0]), options.batch, options.steps, seed)[first:]:
@@ -77,7 +75,7 @@ class Stream:
     images: ImageStream
     transform: Callable[[ImageSet], Sequence[Tensor]]
 
-    def batches(self, options: Training, seed: int, share: slice, device: torch.device, first: int = 0) -> Iterator[Sequence[Tensor]]:
+    def batches(self, options: Training, seed: int, share: slice, device: "torch.device", first: int = 0) -> Iterator[Sequence[Tensor]]:
         """New rows for every step, drawn several batches at a time, for a model draws many pictures faster than few.
 
         All processes draw the same batches (a fitted network shares the work of drawing among them), and each takes its rows.

@@ -3,6 +3,7 @@
 import warnings
 
 from imgcollapse.ablation import worker  # noqa: F401
+from imgcollapse.extractors import classifier_network  # noqa: F401
 from imgcollapse.machine import torchvision_guard  # noqa: F401
 
 with warnings.catch_warnings():

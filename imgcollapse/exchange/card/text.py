@@ -1,11 +1,10 @@
 """The cards in words: what it is, how to open it, where its training pictures came from, scores, and how to make it again."""
 
-import torch
-
 from imgcollapse.datasets.layouts import NO_CLASS, Export, folder_names
 from imgcollapse.exchange.card.heads import LICENSE, data_head, model_head
 from imgcollapse.exchange.card.markdown import card, fenced, plain, table
 from imgcollapse.exchange.card.subject import Lineage, Subject
+from imgcollapse.heavy import torch
 from imgcollapse.images import inside
 from imgcollapse.judges.titles import REAL, counted, judge_of, metric_title, neighbours
 from imgcollapse.metrics.record import Value, ranged, what_of

@@ -5,10 +5,10 @@ import shutil
 from pathlib import Path
 from typing import Any, Literal, Self
 
-import torch
 from pydantic import Field, PositiveFloat, PrivateAttr, field_validator
 
 from imgcollapse.errors import DataProblem, ProgramProblem, SettingsProblem
+from imgcollapse.heavy import torch
 from imgcollapse.images import ImageSet, ImageStream
 from imgcollapse.machine import devices, processes, programs
 from imgcollapse.models.command import line, pictures, places

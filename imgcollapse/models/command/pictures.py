@@ -5,8 +5,6 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Literal
 
-import torch
-
 from imgcollapse.datasets.arrays import read_arrays
 from imgcollapse.datasets.labels import Classed, Key, classed
 from imgcollapse.datasets.layouts import NO_CLASS, WRITERS, write_own_channels
@@ -14,6 +12,7 @@ from imgcollapse.datasets.listing import of_archive, of_folder
 from imgcollapse.datasets.names import in_words
 from imgcollapse.datasets.pictures import Listed, decode
 from imgcollapse.errors import DataProblem
+from imgcollapse.heavy import torch
 from imgcollapse.images import UNLABELLED, ImageSet
 
 Layout = Literal["folder", "imagefolder", "zip", "npz"]
