@@ -11,7 +11,7 @@ from rich.table import Table
 from imgcollapse import plugins
 from imgcollapse.ablation.engines import ENGINES
 from imgcollapse.cli import listing
-from imgcollapse.cli.trials import existing, trials
+from imgcollapse.cli.trials import Tried, existing, of_files, of_processes
 from imgcollapse.corrections import CORRECTIONS
 from imgcollapse.datasets import DATASETS, torchvision_sets
 from imgcollapse.errors import SettingsProblem
@@ -94,43 +94,60 @@ def _options(entry: type[BaseModel]) -> dict[str, str]:
 
 
 def doctor(given: dict[str, Any]) -> int:
-    """`imgcollapse doctor`: prints what is there; the exit code, 1 when something must be mended. `given`: the flags."""
-    from imgcollapse.machine import torchvision_guard
+    """`imgcollapse doctor`: prints what is there; the exit code, 1 when something must be mended. `given`: the flags.
 
+    What is known without torch stands there at once, and what has to be tried follows.
+    """
     here = machine_from(given)
+    out, tried = console.out(140), of_files(here.data_dir)
     with devices.use(here):
-        about, of_weights = environment.describe(), _weights()
-    tried = trials(here.data_dir)
+        about = environment.software()
+        out.print(_two_columns("doctor", {**_known(about, here), **_words(tried)}))
+        rows = _found()
+        last = of_processes()
+        out.print(_two_columns("tried with torch", {**rows, **_words(last)}))
     absent = [name for name, version in about["packages"].items() if version is None]
     wrong = [f"{name} is not installed; install this package again, in its clone: pip install ." for name in absent]
-    wrong += [found for found in tried.values() if found is not None]
-    state = {
-        "healthy": "healthy",
-        "mended": "built for another torch; mended in this process (its nms and io do not work and are not needed)",
-        "absent": "absent",
-    }[torchvision_guard.state]
-    folder = here.data_dir
-    rows = {
-        "imgcollapse": f"{about['imgcollapse']} (commit {about['git_commit'] or 'unknown'})",
-        "python": about["python"],
-        "packages": ", ".join(f"{name} {version}" for name, version in about["packages"].items() if version),
-        "torchvision": state,
-        "device": f"{about['device']} ({about['device_name']}), {about['threads']} threads",
-        "precision": about["precision"] + ("" if about["precision"] == "bfloat16" else " (no bfloat16 in hardware here)"),
-        "data folder": f"{folder} ({shutil.disk_usage(existing(folder)).free / 2**30:.0f} GiB free)",
-    }
-    rows |= {name: "works" if found is None else "does not work (below)" for name, found in tried.items()}
-    for kind, dataset in DATASETS.items():
-        if dataset.files:
-            rows[f"data: {kind}"] = torchvision_sets.state(dataset.files, folder)
-    rows["data: digits"] = "there (bundled with scikit-learn)"
-    rows |= of_weights
-    out = console.out(140)
-    out.print(_two_columns("doctor", rows))
+    wrong += [found for found in (tried | last).values() if found is not None]
     for line in wrong:
         streams.out(f"to mend: {line}")
     streams.out("nothing to mend" if not wrong else "")
     return 1 if wrong else 0
+
+
+def _known(about: Mapping[str, Any], here: devices.Machine) -> dict[str, str]:
+    folder = here.data_dir
+    data = {f"data: {kind}": torchvision_sets.state(one.files, folder) for kind, one in DATASETS.items() if one.files}
+    return {
+        "imgcollapse": f"{about['imgcollapse']} (commit {about['git_commit'] or 'unknown'})",
+        "python": about["python"],
+        "packages": ", ".join(f"{name} {version}" for name, version in about["packages"].items() if version),
+        "processor": environment.processor(),
+        "data folder": f"{folder} ({shutil.disk_usage(existing(folder)).free / 2**30:.0f} GiB free)",
+        **data,
+        "data: digits": "there (bundled with scikit-learn)",
+    }
+
+
+def _found() -> dict[str, str]:
+    """Of the machine in use: what torch makes of it, and the weights that are there, which are read whole."""
+    from imgcollapse.machine import torchvision_guard
+
+    about = environment.describe()
+    return {
+        "torchvision": {
+            "healthy": "healthy",
+            "mended": "built for another torch; mended in this process (its nms and io do not work and are not needed)",
+            "absent": "absent",
+        }[torchvision_guard.state],
+        "device": f"{about['device']} ({about['device_name']}), {about['threads']} threads",
+        "precision": about["precision"] + ("" if about["precision"] == "bfloat16" else " (no bfloat16 in hardware here)"),
+        **_weights(),
+    }
+
+
+def _words(tried: Tried) -> dict[str, str]:
+    return {name: "works" if found is None else "does not work (below)" for name, found in tried.items()}
 
 
 def _weights() -> dict[str, str]:

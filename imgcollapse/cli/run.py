@@ -76,17 +76,18 @@ def _end(folder: Path, until: Outcome | None, gens: int, as_json: bool) -> None:
 
 
 def _show(one: running.Asked, as_json: bool) -> None:
-    """What would be done, as settings that can be read back, and what it costs."""
-    chosen, folder, planned = one.study, one.folder, planning.of_study(one.study)
-    if one.until and planned.cost:
-        one.until.check(prepare(chosen)[0])
+    """What would be done, as settings that can be read back; and then what it costs, which takes a look at data and a little work."""
+    chosen, folder = one.study, one.folder
     if as_json:
+        planned = planning.of_study(chosen)
         more = {"until": str(one.until)} if one.until else {}
         streams.out_json({"run": str(folder), "study": chosen.model_dump(mode="json"), **more, **planned.record()})
         return
     lines = to_yaml(chosen).rstrip("\n").split("\n")
     if any(streams.shown(line, sys.stdout.encoding) != line for line in lines):
         lines = to_yaml(chosen, only_ascii=True).rstrip("\n").split("\n")  # YAML has escapes of its own
-    until = [f"until {one.until}; what follows is for all {chosen.gens} generations"] if one.until else []
-    for line in (f"# {folder}", *lines, *(f"# {line}" for line in (*until, *planned.lines()))):
+    until = [f"# until {one.until}; what follows is for all {chosen.gens} generations"] if one.until else []
+    for line in (f"# {folder}", *lines, *until):
         streams.out(line)
+    for line in planning.of_study(chosen).lines():
+        streams.out(f"# {line}")

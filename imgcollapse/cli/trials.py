@@ -10,16 +10,23 @@ from imgcollapse.ablation.engines.local import check
 from imgcollapse.errors import Problem, explained
 from imgcollapse.files import locks
 
+Tried = dict[str, str | None]
+"""Name of each trial -> None where it went well, else place, reason and cure in one line."""
 
-def trials(data_dir: Path) -> dict[str, str | None]:
-    """Name of each trial -> None where it went well, else place, reason and cure in one line."""
+
+def of_files(data_dir: Path) -> Tried:
+    """Can files be written, and locked?"""
     kept = existing(data_dir)
     return {
         "write and lock in the data folder": _found(lambda: _written_and_locked(kept)),
         "write and lock in this folder": _found(lambda: _written_and_locked(Path.cwd())),
         "write temporary files": _found(lambda: _written(Path(tempfile.gettempdir()))),
-        "start a process (ablate)": _found(check),
     }
+
+
+def of_processes() -> Tried:
+    """Can a process be started? It takes as long as what a process imports."""
+    return {"start a process (ablate)": _found(check)}
 
 
 def existing(folder: Path) -> Path:

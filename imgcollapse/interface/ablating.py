@@ -75,6 +75,7 @@ def asked(given: Mapping[str, Any], changes: Sequence[str | Mapping[str, Any]], 
         raise SettingsProblem(f"--engine: '{given['engine']}' is unknown; there are: {', '.join(ENGINES)}")
     _options(given["engine_options"])
     track.known(given["track"])
+    list(chosen.studies())  # every arm is read before torch is asked for the device
     here = checked(machine_from(given), elsewhere=elsewhere or not ENGINES[given["engine"]].here)
     return Asked(chosen, folder, here, given)
 

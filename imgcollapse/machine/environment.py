@@ -27,17 +27,24 @@ def describe() -> dict[str, Any]:
     """Plain JSON values; nothing in it decides what a study finds, but the last digits may depend on it."""
     device = devices.current().torch_device()
     return {
-        "imgcollapse": __version__,
-        "git_commit": _commit(),
-        "python": platform.python_version(),
-        "packages": {name: installed(name) for name in PACKAGES},
-        "system": f"{platform.system()} {platform.machine()}",
+        **software(),
         "device": str(device),
         "device_name": torch.cuda.get_device_name(device) if device.type == "cuda" else processor(),
         "precision": {"no": "float32", "bf16": "bfloat16"}[devices.current().mixed_precision()],
         "threads": torch.get_num_threads(),
         "processes": devices.launched(),
         "variables": variables(),
+    }
+
+
+def software() -> dict[str, Any]:
+    """What of it needs no look at the hardware, which takes as long as torch takes to be imported."""
+    return {
+        "imgcollapse": __version__,
+        "git_commit": _commit(),
+        "python": platform.python_version(),
+        "packages": {name: installed(name) for name in PACKAGES},
+        "system": f"{platform.system()} {platform.machine()}",
     }
 
 
