@@ -78,8 +78,10 @@ def _end(folder: Path, until: Outcome | None, gens: int, as_json: bool) -> None:
 def _show(one: running.Asked, as_json: bool) -> None:
     """What would be done, as settings that can be read back; and then what it costs, which takes a look at data and a little work."""
     chosen, folder = one.study, one.folder
-    if as_json:
-        planned = planning.of_study(chosen)
+    planned = planning.of_study(chosen) if as_json or one.until else None  # what a condition can be on, a prepared study alone says
+    if planned and planned.cost and one.until:
+        one.until.check(prepare(chosen)[0])
+    if as_json and planned:
         more = {"until": str(one.until)} if one.until else {}
         streams.out_json({"run": str(folder), "study": chosen.model_dump(mode="json"), **more, **planned.record()})
         return
@@ -89,5 +91,5 @@ def _show(one: running.Asked, as_json: bool) -> None:
     until = [f"# until {one.until}; what follows is for all {chosen.gens} generations"] if one.until else []
     for line in (f"# {folder}", *lines, *until):
         streams.out(line)
-    for line in planning.of_study(chosen).lines():
+    for line in (planned or planning.of_study(chosen)).lines():
         streams.out(f"# {line}")
