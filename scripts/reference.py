@@ -4,7 +4,9 @@ A page in docs/ says where something is put in: `<!-- generated: command run -->
 from what help texts and `imgcollapse list` are made of, so that nothing is written down twice.
 """
 
+import html
 import inspect
+import itertools
 import os
 import re
 import types
@@ -43,7 +45,7 @@ def command(name: str) -> str:
     context = click.Context(one, info_name=name, parent=click.Context(cli.main, info_name="imgcollapse"))
     rows = [_option(option, context) for option in one.params if isinstance(option, click.Option) and not option.hidden]
     usage = " ".join(one.collect_usage_pieces(context))
-    table = _table(("option", "environment", "default", "meaning"), rows)
+    table = _table(("option, and its variable", "default", "meaning"), rows)
     return f"`imgcollapse {name} {usage}`\n\n{_prose(one.help or '')}\n\n{table}"
 
 
@@ -111,11 +113,11 @@ def _option(option: click.Option, context: click.Context) -> tuple[str, ...]:
     meaning, _, default = (option.help or "").removesuffix("]").partition(" [")
     if not default and option.show_default:
         default = str(option.get_default(context))
-    variable = f"`{option.envvar}`" if option.envvar else ""
+    variable = f"<br>`{option.envvar}`" if option.envvar else ""
     more = ["must be given" if option.required else "", "may be repeated" if option.multiple and "repeated" not in meaning else ""]
     choices = f" One of: {', '.join(f'`{one}`' for one in option.type.choices)}." if isinstance(option.type, click.Choice) else ""
     said = "; ".join(one for one in (_escaped(re.sub(r"(?<!\.)\.$", "", meaning)), *more) if one)
-    return names, variable, _escaped(default), f"{said}{'' if said.endswith('.') else '.'}{choices}"
+    return names + variable, _escaped(default), f"{said}{'' if said.endswith('.') else '.'}{choices}"
 
 
 def _options(kind: type[BaseModel]) -> str:
@@ -177,16 +179,15 @@ def _metric(name: str, metric: Metric) -> str:
     first += ["of all pictures drawn, not of N"] if metric.of_all else []
     first += ["looks at what models have learned from"] if metric.trained else []
     first += [] if metric.real else ["without real vs real"]
-    rows = [_score(own, score) for own, score in metric.scores.items()]
-    table = _table(("score", "in tables", "better", "range", "how it is computed, what to beware of, source"), rows)
-    return f"## {name}\n\n*{'; '.join(first)}.*\n\n{_prose(inspect.getdoc(metric.measure) or '')}\n\n{table}"
+    scores = "\n".join(_score(own, score) for own, score in metric.scores.items())
+    return f"## {name}\n\n*{'; '.join(first)}.*\n\n{_prose(inspect.getdoc(metric.measure) or '')}\n\nIts scores:\n\n{scores}"
 
 
-def _score(name: str, score: Score) -> tuple[str, ...]:
+def _score(name: str, score: Score) -> str:
     low, high = score.bounds
     span = "any number" if low is None else f"{low:g} and more" if high is None else f"{low:g} to {high:g}"
-    said = f"{score.meaning[:1].upper()}{score.meaning[1:]}. {score.definition}"
-    return f"`{name}`", _escaped(score.title), score.better, span, _escaped(said)
+    said = _escaped(f"{score.meaning[:1].upper()}{score.meaning[1:]}. {score.definition}")
+    return f"- **`{name}`** (in tables: {_escaped(score.title)}; {score.better} is better; {span}). {said}"
 
 
 # --- Markdown
@@ -200,7 +201,9 @@ def _table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
 def _escaped(text: str) -> str:
     """Text of the code as it stands, but for what is in backquotes already."""
     parts = " ".join(text.split()).split("`")
-    return "`".join(part.replace("|", "\\|") if i % 2 else re.sub(r"([|*<>\[\]_\\])", r"\\\1", part) for i, part in enumerate(parts))
+    words = (re.sub(r"([|*\[\]_\\])", r"\\\1", html.escape(part, quote=False)) for part in parts[::2])
+    code = (part.replace("|", "\\|") for part in parts[1::2])
+    return "`".join(part for pair in itertools.zip_longest(words, code) for part in pair if part is not None)
 
 
 def _prose(text: str) -> str:

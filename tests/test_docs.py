@@ -93,6 +93,17 @@ def test_the_scripts_of_the_readme_are_there(name: str) -> None:
     assert subprocess.run(["bash", "-n", str(ROOT / name)]).returncode == 0
 
 
+def test_the_readme_can_be_shown_by_a_package_index() -> None:
+    """With an address nothing in it is relative; without one, nothing is left that would be broken there."""
+    for_an_index, readme = runpy.run_path(str(ROOT / "setup.py"))["for_an_index"], TEXT[ROOT / "README.md"]
+    whole = for_an_index(readme, "https://forge.example/team/imgcollapse")
+    assert "](https://forge.example/team/imgcollapse/raw/HEAD/docs/loss.png)" in whole
+    assert "[ablation](https://forge.example/team/imgcollapse/blob/HEAD/docs/ablations.md)" in whole
+    assert not re.search(r"\]\((?!https:)", whole) and whole.count("](") == readme.count("](")
+    plain = for_an_index(readme, None)
+    assert "](" not in plain and "loss.png" not in plain and "MIT licence." in plain and "scripts/run" in plain
+
+
 def test_every_page_can_be_reached_from_the_readme() -> None:
     reached, waiting = set[Path](), [ROOT / "README.md"]
     while waiting:
@@ -260,7 +271,7 @@ def test_the_page_of_metrics_has_every_metric_and_score() -> None:
     for name in about.TABLES["metrics"]:
         assert f"\n## {name}\n" in page
     for name, score in SCORES.items():
-        assert f"| `{name}` | " in page and score.better in page, name
+        assert re.search(rf"\n- \*\*`{name}`\*\* \(in tables: .*; {score.better} is better; ", page), name
 
 
 def test_nothing_is_left_to_be_put_in() -> None:
