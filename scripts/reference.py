@@ -33,6 +33,9 @@ MARK = re.compile(r"<!-- generated: ([a-z-]+) ?(.*?) -->")
 LINK = re.compile(r"(?<=\]\()(?!https?:|#)([^)\s#]+)(#[^)\s]*)?(?=\))")
 PLAIN = {int: "integer", float: "number", str: "text", bool: "true or false", type(None): "none"}
 BOUNDS = {"gt": "> {}", "ge": "≥ {}", "lt": "< {}", "le": "≤ {}", "multiple_of": "a multiple of {}"}
+WHOLE = "{ .whole }"  # of code that is not parted at the end of a line
+COLUMN = 76  # characters of code that stand beside each other in the site
+SHELL = re.compile(r"^```bash\n(.*?)^```", re.S | re.M)
 SOURCES = "source"  # where files from outside docs/ stand in the site
 
 
@@ -109,11 +112,11 @@ def _about(name: str) -> str:
 
 
 def _option(option: click.Option, context: click.Context) -> tuple[str, ...]:
-    names = ", ".join(f"`{name}`" for name in (*option.opts, *option.secondary_opts))
+    names = ", ".join(f"`{name}`{WHOLE}" for name in (*option.opts, *option.secondary_opts))
     meaning, _, default = (option.help or "").removesuffix("]").partition(" [")
     if not default and option.show_default:
         default = str(option.get_default(context))
-    variable = f"<br>`{option.envvar}`" if option.envvar else ""
+    variable = f"<br>`{option.envvar}`{WHOLE}" if option.envvar else ""
     more = ["must be given" if option.required else "", "may be repeated" if option.multiple and "repeated" not in meaning else ""]
     choices = f" One of: {', '.join(f'`{one}`' for one in option.type.choices)}." if isinstance(option.type, click.Choice) else ""
     said = "; ".join(one for one in (_escaped(re.sub(r"(?<!\.)\.$", "", meaning)), *more) if one)
@@ -273,7 +276,17 @@ def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
         there = target.relative_to(DOCS).as_posix() if target.is_relative_to(DOCS) else page_of(target)
         return os.path.relpath(there, Path(here).parent) + (link[2] or "")
 
-    return filled(LINK.sub(led, markdown))
+    return filled(SHELL.sub(narrow, LINK.sub(led, markdown)))
+
+
+def narrow(block: re.Match[str]) -> str:
+    """A piece of shell whose lines are long: each comment above its command, not beside it."""
+    lines = block[1].splitlines()
+    if max(map(len, lines)) <= COLUMN:
+        return block[0]
+    parted = [re.fullmatch(r"(\S.*?) +# (.*)", line) for line in lines]
+    told = [f"# {one[2]}\n{one[1]}\n" if one else line for line, one in zip(lines, parted, strict=True)]
+    return "```bash\n" + "\n".join(told).rstrip() + "\n```"
 
 
 def _shown(file: Path) -> str:
