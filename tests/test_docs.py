@@ -334,24 +334,39 @@ def found(value: Any, keys: list[str]) -> Iterator[Any]:
                 yield from found(one[name], keys[1:])
 
 
-def test_the_files_of_a_run_have_the_keys_and_types_that_are_documented(tmp_path: Path) -> None:
+def fits(record: dict[str, Any], title: str) -> None:
+    """Every documented key is there with its type, and at the top there is no other."""
+    table = documented(title)
+    for key, kind in table.items():
+        there = list(found(record, key.split(".")))
+        assert there or kind.startswith("("), f"{title}: there is no {key}"
+        types = tuple(one for word in re.findall(r"\w+", kind) if word != "or" for one in TYPES[word])
+        for value in there:
+            assert isinstance(value, types) and not isinstance(value, bool), f"{title}: {key} is {value!r}"
+    assert {key.split(".")[0] for key in table} | {"sha256"} >= record.keys(), title
+
+
+def test_the_files_of_a_run_have_the_keys_and_types_that_are_documented() -> None:
     gates = ["--set", "gates=[{kind: curate, keep: 0.5}]"]
-    done = call("run", "--model", "bootstrap", "--gens", "2", "--samples", "120", "--extractor", "random", "--out", "run", *gates)
-    assert done.exit_code == 0, done.output
+    run = call("run", "--model", "bootstrap", "--gens", "2", "--samples", "120", "--extractor", "random", "--out", "run", *gates)
+    assert run.exit_code == 0, run.output
     (judge,) = Path("run", "scores").iterdir()
     for title in FILES:
-        place = Path("run", title.replace("JUDGE", judge.name).replace("NNN", "001"))
-        record = json.loads(place.read_text())
-        table = documented(title)
-        for key, kind in table.items():
-            there = list(found(record, key.split(".")))
-            assert there or kind.startswith("("), f"{title}: there is no {key}"
-            types = tuple(one for word in re.findall(r"\w+", kind) if word != "or" for one in TYPES[word])
-            for value in there:
-                assert isinstance(value, types) and (not isinstance(value, bool)), f"{title}: {key} is {value!r}"
-        assert {key.split(".")[0] for key in table} | {"sha256"} >= record.keys(), title
+        fits(json.loads(Path("run", title.replace("JUDGE", judge.name).replace("NNN", "001")).read_text()), title)
     columns = next(csv.reader(Path("run", "scores.csv").read_text().splitlines()))
     assert columns == re.findall(r"`([^`]+)`", " ".join(row.split(" | ")[0] for row in columns_of("scores.csv and ablation.csv")))
+    scored = call("score", "run", "--against", "digits", "--extractor", "random", "--out", "scored.json")
+    assert scored.exit_code == 0, scored.output
+    fits(json.loads(Path("scored.json").read_text()), "scores/NAME.json")
+
+
+@pytest.mark.slow  # where it has to make the ablation, which other files of tests use as well
+def test_the_files_of_an_ablation_are_those_that_are_documented(grid: Path) -> None:
+    fits(json.loads((grid / "summary.json").read_text()), "summary.json")
+    section = TEXT[DOCS / "reference" / "files.md"].split("\n## An ablation's folder\n")[1].split("\n### ")[0]
+    named = {name.rstrip("/") for name in re.findall(r"`([^`]+)`", section)}
+    assert {one.name for one in grid.iterdir() if not one.name.startswith(".")} <= named
+    assert (grid / "ablation.csv").read_text().splitlines()[0].split(",")[0] == "arm"
 
 
 def columns_of(title: str) -> list[str]:
