@@ -43,9 +43,12 @@ def _own_folders(tmp_path_factory: pytest.TempPathFactory) -> None:
 def _quick(request: pytest.FixtureRequest) -> Iterator[None]:
     """What takes seconds every time is done where a file of tests looks at it, which it says by its mark.
 
+    No line has the time before it, so that tests can say what is printed.
+
     figures: `curves.png` and `forest.png` are painted; elsewhere they are put together only
     splits:  real vs real is of 39 splits; elsewhere of three
     """
+    from imgcollapse.interface import console
     from imgcollapse.judges import real
     from imgcollapse.reports import ablation_figures, figures
 
@@ -55,6 +58,7 @@ def _quick(request: pytest.FixtureRequest) -> Iterator[None]:
             Image.new("RGB", (1, 1)).save(blank, "png")
             for module in (figures, ablation_figures):
                 patch.setattr(module, "png", lambda page: blank.getvalue())
+        patch.setattr(console, "with_time", lambda line: line)
         if not request.node.get_closest_marker("splits"):
             patch.setattr(real, "SPLITS", 3)
         yield

@@ -14,6 +14,7 @@ from imgcollapse.files import same_or_refuse, to_json, write_text
 from imgcollapse.heavy import torch
 from imgcollapse.machine import devices
 from imgcollapse.machine.devices import Machine
+from imgcollapse.metrics.record import Scores
 from imgcollapse.settings import build, read_file, to_yaml
 from imgcollapse.store.identity import decided
 from imgcollapse.store.records import read_json, read_sealed, write_sealed
@@ -89,6 +90,12 @@ class _Log(progress.Silent):
         print(f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S}  {line}", flush=True)
 
 
+def _landed(generation: int, scores: Scores) -> None:
+    progress.landed()
+    left = progress.run_left()
+    progress.say(f"generation {generation} has landed" + ("" if left is None else f", about {progress.duration(left)} left"))
+
+
 def work(run: Path) -> int:
     """Executes the run, or what is left of it. Returns 0, or the exit code of the failure that it has recorded in the folder.
 
@@ -104,8 +111,10 @@ def work(run: Path) -> int:
     logging.getLogger("filelock").setLevel(logging.WARNING)
     before = read_failure(run)
     try:
-        with devices.use(resources.here()), progress.watched_by(_Log()):
-            ensemble.run(build(Study, read_file(run / store.STUDY)), run, shared=Path(resources.shared))
+        with devices.use(resources.here()), progress.watched_by(_Log()), progress.beating():
+            chosen = build(Study, read_file(run / store.STUDY))
+            progress.whole(max(0, chosen.gens - len(store.numbers(run))))
+            ensemble.run(chosen, run, _landed, Path(resources.shared))
     except InUseProblem:
         raise
     except Exception as error:

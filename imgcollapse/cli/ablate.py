@@ -22,7 +22,7 @@ from imgcollapse.machine import devices, streams
 def ablate(given: dict[str, Any], assignments: tuple[str, ...], axes: tuple[str, ...], *, dry_run: bool, as_json: bool) -> None:
     """`imgcollapse ablate [FILE]`: `given` are the flags (None where not given), `axes` those of --axis."""
     one = ablating.asked(given, assignments, axes, elsewhere=dry_run)
-    with devices.use(one.here), progress.watched_by(console.Lines()):
+    with devices.use(one.here), progress.watched_by(console.lines(given["log_json"])):
         say_used()
         if dry_run:
             _show_plan(one, as_json)

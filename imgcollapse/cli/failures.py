@@ -1,18 +1,24 @@
 """How an error ends a command: one line on stderr, an exit code, and with --json an object on stdout."""
 
+from datetime import UTC, datetime
+
 import click
 
 from imgcollapse.machine import streams
 
 
-def failed(error: Exception, as_json: bool) -> int:
-    """Tells of the error; returns the exit code."""
+def failed(error: Exception, as_json: bool, log_json: bool = False) -> int:
+    """Tells of the error; returns the exit code. log_json: as an event, where whoever reads stderr is a program."""
     from imgcollapse.errors import explained
 
     problem = explained(error)
     reason = " ".join(str(problem or error).split()) or type(error).__name__
     code, kind = (problem.exit_code, type(problem).__name__) if problem else (1, type(error).__name__)
-    streams.err(f"imgcollapse: {reason}" + ("" if problem else f" ({kind}; `imgcollapse --debug ...` shows where)"))
+    if log_json:
+        when = datetime.now(UTC).isoformat(timespec="milliseconds")
+        streams.err_json({"time": when, "event": "error", "kind": kind, "exit_code": code, "text": reason})
+    else:
+        streams.err(f"imgcollapse: {reason}" + ("" if problem else f" ({kind}; `imgcollapse --debug ...` shows where)"))
     if as_json:
         tell(reason, kind, code)
     return code

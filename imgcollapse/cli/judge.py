@@ -9,7 +9,7 @@ from imgcollapse import progress, store
 from imgcollapse.cli.variables import say_used
 from imgcollapse.interface import judging
 from imgcollapse.interface.common import checked, machine_from
-from imgcollapse.interface.console import Lines
+from imgcollapse.interface.console import lines
 from imgcollapse.machine import devices, streams
 
 
@@ -17,7 +17,7 @@ def judge(places: Sequence[Path], given: dict[str, Any], assignments: tuple[str,
     """`imgcollapse judge RUN_OR_ABLATION...`: `given` are the flags (None where not given), `assignments` those of --set."""
     changes = judging.changes_from(given, assignments)
     found = judging.runs_at(places)
-    with devices.use(checked(machine_from(given))), progress.watched_by(Lines()):
+    with devices.use(checked(machine_from(given))), progress.watched_by(lines(given["log_json"])):
         say_used()
         judged = judging.execute(found, changes)
     if judged.stopped:

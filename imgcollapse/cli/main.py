@@ -24,7 +24,7 @@ class OneLine(click.Group):
 
     def invoke(self, ctx: click.Context) -> Any:
         """Runs the command; a traceback is shown only with --debug."""
-        as_json = "--json" in ctx.args
+        as_json, log_json = (flag in ctx.args for flag in ("--json", "--log-json"))
         try:
             return super().invoke(ctx)
         except (click.exceptions.Exit, click.Abort, BrokenPipeError):
@@ -36,7 +36,7 @@ class OneLine(click.Group):
         except Exception as error:
             if ctx.params.get("debug"):
                 raise
-            ctx.exit(failures.failed(error, as_json))
+            ctx.exit(failures.failed(error, as_json, log_json))
 
 
 @click.group(cls=OneLine, epilog=EXIT_CODES, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})

@@ -95,6 +95,7 @@ EXTRACTOR = setting(
 PLUGIN = click.option(
     "--plugin", "plugins", multiple=True, metavar="FILE.py", help="A file with parts of your own (docs/plugins.md); may be repeated."
 )
+LOG_JSON = click.option("--log-json", is_flag=True, help="Tell of the work in JSON, an object a line on stderr (docs/long_runs.md).")
 JUDGE_BESIDE = click.option(
     "--judge-beside/--no-judge-beside",
     default=None,
@@ -126,7 +127,7 @@ def weights(command: Any) -> Any:
 
 
 def machine(command: Any) -> Any:
-    """On what a command works, with parts of one's own, and by which features it judges: device, precision, extractors, weights, data."""
-    for option in (DATA_DIR, weights, PLUGIN, EXTRACTOR, PRECISION, DEVICE):  # the last stands first
+    """On what a command works, with parts of one's own, by which features it judges, and how it tells of it."""
+    for option in (LOG_JSON, DATA_DIR, weights, PLUGIN, EXTRACTOR, PRECISION, DEVICE):  # the last stands first
         command = option(command)
     return command

@@ -1,6 +1,7 @@
 """`imgcollapse run`."""
 
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ def run(given: dict[str, Any], assignments: tuple[str, ...], *, dry_run: bool, a
 
     Where several processes were launched (`accelerate launch`), the first does it, and the others help it.
     """
-    with devices.use(machine_from(given)), processes.together() as first, progress.watched_by(console.Lines()):
+    with devices.use(machine_from(given)), processes.together() as first, progress.watched_by(console.lines(given["log_json"])):
         if first:
             say_used()
             _run(given, assignments, dry_run=dry_run, as_json=as_json)
@@ -31,7 +32,7 @@ def _run(given: dict[str, Any], assignments: tuple[str, ...], *, dry_run: bool, 
     if dry_run:
         _show(one, as_json)
         return
-    executed = running.execute(one, console.watcher)
+    executed = running.execute(one, partial(console.watcher, as_json=given["log_json"]))
     if executed.stopped:
         sys.exit(executed.stopped[0])
     _end(one.folder, executed.until, one.study.gens, as_json)

@@ -17,9 +17,9 @@ def score(paths: tuple[Path, ...], given: dict[str, Any], assignments: tuple[str
     """`imgcollapse score SAMPLES... --against DATASET`: `given` are the flags (None where not given), `assignments` those of --set."""
     chosen = scoring.scoring_from(given, assignments)
     with devices.use(checked(machine_from(given))):
-        with progress.watched_by(console.Lines()):
+        with progress.watched_by(console.lines(given["log_json"])):
             say_used()
-        found = scoring.execute(chosen, paths, given, console.watcher(None))
+        found = scoring.execute(chosen, paths, given, console.watcher(None, given["log_json"]))
     if found.stopped:
         streams.err("stopped; nothing was written")
         sys.exit(found.stopped[0])

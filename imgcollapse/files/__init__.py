@@ -9,6 +9,7 @@ from typing import Any
 
 from imgcollapse.errors import OtherStudyProblem, SettingsProblem, brief, placed_at
 from imgcollapse.files.atomic import append_line as append_line
+from imgcollapse.files.atomic import append_text as append_text
 from imgcollapse.files.atomic import as_usual as as_usual
 from imgcollapse.files.atomic import bytes_of as bytes_of
 from imgcollapse.files.atomic import draft_beside as draft_beside

@@ -101,11 +101,16 @@ def sweep(folder: Path) -> None:
 
 
 def append_line(path: Path, record: dict[str, Any]) -> None:
-    """Adds one line of JSON; a line that a killed process left unfinished is ended first.
+    """Adds one line of JSON. Raises as `append_text` does."""
+    append_text(path, json.dumps(record, ensure_ascii=False, allow_nan=False))
+
+
+def append_text(path: Path, line: str) -> None:
+    """Adds one line; one that a killed process left unfinished is ended first.
 
     Raises OSError (EEXIST) for a link and for whatever else is no regular file: nothing is written through it.
     """
-    line = json.dumps(record, ensure_ascii=False, allow_nan=False) + "\n"
+    line += "\n"
     if os.path.lexists(path) and not is_file(path):
         raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path))
     with placed_at(path), open(path, "a+b", opener=_not_followed) as file:

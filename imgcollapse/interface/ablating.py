@@ -88,6 +88,7 @@ def execute(one: Asked) -> Executed:
     configuration = EngineConfiguration(jobs=jobs, threads=threads, options=_options(one.given["engine_options"]))
     one.engine.execute([], configuration, lambda: None)  # before anything is written: can it be used, and does it know its options?
     tried(folder / grid.ABLATION)
+    progress.say(f"{folder}: {len(list(chosen.studies()))} arms and null models; {jobs} runs at once, engine {one.given['engine']}")
     for line in fetch_weights_of([own for _, _, own in chosen.studies()]):  # before any worker starts, as nodes often have no network
         progress.say(f"{line}; going on without it")
     resolved = plan.resolve(chosen, folder)

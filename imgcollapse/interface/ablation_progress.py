@@ -11,7 +11,10 @@ from imgcollapse.ablation import status, worker
 from imgcollapse.ablation.status import RunStatus
 from imgcollapse.ablation.summary import named
 from imgcollapse.interface import console
-from imgcollapse.store import history
+from imgcollapse.progress.telling import STILL
+from imgcollapse.store import history, log
+
+SHOWN = 3  # runs of which a line says what they are at
 
 
 class AblationProgress:
@@ -37,12 +40,40 @@ class AblationProgress:
             for line in new:
                 scores = store.scores_of(run.folder, line["generation"])
                 how = "shared" if line["how"] == "shared" else console.duration(line["seconds"])
-                progress.say(f"{self._count()}  {who}: generation {line['generation']}  {console.in_short(scores)}  ({how})")
+                progress.say(
+                    f"{self._count()}  {who}: generation {line['generation']}  {console.in_short(scores)}  ({how})",
+                    **self._facts("generation", run),
+                    generation=line["generation"],
+                    how=line["how"],
+                    seconds=line["seconds"],
+                    scores=console.plainly(scores),
+                )
             failure = worker.read_failure(run.folder)
             if failure is not None and self.reported.get(run.folder) != failure["when"]:
                 self.reported[run.folder] = failure["when"]
                 self.now[folder] = replace(self.now[folder], state="failed", failure=failure)
-                progress.say(f"{who}: FAILED in generation {failure['generation']}: {failure['message']}")
+                told = f"{who}: FAILED in generation {failure['generation']}: {failure['message']}"
+                progress.say(told, **self._facts("failed", run), **failure)
+        if progress.silent_for() >= STILL:
+            self._tell_of_work()
+
+    def _tell_of_work(self) -> None:
+        """Prints what the first few runs that are being worked on are at, by their logs."""
+        busy = [one.run for folder, one in self.now.items() if one.state != "done" and store.in_use(folder)]
+        of_each = [f"{named(run.arm, run.null)}, seed {run.seed}: {log.last(run.folder) or 'begun'}" for run in busy]
+        shown = "; ".join(of_each[:SHOWN]) + (f"; and {len(busy) - SHOWN} more" if len(busy) > SHOWN else "")
+        progress.say(f"{self._count()}  at work: {shown or 'nothing yet'}", event="work", runs=of_each, **self._left())
+
+    def _facts(self, event: str, run: Any) -> dict[str, Any]:
+        return {"event": event, "run": str(run.folder), "arm": run.arm, "null": run.null, "seed": run.seed, **self._left()}
+
+    def _left(self) -> dict[str, Any]:
+        now = list(self.now.values())
+        return {
+            "generations_done": sum(one.done for one in now),
+            "generations": self.asked,
+            "seconds_left": status.seconds_left(now, self.jobs),
+        }
 
     def end(self) -> None:
         """What the last look missed."""

@@ -3,7 +3,7 @@
 import sys
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 from rich.console import Console
@@ -11,23 +11,16 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 from rich.table import Table
 from rich.text import Text
 
+from imgcollapse import progress
 from imgcollapse.judges.titles import REAL, counted, features_title, judge_of, metric_title, source_title
 from imgcollapse.machine import streams
 from imgcollapse.metrics.record import Scores, Value, ranged, what_of
 from imgcollapse.metrics.scores import SCORES, worth_showing
+from imgcollapse.progress import duration
 
-EVERY = 30.0  # seconds between lines of one piece of work
+__all__ = ["Bars", "Json", "Lines", "Plain", "Quiet", "duration"]  # the last from below
+
 MOST = 6  # scores that a line, or a table of generations, has room for
-
-
-def duration(seconds: float) -> str:
-    """`48 s`, `6 min 10 s`, `2 h 5 min`."""
-    whole = round(seconds)
-    if whole < 60:
-        return f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60} min {whole % 60} s"
-    return f"{whole // 3600} h {whole % 3600 // 60} min"
 
 
 class _Shown(Console):
@@ -46,52 +39,34 @@ def out(width: int) -> Console:
     return _Shown(file=sys.stdout, width=None if sys.stdout.isatty() else width)
 
 
-class Lines:
-    """Lines for log files and pipes: what is said, and of work that takes long, how far it is."""
+class Lines(progress.Silent):
+    """Lines for log files and pipes: what is said, and of work that takes long, how far it is.
 
-    def __init__(self) -> None:
-        self._works: list[_Work] = []
+    stamped: whether the time (UTC) stands before each
+    """
 
-    def begin(self, what: str, total: int, done: int = 0) -> None:
-        """Nothing is printed of work that is soon done."""
-        now = time.monotonic()
-        self._works.append(_Work(what, total, now, now, done, done))
-
-    def advance(self) -> None:
-        """Prints a line where none has been printed of it for EVERY seconds."""
-        work, now = self._works[-1], time.monotonic()
-        work.done += 1
-        if now - work.last >= EVERY:
-            left = (work.total - work.done) * (now - work.began) / (work.done - work.before)
-            self.say(f"  {work.what}: {work.done:,} of {work.total:,}, {duration(left)} left")
-            work.last = now
-
-    def end(self) -> None:
-        """Of the work that began last."""
-        self._works.pop()
+    def __init__(self, stamped: bool = False) -> None:
+        self.stamped = stamped
 
     def say(self, line: str) -> None:
         """Prints the line."""
-        streams.err(line)
+        streams.err(with_time(line) if self.stamped else line)
+
+    def tick(self, line: str, facts: Mapping[str, Any]) -> None:
+        """Prints how far it is."""
+        self.say(line)
 
 
-@dataclass
-class _Work:
-    """Work in progress; `last`: when a line was printed of it; `before`: steps that were done before it began here."""
-
-    what: str
-    total: int
-    began: float
-    last: float
-    done: int
-    before: int
+def with_time(line: str) -> str:
+    """The line behind the time, UTC."""
+    return f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S}  {line}"
 
 
 class Plain(Lines):
     """And a line per finished generation."""
 
-    def __init__(self, gens: int | None) -> None:
-        super().__init__()
+    def __init__(self, gens: int | None, stamped: bool = False) -> None:
+        super().__init__(stamped)
         self.gens, self.done = gens or 0, 0
         self.began = self.last = time.monotonic()
 
@@ -101,12 +76,37 @@ class Plain(Lines):
     def __exit__(self, *error: object) -> None: ...
 
     def landed(self, generation: int, scores: Scores) -> None:
-        """Prints the generation's line: its scores, the time it took, the time left."""
+        """Says the generation's line: its scores, the time it took, the time left."""
         now = time.monotonic()
         self.done += 1
-        left = (self.gens - generation - 1) * (now - self.began) / self.done
-        self.say(f"generation {generation}  {in_short(scores)}  ({duration(now - self.last)}, {duration(left)} left)")
+        progress.landed()
+        mean = (self.gens - generation - 1) * (now - self.began) / self.done
+        left = mean if (known := progress.run_left()) is None else known
+        progress.say(
+            f"generation {generation}  {in_short(scores)}  ({duration(now - self.last)}, {duration(left)} left)",
+            event="generation",
+            generation=generation,
+            scores=plainly(scores),
+            seconds=round(now - self.last, 3),
+            run_seconds_left=round(left, 1),
+        )
         self.last = now
+
+
+class Json(Plain):
+    """For programs: everything that is told, a line a JSON object with its time, its kind of event and the words of it."""
+
+    def say(self, line: str) -> None:
+        """An event without facts."""
+        self.note(line, {"event": "said"})
+
+    def note(self, line: str, facts: Mapping[str, Any]) -> None:
+        """Prints the object."""
+        streams.err_json({"time": datetime.now(UTC).isoformat(timespec="milliseconds"), **facts, "text": line.strip()})
+
+    def tick(self, line: str, facts: Mapping[str, Any]) -> None:
+        """How far it is."""
+        self.note(line, facts)
 
 
 class Bars(Plain):
@@ -145,6 +145,9 @@ class Bars(Plain):
         """Takes the bar away."""
         self.bars.remove_task(self.inner.pop())
 
+    def tick(self, line: str, facts: Mapping[str, Any]) -> None:
+        """The bars show it."""
+
     def say(self, line: str) -> None:
         """Prints the line above the bars."""
         self.console.print(line, soft_wrap=True)
@@ -162,9 +165,15 @@ class Quiet(Plain):
         """Nothing is printed."""
 
 
-def watcher(gens: int | None) -> Plain:
-    """Bars on a terminal, plain lines elsewhere. `gens`: how many generations the work has; None: it has none."""
-    return Bars(gens) if sys.stderr.isatty() else Plain(gens)
+def watcher(gens: int | None, as_json: bool = False) -> Plain:
+    """Bars on a terminal, lines with their time elsewhere; objects where they are asked for. `gens`: how many generations the work has;
+    None: it has none."""
+    return Json(gens) if as_json else Bars(gens) if sys.stderr.isatty() else Plain(gens, stamped=True)
+
+
+def lines(as_json: bool = False) -> Plain:
+    """The same without bars, for what comes before and after the work."""
+    return Json(None) if as_json else Plain(None, stamped=not sys.stderr.isatty())
 
 
 def tables(scores: Sequence[Scores], judge: Mapping[str, Any]) -> dict[str, Table | str]:
@@ -214,6 +223,11 @@ def _cells(values: Mapping[str, Value], shown: Sequence[str]) -> list[str]:
 
 def _cell(name: str, value: float) -> str:
     return f"{value:.{SCORES[name].decimals}f}"
+
+
+def plainly(scores: Scores) -> dict[str, dict[str, float]]:
+    """The values alone: source -> metric -> value."""
+    return {source: {name: one.value for name, one in values.items()} for source, values in scores.sources.items()}
 
 
 def in_short(scores: Scores) -> str:

@@ -49,7 +49,7 @@ def execute(found: Found, changes: Mapping[str, Any]) -> Judged:
     Of several runs one that cannot be judged does not stop the others, as it does not stop a report.
     """
     judged, failed = dict[str, str](), list[Problem]()
-    with stoppable() as stopped:
+    with progress.beating(), stoppable() as stopped:
         for place, run, several in [(place, run, len(runs) > 1) for place, runs in found for run in runs]:
             by = judged_by(run, changes)
             try:

@@ -28,18 +28,22 @@ EVALUATED = 20  # evaluations for a picture drawn, where the model does not say 
 Prepared = tuple[Study, World, Real]
 
 
-def say_if_long(prepared: Prepared, done: int) -> None:
-    """Says so where the generations that are left of a run take more than an hour. Measures only where a bound allows for that."""
+def say_if_long(prepared: Prepared, done: int) -> float | None:
+    """Says so where the generations that are left of a run take more than an hour. Measures only where a bound allows for that.
+
+    Returns the seconds that they take; None where that was not measured.
+    """
     study = prepared[0]
     left = study.gens - done
     if devices.launched() > 1 or not _may_be_long(prepared, left):
-        return
-    with cache.looking_only(), progress.watched_by(progress.Silent()):
+        return None
+    with progress.part("measuring how long it will take"), cache.looking_only(), progress.watched_by(progress.Silent()):
         cost = cost_of(study, prepared=prepared)
     seconds = cost.first + sum(one.seconds for one in cost.generations[done:])
     if cost.generations and seconds > LONG:
         whole = f"this takes about {duration(seconds)} here, judging {duration(sum(one.judge for one in cost.generations[done:]))} of it"
         progress.say(_with_less(whole, seconds, savings(study, cost, done)))
+    return seconds if cost.generations else None
 
 
 def say_if_long_ablation(runs: Sequence[Run], jobs: int, threads: int) -> None:
@@ -47,7 +51,7 @@ def say_if_long_ablation(runs: Sequence[Run], jobs: int, threads: int) -> None:
     different = {run.folder: run for run in runs}
     if any(folder.exists() for folder in different):
         return
-    with cache.looking_only(), progress.watched_by(progress.Silent()):
+    with progress.part("measuring how long it will take"), cache.looking_only(), progress.watched_by(progress.Silent()):
         prepared = prepare(runs[0].study)
         if _bound(prepared, prepared[0].gens) * len(different) / jobs <= LONG:
             return

@@ -2,12 +2,14 @@
 
 import sys
 import time
+from collections.abc import Mapping
 from html import escape
 from typing import Any
 
 from imgcollapse.interface.console import Plain, duration
 from imgcollapse.machine import streams
 from imgcollapse.metrics.record import Scores
+from imgcollapse.progress.telling import Work, seconds_left
 
 OFTEN = 0.2  # seconds between two looks of a bar
 
@@ -43,7 +45,7 @@ class Cell(Plain):
 
     def __init__(self, gens: int | None, show: Any) -> None:
         super().__init__(gens)
-        self._show, self._bars, self._shown = show, None, 0.0
+        self._show, self._bars, self._shown, self._works = show, None, 0.0, list[Work]()
 
     def __enter__(self) -> "Cell":
         self._bars = self._show(Html(""), display_id=True)
@@ -56,7 +58,7 @@ class Cell(Plain):
 
     def begin(self, what: str, total: int, done: int = 0) -> None:
         """A bar of its own."""
-        super().begin(what, total, done)
+        self._works.append(Work(what, total, done, done))
         self._draw()
 
     def advance(self) -> None:
@@ -66,8 +68,11 @@ class Cell(Plain):
 
     def end(self) -> None:
         """Takes the bar away."""
-        super().end()
+        self._works.pop()
         self._draw()
+
+    def tick(self, line: str, facts: Mapping[str, Any]) -> None:
+        """The bars show it."""
 
     def say(self, line: str) -> None:
         """Prints the line; not as an error, which a notebook would paint red."""
@@ -84,8 +89,7 @@ class Cell(Plain):
         self._shown = time.monotonic()
         bars = [_bar("generations", self.done, self.gens, "")] if self.gens else []
         for work in self._works:
-            steps = work.done - work.before
-            left = (work.total - work.done) * (self._shown - work.began) / steps if steps else None
+            left = seconds_left([work])
             bars.append(_bar(work.what, work.done, work.total, "" if left is None else f", {duration(left)} left"))
         self._bars.update(Html(f'<div style="font-family: monospace">{"".join(bars)}</div>'))
 

@@ -10,6 +10,7 @@ from imgcollapse import progress, reports, store, track
 from imgcollapse.ablation import ensemble, plan, summary
 from imgcollapse.errors import Problem, SettingsProblem
 from imgcollapse.files.places import tried
+from imgcollapse.images import World
 from imgcollapse.interface import bundled
 from imgcollapse.interface.common import checked, fetch_weights_of, layer, listed, stoppable
 from imgcollapse.interface.console import Plain, in_short
@@ -17,6 +18,7 @@ from imgcollapse.interface.long import say_if_long
 from imgcollapse.interface.until import FLAG, Outcome, Until, Watch
 from imgcollapse.machine import devices
 from imgcollapse.metrics.record import Scores
+from imgcollapse.regimes import Real
 from imgcollapse.settings import build, expand, merge
 from imgcollapse.store import ended
 from imgcollapse.study import DEFAULT_KINDS, Study, prepare
@@ -71,9 +73,11 @@ def execute(one: Asked, watcher: Callable[[int], Plain]) -> Executed:
     with (
         watching,
         progress.watched_by(watching),
+        progress.beating(),
         stoppable() as stopped,
         track.tracking(one.trackers, [one.folder]) as look,
     ):
+        progress.say(f"{one.folder}: {one.study.title()}, {one.study.gens} generations")
         table = _Table(one.folder)
         if there := _there(one.folder, one.study.gens):
             progress.say(f"{one.folder}: {there}")
@@ -86,8 +90,7 @@ def execute(one: Asked, watcher: Callable[[int], Plain]) -> Executed:
         def of_chain(chain: int, generation: int, scores: Scores) -> None:
             progress.say(f"generation {generation}  {in_short(scores)}")  # its name stands before all lines of a chain
 
-        prepared = prepare(one.study)
-        say_if_long(prepared, len(store.finished(one.folder)) if there else 0)
+        prepared = _prepared(one, len(store.finished(one.folder)) if there else 0)
         watch = None if one.until is None else Watch(one.until, prepared[0], one.folder)
         # the study with its choices made: of a world that has more points than were asked for at first, it would choose others
         ensemble.run(
@@ -107,6 +110,23 @@ def _over(folder: Path, watch: Watch | None) -> Callable[[int], bool]:
         return met
 
     return over
+
+
+def _prepared(one: Asked, done: int) -> tuple[Study, World, Real]:
+    """What `prepare` gives; what will be made of what is said, how it will be judged, and the time where it may be long.
+
+    done: generations that are there
+    """
+    with progress.part("reading the data"):
+        prepared = prepare(one.study)
+    study, world, real = prepared
+    judge = study.judge
+    by = ", ".join(extractor.kind for extractor in judge.extractors or ())
+    judged = f"judged by {by}, {judge.n:,} pictures compared" if by else "not judged"
+    pictures = f"{len(real.seen):,} real pictures to learn from, {len(world.held_out):,} held out; every generation draws {study.drawn():,}"
+    progress.say(f"{pictures}; {judged}")
+    progress.whole(max(0, study.gens - done), say_if_long(prepared, done))
+    return prepared
 
 
 class _Table:

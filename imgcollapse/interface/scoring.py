@@ -61,7 +61,7 @@ def execute(chosen: Scoring, paths: Sequence[Path], given: Mapping[str, Any], wa
     """Compares the sets with the real pictures, and keeps what was found, in the place that `given` names (`out`) or one of its own."""
     tried(given.get("out") or Path("scores") / "name.json")
     place, record, failed = Path(), Record(), None
-    with watching, progress.watched_by(watching), stoppable() as stopped:
+    with watching, progress.watched_by(watching), progress.beating(), stoppable() as stopped:
         place, record = scored(chosen, paths, given.get("learned_from"), given.get("out"))
         failed = _write(place, record)
     return Scored(place, record, failed, stopped)

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from imgcollapse import progress
 from imgcollapse.errors import Problem, explained
 from imgcollapse.interface import notebook
-from imgcollapse.interface.console import Plain, Quiet, watcher
+from imgcollapse.interface.console import Plain, Quiet, lines, watcher
 
 
 @contextmanager
@@ -37,6 +37,6 @@ def watched(gens: int | None, quiet: bool) -> Plain:
 def called(quiet: bool) -> Iterator[None]:
     """A call from Python, from its first word to its last."""
     show = notebook.display()
-    watching = Quiet(None) if quiet else Plain(None) if show is None else notebook.Cell(None, show)
+    watching = Quiet(None) if quiet else lines() if show is None else notebook.Cell(None, show)
     with told(), progress.remembering(), watching, progress.watched_by(watching):
         yield

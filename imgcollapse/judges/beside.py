@@ -66,7 +66,8 @@ class InOrder:
         try:
             while self._waiting:
                 generation, judged = self._waiting[0]
-                scores = None if judged or self._child is None else self._child.take(wait=len(self._waiting) > most)
+                with progress.part(f"generation {generation} is being judged beside"):
+                    scores = None if judged or self._child is None else self._child.take(wait=len(self._waiting) > most)
                 if scores is None and not judged:
                     return
                 self._waiting.popleft()

@@ -88,7 +88,8 @@ class Judging:
         self.run, self.name, self._world = run, judged.judge_name(judge.model_dump(mode="json")), world
         self._training_set, self._caption, self._every, self._gens = training_set, caption, judge.every, gens
         self._shared = SharedStore(shared / "scores") if shared else None
-        self._reference: Reference = judge.open(world, drawn)
+        with progress.part("the judge's reference"):
+            self._reference: Reference = judge.open(world, drawn)
         self._likelihoods: RunLikelihoods | None = None
         if model is not None and self._reference.likelihoods:
             self._likelihoods = RunLikelihoods(model, world.held_out, judge.latent_draws)
@@ -120,7 +121,8 @@ class Judging:
         key = digest(judged.of(self.run, generation, self._record))
         with self._shared.lock(key, f"the scores of generation {generation}") if self._shared else nullcontext():
             drawn = store.read_images(store.generation_folder(self.run, generation) / store.SAMPLES)
-            found = self._found(key) or self._measure(generation, drawn)
+            with progress.part(f"judging generation {generation}"):
+                found = self._found(key) or self._measure(generation, drawn)
             scores = Scores.of(found)  # nothing else is ever kept
             if self._caption:
                 self._draw(generation, drawn, found, self._caption)

@@ -91,7 +91,8 @@ def run(what: str, words: Sequence[str], seed: int, log: Path, limit: float | No
         start_new_session=True,
     )
     try:
-        in_time = _wait(started, limit)
+        with progress.part(what):
+            in_time = _wait(started, limit)
     finally:
         outcome = _end(started)
     seconds = time.monotonic() - began

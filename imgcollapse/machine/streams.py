@@ -114,6 +114,11 @@ def err(line: str) -> None:
     print(shown(line, sys.stderr.encoding), file=sys.stderr, flush=True)
 
 
+def err_json(record: dict[str, Any]) -> None:
+    """Prints an event for programs beside the results: a JSON object on a line of its own, in ASCII."""
+    print(json.dumps(record), file=sys.stderr, flush=True)
+
+
 def out_json(record: dict[str, Any], indent: int | None = None) -> None:
     """Prints a result for programs: JSON in ASCII, which every encoding has. Paths read back as they are, bytes that are no text too."""
     _told.append(True)

@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Literal, Self
 
 from pydantic import Field, PositiveFloat, PositiveInt, PrivateAttr
 
-from imgcollapse import seeds
+from imgcollapse import progress, seeds
 from imgcollapse.errors import DataProblem
 from imgcollapse.heavy import Tensor, functional, nn, torch
 from imgcollapse.images import UNLABELLED, ImageSet, ImageStream, crop, from_signed, pad, to_signed
@@ -142,7 +142,8 @@ class DDPM(Training):
         # the noise that the ancestral sampler adds on the way comes from one generator a block
         at_once = 1 if self.sampling.sampler == "ddpm" else here.at_once()
         with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16, enabled=here.mixed_precision() == "bf16"):
-            for some in (mine[first : first + at_once] for first in range(0, len(mine), at_once)):
+            groups = [mine[first : first + at_once] for first in range(0, len(mine), at_once)]
+            for some in (groups[number] for number in progress.steps(len(groups), "draw")):
                 x = torch.cat([self._start(len(blocks[block]), seeds.derive(seed, "latents", block)) for block in some]).to(device)
                 noise = seeds.torch_generator(seeds.derive(seed, "noise", some[0]), device)
                 conditions = [] if labels is None else [torch.cat([labels[blocks[block]] for block in some]).to(device)]

@@ -5,6 +5,7 @@ from pathlib import Path
 
 STUDY, DATA, START, ENVIRONMENT, LOCK = "study.yaml", "data.json", "start.json", "environment.json", ".lock"
 ENDED = "ended.json"  # by what condition a run ended before its last generation
+LOG = "log.txt"  # all that was told while the run was worked on, see `imgcollapse.store.log`
 PROGRAMS = "programs"  # what programs of the user's have printed, and where they work: programs/gen_000/fit.log, ...
 SCORES, REFERENCE = "scores", "reference.json"  # scores/JUDGE/: reference.json, gen_000.json, ...
 SAMPLES, LATENTS, PROVENANCE, MODEL = "samples.npz", "latents.npz", "provenance.json", "model"  # in a generation's folder

@@ -12,6 +12,7 @@ from imgcollapse.store.layout import (
     GENERATION,
     LATENTS,
     LOCK,
+    LOG,
     MODEL,
     PROGRAMS,
     PROVENANCE,
@@ -50,7 +51,7 @@ def clear(path: Path, study: str) -> None:
         path.unlink()
     elif (
         name in _OLDER_PARTS
-        or (name in (STUDY, DATA, START, ENVIRONMENT, HISTORY) and not files.is_file(path))
+        or (name in (STUDY, DATA, START, ENVIRONMENT, HISTORY, LOG) and not files.is_file(path))
         or (name in (SCORES, PROGRAMS) and not path.is_dir())
         or (GENERATION.fullmatch(name) and not path.is_dir())
     ):

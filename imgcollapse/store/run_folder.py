@@ -25,7 +25,7 @@ from imgcollapse.files import (
 from imgcollapse.images import ImageSet
 from imgcollapse.machine import programs
 from imgcollapse.settings import read_file
-from imgcollapse.store import history, leftovers, manifest
+from imgcollapse.store import history, leftovers, log, manifest
 from imgcollapse.store.begun import begin, begun, parsed
 from imgcollapse.store.checks import parents
 from imgcollapse.store.identity import Identity, learning, study_digest, unlike
@@ -72,7 +72,7 @@ def opened(run: Path, study: str | None = None, load: Load = Path, shared: Path 
         for place in (run / PROGRAMS).glob("gen_*"):
             if (run / place.name).exists():  # it was kept, and the process killed before this
                 programs.tidy(place)
-        with programs.working_in(run / PROGRAMS):
+        with programs.working_in(run / PROGRAMS), log.kept(run):
             yield RunFolder(run, load, shared)
 
 
@@ -146,7 +146,7 @@ class RunFolder:
     def _workplace(self, generation: int) -> Iterator[None]:
         """Where programs work that make a generation; once that is kept, only their logs stay there."""
         place = self.run / PROGRAMS / generation_folder(self.run, generation).name
-        with programs.working_in(place):
+        with programs.working_in(place), progress.part(f"generation {generation}", generation=True):
             yield
         programs.tidy(place)
 
