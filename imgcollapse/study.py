@@ -189,7 +189,7 @@ def generations(study: Study, folder: Path, landed: Landed, shared: Path | None,
                         model = kept.learned(fit, now.load, start)
                         model = corrected(study.correction, model, training_set, derive(seed, generation, "correct"))
                         # draw: the next generation's training pictures, and a few from noise that is the same in every generation
-                        drawn = processes.sample(model, study.drawn(), derive(seed, generation, "sample"))
+                        drawn = kept.drawn(partial(processes.sample, model, study.drawn(), derive(seed, generation, "sample")))
                         drawn = promises.pictures(drawn, study.drawn(), world.train, f"model '{model.kind}': sample").born_in(generation)
                         public = published(drawn, study.gates, derive(seed, generation, "publish"))
                         same = model.sample(grids.COLUMNS, derive(seed, "latents")).born_in(generation)

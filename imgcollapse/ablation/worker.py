@@ -34,6 +34,7 @@ class Resources:
     shared:    the folder of generations that runs have in common
     weights:   files to use instead of published weights, by the kind of the extractor
     folder:    in which programs of the user's are started, whatever folder the worker is in; "": that one
+    checkpoint_every: minutes between checkpoints of a generation that is being made
     """
 
     threads: int
@@ -43,18 +44,19 @@ class Resources:
     shared: str
     weights: dict[str, str] = field(default_factory=dict)
     folder: str = ""
+    checkpoint_every: float = 10.0
 
     @classmethod
     def of(cls, here: Machine, threads: int, shared: Path) -> "Resources":
         """Those of this machine, whatever folder the worker is started in."""
         weights = {kind: str(path.absolute()) for kind, path in here.weights.items()}
         data_dir, shared, folder = (place.absolute() for place in (here.data_dir, shared, here.folder))
-        return cls(threads, here.device, here.precision, str(data_dir), str(shared), weights, str(folder))
+        return cls(threads, here.device, here.precision, str(data_dir), str(shared), weights, str(folder), here.checkpoint_every)
 
     def here(self) -> Machine:
         """The machine as the worker is to see it."""
         weights = {kind: Path(path) for kind, path in self.weights.items()}
-        return Machine(self.device, self.precision, Path(self.data_dir), weights, Path(self.folder))
+        return Machine(self.device, self.precision, Path(self.data_dir), weights, Path(self.folder), self.checkpoint_every)
 
 
 def lay_out(run: Path, chosen: Study, resources: Resources) -> None:

@@ -8,7 +8,7 @@ import click
 
 from imgcollapse import __version__, progress
 from imgcollapse.cli import failures, hints
-from imgcollapse.cli.options import DATA_DIR, ENGINE, EXIT_CODES, JUDGE_BESIDE, PLUGIN, TRACK, Number, Place, machine, names, setting
+from imgcollapse.cli.options import DATA_DIR, ENGINE, EXIT_CODES, JUDGE_BESIDE, PLUGIN, Number, Place, long_work, machine, names, setting
 from imgcollapse.cli.options import weights as weights_of
 from imgcollapse.machine import streams
 
@@ -61,7 +61,7 @@ def main(debug: bool) -> None:
 @click.option("--set", "assignments", multiple=True, metavar="PATH=VALUE", help="Any setting, e.g. model.steps=500; may be repeated.")
 @JUDGE_BESIDE
 @machine
-@TRACK
+@long_work
 @click.option("--dry-run", is_flag=True, help="Show the study, with every default, and stop.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 def run(assignments: tuple[str, ...], dry_run: bool, as_json: bool, **given: Any) -> None:
@@ -98,7 +98,7 @@ def run(assignments: tuple[str, ...], dry_run: bool, as_json: bool, **given: Any
 @click.option("--interval", type=click.Choice(["t", "bootstrap"]), default="t", show_default=True, help="How intervals are computed.")
 @click.option("--retry", is_flag=True, help="Also try runs again whose network diverged.")
 @machine
-@TRACK
+@long_work
 @click.option("--dry-run", is_flag=True, help="Show the studies, and stop.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 def ablate(assignments: tuple[str, ...], axes: tuple[str, ...], dry_run: bool, as_json: bool, **given: Any) -> None:

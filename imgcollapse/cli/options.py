@@ -84,7 +84,7 @@ ENGINES = names("ablation/engines/__init__.py", "ENGINES")
 EXTRACTORS = names("extractors/__init__.py", "EXTRACTORS")
 TRACKERS = names("track/kinds.py", "TRACKERS")
 ENGINE = click.option("--engine", default="local", show_default=True, help=f"What executes the runs: {ENGINES}.")
-TRACK = setting("--track", f"Log to a tracker as well: {TRACKERS}; may be repeated.", multiple=True, metavar="KIND")
+_TRACK = setting("--track", f"Log to a tracker as well: {TRACKERS}; may be repeated.", multiple=True, metavar="KIND")
 EXTRACTOR = setting(
     "--extractor",
     f"Features to judge by, with commas: {EXTRACTORS} (inception: FID). [classifier,random; of one class random,pca; of points pixels]",
@@ -104,6 +104,19 @@ JUDGE_BESIDE = click.option(
     help="Judge in a process of its own while the next generation is made; changes no result. [on a GPU, and where the processor has four "
     "cores or more and torch uses no more than half of them]",
 )
+
+
+_CHECKPOINT_EVERY = setting(
+    "--checkpoint-every",
+    "Keep what is unfinished of a generation that often, to go on from there; changes no result; 0: never. [10]",
+    type=Number(float, least=0),
+    metavar="MINUTES",
+)
+
+
+def long_work(command: Any) -> Any:
+    """What commands that work for long have."""
+    return _CHECKPOINT_EVERY(_TRACK(command))
 
 
 def _with_weights() -> Iterator[str]:

@@ -7,7 +7,8 @@ from click.core import ParameterSource
 
 from imgcollapse import progress
 
-HARMLESS = ("IMGCOLLAPSE_DATA", "IMGCOLLAPSE_JUDGE_BESIDE")  # where data are kept, and when it is judged: they change no result
+# where data are kept, when it is judged, how often unfinished work is kept: they change no result
+HARMLESS = ("IMGCOLLAPSE_DATA", "IMGCOLLAPSE_JUDGE_BESIDE", "IMGCOLLAPSE_CHECKPOINT_EVERY")
 
 
 def say_used() -> None:

@@ -1,5 +1,6 @@
 """What several commands need."""
 
+import math
 import re
 import signal
 import threading
@@ -7,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-from imgcollapse.errors import SettingsProblem
+from imgcollapse.errors import SettingsProblem, brief
 from imgcollapse.extractors import fetch_weights, with_weights
 from imgcollapse.machine import devices, streams
 from imgcollapse.settings import assignment
@@ -57,7 +58,7 @@ def listed(values: Mapping[str, Any], name: str) -> list[Any]:
 
 def machine_from(given: Mapping[str, Any]) -> devices.Machine:
     """The machine that the flags name."""
-    fields = {name: given[name] for name in ("device", "precision", "data_dir") if given.get(name) is not None}
+    fields = {name: given[name] for name in ("device", "precision", "data_dir", "checkpoint_every") if given.get(name) is not None}
     weights = {kind: file for kind in with_weights() if (file := given.get(f"{kind}_weights")) is not None}
     named = devices.Machine(**fields, weights=weights)
     if "data_dir" not in fields and devices.is_homeless():
@@ -72,6 +73,8 @@ def checked(named: devices.Machine, elsewhere: bool = False) -> devices.Machine:
     """
     if not re.fullmatch(r"auto|(cpu|mps|cuda)(:\d+)?", named.device):
         raise SettingsProblem(f"--device: '{named.device}' is no device; use auto, cpu, cuda, cuda:N or mps")
+    if not (isinstance(named.checkpoint_every, (int, float)) and 0 <= named.checkpoint_every < math.inf):
+        raise SettingsProblem(f"--checkpoint-every: {brief(named.checkpoint_every)} cannot be used; give minutes, or 0 for no checkpoints")
     if named.precision != "auto":
         named.mixed_precision()
     if not elsewhere:

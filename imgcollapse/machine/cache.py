@@ -17,6 +17,7 @@ from imgcollapse.files import locks
 from imgcollapse.heavy import Tensor
 from imgcollapse.machine import devices
 
+END = 60.0  # seconds of work after which its end is kept, however seldom it is kept else
 Made = tuple[dict[str, Tensor], dict[str, Any]]  # tensors by name, and a record of plain JSON values
 
 
@@ -66,25 +67,39 @@ def place_of(what: str, name: str, key: str) -> Path:
 
 
 class Checkpoint:
-    """Unfinished work at a place of its own, so that what is killed goes on from there: kept every so many seconds, gone when done."""
+    """Unfinished work at a place of its own, so that what is killed goes on from there: kept every so many seconds, gone when done.
 
-    def __init__(self, path: Path, key: str, every: float = 20.0) -> None:
-        self._path, self._key, self._every, self._last = path, key, every, time.monotonic()
+    aside: the folder in whose `set_aside` a file is put that is damaged or of other work; None: it is written over
+    """
+
+    kept = 0  # by this process, of whatever work
+
+    def __init__(self, path: Path, key: str, every: float = 20.0, aside: Path | None = None) -> None:
+        self._path, self._key, self._every, self._aside, self._last = path, key, every, aside, time.monotonic()
 
     def load(self) -> dict[str, Tensor] | None:
-        """What was kept of this very work, or None."""
-        found = _read(self._path, self._key)
+        """What was kept of this very work, or None. What is there and cannot be used is reported."""
+        if not self._path.is_file():
+            return None
+        found, wrong = _look(self._path, self._key)
+        if found is None and self._aside is None:
+            progress.say(f"{self._path}: {wrong}; made anew")
+        elif found is None:
+            aside = files.set_aside(self._path, self._aside)
+            progress.say(f"{self._path}: {wrong}; it is not gone on from (the file is kept as {aside})")
         return None if found is None else found[0]
 
-    def is_due(self) -> bool:
-        """Whether it is time to keep it again."""
-        return time.monotonic() - self._last >= self._every and not looks_only()
+    def is_due(self, last: bool = False) -> bool:
+        """Whether it is time to keep it again. last: there is nothing more to come; what follows may take long."""
+        every = min(self._every, END) if last else self._every
+        return time.monotonic() - self._last >= every and not looks_only()
 
     def keep(self, tensors: dict[str, Tensor]) -> None:
         """In the place of what was kept before. Where the folder cannot be written, that is reported once, and the work goes on."""
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
             write(self._path, tensors, key=self._key)
+            Checkpoint.kept += 1
         except OSError as error:
             _not_kept(self._path, error)
         self._last = time.monotonic()
@@ -130,12 +145,25 @@ def _turn(path: Path) -> Iterator[None]:
 def _not_kept(path: Path, error: OSError) -> None:
     folder = devices.current().data_dir
     reason = str(explained(error)).partition("; ")[0]
-    progress.say_once(f"{reason}; what is made for the data folder {folder} is not kept (--data-dir names another)", f"not kept {folder}")
+    if path.is_relative_to(folder):
+        progress.say_once(
+            f"{reason}; what is made for the data folder {folder} is not kept (--data-dir names another)", f"not kept {folder}"
+        )
+    else:
+        progress.say_once(f"{reason}; unfinished work is not kept, and begins anew if it is stopped", f"not kept {path.parent}")
 
 
 def _read(path: Path, key: str, quiet: bool = False) -> Made | None:
     if not path.is_file():
         return None
+    found, wrong = _look(path, key)
+    if found is None and not quiet:
+        progress.say(f"{path}: {wrong}; made anew")
+    return found
+
+
+def _look(path: Path, key: str) -> tuple[Made | None, str]:
+    """What the file holds; None where it cannot be used, and why."""
     wrong = "is damaged"
     try:
         with safe_open(path, "pt") as file:
@@ -143,12 +171,10 @@ def _read(path: Path, key: str, quiet: bool = False) -> Made | None:
             about = json.loads((file.metadata() or {})["about"])
         if about["digest"] == digest(tensors, about["record"]):
             if about.get("key") == sha256(key.encode()).hexdigest():
-                return tensors, about["record"]
+                return (tensors, about["record"]), ""
             wrong = "was made for something else"
     except PermissionError as error:
         wrong = f"cannot be read ({error.strerror})"
     except (SafetensorError, RuntimeError, KeyError, TypeError, ValueError, OSError):
         pass
-    if not quiet:
-        progress.say(f"{path}: {wrong}; made anew")
-    return None
+    return None, wrong

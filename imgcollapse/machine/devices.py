@@ -49,6 +49,7 @@ class Machine:
     data_dir:  where data sets, classifiers and published weights are kept
     weights:   files to use instead of published weights, by the kind of the extractor
     folder:    in which programs of the user's are started: what their command lines name lies there
+    checkpoint_every: minutes between checkpoints of a generation that is being made; 0: there are none
     """
 
     device: str = "auto"
@@ -56,6 +57,7 @@ class Machine:
     data_dir: Path = field(default_factory=default_data_dir)
     weights: Mapping[str, Path] = field(default_factory=dict)
     folder: Path = Path()
+    checkpoint_every: float = 10.0
 
     def torch_device(self) -> "torch.device":
         """The device itself; where `accelerate launch` started several processes, each one's own GPU.

@@ -14,31 +14,19 @@ from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any, Protocol, Self, TypeVar
+from typing import Any
 
 from imgcollapse.errors import DataProblem, DivergedProblem, Problem
 from imgcollapse.heavy import Tensor, torch
 from imgcollapse.heavy import distributed as dist
 from imgcollapse.images import ImageSet, ImageStream
+from imgcollapse.machine.learner import L, Learner
 
 STEP = timedelta(minutes=30)  # the longest that processes wait for each other within a step of training
 ORDER = timedelta(days=30)  # and for the next order, or for a block of pictures: the first process may judge for hours
 GRACE = 5  # seconds that a process in trouble gives the first one to end it, so that what ends both is reported once
 OVER, LEFT = "imgcollapse/over", "imgcollapse/left/"
 MET_BY_ALL = (DataProblem, DivergedProblem)  # what a fit raises in every process at the same place
-
-
-class Learner(Protocol):
-    """What can be fitted and sampled from (see `imgcollapse.models.Model`)."""
-
-    def fit(self, images: ImageSet | ImageStream, seed: int, start: Self | None = None) -> Self:
-        """A fitted copy."""
-
-    def sample(self, n: int, seed: int) -> ImageSet:
-        """n pictures."""
-
-
-L = TypeVar("L", bound=Learner)
 
 
 @dataclass
@@ -152,6 +140,17 @@ def add_up(tensors: Sequence[Tensor]) -> None:
         summed = reduce(whole, reduction="sum")
     for tensor, part in zip(tensors, summed.split([tensor.numel() for tensor in tensors]), strict=True):
         tensor.copy_(part.view_as(tensor))
+
+
+def told(tensors: dict[str, Tensor] | None) -> dict[str, Tensor] | None:
+    """What the first process gives, in all that are at this work. Tensors on the CPU."""
+    team = _team.get()
+    if team is None or not team.at_work:
+        return tensors
+    given = [tensors]
+    with _linked():
+        dist.broadcast_object_list(given, src=0, group=team.group)
+    return given[0]
 
 
 def put_together(drawn: Mapping[int, Tensor]) -> Tensor:

@@ -12,10 +12,10 @@ from imgcollapse import progress, seeds
 from imgcollapse.errors import DataProblem
 from imgcollapse.heavy import Tensor, functional, nn, torch
 from imgcollapse.images import UNLABELLED, ImageSet, ImageStream, crop, from_signed, pad, to_signed
-from imgcollapse.machine import devices, processes
+from imgcollapse.machine import checkpoints, devices, processes
 from imgcollapse.models import folders, guidance
 from imgcollapse.models.diffusion import by_size, denoised, refuse_stop, trained_levels
-from imgcollapse.models.network import away_from, put, start_from, weights_of
+from imgcollapse.models.network import away_from, count_classes, put, start_from, weights_of
 from imgcollapse.models.sampling import DiffusionSampling
 from imgcollapse.models.weights import read_about, write_about
 from imgcollapse.training import BatchRandomness, Chosen, Loss, Training, fit_network, source_of
@@ -88,21 +88,20 @@ class DDPM(Training):
         classes = self._classes or (int(images.labels.max()) + 1 if isinstance(images, ImageSet) else 0)
         chosen = self.for_world(images.shape, classes, images.are_points)
         seen = torch.zeros(classes, dtype=torch.int64)  # pictures of each class
-        source = source_of(images, lambda pictures: chosen._learned_of(pictures, seen))
+        source = source_of(images, chosen._learned_of, lambda parts: count_classes(parts, seen))
         with seeds.global_torch_seed(seeds.derive(seed, "weights")):
             net = chosen._network(images.shape)
         start_from(net, start)
         loss = chosen._loss(net.config.sample_size)
-        net = fit_network(net, loss, source, chosen, seeds.derive(seed, "fit"), what="ddpm")
+        net = fit_network(net, loss, source, chosen, seeds.derive(seed, "fit"), what="ddpm", counted={"seen": seen})
         return chosen._fitted(net, images.shape, seen.double() / int(seen.sum()) if self.class_conditional else None)
 
-    def _learned_of(self, pictures: ImageSet, seen: Tensor) -> tuple[Tensor, ...]:
-        """Of a set, what the loss takes; the pictures of each class are added to `seen`."""
+    def _learned_of(self, pictures: ImageSet) -> tuple[Tensor, ...]:
+        """Of a set, what the loss takes."""
         if not self.class_conditional:
             return (pictures.pixels,)
         if bool((pictures.labels == UNLABELLED).any()):
             raise DataProblem("model.class_conditional: the training set has pictures without a class; set it to false")
-        seen += torch.bincount(pictures.labels, minlength=len(seen))
         return pictures.pixels, pictures.labels
 
     def _loss(self, side: int) -> Loss:
@@ -137,20 +136,20 @@ class DDPM(Training):
         labels = None if self._shares is None else torch.multinomial(self._shares, n, replacement=True, generator=generator)
         steps = self.timesteps if self.sampling.sampler == "ddpm" else self.sampling.steps
         blocks, scheduler = torch.arange(n).split(BLOCK), self._scheduler()
-        drawn: dict[int, Tensor] = {}
-        mine = range(len(blocks))[processes.share()]
+        drawing, mine = checkpoints.Drawing(n, seed), range(len(blocks))[processes.share()]
         # the noise that the ancestral sampler adds on the way comes from one generator a block
         at_once = 1 if self.sampling.sampler == "ddpm" else here.at_once()
         with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16, enabled=here.mixed_precision() == "bf16"):
             groups = [mine[first : first + at_once] for first in range(0, len(mine), at_once)]
+            groups = [some for some in groups if not drawing.blocks.keys() >= set(some)]
             for some in (groups[number] for number in progress.steps(len(groups), "draw")):
                 x = torch.cat([self._start(len(blocks[block]), seeds.derive(seed, "latents", block)) for block in some]).to(device)
                 noise = seeds.torch_generator(seeds.derive(seed, "noise", some[0]), device)
                 conditions = [] if labels is None else [torch.cat([labels[blocks[block]] for block in some]).to(device)]
                 x = denoised(x, partial(self._found, net, conditions), scheduler, steps, self.sampling.stop, noise)
                 parts = crop(from_signed(x), self._shape).cpu().split([len(blocks[block]) for block in some])
-                drawn.update(zip(some, parts, strict=True))
-        return ImageSet.of(processes.put_together(drawn), labels)
+                drawing.add(dict(zip(some, parts, strict=True)))
+        return ImageSet.of(processes.put_together(drawing.blocks), labels)
 
     def _found(self, net: "nn.Module", conditions: Sequence[Tensor], x: Tensor, t: Tensor) -> Tensor:
         """float32, as x: the prediction at x_t, away from that of an auxiliary network where there is one: (1 + w) v - w v_auxiliary.

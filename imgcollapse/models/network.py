@@ -1,12 +1,12 @@
 """What networks have and other models lack: weights that can be taken out and put in, and batches to learn from."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from pathlib import Path
 from typing import Any, Protocol, Self, runtime_checkable
 
 from imgcollapse.errors import DataProblem, SettingsProblem
-from imgcollapse.heavy import Tensor, nn
+from imgcollapse.heavy import Tensor, nn, torch
 from imgcollapse.images import ImageSet, ImageStream
 
 
@@ -92,6 +92,12 @@ def start_from(net: "nn.Module", start: object) -> None:
         if not isinstance(start, Network):
             raise SettingsProblem(f"init: a model '{getattr(start, 'kind', start)}' has no weights to start from; set it to scratch")
         put(net, start.weights(), "init")
+
+
+def count_classes(parts: Sequence[Tensor], seen: Tensor) -> None:
+    """Adds the pictures of each class to int64 [classes]; parts: pictures and, where classes are learned, their labels."""
+    for labels in parts[1:]:
+        seen += torch.bincount(labels, minlength=len(seen))
 
 
 def set_only(model: Any, images: ImageSet | ImageStream, start: object) -> ImageSet:

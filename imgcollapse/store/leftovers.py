@@ -21,6 +21,7 @@ from imgcollapse.store.layout import (
     SCORES,
     START,
     STUDY,
+    UNFINISHED,
     UNMARKED,
 )
 from imgcollapse.store.manifest import MANIFEST
@@ -52,7 +53,8 @@ def clear(path: Path, study: str) -> None:
     elif (
         name in _OLDER_PARTS
         or (name in (STUDY, DATA, START, ENVIRONMENT, HISTORY, LOG) and not files.is_file(path))
-        or (name in (SCORES, PROGRAMS) and not path.is_dir())
+        or (name in (SCORES, PROGRAMS, UNFINISHED) and not path.is_dir())
+        or (name == UNFINISHED and path.is_symlink())
         or (GENERATION.fullmatch(name) and not path.is_dir())
     ):
         ledger.clear(path, path.parent)

@@ -23,7 +23,7 @@ from imgcollapse.files import (
     to_json,
 )
 from imgcollapse.images import ImageSet
-from imgcollapse.machine import programs
+from imgcollapse.machine import checkpoints, programs
 from imgcollapse.settings import read_file
 from imgcollapse.store import history, leftovers, log, manifest
 from imgcollapse.store.begun import begin, begun, parsed
@@ -38,6 +38,7 @@ from imgcollapse.store.layout import (
     PROVENANCE,
     SAMPLES,
     STUDY,
+    UNFINISHED,
     UNMARKED,
     generation_folder,
 )
@@ -72,6 +73,9 @@ def opened(run: Path, study: str | None = None, load: Load = Path, shared: Path 
         for place in (run / PROGRAMS).glob("gen_*"):
             if (run / place.name).exists():  # it was kept, and the process killed before this
                 programs.tidy(place)
+        for place in (run / UNFINISHED).glob("gen_*"):
+            if (run / place.name).exists():
+                checkpoints.forget(place)
         with programs.working_in(run / PROGRAMS), log.kept(run):
             yield RunFolder(run, load, shared)
 
@@ -149,21 +153,35 @@ class RunFolder:
         with programs.working_in(place), progress.part(f"generation {generation}", generation=True):
             yield
         programs.tidy(place)
+        checkpoints.forget(self._unfinished())
 
     def learned(self, fit: Callable[[Any], Any], load: Load, start: Start | None = None) -> Any:
         """The fitted model: that of another run where it learned the very same and only draws in another way, else what `fit(start)` gives.
 
         `fit` is called with the model whose weights it begins with, or None; `load` opens one that draws as this does.
         """
-        if self.shared is None:
-            return fit(start and start.model)
         key = f"weights-{digest(learning(self._recipe))}"
+        if self.shared is None:
+            with checkpoints.kept_in("fit", self._unfinished(), key, self.run):
+                return fit(start and start.model)
+        unfinished = self.shared.folder / f"{key}.{UNFINISHED}"  # whichever run goes on with it
         with self.shared.lock(key, "its weights"):
             model = self.shared.fitted_model(key, load)
             if model is None:
-                model = fit(start and start.model)
+                with checkpoints.kept_in("fit", unfinished, key, self.shared.folder):
+                    model = fit(start and start.model)
                 self.shared.add_model(key, model.save)
+            checkpoints.forget(unfinished)
         return model
+
+    def drawn(self, draw: Callable[[], Any]) -> Any:
+        """What `draw` gives; a drawing that was stopped goes on, where the model keeps what it has drawn."""
+        with checkpoints.kept_in("draw", self._unfinished(), digest(self._recipe), self.run):
+            return draw()
+
+    def _unfinished(self) -> Path:
+        """Where checkpoints of the generation lie that is being made."""
+        return self.run / UNFINISHED / generation_folder(self.run, self._recipe["generation"]).name
 
     def write(
         self, generation: int, model: Any, samples: ImageSet, latents: ImageSet, provenance: dict[str, Any], drawn: ImageSet | None = None

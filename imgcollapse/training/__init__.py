@@ -1,15 +1,16 @@
 """The one optimisation loop, used by every network of the package (models and classifier alike)."""
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
+from types import MappingProxyType
 from typing import TypeVar
 
 from imgcollapse import progress, seeds
 from imgcollapse.errors import DivergedProblem
 from imgcollapse.heavy import Generator, Tensor, nn, torch
-from imgcollapse.machine import devices, processes
+from imgcollapse.machine import checkpoints, devices, processes
 from imgcollapse.machine.cache import Checkpoint
 from imgcollapse.training.captured import Captured
 from imgcollapse.training.optimiser import Optimiser
@@ -34,34 +35,35 @@ def fit_network(
     what: str = "fit",
     checkpoint: Checkpoint | None = None,
     log: Log | None = None,
+    counted: Mapping[str, Tensor] = MappingProxyType({}),
 ) -> Net:
     """Trains `net` on batches of `source` and returns it in evaluation mode, with averaged weights where `options.ema` asks for them.
 
     source:     gives each step its rows, tensors [batch, ...] on the device (pictures: uint8 [batch, C, H, W], and int64 [batch] classes)
     loss:       `loss(net, rows, randomness)`, float []: the mean loss of those rows, which takes all its randomness from `randomness`
-    checkpoint: where the unfinished fit is kept; the same call goes on from there, with the same outcome on the same machine
+    checkpoint: where it is kept unfinished, and gone on from with the same outcome here; None: with its generation (`machine.checkpoints`)
     log:        is told the number of a step and the mean loss of the CHECK_EVERY steps up to it
+    counted:    tensors on the CPU that the source changes as it gives its batches: they are kept with the fit
 
     Inside `processes.fit` each process takes its share of every batch; the gradient is that of the whole batch's mean, whatever the number
     of processes, but for rounding. Raises DivergedProblem when the loss is no longer a finite number.
     """
     device = devices.current().torch_device()
-    share, weight = _own_part(options.batch)
-    captured = _is_captured(device)
+    (share, weight), captured = _own_part(options.batch), _is_captured(device)
     optimiser = Optimiser(net.to(device).train(), options, device, captured)
     generator = seeds.torch_generator(seeds.derive(seed, "loss", 0), device)
     randomness = BatchRandomness(options.batch, share, generator)
-    total, before = torch.zeros((), device=device), 0.0
-    first = 0 if checkpoint is None else _go_on(checkpoint, net, optimiser, generator)
+    total, before, checkpoint = torch.zeros((), device=device), 0.0, checkpoint or checkpoints.next_fit()
+    first = _go_on(checkpoint, net, optimiser, generator, counted)
     batches = source.batches(options, seeds.derive(seed, "order"), share, device, first)
     do = _step_of(lambda rows: weight * loss(net, rows, randomness), optimiser, generator, captured)
     for step, rows in zip(progress.steps(options.steps, what, first), batches, strict=True):
         optimiser.begin(step)
         total += do(rows)
-        if step % CHECK_EVERY == CHECK_EVERY - 1 or step == options.steps - 1:
+        if (last := step == options.steps - 1) or step % CHECK_EVERY == CHECK_EVERY - 1:
             before = _looked_at(float(total), before, step, options, what, log)
-            if checkpoint is not None and checkpoint.is_due():
-                checkpoint.keep(_all_of(step + 1, net, optimiser, generator))
+            if checkpoint and checkpoint.is_due(last):
+                checkpoint.keep(_all_of(step + 1, net, optimiser, generator, counted))
     optimiser.use_average()
     return net.eval().requires_grad_(False)
 
@@ -118,18 +120,26 @@ def _looked_at(total: float, before: float, step: int, options: Training, what: 
     return total
 
 
-def _all_of(step: int, net: "nn.Module", optimiser: Optimiser, generator: Generator) -> dict[str, Tensor]:
+def _all_of(step: int, net: "nn.Module", optimiser: Optimiser, generator: Generator, counted: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """All that an unfinished fit has before that step."""
     weights = {f"net {name}": values for name, values in net.state_dict().items()}
-    return {"step": torch.tensor(step), "random": generator.get_state(), **weights, **optimiser.tensors()}
+    beside = {f"counted {name}": values for name, values in counted.items()}
+    return {"step": torch.tensor(step), "random": generator.get_state(), **weights, **optimiser.tensors(), **beside}
 
 
-def _go_on(checkpoint: Checkpoint, net: "nn.Module", optimiser: Optimiser, generator: Generator) -> int:
-    """The step from which a fit goes on, with all that it had then in its place; 0 where nothing was kept of it."""
-    kept = checkpoint.load()
+def _go_on(
+    checkpoint: Checkpoint | None, net: "nn.Module", optimiser: Optimiser, generator: Generator, counted: Mapping[str, Tensor]
+) -> int:
+    """The step from which a fit goes on, with all that it had then in its place; 0 where nothing was kept of it.
+
+    The first of several processes at one fit reads it, and tells the others.
+    """
+    kept = processes.told(checkpoint.load() if checkpoint else None)
     if kept is None:
         return 0
     net.load_state_dict({name: kept[f"net {name}"] for name in net.state_dict()})
     optimiser.restore(kept)
     generator.set_state(kept["random"])
+    for name, values in counted.items():
+        values.copy_(kept[f"counted {name}"])
     return int(kept["step"])

@@ -1,5 +1,7 @@
 """One step down a gradient, with all that the optimiser gathers on its way."""
 
+from collections.abc import Mapping
+
 from imgcollapse.heavy import Tensor, nn, torch
 from imgcollapse.machine import processes
 from imgcollapse.training.options import Training, rate
@@ -73,7 +75,7 @@ class Optimiser:
         muon = {f"muon {i}": value for i, value in enumerate(self._muon.moments)}
         return adam | muon | {f"average {i}": weight for i, weight in enumerate(self._averaged)}
 
-    def restore(self, tensors: dict[str, Tensor]) -> None:
+    def restore(self, tensors: Mapping[str, Tensor]) -> None:
         """Puts into its place what `tensors` gave."""
         state = self._adam.state_dict()
         # each average lies in memory as its weight does (channels last, say): a fused step goes through both in the order of memory

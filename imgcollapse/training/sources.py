@@ -70,10 +70,12 @@ class FixedSet:
 
 @dataclass(frozen=True, eq=False)
 class Stream:
-    """Pictures that no step has seen before, drawn from `images`; `transform` says which tensors of them the loss takes."""
+    """Pictures that no step has seen before, drawn from `images`; `transform` says which tensors of them the loss takes, and `met` is told
+    of those of each batch, of all processes, before it is learned from."""
 
     images: ImageStream
     transform: Callable[[ImageSet], Sequence[Tensor]]
+    met: Callable[[Sequence[Tensor]], None] = lambda parts: None
 
     def batches(self, options: Training, seed: int, share: slice, device: "torch.device", first: int = 0) -> Iterator[Sequence[Tensor]]:
         """New rows for every step, drawn several batches at a time, for a model draws many pictures faster than few.
@@ -86,12 +88,22 @@ class Stream:
             with progress.watched_by(progress.Silent()):  # it is a part of the fit that the watcher is told of
                 parts = self.transform(self.images.batch(n, seeds.derive(seed, start), start * options.batch))
             for batch in list(zip(*(part.split(options.batch) for part in parts), strict=True))[max(0, first - start) :]:
+                self.met(batch)
                 yield [part[share].to(device) for part in batch]
 
 
-def source_of(images: ImageSet | ImageStream, transform: Callable[[ImageSet], Sequence[Tensor]]) -> Source:
-    """What a network learns from: `transform(pictures)` says which tensors of them the loss takes."""
-    return FixedSet(transform(images)) if isinstance(images, ImageSet) else Stream(images, transform)
+def source_of(
+    images: ImageSet | ImageStream,
+    transform: Callable[[ImageSet], Sequence[Tensor]],
+    met: Callable[[Sequence[Tensor]], None] = lambda parts: None,
+) -> Source:
+    """What a network learns from: `transform(pictures)` says which tensors of them the loss takes; `met` is told of those of all pictures
+    that it learns from: of a set once, of a stream batch by batch."""
+    if not isinstance(images, ImageSet):
+        return Stream(images, transform, met)
+    parts = transform(images)
+    met(parts)
+    return FixedSet(parts)
 
 
 def _passes(n: int, batch: int, steps: int, seed: int) -> list[Tensor]:

@@ -20,6 +20,7 @@ from imgcollapse.ablation import worker
 from imgcollapse.ablation.engines.common import execute, left_undone, option, read_options
 from imgcollapse.ablation.engines.configuration import EngineConfiguration
 from imgcollapse.errors import SettingsProblem
+from imgcollapse.machine.cache import Checkpoint
 from imgcollapse.settings import Settings
 from imgcollapse.store.records import write_sealed
 
@@ -89,14 +90,15 @@ class Job:
 
     def __call__(self) -> NoReturn:
         """Executes the run, and leaves with its exit code, so that Slurm knows it too."""
-        self.began, self.had = time.monotonic(), len(store.finished(self.run))
+        self.began, self.had, self.kept = time.monotonic(), len(store.finished(self.run)), Checkpoint.kept
         signal.signal(signal.SIGTERM, _terminated)
         sys.exit(execute(self.run))
 
     def checkpoint(self) -> Any:
         """What submitit puts back into the queue when Slurm warns that the time limit is near, or that somebody else needs the place."""
         spent = (time.monotonic() - self.began) / 60
-        if spent >= min(0.8 * self.minutes, self.minutes - 10) and len(store.finished(self.run)) == self.had:
+        stuck = len(store.finished(self.run)) == self.had and Checkpoint.kept == self.kept
+        if spent >= min(0.8 * self.minutes, self.minutes - 10) and stuck:
             cure = "take more with --engine-option time=MINUTES"
             worker.record_failure(self.run, "TimeLimit", f"no generation was finished within {self.minutes} minutes; {cure}", 1)
             sys.exit(1)  # else it would begin the same generation for ever
