@@ -80,6 +80,7 @@ def run(
     data_dir: Folder | None = None,
     weights: Mapping[str, Folder] | None = None,
     track: str | Sequence[str] = (),
+    checkpoint_every: float | None = None,
     quiet: bool = False,
 ) -> "Run":
     """Trains a chain of generations and judges each of them, as `imgcollapse run` does; to resume, call it again.
@@ -95,6 +96,7 @@ def run(
     judge_beside: judge in a process of its own while the next generation is made, which changes no result; None: where there is room.
             It needs no `if __name__ == "__main__":` in a script, and works in notebooks
     device, precision, data_dir, weights (extractor -> file): of the machine; None: as `IMGCOLLAPSE_DEVICE`, ... say, else automatic
+    checkpoint_every: minutes between checkpoints of a generation that is being made (docs/long_runs.md); 0: none; None: 10
     quiet:  tell nothing of the work
 
     Ctrl-C (in a notebook: interrupt) ends it cleanly: what is finished is kept and drawn, and KeyboardInterrupt is raised. So does SIGTERM,
@@ -141,6 +143,7 @@ def ablate(
     data_dir: Folder | None = None,
     weights: Mapping[str, Folder] | None = None,
     track: str | Sequence[str] = (),
+    checkpoint_every: float | None = None,
     quiet: bool = False,
 ) -> "Ablation":
     """Runs a grid of studies, arms by seeds, and compares them, as `imgcollapse ablate` does; to go on, call it again.

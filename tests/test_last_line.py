@@ -365,15 +365,15 @@ def test_a_cluster_may_have_what_this_machine_lacks(monkeypatch: pytest.MonkeyPa
 def test_what_is_there_is_said_as_it_is(tmp_path: Path) -> None:
     short = [*QUICK[:-1], "1"]
     done("run", *short, "--out", "here")
-    assert done("run", *short, "--out", "here").stderr.splitlines()[0] == "here: 1 of 1 generations are there; going on from here"
+    assert done("run", *short, "--out", "here").stderr.splitlines()[1] == "here: 1 of 1 generations are there; going on from here"
     more = done("run", *QUICK, "--out", "here")
-    assert more.stderr.splitlines()[0] == "here: 1 of 2 generations are there; going on from here"
+    assert more.stderr.splitlines()[1] == "here: 1 of 2 generations are there; going on from here"
     fewer = done("run", *short, "--out", "here")
-    assert fewer.stderr.splitlines()[0] == "here: 1 of 1 generations are there; going on from here (1 beyond them left as they are)"
+    assert fewer.stderr.splitlines()[1] == "here: 1 of 1 generations are there; going on from here (1 beyond them left as they are)"
     study = Path("here/study.yaml")
     study.write_text(study.read_text().replace("gens: 2", "gens: 1"))
     again = done("run", *short, "--out", "here")
-    assert again.stderr.splitlines()[0] == "here: 1 of 1 generations are there; going on from here (1 beyond them left as they are)"
+    assert again.stderr.splitlines()[1] == "here: 1 of 1 generations are there; going on from here (1 beyond them left as they are)"
     (row,) = [line for line in done("status", "here").stdout.splitlines() if "bootstrap" in line]
     assert "done" in row and "1 of 1" in row
     assert json.loads(done("status", "here", "--json").stdout)["runs"][0]["generations"] == 1

@@ -15,13 +15,13 @@ from engine_runs import outcome
 from terminal import call, done
 
 import imgcollapse as ic
-from imgcollapse import errors, store
+from imgcollapse import errors, progress, store
 from imgcollapse.interface import notebook, opened
 from imgcollapse.metrics.record import Scores
 
 POINTS: dict[str, Any] = {"dataset": "gaussian", "model": "gaussian", "gens": 2, "set": {"dataset.size": 60}}
 SAME = ["--dataset", "gaussian", "--model", "gaussian", "--gens", "2", "--set", "dataset.size=60"]
-TIMES = ("MANIFEST.json", "environment.json", "history.jsonl", "report.html", "ledger.jsonl")
+TIMES = ("MANIFEST.json", "environment.json", "history.jsonl", "report.html", "ledger.jsonl", "log.txt")
 
 
 def python(code: str, *arguments: str, **more: Any) -> str:
@@ -69,7 +69,7 @@ def test_functions_have_the_words_of_the_commands() -> None:
     from imgcollapse.extractors import with_weights
 
     called = {"assignments": "set", "engine_options": "engine_options", "page": "out", "paths": "samples", "places": "folders"}
-    terminal = {"dry_run", "as_json", "watch", "show", *(f"{kind}_weights" for kind in with_weights())}
+    terminal = {"dry_run", "as_json", "log_json", "watch", "show", *(f"{kind}_weights" for kind in with_weights())}
     for name in ("run", "ablate", "score", "judge", "report"):
         flags = {called.get(str(one.name), one.name) for one in main.commands[name].params} - terminal
         arguments = set(inspect.signature(getattr(ic, name)).parameters) - {"quiet", "weights"}
@@ -384,7 +384,7 @@ def test_a_handler_of_the_program_stays() -> None:
 def test_lines_are_told_as_on_a_pipe_or_not_at_all(capfd: pytest.CaptureFixture[str]) -> None:
     ic.run(**POINTS, out="a")
     said = capfd.readouterr()
-    assert said.out == "" and [line.split("  ")[0] for line in said.err.splitlines()] == ["generation 0", "generation 1"]
+    assert said.out == "" and [line.split("  ")[0] for line in said.err.splitlines()[2:]] == ["generation 0", "generation 1"]
     ic.run(**POINTS, out="b", quiet=True)
     ic.ablate(**POINTS, seeds=1, nulls=False, jobs=1, out="c", quiet=True)
     assert capfd.readouterr() == ("", "")
@@ -407,7 +407,7 @@ class Shown:
 def test_a_notebook_shows_bars_and_takes_them_away(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setattr(notebook, "OFTEN", 0.0)
     shown = Shown()
-    with notebook.Cell(2, shown) as cell:
+    with notebook.Cell(2, shown) as cell, progress.watched_by(cell):
         cell.begin("fit <1>", 4)
         cell.advance()
         assert '<progress value="1" max="4"></progress> fit &lt;1&gt; 1 of 4' in shown.texts[-1]

@@ -311,7 +311,7 @@ class Impatient(Ear):
 
 @pytest.fixture
 def always_due(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setattr(Checkpoint, "is_due", lambda self: True)
+    monkeypatch.setattr(Checkpoint, "is_due", lambda self, last=False: True)
     yield
 
 

@@ -18,7 +18,7 @@ from imgcollapse.interface.common import checked, machine_from, stoppable
 from imgcollapse.interface.opened import Ablation, Run, Scored, opened
 from imgcollapse.interface.told import called, told, watched
 from imgcollapse.machine import devices, processes
-from imgcollapse.settings import nested
+from imgcollapse.settings import nested, read_number
 
 Given = dict[str, Any]
 YES, NO = ("1", "true", "t", "yes", "y", "on"), ("0", "false", "f", "no", "n", "off")
@@ -163,6 +163,9 @@ def _of_machine(given: Given) -> Given:
         found[f"{kind}_weights"] = None if file is None else _place(file)
     if "judge_beside" in given and given["judge_beside"] is None:
         found["judge_beside"] = _judged_beside(os.environ.get("IMGCOLLAPSE_JUDGE_BESIDE"))
+    every = "IMGCOLLAPSE_CHECKPOINT_EVERY"
+    if "checkpoint_every" in given and given["checkpoint_every"] is None and os.environ.get(every):
+        found["checkpoint_every"] = read_number(os.environ[every], float, 0, every)
     return found
 
 

@@ -51,6 +51,7 @@ def software() -> dict[str, Any]:
 def variables() -> dict[str, str]:
     """The environment's variables that are ours, and of others those that can decide the last digits; of a path only that it is one."""
     ours = {name: value for name, value in sorted(os.environ.items()) if name.startswith("IMGCOLLAPSE_") or name in NUMERIC}
+    ours.pop("IMGCOLLAPSE_CHECKPOINT_EVERY", None)  # it decides nothing, and may be another in every session
     return {name: "(a path)" if os.sep in value else value for name, value in ours.items()}
 
 
