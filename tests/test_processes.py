@@ -26,7 +26,7 @@ from imgcollapse import models, seeds
 from imgcollapse.cli import main as cli
 from imgcollapse.errors import DivergedProblem, SettingsProblem
 from imgcollapse.images import ImageSet, ImageStream
-from imgcollapse.machine import devices, processes
+from imgcollapse.machine import checkpoints, devices, processes
 from imgcollapse.machine.devices import Machine
 from imgcollapse.models.stream import ModelStream
 from imgcollapse.models.vae import VAE
@@ -281,6 +281,49 @@ def test_the_gradient_is_that_of_the_whole_batch_also_where_shares_are_unequal_o
     assert rows == [batch, *(len(range(batch)[rank::3]) or 1 for rank in range(3))], "each takes its share"
     assert first == second == third, "all processes have the same weights, to the bit"
     assert first == pytest.approx(alone, rel=1e-4) and min(first) > 0.01
+
+
+class Stopped(Fitter):
+    """The same, which may end before its time, and then prints nothing; else the steps that it took, and what it found."""
+
+    def __init__(self, at: int | None) -> None:
+        super().__init__(5)
+        self.at = at
+
+    def fit(self, images: ImageSet | ImageStream, seed: int, start: "Fitter | None" = None) -> "Stopped":
+        def loss(net: nn.Module, rows: Sequence[Tensor], randomness: BatchRandomness) -> Tensor:
+            steps.append(1)
+            if len(steps) == self.at:
+                raise DivergedProblem("stands for the end of the process, met by all")
+            value: Tensor = (net(rows[0]) - rows[0] * randomness.randn(3)).square().mean()
+            return value
+
+        steps = list[int]()
+        fit_network(self.net, loss, FixedSet((torch.linspace(-1, 1, 36).view(12, 3),)), self.options, seed)
+        print(len(steps), *self.net.slope.tolist(), flush=True)
+        return self
+
+
+def stop_and_go_on(place: Path) -> None:
+    def fit(at: int | None) -> None:
+        with checkpoints.kept_in("fit", place, "this fit", place):
+            processes.fit(Stopped(at), pictures(), 0)
+
+    with devices.use(Machine(device="cpu", precision="float32", checkpoint_every=1e-9)), processes.together() as first:
+        if first:
+            with pytest.raises(DivergedProblem):
+                fit(28)
+            fit(None)
+            processes.fit(Stopped(None), pictures(), 0)
+
+
+def test_all_go_on_from_the_checkpoint_that_the_first_has_kept(tmp_path: Path) -> None:
+    codes, said = launch(stop_and_go_on, tmp_path / "kept", size=2).end()
+    assert codes == [0, 0], said
+    (resumed, whole), others = ([line.split() for line in one.splitlines()] for one in said)
+    assert (int(resumed.pop(0)), int(whole.pop(0))) == (5, 30), "25 of 30 steps were kept"
+    assert resumed == whole == others[0][1:] == others[1][1:] and others[0][0] == "5"
+    assert [path.name for path in (tmp_path / "kept").iterdir()] == ["fit_0.safetensors"]
 
 
 def test_draws_are_rows_of_the_same_whole_whatever_the_share() -> None:
