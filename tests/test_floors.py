@@ -102,6 +102,30 @@ def test_the_command_line_imports_nothing_heavy() -> None:
     }
 
 
+SLOW = ("torch", "scipy", "sklearn", "matplotlib", "diffusers", "accelerate", "torchvision", "torchmetrics", "safetensors.torch")
+NETWORKS = {
+    *("extractors/classifier_network.py", "extractors/dinov2_network.py", "models/ddpm_network.py", "models/vae_network.py"),
+    *("models/vae_prior.py", "training/muon.py", "machine/torchvision_guard.py", "ablation/engines/preload.py", "testing.py"),
+}
+"""What defines networks, or is made of torch altogether: imported inside of the functions that need it."""
+
+
+@pytest.mark.parametrize("path", [path for path in FILES if path.as_posix() not in NETWORKS], ids=str)
+def test_a_file_is_imported_without_what_is_slow_to_import(path: Path) -> None:
+    """`from imgcollapse.heavy import torch` at the top; all else that is slow, inside of functions."""
+    tree = ast.parse((PACKAGE / path).read_text())
+    networks = {f"imgcollapse.{name.removesuffix('.py').replace('/', '.')}" for name in NETWORKS}
+    for node in tree.body:
+        modules = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+        if isinstance(node, ast.ImportFrom):
+            modules = [str(node.module), *(f"{node.module}.{alias.name}" for alias in node.names)]
+        for module in modules:
+            assert not module.startswith(tuple(f"{name}." for name in SLOW)) and module not in {*SLOW, *networks}, module
+    for node in ast.walk(tree):  # while the program runs these two are `Any`
+        if isinstance(node, ast.Call) and ast.unparse(node.func) == "isinstance":
+            assert not {"Tensor", "Generator"} & {ast.unparse(one) for one in ast.walk(node.args[1])}, "write torch.Tensor"
+
+
 BY_HAND = re.compile(r"os\.(replace|rename|fsync)\(|\.rename\(|mkstemp|NamedTemporaryFile")
 ALLOWED = {
     "datasets/torchvision_sets.py": "moves what torchvision has downloaded",

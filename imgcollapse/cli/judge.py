@@ -16,7 +16,7 @@ from imgcollapse.machine import devices, streams
 def judge(places: Sequence[Path], given: dict[str, Any], assignments: tuple[str, ...], *, as_json: bool) -> None:
     """`imgcollapse judge RUN_OR_ABLATION...`: `given` are the flags (None where not given), `assignments` those of --set."""
     changes = judging.changes_from(given, assignments)
-    found = judging.runs_at(places)
+    found = judging.runs_at(places, changes)
     with devices.use(checked(machine_from(given))), progress.watched_by(lines(given["log_json"])):
         say_used()
         judged = judging.execute(found, changes)

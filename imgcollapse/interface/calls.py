@@ -80,7 +80,7 @@ def judge(folders: Sequence[Any], given: Given) -> dict[Path, str]:
     with called(given["quiet"]):
         given, changes = _words(given)
         wanted = judging.changes_from(given, changes)
-        found = judging.runs_at(_places(folders))
+        found = judging.runs_at(_places(folders), wanted)
         with devices.use(checked(machine_from(given))):
             judged = judging.execute(found, wanted)
         _end(judged.stopped)

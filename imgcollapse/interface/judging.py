@@ -38,9 +38,15 @@ class Judged:
     failed: list[Problem]
 
 
-def runs_at(places: Sequence[Path]) -> Found:
-    """The runs of each folder, each once. Raises SettingsProblem for a folder that is neither a run nor an ablation."""
-    return [(place, list({run.folder: run for run in with_chains(plan.runs_in(place))}.values())) for place in places]
+def runs_at(places: Sequence[Path], changes: Mapping[str, Any]) -> Found:
+    """The runs of each folder, each once.
+
+    Raises SettingsProblem for a folder that is neither a run nor an ablation, and for changes that the judge of a run there cannot have.
+    """
+    found = [(place, list({run.folder: run for run in with_chains(plan.runs_in(place))}.values())) for place in places]
+    for run in (run for _, runs in found for run in runs):
+        _changed(run, changes)
+    return found
 
 
 def execute(found: Found, changes: Mapping[str, Any]) -> Judged:
@@ -77,12 +83,16 @@ def changes_from(given: Mapping[str, Any], changes: Sequence[str | Mapping[str, 
 
 def judged_by(run: Run, changes: Mapping[str, Any]) -> Judge:
     """The judge of the run's own study with these changes; weights that its extractors need are fetched."""
-    judge = build(Judge, merge(run.study.judge.model_dump(mode="json"), changes))
+    judge = _changed(run, changes)
     if "metrics" not in changes and judge.metrics is not None:  # those of the study, chosen without an extractor that has some of its own
         own = own_metrics(judge.extractors or ())
         judge = judge.model_copy(update={"metrics": (*judge.metrics, *sorted(own - set(judge.metrics)))})
     fetch_weights_of([run.study.model_copy(update={"judge": judge})])
     return judge
+
+
+def _changed(run: Run, changes: Mapping[str, Any]) -> Judge:
+    return build(Judge, merge(run.study.judge.model_dump(mode="json"), changes))
 
 
 def with_chains(runs: Sequence[Run]) -> list[Run]:
