@@ -139,7 +139,7 @@ def test_many_arms_and_many_generations_are_bounded_too(tmp_path: Path) -> None:
 
 
 def test_a_row_of_the_largest_pictures_is_no_wider_than_webp_can_be() -> None:
-    huge = ImageSet.of(torch.zeros((20, 3, 1, 2000), dtype=torch.uint8))
+    huge = torch.zeros((20, 3, 1, 2000), dtype=torch.uint8).numpy()
     assert pictures._mosaic(huge, 20, 50).width == 20 * 513 - 1
 
 

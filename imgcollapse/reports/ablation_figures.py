@@ -5,11 +5,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from imgcollapse import grids, store
 from imgcollapse.ablation.intervals import FEWEST
 from imgcollapse.ablation.summary import Record, Run
 from imgcollapse.files import ledger
 from imgcollapse.grids import lettering
+from imgcollapse.heavy import torch
 from imgcollapse.judges.titles import metric_title, source_title
 from imgcollapse.metrics.scores import SCORES
 from imgcollapse.reports import panels
@@ -97,10 +100,10 @@ def _grids(runs: Sequence[Run]) -> bytes | None:
     arms = {drawn[arm]: run for arm, run in arms.items()}
     for arm, run in arms.items():
         for generation in set(chosen) & set(done[arm]):
-            latents = store.read_images(store.generation_folder(run.folder, generation) / store.LATENTS)
-            if latents.are_points:
+            latents = store.read_pixels(store.generation_folder(run.folder, generation) / store.LATENTS)
+            if latents.dtype == np.float32:
                 return None
-            cells[arm, generation] = mosaic(latents.pixels, *MOSAIC)
+            cells[arm, generation] = torch.from_numpy(mosaic(latents, *MOSAIC))
     kind = next(iter(arms.values())).study
     title = f"{kind.learner} on {kind.dataset.kind}, seed {kind.seed}: samples from the same noise"
     page = grids.table(

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from PIL import Image, ImageDraw
 
 from imgcollapse import grids, store
@@ -16,7 +17,6 @@ from imgcollapse.ablation.summary import Run
 from imgcollapse.files import ledger
 from imgcollapse.grids import lettering
 from imgcollapse.grids.lettering import shortened
-from imgcollapse.heavy import torch
 from imgcollapse.reports.findings import Findings
 from imgcollapse.reports.mosaic import mosaic
 
@@ -92,7 +92,7 @@ def _places(findings: Findings) -> list[_Place]:
 
 def _gone(run: Run, done: frozenset[int]) -> frozenset[int]:
     """The generations of which nothing can be drawn: points whose samples were thrown away. Pictures of equal noise always stay."""
-    if not done or not store.read_images(store.generation_folder(run.folder, min(done)) / store.LATENTS, 1).are_points:
+    if not done or store.read_pixels(store.generation_folder(run.folder, min(done)) / store.LATENTS, 1).dtype != np.float32:
         return frozenset()
     return frozenset(generation for generation in done if not store.has(run.folder, generation, store.SAMPLES))
 
@@ -122,18 +122,18 @@ def _frames(
 def _cell(place: _Place, generation: int, size: tuple[int, int, float, float], reach: int) -> Image.Image:
     """An arm's pictures from the noise that is the same in every generation, at most `reach` wide; points as dots in the plane."""
     folder = store.generation_folder(place.run.folder, generation)
-    latents = store.read_images(folder / store.LATENTS)
-    if latents.are_points:
+    latents = store.read_pixels(folder / store.LATENTS)
+    if latents.dtype == np.float32:
         drawn = grids.scatter("", store.read_images(folder / store.SAMPLES, POINTS), side=reach - 2)
         return drawn.crop((7, grids.TEXT + 9, drawn.width - 7, drawn.height - 5))  # the frame and what is in it, without title and margin
     rows, columns, *_ = size
-    pixels, width = latents.pixels[: rows * columns], latents.shape[2]
+    pixels, width = latents[: rows * columns], latents.shape[3]
     factor = (reach + 1 - columns) // (columns * width)  # the line between pictures stays one pixel wide
     if factor:
-        pixels = pixels.repeat_interleave(factor, 2).repeat_interleave(factor, 3)
+        pixels = pixels.repeat(factor, 2).repeat(factor, 3)
     joined = mosaic(pixels, rows, columns)
-    joined = joined.expand(3, -1, -1) if len(joined) == 1 else joined[:3]
-    picture = Image.fromarray(joined.permute(1, 2, 0).contiguous().numpy())
+    joined = joined.repeat(3, 0) if len(joined) == 1 else joined[:3]
+    picture = Image.fromarray(np.ascontiguousarray(joined.transpose(1, 2, 0)))
     return picture if factor else picture.resize((reach, max(1, round(picture.height * reach / picture.width))), Image.Resampling.BOX)
 
 
@@ -183,8 +183,8 @@ def _cut(text: str, font: Any, width: int) -> str:
 
 def _is_grey(frame: Image.Image) -> bool:
     """Whether all but the progress bar is grey."""
-    pixels = torch.frombuffer(bytearray(frame.crop((0, BAR, frame.width, frame.height)).tobytes()), dtype=torch.uint8).view(-1, 3)
-    return bool((pixels == pixels[:, :1]).all())
+    pixels = np.asarray(frame)[BAR:]
+    return bool((pixels == pixels[..., :1]).all())
 
 
 def _durations(frames: Sequence[Image.Image]) -> list[int]:
@@ -200,11 +200,11 @@ def _gif(frames: Sequence[Image.Image]) -> bytes:
         strip = Image.new("RGB", (frames[0].width, len(some) * frames[0].height))
         for place, number in enumerate(some):
             strip.paste(frames[number], (0, place * frames[0].height))
-        colours = torch.tensor(strip.quantize(251, Image.Quantize.MEDIANCUT).getpalette()).view(-1, 3)
+        colours = np.array(strip.quantize(251, Image.Quantize.MEDIANCUT).getpalette()).reshape(-1, 3)
         # Pillow looks colours up coarsely: beside a nearly white one, white itself would never be found
-        exact = torch.tensor([grids.PAPER, grids.INK, grids.FAINT, BLUE, TRACK])
-        nearest = (colours[:, None] - exact).abs().amax(2).min(1)
-        colours = torch.cat([exact, torch.where(nearest.values[:, None] < 8, exact[nearest.indices], colours)])
+        exact = np.array([grids.PAPER, grids.INK, grids.FAINT, BLUE, TRACK])
+        apart = np.abs(colours[:, None] - exact).max(2)
+        colours = np.concatenate([exact, np.where(apart.min(1)[:, None] < 8, exact[apart.argmin(1)], colours)])
         palette = Image.new("P", (1, 1))
         palette.putpalette(colours.flatten().tolist())
         frames = [frame.quantize(palette=palette, dither=Image.Dither.FLOYDSTEINBERG) for frame in frames]

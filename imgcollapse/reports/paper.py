@@ -36,7 +36,7 @@ def figures(findings: Findings, folder: Path) -> list[Path]:
     with styled():
         for name, page in pages(findings):
             page.draw_without_rendering()
-            page.set_layout_engine("none")  # laid out once, so that the three are one figure
+            page.set_layout_engine(None)  # laid out once, so that the three are one figure
             for kind, metadata in KINDS.items():
                 file = io.BytesIO()
                 page.savefig(file, format=kind, metadata=metadata)

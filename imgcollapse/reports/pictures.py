@@ -7,13 +7,16 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
+import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 from imgcollapse import grids, store
 from imgcollapse.ablation.summary import Run
-from imgcollapse.images import ImageSet
+from imgcollapse.heavy import torch
 from imgcollapse.reports.mosaic import mosaic
 
 # how a page becomes smaller: (samples in a mosaic, pictures in a row of equal noise, quality of colour pictures)
@@ -40,16 +43,16 @@ Keep = Callable[[Picture], str]
 def samples(run: Run, generation: int, size: tuple[int, int, int]) -> Picture:
     """The first samples of a generation as a square mosaic; points as dots in the plane."""
     path = store.generation_folder(run.folder, generation) / store.SAMPLES
-    drawn = store.read_images(path, size[0])
-    if drawn.are_points:
+    drawn = store.read_pixels(path, size[0])
+    if drawn.dtype == np.float32:
         return _encode(grids.scatter(f"generation {generation}", store.read_images(path, 2000)), size[2])
     return _mosaic(drawn, round(size[0] ** 0.5), size[2])
 
 
 def same_noise(run: Run, generation: int, size: tuple[int, int, int]) -> Picture | None:
     """A row of pictures drawn from the noise that is the same in every generation; None for points, which have no pictures."""
-    drawn = store.read_images(store.generation_folder(run.folder, generation) / store.LATENTS, size[1])
-    return None if drawn.are_points else _mosaic(drawn, size[1], size[2])
+    drawn = store.read_pixels(store.generation_folder(run.folder, generation) / store.LATENTS, size[1])
+    return None if drawn.dtype == np.float32 else _mosaic(drawn, size[1], size[2])
 
 
 def inline(picture: Picture) -> str:
@@ -73,12 +76,14 @@ def beside(folder: Path, kept: dict[str, bytes]) -> Keep:
     return keep
 
 
-def _mosaic(drawn: ImageSet, columns: int, quality: int) -> Picture:
+def _mosaic(drawn: NDArray[Any], columns: int, quality: int) -> Picture:
     """The pictures row by row, grey or the first three channels in colour."""
-    pixels = drawn.pixels[:, :3] if drawn.pixels.shape[1] >= 3 else drawn.pixels[:, :1]
-    pixels, columns = grids.smaller(pixels, LARGEST), min(columns, len(pixels))
-    joined = mosaic(pixels, -(-len(pixels) // columns), columns).permute(1, 2, 0).squeeze(2)
-    return _encode(Image.fromarray(joined.contiguous().numpy()), quality)
+    pixels = drawn[:, :3] if drawn.shape[1] >= 3 else drawn[:, :1]
+    if max(pixels.shape[2:]) > LARGEST:
+        pixels = grids.smaller(torch.from_numpy(pixels), LARGEST).numpy()
+    columns = min(columns, len(pixels))
+    joined = mosaic(pixels, -(-len(pixels) // columns), columns).transpose(1, 2, 0)
+    return _encode(Image.fromarray(np.ascontiguousarray(joined[..., 0] if joined.shape[2] == 1 else joined)), quality)
 
 
 def _encode(picture: Image.Image, quality: int) -> Picture:

@@ -32,7 +32,7 @@ def strips(findings: Findings, size: tuple[int, int, int], keep: Keep) -> tuple[
         ]
         latents = [(g, pictures.same_noise(run, g, size)) for g in sorted({*there} & {*findings.stops})]
         rows = [_frame(same, keep, g, f"{arm}, generation {g}, from the same noise") for g, same in latents if same is not None]
-        fine = store.read_images(store.generation_folder(run.folder, there[0]) / store.LATENTS, 1).shape[2] <= SMALL
+        fine = store.read_pixels(store.generation_folder(run.folder, there[0]) / store.LATENTS, 1).shape[3] <= SMALL
         about = {"number": number, "name": f"{arm}, seed {run.seed}", "fine": fine}
         strip.append({**about, "frames": frames, "gone": len(kept) < len(there)})
         if rows and run.study.model.kind not in REDRAWN:  # which have no noise to start from: their seed draws training pictures

@@ -28,7 +28,7 @@ from imgcollapse.store.layout import (
     grid,
     origin_folder,
 )
-from imgcollapse.store.npz import read_images
+from imgcollapse.store.npz import read_images, read_pixels
 from imgcollapse.store.past import kept_model
 from imgcollapse.store.records import read_json, read_sealed, readable
 
@@ -66,6 +66,7 @@ __all__ = [
     "parsed",
     "read_images",
     "read_json",
+    "read_pixels",
     "readable",
     "reference",
     "scores",

@@ -5,6 +5,8 @@ import os
 import struct
 import zipfile
 import zlib
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
@@ -32,15 +34,33 @@ def read_images(path: Path, first: int | None = None) -> ImageSet:
     tensors stays in this process. Raises DataProblem where it cannot be read, or has changed since it was written (CRC-32, of a set read
     whole).
     """
+    with _readable(path):
+        return ImageSet(*map(torch.from_numpy, _arrays(path, PARTS, first)))
+
+
+def read_pixels(path: Path, first: int | None = None) -> NDArray[Any]:
+    """The pixels alone, uint8 [N, C, H, W], or float32 [N, 1, 1, D] of points; otherwise as `read_images`, and without torch."""
+    with _readable(path):
+        (pixels,) = _arrays(path, PARTS[:1], first)
+        assert pixels.ndim == 4 and pixels.dtype in (np.uint8, np.float32), (pixels.shape, pixels.dtype)
+        return pixels
+
+
+@contextmanager
+def _readable(path: Path) -> Iterator[None]:
     try:
-        with path.open("rb") as file, zipfile.ZipFile(file) as archive:
-            if first is not None:
-                return ImageSet(*(torch.from_numpy(_first_rows(archive, name, first)) for name in PARTS))
-            large = os.fstat(file.fileno()).st_size >= LARGE
-            whole = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY) if large else None
-            return ImageSet(*(torch.from_numpy(_array(archive, name, whole)) for name in PARTS))
+        yield
     except Exception as error:  # zipfile, zlib, numpy and the checks of ImageSet each raise their own
         raise DataProblem(f"{path}: cannot be read ({error}); run the same command again, which mends damaged generations") from None
+
+
+def _arrays(path: Path, names: Sequence[str], first: int | None) -> list[NDArray[Any]]:
+    with path.open("rb") as file, zipfile.ZipFile(file) as archive:
+        if first is not None:
+            return [_first_rows(archive, name, first) for name in names]
+        large = os.fstat(file.fileno()).st_size >= LARGE
+        whole = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY) if large else None
+        return [_array(archive, name, whole) for name in names]
 
 
 def _array(archive: zipfile.ZipFile, name: str, whole: mmap.mmap | None) -> NDArray[Any]:
