@@ -11,9 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-import torch
-from torch import Tensor
-
+from imgcollapse.heavy import Tensor, torch
 from imgcollapse.machine import devices
 from imgcollapse.machine.cache import Checkpoint
 
