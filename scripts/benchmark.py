@@ -7,7 +7,7 @@ python scripts/benchmark.py metrics      the metrics at N = 10,000 against prdc,
 python scripts/benchmark.py images       fingerprints, provenance and reading of image sets against the plain way of each
 python scripts/benchmark.py chains       a toy world over thousands of generations; a chain of `accumulate`, made and gone on with
 python scripts/benchmark.py pareto       models of other settings: what quality of generation 0 they give for how many operations
-python scripts/benchmark.py startup      how long commands take that compute nothing, beside `import click` and `import torch`
+python scripts/benchmark.py startup      how long commands take that compute nothing, and a report, beside `import click` and `import torch`
 python scripts/benchmark.py ablation     an ablation, shortened: two jobs of one thread against one job of two, or others
 """
 
@@ -681,22 +681,38 @@ def _gpu_busy(device: str) -> Iterator[list[float]]:
 @main.command()
 @click.option("--repeats", default=5, show_default=True, help="The fastest of so many is printed.")
 def startup(repeats: int) -> None:
-    """How long commands take that compute nothing, each in a process of its own."""
+    """How long commands take that compute nothing, until their first line and to their end, each in a process of its own; and the report
+    of a finished run, ten generations of a mixture on digits."""
 
-    def fastest(*words: str) -> float:
+    def fastest(*words: str) -> tuple[float, float]:
+        """Seconds until the first line, and to the end."""
         took = []
         for _ in range(repeats):
             began = time.perf_counter()
-            subprocess.run([sys.executable, *words], check=False, capture_output=True)
-            took.append(time.perf_counter() - began)
-        return min(took)
+            with subprocess.Popen([sys.executable, *words], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, cwd=folder) as process:
+                assert process.stdout is not None
+                process.stdout.readline()
+                first = time.perf_counter() - began
+                process.stdout.read()
+            took.append((first, time.perf_counter() - began))
+        return min(one[0] for one in took), min(one[1] for one in took)
 
-    plain = fastest("-c", "import click")
-    named = {"import torch": ("-c", "import torch")}
-    named |= {words: ("-m", "imgcollapse", *words.split()) for words in ("--help", "list ddpm", "status nowhere", "run --model gan")}
-    for name, words in named.items():
-        took = fastest(*words)
-        click.echo(f"{name}: {took:.2f} s, {took / plain:.0f} times `import click` ({plain:.2f} s)")
+    with tempfile.TemporaryDirectory() as folder:
+        run(build(Study, {"model": "gmm"}), Path(folder) / "chain")
+        _, plain = fastest("-c", "import click")
+        click.echo(f"import click: {plain:.3f} s")
+        named = {f"import {name}": ("-c", f"import {name}") for name in ("imgcollapse", "torch")}
+        named |= {words: ("-m", "imgcollapse", *words.split()) for words in STARTED}
+        for name, words in named.items():
+            first, took = fastest(*words)
+            shown = f" (first line: {first:.2f} s, {first / plain:.0f} times)" if first < 0.8 * took else ""
+            click.echo(f"{name}: {took:.2f} s, {took / plain:.0f} times `import click`{shown}")
+
+
+STARTED = (
+    *("--help", "list", "list ddpm", "status chain", "status nowhere", "run --model gan", "run --set modle.steps=3", "run --gens many"),
+    *("ablate --axis model.steps=10,many", "run --dry-run --model gmm", "ablate retention --dry-run", "doctor", "report chain"),
+)
 
 
 def _quality(name: str, values: Mapping[str, Value]) -> str:

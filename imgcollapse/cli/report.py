@@ -33,7 +33,7 @@ def make(places: tuple[Path, ...], given: dict[str, Any], *, watch: bool, show: 
         reporting.claim(one)
         if watch:
             _watch(one, show)
-    with progress.watched_by(Lines()):
+    with console.watcher(None) as watching, progress.watched_by(watching):
         done = reporting.execute(one)
     if as_json:
         more = {"tables": [table.record() for table in done.tables]} if done.tables else {}

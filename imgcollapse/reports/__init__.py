@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from imgcollapse import progress
 from imgcollapse.files import digest_of, ledger
 from imgcollapse.reports.ablation_figures import draw_ablation
 from imgcollapse.reports.agreement import disagreements
@@ -23,4 +24,5 @@ def beside(findings: Findings, page: Path) -> list[Path]:
 
     folder = folder_beside(page)
     ledger.note(folder, NOTED, digest_of(page))
-    return [*movie(findings, folder), *figures(findings, folder), *markdown(findings, folder)]
+    parts = (movie, figures, markdown)
+    return [path for _, part in zip(progress.steps(len(parts), "beside it"), parts, strict=True) for path in part(findings, folder)]

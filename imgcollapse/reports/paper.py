@@ -8,6 +8,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
+from imgcollapse import progress
 from imgcollapse.ablation.summary import Record
 from imgcollapse.files import ledger
 from imgcollapse.grids.lettering import shortened
@@ -34,7 +35,8 @@ def figures(findings: Findings, folder: Path) -> list[Path]:
     """
     made = dict[str, bytes]()
     with styled():
-        for name, page in pages(findings):
+        drawn = list(pages(findings))
+        for _, (name, page) in zip(progress.steps(len(drawn), "figures"), drawn, strict=True):
             page.draw_without_rendering()
             page.set_layout_engine(None)  # laid out once, so that the three are one figure
             for kind, metadata in KINDS.items():

@@ -6,11 +6,11 @@ from hashlib import sha256
 from importlib.resources import files
 from typing import Any
 
-from jinja2 import Environment, StrictUndefined
-
 
 def rendered(name: str, **values: Any) -> str:
     """The template of that name, filled; all text is escaped."""
+    from jinja2 import Environment, StrictUndefined
+
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     return environment.from_string(template(name)).render(**values)
 
