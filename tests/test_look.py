@@ -179,7 +179,7 @@ def test_run_refuses_what_is_no_world_and_says_what_is_odd() -> None:
     write(Path("odd"), one_class)
     odd = call(*RUN, "--dataset", "folder:odd")
     assert odd.exit_code == 0
-    read, first = odd.stderr.splitlines()[:2]
+    _, read, first = odd.stderr.splitlines()[:3]
     assert read.startswith("folder-odd: 40 pictures in 2 classes")
     assert first == "folder-odd: all 20 pictures of class '0' are the same", odd.stderr
     assert "folder-odd: 21 of 40 pictures stand in more than one class, such as in '0' and in '1'" in odd.stderr
