@@ -6,40 +6,13 @@ from typing import Any
 
 import click
 
-from imgcollapse import __version__, progress
-from imgcollapse.cli import failures, hints
+from imgcollapse import __version__
+from imgcollapse.cli import one_line
 from imgcollapse.cli.options import DATA_DIR, ENGINE, EXIT_CODES, JUDGE_BESIDE, PLUGIN, Number, Place, long_work, machine, names, setting
 from imgcollapse.cli.options import weights as weights_of
-from imgcollapse.machine import streams
 
 
-class OneLine(click.Group):
-    """Turns the library's errors into one line and an exit code."""
-
-    def main(self, *arguments: Any, **options: Any) -> Any:
-        """The command line, on streams that cannot fail."""
-        streams.steady()
-        with progress.remembering():
-            return super().main(*arguments, **options)
-
-    def invoke(self, ctx: click.Context) -> Any:
-        """Runs the command; a traceback is shown only with --debug."""
-        as_json, log_json = (flag in ctx.args for flag in ("--json", "--log-json"))
-        try:
-            return super().invoke(ctx)
-        except (click.exceptions.Exit, click.Abort, BrokenPipeError):
-            raise
-        except click.UsageError as error:  # click shows what was typed as it was typed
-            raise failures.mistyped(error, hints.told(error, self.commands), as_json) from None
-        except click.ClickException:
-            raise
-        except Exception as error:
-            if ctx.params.get("debug"):
-                raise
-            ctx.exit(failures.failed(error, as_json, log_json))
-
-
-@click.group(cls=OneLine, epilog=EXIT_CODES, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.group(cls=one_line.OneLine, epilog=EXIT_CODES, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
 @click.version_option(__version__, prog_name="imgcollapse")
 @click.option("--debug", is_flag=True, help="Show the traceback of an error.")
 def main(debug: bool) -> None:
@@ -224,6 +197,21 @@ def report(places: tuple[Path, ...], watch: bool, show: bool, as_json: bool, **g
     from imgcollapse.cli import report
 
     report.make(places, given, watch=watch, show=show, as_json=as_json)
+
+
+@main.command(epilog=EXIT_CODES)
+@click.argument("folder", metavar="RUN_OR_ABLATION", type=Place())
+@click.option(
+    "--models", default="all", show_default=True, metavar="RULE", help="Weights that stay: all, last, none, or K: every K-th and the last."
+)
+@click.option("--samples", default="all", show_default=True, metavar="RULE", help="Samples that stay: all, last, or K.")
+@click.option("--dry-run", is_flag=True, help="Say what would go and how much room that makes, and stop.")
+@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+def prune(folder: Path, models: str, samples: str, dry_run: bool, as_json: bool) -> None:
+    """Remove weights and samples of finished runs that nothing needs any more; they still go on, and have their page."""
+    from imgcollapse.cli import prune
+
+    prune.prune(folder, models, samples, dry_run=dry_run, as_json=as_json)
 
 
 @main.command("list")

@@ -49,7 +49,7 @@ def training_sets(run: Path, made: Callable[[Past], tuple[Any, Record]] | None, 
             names = ", ".join(gone)
             progress.say_once(
                 f"generation {generation} cannot be compared with its own training set: samples of generation {names} were "
-                "thrown away, as the study says (keep.samples)"
+                "thrown away (keep.samples, or imgcollapse prune)"
             )
             return None
         found, _ = made(Past(run, generation, load))

@@ -28,7 +28,7 @@ from imgcollapse.settings import read_file
 from imgcollapse.store import history, leftovers, log, manifest
 from imgcollapse.store.begun import begin, begun, parsed
 from imgcollapse.store.checks import parents
-from imgcollapse.store.identity import Identity, learning, study_digest, unlike
+from imgcollapse.store.identity import Identity, study_digest, unlike
 from imgcollapse.store.layout import (
     ENVIRONMENT,
     LATENTS,
@@ -160,7 +160,7 @@ class RunFolder:
 
         `fit` is called with the model whose weights it begins with, or None; `load` opens one that draws as this does.
         """
-        key = f"weights-{digest(learning(self._recipe))}"
+        key = SharedStore.weights_key(self._recipe)
         if self.shared is None:
             with checkpoints.kept_in("fit", self._unfinished(), key, self.run):
                 return fit(start and start.model)
@@ -202,12 +202,13 @@ class RunFolder:
             files.as_usual(draft)
             manifest.write_manifest(draft, self._recipe)
 
-    def throw_away(self, generation: int, *parts: str) -> None:
-        """Removes the samples or the model of a generation that nothing needs any more; the manifest keeps their digests, and says so."""
+    def throw_away(self, generation: int, *parts: str, how: str = "thinned") -> None:
+        """Removes the samples or the model of a generation that nothing needs any more; the manifest keeps their digests, and says so, and
+        the history says `how`."""
         folder = generation_folder(self.run, generation)
         if there := [part for part in parts if manifest.has(folder, part) or os.path.lexists(folder / part)]:
             manifest.throw_away(folder, *there)
-            self._note(generation, "thinned", time.monotonic())
+            self._note(generation, how, time.monotonic())
 
     def fix(self, name: str, record: dict[str, Any] | None, beside: Mapping[str, Any] = MappingProxyType({})) -> None:
         """Writes a record of the run, once; None: nothing. Raises OtherStudyProblem where it was written before and said something else.

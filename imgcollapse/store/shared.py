@@ -3,12 +3,13 @@
 import os
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from imgcollapse import progress
-from imgcollapse.files import draft_beside, folder_in_place, ledger, locks, set_aside
+from imgcollapse.files import ASIDE, digest, draft_beside, folder_in_place, ledger, locks, set_aside
+from imgcollapse.store.identity import Identity, learning
 from imgcollapse.store.layout import MODEL
 from imgcollapse.store.manifest import MANIFEST, damage, read_manifest, write_manifest
 
@@ -37,6 +38,11 @@ class SharedStore:
         if not (self.folder / key).exists():
             _link(place, self.folder / key)
 
+    @staticmethod
+    def weights_key(recipe: Identity) -> str:
+        """The name of the weights that a generation with this recipe has learned."""
+        return f"weights-{digest(learning(recipe))}"
+
     def fitted_model(self, key: str, load: Callable[[Path], Any]) -> Any:
         """The model of that entry, opened; None where there is none that is whole."""
         entry = self._entry(key, None, "learned again")
@@ -49,6 +55,14 @@ class SharedStore:
         with folder_in_place(place) as draft:
             save(draft / MODEL)
             write_manifest(draft)
+
+    def forget(self, key: str) -> None:
+        """Removes an entry, which whoever needs it makes again; runs keep what is linked into them."""
+        with self.lock(key, "what is pruned"):
+            if (self.folder / key).is_dir():
+                shutil.rmtree(set_aside(self.folder / key))  # renamed first: a killed process leaves no half of an entry
+                with suppress(OSError):  # others are there
+                    (self.folder / ASIDE).rmdir()
 
     def _entry(self, key: str, made_by: dict[str, Any] | None, again: str) -> Path | None:
         """The folder of that entry; None where there is none. One that is damaged or made by something else is set aside, and reported."""
