@@ -5,7 +5,6 @@ A part is one class, its options and what it does, so its file must be importabl
 """
 
 from importlib import import_module
-from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -20,18 +19,19 @@ else:
 
 
 class Later:
-    """A module that is imported when something of it is wanted."""
+    """A module that is imported when something of it is wanted, and whose names are its own from then on: looked up as fast, and where
+    somebody puts another function into the module, that one is found here too."""
 
-    __slots__ = ("_found", "_name")
+    __slots__ = ("__dict__", "_name")
 
     def __init__(self, name: str) -> None:
         self._name = name
-        self._found: ModuleType | None = None
 
     def __getattr__(self, attribute: str) -> Any:
-        if self._found is None:
-            self._found = import_module(self._name)
-        return getattr(self._found, attribute)
+        """Of a name that is not there yet, or that the module itself makes when it is asked for."""
+        module = import_module(self._name)
+        self.__dict__ = module.__dict__
+        return getattr(module, attribute)
 
 
 if not TYPE_CHECKING:
