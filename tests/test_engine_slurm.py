@@ -20,6 +20,7 @@ from imgcollapse.ablation.engines.common import read_options
 from imgcollapse.ablation.engines.configuration import EngineConfiguration
 from imgcollapse.ablation.engines.slurm import Job, SlurmOptions, slurm
 from imgcollapse.errors import SettingsProblem
+from imgcollapse.machine.cache import Checkpoint
 
 WANTED = "IMGCOLLAPSE_TEST_SLURM" in os.environ
 ENGINE = importlib.import_module("imgcollapse.ablation.engines.slurm")
@@ -104,15 +105,18 @@ def test_a_time_limit_too_short_for_a_generation_is_a_failure_and_not_tried_for_
     pytest.importorskip("submitit")
     run = lay_out(tmp_path, QUICK)
     job = Job(run, minutes=60)
-    job.began, job.had = time.monotonic() - 55 * 60, 0
+    job.began, job.had, job.kept = time.monotonic() - 55 * 60, 0, Checkpoint.kept
     with pytest.raises(SystemExit):
         job.checkpoint()
     failure = worker.read_failure(run)
     assert failure is not None and failure["message"] == (
-        "no generation was finished within 60 minutes; take more with --engine-option time=MINUTES"
+        "no generation was finished within 60 minutes, and no checkpoint was kept of one; take more with --engine-option time=MINUTES"
     )
     job.began = time.monotonic() - 10 * 60  # preempted early: that says nothing of the limit
     assert job.checkpoint().function.run == run
+    job.began, job.kept = time.monotonic() - 55 * 60, Checkpoint.kept - 1  # a training has come further: the next job goes on
+    assert job.checkpoint().function.run == run
+    job.kept = Checkpoint.kept
     assert worker.work(run) == 0
     job.began = time.monotonic() - 55 * 60  # generations were finished: the next job goes on
     assert job.checkpoint().function.run == run

@@ -115,6 +115,7 @@ def work(run: Path) -> int:
     try:
         with devices.use(resources.here()), progress.watched_by(_Log()), progress.beating():
             chosen = build(Study, read_file(run / store.STUDY))
+            progress.say(f"{chosen.title()}, {chosen.gens} generations")
             progress.whole(max(0, chosen.gens - len(store.numbers(run))))
             ensemble.run(chosen, run, _landed, Path(resources.shared))
     except InUseProblem:

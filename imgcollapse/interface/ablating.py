@@ -22,6 +22,7 @@ from imgcollapse.interface.long import say_if_long_ablation
 from imgcollapse.interface.several import read_several
 from imgcollapse.machine import devices
 from imgcollapse.settings import build, merge, nested, read_list
+from imgcollapse.store import log
 
 Axes = Sequence[str] | Mapping[str, Any]  # PATH=VALUE,VALUE each, as after --axis; or path -> values
 AXES = {name: name for name in ("dataset", "model", "regime", "samples")} | {name: f"regime.{name}" for name in ("real_fraction", "pool")}
@@ -114,7 +115,7 @@ def _executed(one: Asked, runs: Sequence[Run], configuration: EngineConfiguratio
     seeds = f" with {len({run.seed for run in runs})} seeds" if chosen.half_width is not None else ""
     progress.say(f"{folder}: {len(before)} runs{seeds} of {asked} generations; {there} generations are there")
     lines = AblationProgress(before, configuration.jobs)
-    with stoppable() as stopped, track.tracking(one.given["track"], plan.in_order(runs)) as look:
+    with stoppable() as stopped, log.kept(folder), track.tracking(one.given["track"], plan.in_order(runs)) as look:
 
         def news() -> None:
             lines()

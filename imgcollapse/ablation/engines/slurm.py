@@ -99,8 +99,8 @@ class Job:
         spent = (time.monotonic() - self.began) / 60
         stuck = len(store.finished(self.run)) == self.had and Checkpoint.kept == self.kept
         if spent >= min(0.8 * self.minutes, self.minutes - 10) and stuck:
-            cure = "take more with --engine-option time=MINUTES"
-            worker.record_failure(self.run, "TimeLimit", f"no generation was finished within {self.minutes} minutes; {cure}", 1)
+            what = f"no generation was finished within {self.minutes} minutes, and no checkpoint was kept of one"
+            worker.record_failure(self.run, "TimeLimit", f"{what}; take more with --engine-option time=MINUTES", 1)
             sys.exit(1)  # else it would begin the same generation for ever
         return _submitit().helpers.DelayedSubmission(Job(self.run, self.minutes))
 
@@ -127,7 +127,7 @@ def _executor(submitit: Any, folder: Path, configuration: EngineConfiguration) -
     own = {key: value for key, value in configuration.options.items() if not key.startswith("slurm_")}
     options = read_options(SlurmOptions, EngineConfiguration(configuration.jobs, configuration.threads, own))
     more = {key.removeprefix("slurm_"): option(key, value) for key, value in configuration.options.items() if key.startswith("slurm_")}
-    # a time-out is no failure while every job finishes a generation, which `Job.checkpoint` sees to
+    # a time-out is no failure while every job finishes a generation, or comes further with one, which `Job.checkpoint` sees to
     executor = submitit.SlurmExecutor(folder=folder, max_num_timeout=10**6)
     exports = [f"export {name}={value}" for name, value in configuration.environment().items()]
     asked = {
