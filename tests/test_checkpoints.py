@@ -106,7 +106,9 @@ def test_training_goes_on_from_the_checkpoint_and_ends_the_same_to_the_byte(
     made(tmp_path / "run", study, at=at, what=what)
     number = at // 12
     assert [path.name for path in (tmp_path / "run/unfinished" / f"gen_00{number}").iterdir()] == ["fit_0.safetensors"]
-    assert made(tmp_path / "run", study).done[what] == again, "what was kept is not done again"
+    resumed = made(tmp_path / "run", study)
+    assert resumed.done[what] == again, "what was kept is not done again"
+    assert resumed.lines == [f"{what}: goes on from the checkpoint that was kept after step {12 - again}"]
     assert kept(tmp_path / "run") == kept(wholes[name]) and len(kept(wholes[name])) > 3
     assert not (tmp_path / "run/unfinished").exists(), "it goes when the generation is kept"
 

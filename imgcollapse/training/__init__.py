@@ -54,7 +54,7 @@ def fit_network(
     generator = seeds.torch_generator(seeds.derive(seed, "loss", 0), device)
     randomness = BatchRandomness(options.batch, share, generator)
     total, before, checkpoint = torch.zeros((), device=device), 0.0, checkpoint or checkpoints.next_fit()
-    first = _go_on(checkpoint, net, optimiser, generator, counted)
+    first = _go_on(checkpoint, what, net, optimiser, generator, counted)
     batches = source.batches(options, seeds.derive(seed, "order"), share, device, first)
     do = _step_of(lambda rows: weight * loss(net, rows, randomness), optimiser, generator, captured)
     for step, rows in zip(progress.steps(options.steps, what, first), batches, strict=True):
@@ -128,7 +128,7 @@ def _all_of(step: int, net: "nn.Module", optimiser: Optimiser, generator: Genera
 
 
 def _go_on(
-    checkpoint: Checkpoint | None, net: "nn.Module", optimiser: Optimiser, generator: Generator, counted: Mapping[str, Tensor]
+    checkpoint: Checkpoint | None, what: str, net: "nn.Module", optimiser: Optimiser, generator: Generator, counted: Mapping[str, Tensor]
 ) -> int:
     """The step from which a fit goes on, with all that it had then in its place; 0 where nothing was kept of it.
 
@@ -142,4 +142,6 @@ def _go_on(
     generator.set_state(kept["random"])
     for name, values in counted.items():
         values.copy_(kept[f"counted {name}"])
+    if checkpoint:
+        progress.say(f"{what}: goes on from the checkpoint that was kept after step {int(kept['step']):,}")
     return int(kept["step"])
