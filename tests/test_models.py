@@ -20,6 +20,7 @@ from imgcollapse.models.ddpm import DDPM
 from imgcollapse.models.gmm import GMM
 from imgcollapse.models.nulls import NULLS, REDRAWN, Bootstrap, Gaussian, Smooth, nulls_for
 from imgcollapse.models.vae import VAE
+from imgcollapse.models.weights import read_tensors
 from imgcollapse.settings import build
 from imgcollapse.testing import pictures
 
@@ -80,6 +81,24 @@ def test_bootstrap_draws_training_pictures_with_their_labels() -> None:
     drawn = Bootstrap().fit(images, 0).sample(1000, 0)
     known = {(row.numpy().tobytes(), int(label)) for row, label in zip(images.pixels, images.labels, strict=True)}
     assert {(row.numpy().tobytes(), int(label)) for row, label in zip(drawn.pixels, drawn.labels, strict=True)} == known
+
+
+@pytest.mark.parametrize("kind", [torch.uint8, torch.float32])
+def test_what_is_there_several_times_is_written_once(kind: torch.dtype, tmp_path: Path) -> None:
+    different = torch.randint(0, 256, (40, 1, 6, 6), generator=torch.Generator().manual_seed(0)).to(kind)
+    rows = torch.randint(0, 40, (400,), generator=torch.Generator().manual_seed(1))
+    images = ImageSet(different[rows], torch.arange(400) % 10, torch.arange(400) % 3)
+    for model in (Bootstrap(), Smooth()):
+        folder = tmp_path / model.kind
+        fitted = model.fit(images, 0)
+        fitted.save(folder)
+        assert read_tensors(folder)["pixels"].shape[0] == len(rows.unique()) and read_tensors(folder)["rows"].dtype == torch.int32
+        assert model.load(folder).sample(300, 7).digest() == fitted.sample(300, 7).digest()
+        assert all(torch.equal(getattr(model.load(folder)._images, part), getattr(images, part)) for part in ("pixels", "labels", "born"))
+    # each once: as older versions wrote them
+    (tmp_path / "older").mkdir()
+    Bootstrap().fit(images[:1], 0).save(tmp_path / "older")
+    assert set(read_tensors(tmp_path / "older")) == {"pixels", "labels", "born"}
 
 
 @pytest.mark.parametrize("noise", [0.1, 0.7])

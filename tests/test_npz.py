@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from imgcollapse.errors import DataProblem
+from imgcollapse.files import digest_of
 from imgcollapse.images import ImageSet
 from imgcollapse.store import npz
 from imgcollapse.store.npz import read_images, write_images
@@ -70,6 +71,49 @@ def test_only_large_files_are_mapped(tmp_path: Path) -> None:
     for n, large in ((100, False), (2000, True)):
         write_images(tmp_path / "a.npz", images(n, (1, 28, 28)))
         assert is_mapped(read_images(tmp_path / "a.npz").pixels, tmp_path / "a.npz") == large
+
+
+def flat(n: int, side: int = 28) -> ImageSet:
+    """Pictures that compress well."""
+    pixels = torch.zeros((n, 1, side, side), dtype=torch.uint8)
+    pixels[:, 0, 3:9, 3:9] = torch.randint(0, 256, (n, 1, 1), generator=torch.Generator().manual_seed(n), dtype=torch.uint8)
+    return ImageSet(pixels, torch.arange(n) % 10, torch.zeros(n, dtype=torch.int64))
+
+
+def test_what_pays_is_compressed_and_known_by_what_is_in_it(tmp_path: Path) -> None:
+    path, plain = tmp_path / "a.npz", tmp_path / "plain.npz"
+    for made, packed in [(flat(2000), True), (flat(10), False), (images(2000, (1, 28, 28)), False), (points(40_000), False)]:
+        content = write_images(path, made)
+        np.savez(plain, **members(made))
+        assert same(read_images(path), made) and (content is not None) == packed
+        if packed:  # older versions, and other compressions, know the same pictures by the same digest
+            assert content == digest_of(plain) and path.stat().st_size < plain.stat().st_size / 4
+            assert same(read_images(path, 7), made[:7]) and zipfile.ZipFile(path).testzip() is None
+            first = path.read_bytes()
+            assert write_images(path, made) == content and path.read_bytes() == first, "no time is written into it"
+            assert all(np.array_equal(np.load(path)[part], getattr(made, part).numpy()) for part in PARTS), "NumPy opens it"
+        else:
+            assert path.read_bytes() == plain.read_bytes()
+
+
+def test_so_many_that_they_should_be_mapped_are_not_compressed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(npz, "MAPPED", 2000 * 28 * 28)
+    assert write_images(tmp_path / "a.npz", flat(2000)) is None and write_images(tmp_path / "b.npz", flat(1999)) is not None
+    if Path("/proc/self/maps").exists():
+        assert is_mapped(read_images(tmp_path / "a.npz").pixels, tmp_path / "a.npz")
+
+
+def test_a_flipped_bit_in_a_compressed_file_is_refused(tmp_path: Path) -> None:
+    path, made = tmp_path / "a.npz", flat(2000)
+    write_images(path, made)
+    whole, refused = path.read_bytes(), 0
+    for at in range(100, len(whole), len(whole) // 40):
+        path.write_bytes(whole[:at] + bytes([whole[at] ^ 4]) + whole[at + 1 :])
+        try:
+            assert same(read_images(path), made), at
+        except DataProblem:
+            refused += 1
+    assert refused > 30
 
 
 def test_what_is_written_into_the_tensors_stays_out_of_the_file(tmp_path: Path, way: str, recwarn: pytest.WarningsRecorder) -> None:

@@ -19,7 +19,7 @@ from imgcollapse import progress, store
 from imgcollapse.errors import DataProblem, OtherStudyProblem, SettingsProblem
 from imgcollapse.settings import build, read_file
 from imgcollapse.store import history, run_folder
-from imgcollapse.store.manifest import damage
+from imgcollapse.store.manifest import damage, part_digest, read_manifest
 from imgcollapse.store.records import read_sealed, write_sealed
 from imgcollapse.study import Study, run
 
@@ -510,3 +510,25 @@ def test_sigkill_at_random_points_and_resuming_is_byte_identical(tmp_path: Path)
         started.wait(timeout=60)
     subprocess.run([*command, "--out", "killed"], env=environment, check=True, capture_output=True, timeout=300)
     assert outcome(Path("killed")) == outcome(Path("whole"))
+
+
+def test_compressed_or_not_a_generation_is_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Runs of older versions, which compressed nothing, go on; recipes and scores name what is in a file."""
+    digits = {"dataset": "digits", "model": "bootstrap", "judge": {"extractors": ["pixels"], "metrics": ["frechet_distance"]}}
+    monkeypatch.setattr("imgcollapse.store.npz.SMALL", 2**40)
+    execute(tmp_path / "plain", **digits, gens=2)
+    monkeypatch.undo()
+    execute(tmp_path / "packed", **digits, gens=3)
+    execute(tmp_path / "plain", **digits, gens=3)
+    made = [line["generation"] for line in history.lines(tmp_path / "plain") if line["how"] == "made"]
+    assert made == [0, 1, 2], "none is made again"
+    sizes = [[(tmp_path / run / f"gen_00{g}" / store.SAMPLES).stat().st_size for g in range(3)] for run in ("plain", "packed")]
+    assert sizes[0][2] == sizes[1][2] < sizes[0][1] / 2 and sizes[1][1] < sizes[0][1] / 2
+    for g in range(3):
+        one, other = (read_manifest(tmp_path / run / f"gen_00{g}") for run in ("plain", "packed"))
+        assert one["made_by"] == other["made_by"]
+        assert part_digest(tmp_path / "plain" / f"gen_00{g}", store.SAMPLES) == part_digest(
+            tmp_path / "packed" / f"gen_00{g}", store.SAMPLES
+        )
+    found = [{path.name: path.read_bytes() for path in (tmp_path / run).glob("scores/*/*")} for run in ("plain", "packed")]
+    assert found[0] == found[1] and len(found[0]) == 4

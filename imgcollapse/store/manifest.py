@@ -2,8 +2,10 @@
 
 import os
 import shutil
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from imgcollapse.errors import DataProblem
@@ -13,15 +15,21 @@ from imgcollapse.store.records import read_json, sealed, write_sealed
 MANIFEST = "MANIFEST.json"
 
 
-def write_manifest(folder: Path, made_by: dict[str, Any] | None = None) -> None:
-    """Names every file in the folder with its size and SHA-256, and what made them. The last that is written into a draft folder."""
+def write_manifest(folder: Path, made_by: dict[str, Any] | None = None, contents: Mapping[str, str | None] = MappingProxyType({})) -> None:
+    """Names every file in the folder with its size and SHA-256, and what made them. The last that is written into a draft folder.
+
+    contents: of compressed files, the SHA-256 of what is in them, by which they are known; None: the file's own
+    """
     files = {path.relative_to(folder).as_posix(): _entry(path) for path in sorted(folder.rglob("*")) if path.is_file()}
+    for name, content in contents.items():
+        files[name] |= {} if content is None else {"content": content}
     record = {"written": datetime.now(UTC).isoformat(timespec="seconds"), "made_by": made_by, "files": files}
     (folder / MANIFEST).write_bytes(bytes_of(sealed(record)))  # the folder is put on the disk as a whole
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:
-    """`written`, `made_by` (None: not known), `files`: path -> `size`, `sha256`, and `thrown_away` where that was done on purpose.
+    """`written`, `made_by` (None: not known), `files`: path -> `size`, `sha256`, `content` where it is compressed, and `thrown_away` where
+    that was done on purpose.
 
     Raises DataProblem for what is missing or damaged.
     """
@@ -32,6 +40,7 @@ def read_manifest(folder: Path) -> dict[str, Any]:
             str(name): {
                 "size": int(entry["size"]),
                 "sha256": str(entry["sha256"]),
+                **({"content": str(entry["content"])} if "content" in entry else {}),
                 **({"thrown_away": True} if entry.get("thrown_away") else {}),
             }
             for name, entry in record["files"].items()
@@ -74,13 +83,14 @@ def damage(folder: Path, but: str = "", only: str = "") -> str | None:
 
 
 def part_digest(folder: Path, part: str) -> str | None:
-    """SHA-256 of a file in the folder, or of all the files in a folder in it, by the manifest; None where that cannot be told."""
+    """SHA-256 of a file in the folder (of what is in it, where it is compressed), or of all the files in a folder in it, by the manifest;
+    None where that cannot be told."""
     try:
         files = read_manifest(folder)["files"]
     except DataProblem:
         return None
     if part in files:
-        return str(files[part]["sha256"])
+        return str(files[part].get("content", files[part]["sha256"]))
     inside = {name: entry["sha256"] for name, entry in files.items() if _is_of(name, part)}
     return digest(inside) if inside else None
 

@@ -1,5 +1,6 @@
 """Image sets in `.npz` files: `pixels`, `labels`, `born`, as they stand in an ImageSet; nothing in them is pickled."""
 
+import io
 import mmap
 import os
 import struct
@@ -7,6 +8,7 @@ import zipfile
 import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from hashlib import sha256
 from pathlib import Path
 from typing import IO, Any
 
@@ -18,21 +20,45 @@ from imgcollapse.heavy import torch
 from imgcollapse.images import ImageSet
 
 PARTS = ("pixels", "labels", "born")
+SMALL, MAPPED = 2**16, 2**26  # bytes of pixels from which on compressing saves anything, and from which on they are to be mapped
+LEVEL, WORTH, LOOKED_AT = 1, 0.7, 2**16  # of zlib (6 takes four times as long for a tenth less); the share that must be left at most; bytes
 LARGE = 2**20  # bytes of a file from which on it is mapped: a mapping holds the file open, and there may be thousands of small ones
 LOCAL_HEADER = struct.Struct("<4s22xHH")  # of a member: signature, and the lengths of name and extra field that follow (APPNOTE 4.3.7)
 
 
-def write_images(path: Path, images: ImageSet) -> None:
-    """Writes the pictures, uncompressed."""
-    np.savez(path, pixels=images.pixels.numpy(), labels=images.labels.numpy(), born=images.born.numpy())
+def write_images(path: Path, images: ImageSet) -> str | None:
+    """Writes the pictures: compressed where that pays and they are not so many that whoever reads them should map them.
+
+    Returns the SHA-256 of what it would have written uncompressed, by which the same pictures are known whatever compressed them; None
+    where it was.
+    """
+    arrays = {name: getattr(images, name).numpy() for name in PARTS}
+    if not _pays(arrays["pixels"]):
+        np.savez(path, **arrays)
+        return None
+    plain = io.BytesIO()
+    np.savez(plain, **arrays)
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=LEVEL) as archive:
+        for name, array in arrays.items():
+            with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
+                np.lib.format.write_array(member, array, allow_pickle=False)
+    return sha256(plain.getbuffer()).hexdigest()
+
+
+def _pays(pixels: NDArray[Any]) -> bool:
+    """Whether they are to be compressed, which follows from them alone: so every run that draws them writes the same."""
+    if not SMALL <= pixels.nbytes < MAPPED:
+        return False
+    some = pixels[:: max(1, len(pixels) * pixels[0].nbytes // LOOKED_AT)].tobytes()
+    return len(zlib.compress(some, LEVEL)) < WORTH * len(some)
 
 
 def read_images(path: Path, first: int | None = None) -> ImageSet:
     """The pictures in an `.npz` that this package wrote; the first so many, without reading the others, where `first` is given.
 
-    A large set lies in the file, mapped into memory: it takes no memory that the system could not have back. What is written into its
-    tensors stays in this process. Raises DataProblem where it cannot be read, or has changed since it was written (CRC-32, of a set read
-    whole).
+    A large set lies in the file, mapped into memory, where it is not compressed: it takes no memory that the system could not have back.
+    What is written into its tensors stays in this process. Raises DataProblem where it cannot be read, or has changed since it was
+    written (CRC-32, of a set read whole).
     """
     with _readable(path):
         return ImageSet(*map(torch.from_numpy, _arrays(path, PARTS, first)))

@@ -192,15 +192,14 @@ class RunFolder:
         drawn: the samples before gates changed them; kept beside them where that is another set
         """
         with folder_in_place(generation_folder(self.run, generation)) as draft:
-            write_images(draft / SAMPLES, samples)
-            if drawn is not None and drawn is not samples:
-                write_images(draft / UNMARKED, drawn)
-            write_images(draft / LATENTS, latents)
+            unmarked = {} if drawn is None or drawn is samples else {UNMARKED: drawn}
+            sets = {SAMPLES: samples, **unmarked, LATENTS: latents}
+            contents = {name: write_images(draft / name, images) for name, images in sets.items()}
             (draft / PROVENANCE).write_bytes(bytes_of(to_json({"generation": generation, **provenance})))
             if model is not None:
                 model.save(draft / MODEL)
             files.as_usual(draft)
-            manifest.write_manifest(draft, self._recipe)
+            manifest.write_manifest(draft, self._recipe, contents)
 
     def throw_away(self, generation: int, *parts: str, how: str = "thinned") -> None:
         """Removes the samples or the model of a generation that nothing needs any more; the manifest keeps their digests, and says so, and
