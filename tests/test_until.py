@@ -105,7 +105,7 @@ def test_a_run_ends_where_it_holds_and_the_same_command_does_nothing_more() -> N
     said = json.loads(done("run", *FLAGS, "--gens", 3, "--until", "precision<=1", "--out", "a", "--json").stdout)
     assert said["until"] == chain.until("precision<=1") and said["until"]["generation"] == 0 and said["until"]["after"] is None
     after = files(chain.folder)
-    assert {name for name in after if before.get(name) != after[name]} <= {"environment.json"}
+    assert {name for name in after if before.get(name) != after[name]} <= {"environment.json", "log.txt"}
     status = json.loads(call("status", "a", "--json").stdout)["runs"][0]
     assert status["state"] == "done" and status["ended"] == "until precision<=1: met at generation 0" and status["generations"] == 1
     # what it ends by is no part of the study
@@ -139,4 +139,13 @@ def test_what_cannot_be_is_said_before_anything_is_written() -> None:
         for more in ([], ["--dry-run"]):
             said = call("run", *FLAGS, "--gens", 2, "--out", "a", *flags, *more)
             assert (said.exit_code == 2 and "until" in said.stderr) or ("--dry-run" in more and "--judge-beside" in flags)
-            assert len(said.stderr.splitlines()) <= 1 and not Path("a").exists()
+            assert not Path("a").exists()
+
+
+def test_a_run_that_is_stopped_before_it_begins_has_met_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    def stopped(*given: object, **named: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("imgcollapse.interface.running.prepare", stopped)
+    with pytest.raises(KeyboardInterrupt):
+        ic.run(**POINTS, gens=2, until="fd>0", out="a")

@@ -69,7 +69,7 @@ def execute(one: Asked, watcher: Callable[[int], Plain]) -> Executed:
     """Executes it, watched; where it was stopped, what is there is drawn, and said."""
     tried(one.folder / store.STUDY)
     fetch_weights_of([one.study])
-    watching = watcher(one.study.gens)
+    watching, watch = watcher(one.study.gens), None
     with (
         watching,
         progress.watched_by(watching),
