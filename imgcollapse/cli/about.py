@@ -103,7 +103,7 @@ def doctor(given: dict[str, Any]) -> int:
     with devices.use(here):
         about = environment.software()
         out.print(_two_columns("doctor", {**_known(about, here), **_words(tried)}))
-        rows = _found()
+        rows, beware = _found()
         last = of_processes()
         out.print(_two_columns("tried with torch", {**rows, **_words(last)}))
     absent = [name for name, version in about["packages"].items() if version is None]
@@ -111,6 +111,8 @@ def doctor(given: dict[str, Any]) -> int:
     wrong += [found for found in (tried | last).values() if found is not None]
     for line in wrong:
         streams.out(f"to mend: {line}")
+    if beware:
+        streams.out(f"beware: {beware}")
     streams.out("nothing to mend" if not wrong else "")
     return 1 if wrong else 0
 
@@ -129,21 +131,25 @@ def _known(about: Mapping[str, Any], here: devices.Machine) -> dict[str, str]:
     }
 
 
-def _found() -> dict[str, str]:
-    """Of the machine in use: what torch makes of it, and the weights that are there, which are read whole."""
+def _found() -> tuple[dict[str, str], str | None]:
+    """Of the machine in use: what torch makes of it, and the weights that are there, which are read whole; and what other programs meet
+    here that this one does not."""
     from imgcollapse.machine import torchvision_guard
 
     about = environment.describe()
-    return {
+    beware = torchvision_guard.elsewhere()
+    rows = {
         "torchvision": {
             "healthy": "healthy",
             "mended": "built for another torch; mended in this process (its nms and io do not work and are not needed)",
             "absent": "absent",
         }[torchvision_guard.state],
+        "DDPMPipeline in other programs": "cannot be imported (below)" if beware else "can be imported, as far as torchvision goes",
         "device": f"{about['device']} ({about['device_name']}), {about['threads']} threads",
         "precision": about["precision"] + ("" if about["precision"] == "bfloat16" else " (no bfloat16 in hardware here)"),
         **_weights(),
     }
+    return rows, beware
 
 
 def _words(tried: Tried) -> dict[str, str]:

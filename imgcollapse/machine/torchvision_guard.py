@@ -39,3 +39,22 @@ def _mend() -> State:
 
 
 state: State = _mend()
+
+
+def elsewhere() -> str | None:
+    """What a program without this guard meets here, and the cure, in one line; None where nothing is wrong.
+
+    It follows from what the guard has found: diffusers imports torchvision with its first model (by itself, and through transformers), so
+    nothing has to be imported to know it.
+    """
+    if state != "mended":
+        return None
+    version, _, build = torch.__version__.partition("+")
+    major, minor = version.split(".")[:2]
+    fitting = f" 'torchvision==0.{int(minor) + 15}.*'" if major == "2" else " torchvision"  # 0.15 came with 2.0
+    index = f" --index-url https://download.pytorch.org/whl/{build}" if build else ""
+    return (
+        "other programs that load a DDPM from here (`from diffusers import DDPMPipeline`) fail with `operator torchvision::nms does not "
+        f"exist`: torchvision is built for another torch; pip install --force-reinstall --no-deps{fitting}{index}, or let them begin with "
+        "`from imgcollapse.machine import torchvision_guard`"
+    )
