@@ -13,18 +13,19 @@ from imgcollapse.store.records import read_sealed
 
 Series = list[tuple[float, float | None, float | None]]  # mean, low, high of each generation
 SENTENCE = (
-    "precision falls by random (0.800 to 0.600), rises by pixels (0.800 to 0.900): these features do not agree, so nothing is said of it."
+    "precision falls by random (0.800 to 0.600), rises by pixels (0.800 to 0.900): the extractors disagree, so no direction is claimed."
 )
 
 
 def spans(series: Series) -> list[dict[str, Any]]:
-    return [{"generation": g, "mean": mean, "low": low, "high": high} for g, (mean, low, high) in enumerate(series)]
+    return [{"generation": g, "mean": mean, "low": low, "high": high, "values": []} for g, (mean, low, high) in enumerate(series)]
 
 
 def arm(name: str = "a", null: str | None = None, **extractors: dict[str, Series]) -> dict[str, Any]:
     """An arm of a summary, as far as it is read here."""
     found = {
-        extractor: {metric: {"by_generation": spans(series)} for metric, series in own.items()} for extractor, own in extractors.items()
+        extractor: {metric: {"by_generation": spans(series), "real": None} for metric, series in own.items()}
+        for extractor, own in extractors.items()
     }
     return {"arm": name, "null": null, "extractors": found}
 
@@ -49,6 +50,20 @@ def test_with_intervals_a_score_moves_where_they_do_not_overlap() -> None:
 
 def test_with_one_seed_a_score_stays_where_it_is_the_same_as_printed() -> None:
     assert directions(x=one_seed(0.5, 0.50004), y=one_seed(0.5, 0.502)) == ["stays", "rises"]
+
+
+def test_with_one_or_two_seeds_a_score_moves_by_more_than_real_pictures_do_by_chance() -> None:
+    def moves(begin: list[float], end: list[float], real: tuple[float, float] = (0.85, 0.93)) -> str:
+        values = [{"mean": sum(v) / len(v), "low": None, "high": None, "values": v if len(v) > 1 else []} for v in (begin, end)]
+        metric = {"by_generation": values, "real": {"mean": 0.9, "low": real[0], "high": real[1]}}
+        (way,) = ways({"extractors": {"x": {"precision": metric}}}, "precision")
+        return way.direction
+
+    assert (moves([0.9], [0.84]), moves([0.9], [0.81]), moves([0.81], [0.9])) == ("stays", "falls", "rises"), (
+        "0.08 between two sets of real"
+    )
+    assert moves([0.886, 0.903], [0.906, 0.893], (0.9, 0.9)) == "stays", "their values overlap"
+    assert (moves([0.9, 0.8], [0.69, 0.6]), moves([0.9, 0.8], [0.73, 0.6])) == ("falls", "stays"), "the nearest two count"
 
 
 def test_one_generation_has_no_direction_and_an_extractor_without_the_score_says_nothing() -> None:

@@ -98,7 +98,9 @@ def test_a_run_says_which_classes_are_lost_since_when() -> None:
     names = json.loads(Path("here/data.json").read_text())["classes"]
     told = {name: int(part.partition(" at generation ")[2]) for part in line[6:].split("; ") for name in names if name in part}
     assert told == {names[int(c)]: generation for c, generation in lost.items()} and set(told.values()) == {0, 1}
-    assert console.lost({7: 4, 1: 6, 3: 6}, [str(c) for c in range(10)]) == "lost: 7 at generation 4; 1, 3 at generation 6"
+    digits = [str(c) for c in range(10)]
+    assert console.lost({7: 4, 1: 6, 3: 6}, digits) == "lost: class 7 at generation 4; class 1, class 3 at generation 6"
+    assert console.lost({1: 6}, ["cat", "dog"]) == "lost: dog at generation 6"
     keeping = ["run", "--dataset", "grid25", "--set", "dataset.size=1000", "--model", "bootstrap", "--gens", "1", "--out", "kept"]
     kept = call(*keeping)
     assert kept.exit_code == 0 and "lost: " not in kept.stdout, "nothing where none was lost"

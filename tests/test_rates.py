@@ -87,13 +87,13 @@ def test_the_interval_holds_the_rate_of_chains_of_gaussians() -> None:
 def test_where_it_cannot_be_told_the_words_say_so() -> None:
     rng, line = np.random.default_rng(1), np.arange(10.0)
     assert fitted_rate([], []).words == fitted_rate((0, 1, 2), [[1, 2, 3]] * 3).words == "cannot tell: it takes 4 judged generations"
-    assert fitted_rate(tuple(GENS), [1 - 0.5**GENS] * 2).words == "0.500, without an interval: it takes 3 seeds"
-    assert fitted_rate(tuple(GENS), rng.normal(size=(3, 10))).words == "cannot tell: the seeds contradict no rate"
-    assert fitted_rate(tuple(GENS), np.ones((3, 10))).words == "cannot tell: the seeds contradict no rate"
+    assert fitted_rate(tuple(GENS), [1 - 0.5**GENS] * 2).words == "0.500, no interval: that takes 3 seeds"
+    assert fitted_rate(tuple(GENS), rng.normal(size=(3, 10))).words == "cannot tell: the seeds allow every rate"
+    assert fitted_rate(tuple(GENS), np.ones((3, 10))).words == "cannot tell: the seeds allow every rate"
     straight = fitted_rate(tuple(GENS), line + 0.05 * rng.normal(size=(4, 10)))
     assert straight.low == 0 and straight.high is not None and straight.high < 0.1
-    assert straight.words.endswith("]: it may be a straight line, without an end in sight")
-    assert fitted_rate(tuple(GENS), line**2 + 0.05 * rng.normal(size=(4, 10))).words == "none: the curve goes on ever faster"
+    assert straight.words.endswith("]: perhaps a straight line, no limit in sight")
+    assert fitted_rate(tuple(GENS), line**2 + 0.05 * rng.normal(size=(4, 10))).words == "none: the curve goes ever faster"
     assert fitted_rate(tuple(GENS), (-0.8) ** line + 0.01 * rng.normal(size=(4, 10))).words == "none: the curve turns"
 
 
@@ -110,10 +110,10 @@ def test_an_ablation_says_the_rates_on_the_terminal_in_the_summary_and_on_the_pa
         (arm, "pixels", "fd", 3, 3) for arm in ("real_fraction 0", "real_fraction 0.5")
     ]
     (line,) = rate_lines(summary)
-    assert line.startswith("FD (pixels), share of the distance to its end covered in a generation: real_fraction 0: ")
+    assert line.startswith("FD (pixels), share of the distance to its limit that a generation covers: real_fraction 0: ")
     assert line in " ".join(result.output.split())
     headings, rows = rate_rows(summary)
     assert headings == ["arm", "FD (pixels)"] and [row[0] for row in rows] == ["real_fraction 0", "real_fraction 0.5"]
     page = (tmp_path / "out" / "report.html").read_text()
-    assert "How fast the endpoint approaches its end" in page and all(one["words"] in page for one in summary["rates"])
+    assert "How fast the endpoint approaches its limit" in page and all(one["words"] in page for one in summary["rates"])
     assert rate_lines({}) == [] and rate_rows({"rates": []}) == (["arm"], [])

@@ -90,10 +90,10 @@ def test_the_page_of_an_ablation_shows_all_there_is(grid: Path) -> None:
     assert found.texts["h1"] == ["How much is lost?"]
     assert list(found.texts["h2"]) == [
         "What is drawn",
+        "From the same noise",
         "What is lost",
         "Which classes are lost",
         "The collapse in numbers",
-        "From the same noise",
         "What each generation learned from",
         "How it was made",
     ]
@@ -173,7 +173,7 @@ def test_lost_classes_are_listed_with_their_generation_and_their_seeds(grid: Pat
         real = {r["metric"].removeprefix("share_alive_"): r["real"] > 0.5 for r in findings.rows if r["metric"].startswith("share_alive_")}
         last = {c: [max((g for g in range(3) if alive[c, seed, g]), default=-1) for seed in (0, 1)] for c in classes if real[c]}
         gone = {c: sorted(g + 1 for g in both if g < 2) for c, both in last.items()}
-        shown = {row[0]: (row[1], row[2]) for row in chart.above.rows} if chart.above else {}
+        shown = {row[0].removeprefix("class "): (row[1], row[2]) for row in chart.above.rows} if chart.above else {}
         assert shown == {c: (str(at[0]), f"{len(at)} of 2") for c, at in gone.items() if at} | {
             c: ("not alive among real pictures either", "") for c in classes if not real[c]
         }
@@ -200,7 +200,7 @@ def test_without_a_lost_class_there_is_no_list_of_them(grid: Path) -> None:
 def test_a_class_is_lost_by_the_rule_and_not_by_a_single_hit() -> None:
     cells = [[(1.0, False), (0.1, True)], [None, (2.0, False)]]
     drawn = str(shares.heat("x", "title", ["<a>", "b"], cells, [0, 1]))
-    assert drawn.count('class="lost"') == 1 and drawn.count("<rect") == 3 and "&lt;a&gt;" in drawn and "<a>" not in drawn
+    assert drawn.count('class="lost"') == 1 and drawn.count("<rect") == 4 and "&lt;a&gt;" in drawn and "<a>" not in drawn
     assert 'class="rare" fill-opacity="1.00"' in drawn and 'class="often" fill-opacity="0.33"' in drawn
 
 

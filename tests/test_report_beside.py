@@ -43,7 +43,7 @@ from imgcollapse.interface.running import study_from
 from imgcollapse.machine import devices
 from imgcollapse.metrics.scores import SCORES
 from imgcollapse.reports import Findings, movie, paper, read
-from imgcollapse.reports.answer import answer
+from imgcollapse.reports.answer import answer, details
 from imgcollapse.reports.markdown import escaped, markdown
 from imgcollapse.reports.panels import curve
 from imgcollapse.reports.reproduce import reproduce
@@ -481,23 +481,26 @@ def by_hand(arms: dict[tuple[str, str | None], dict[str, list[list[float]]]], st
 
 def test_the_answer_about_one_run_tells_how_far_it_fell() -> None:
     values = {"fd": [[8.7], [79.31]], "min_recall_coverage": [[0.974], [0.69]], "classes_alive": [[10.0], [10.0]]}
-    assert answer(by_hand({("x", None): values})) == (
-        "Cannot tell with 1 seed: min(recall, coverage) at generation 1 is undecided against generation 0: -0.284; "
-        "from generation 0 to 1, min(recall, coverage) goes from 0.97 to 0.69 (real vs real 0.95 [0.95, 1.05]) "
-        "and FD goes from 8.7 to 79.3 (real vs real 4.2 [4.2, 4.3]); "
-        "10 of 10 classes are alive."
+    one = by_hand({("x", None): values})
+    assert answer(one) == (
+        "Cannot tell with 1 seed: min(recall, coverage) goes from 0.97 at generation 0 to 0.69 at generation 1; "
+        "an interval takes three seeds."
     )
+    assert details(one) == [
+        "From generation 0 to 1, min(recall, coverage) goes from 0.97 to 0.69 (real vs real 0.95 [0.95, 1.05]) "
+        "and FD goes from 8.7 to 79.3 (real vs real 4.2 [4.2, 4.3]).",
+        "10 of 10 classes are alive.",
+    ]
     early = by_hand({("x", None): {"coverage": [[0.9]]}, ("x", "smooth"): {"coverage": [[0.8]]}}, "running")
-    assert answer(early) == (
-        "So far, cannot tell with 1 seed: coverage at generation 0 is undecided against generation 0: +0.000; "
-        "at generation 0, coverage is 0.90 (real vs real 0.97 [0.97, 1.07]; null model smooth 0.80)."
-    )
+    assert answer(early) == "So far, cannot tell with 1 seed: coverage is 0.90 at generation 0; an interval takes three seeds."
+    assert details(early) == ["At generation 0, coverage is 0.90 (real vs real 0.97 [0.97, 1.07]; null model smooth 0.80)."]
     three = {"min_recall_coverage": [[0.97, 0.96, 0.98], [0.69, 0.68, 0.72]], "classes_alive": [[9.0] * 3, [1.0] * 3]}
-    assert answer(by_hand({("x", None): three})) == (
-        "Yes: min(recall, coverage) at generation 1 is lower than at generation 0 by 0.273 [0.245, 0.302] (3 seeds); "
-        "from generation 0 to 1, min(recall, coverage) goes from 0.97 [0.95, 0.99] to 0.70 [0.64, 0.75] (real vs real 0.95 [0.95, 1.05]); "
-        "1 [1, 1] of 10 classes are alive."
-    )
+    fell = by_hand({("x", None): three})
+    assert answer(fell) == "Yes: min(recall, coverage) at generation 1 is lower than at generation 0 by 0.273 [0.245, 0.302]."
+    assert details(fell) == [
+        "From generation 0 to 1, min(recall, coverage) goes from 0.97 [0.95, 0.99] to 0.70 [0.64, 0.75] (real vs real 0.95 [0.95, 1.05]).",
+        "1 [1, 1] of 10 classes are alive.",
+    ]
 
 
 def test_the_answer_about_arms_tells_what_each_adds_to_the_reference() -> None:
@@ -509,25 +512,29 @@ def test_the_answer_about_arms_tells_what_each_adds_to_the_reference() -> None:
         ("all", "smooth"): {"min_recall_coverage": [[0.9] * 3, [0.7] * 3]},
         ("0 % real", "bootstrap"): {"min_recall_coverage": [[0.9] * 3, [0.1] * 3]},
     }
-    assert answer(by_hand(seeds)) == (
-        "Yes: min(recall, coverage) at generation 1 is higher with “a tenth, redrawn” than with 0 % real by 0.393 [0.352, 0.435]; "
-        "undecided with all: +0.233 [-0.392, +0.858] (Holm-adjusted over 2 comparisons, 3 seeds); "
-        "with 0 % real it is 0.45 [0.33, 0.57] (real vs real 0.95 [0.95, 1.05]; null model smooth 0.50 [0.50, 0.50]); "
-        "FD is 51.0 [48.5, 53.5] (real vs real 4.2 [4.2, 4.3]), to which is added -30.0 [-30.0, -30.0] with “a tenth, redrawn”, "
-        "-20.0 [-20.0, -20.0] with all (not adjusted)."
-    )
+    told = "min(recall, coverage) at generation 1 is higher with “a tenth, redrawn” than with 0 % real by 0.393 [0.352, 0.435]"
+    assert answer(by_hand(seeds)) == f"Yes: {told}; undecided with all."
+    assert details(by_hand(seeds)) == [
+        f"M{told[1:]}; undecided with all: +0.233 [-0.392, +0.858] (Holm-adjusted over 2 comparisons, 3 seeds).",
+        "Min(recall, coverage) with 0 % real is 0.45 [0.33, 0.57] (real vs real 0.95 [0.95, 1.05]; null model smooth 0.50 [0.50, 0.50]).",
+        "FD with 0 % real is 51.0 [48.5, 53.5] (real vs real 4.2 [4.2, 4.3]); the others add -30.0 [-30.0, -30.0] with “a tenth, redrawn”, "
+        "-20.0 [-20.0, -20.0] with all (each alone, not adjusted).",
+    ]
     seeds["later", None] = {}
     said = answer(by_hand(seeds, "running"))
     assert said.startswith(
         "So far, yes: min(recall, coverage) at generation 1 is higher with “a tenth, redrawn” than with 0 % real by 0.39"
     )
-    assert "over 3 comparisons" in said and said.endswith("; not judged yet: later.")
+    first, *_, last = details(by_hand(seeds, "running"))
+    assert "over 3 comparisons" in first and last == "Not judged yet: later."
 
 
 def test_the_answer_is_as_long_as_a_sentence_may_be() -> None:
     one = {"min_recall_coverage": [[0.9], [0.5]]}
-    said = answer(by_hand({(f"{'long ' * 50}{number}", None): one for number in range(40)}))
-    assert "and 31 more arms not named here" in said and len(said) < 1200 and "\n" not in said
+    found = by_hand({(f"{'long ' * 50}{number}", None): one for number in range(40)})
+    said, (more, *_) = answer(found), details(found)
+    assert "undecided with 39 arms" in said and len(said) < 250 and "and 31 more arms not named here" in more and len(more) < 1200
+    assert "\n" not in said + more
 
 
 def test_the_answer_counts_what_failed_and_what_was_not_judged(broken: Path, tmp_path: Path) -> None:

@@ -418,12 +418,12 @@ def test_the_table_has_every_score_with_real_vs_real_first(chain: Path, world: W
                 assert float(cell) == pytest.approx(value, abs=0.5001 * 10**-digits), name
     assert not shown
     classes = [row for row in rows if len(row) == 4]
-    assert [row[0] for row in classes] == list("0123456789")
+    assert [row[0] for row in classes] == [f"class {c}" for c in range(10)]
     for c, row in enumerate(classes):
         shares = [(real[f"share_{c}"]["mean"], real[f"share_alive_{c}"]["mean"] > 0.5)]
         shares += [(metrics[f"share_{c}"], metrics[f"share_alive_{c}"] == 1) for metrics in judged.values()]
         assert row[1:] == [f"{'' if alive else 'lost '}{100 * share:.1f} %" for share, alive in shares]
-    assert [(row[0], cell) for row in classes for cell in row[1:] if cell.startswith("lost")] == [("7", "lost 0.0 %")]
+    assert [(row[0], cell) for row in classes for cell in row[1:] if cell.startswith("lost")] == [("class 7", "lost 0.0 %")]
 
 
 def test_small_distances_keep_their_digits(chain: Path) -> None:

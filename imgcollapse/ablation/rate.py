@@ -1,4 +1,4 @@
-"""How fast a curve over the generations approaches its end: one rate, with an interval over seeds. Pure functions."""
+"""How fast a curve over the generations approaches its limit: one rate, with an interval over seeds. Pure functions."""
 
 import math
 from collections.abc import Sequence
@@ -38,13 +38,13 @@ class Rate:
         if self.rate is None:
             return f"cannot tell: it takes {FEWEST_GENERATIONS} judged generations"
         if self.n < FEWEST:
-            return f"{self.rate:.3f}, without an interval: it takes {FEWEST} seeds"
+            return f"{self.rate:.3f}, no interval: that takes {FEWEST} seeds"
         if self.low is None or self.high is None:
-            return "none: the curve goes on ever faster" if self.rate < 0.5 else "none: the curve turns"
+            return "none: the curve goes ever faster" if self.rate < 0.5 else "none: the curve turns"
         if (self.low, self.high) == (0.0, 1.0):
-            return "cannot tell: the seeds contradict no rate"
+            return "cannot tell: the seeds allow every rate"
         text = f"{self.rate:.3f} [{self.low:.3f}, {self.high:.3f}]"
-        return text if self.low > 0 else f"{text}: it may be a straight line, without an end in sight"
+        return text if self.low > 0 else f"{text}: perhaps a straight line, no limit in sight"
 
 
 def fitted_rate(generations: Sequence[int], curves: Sequence[Sequence[float]], level: float = LEVEL) -> Rate:

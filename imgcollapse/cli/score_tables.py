@@ -7,6 +7,7 @@ from typing import Any
 from rich.console import Group
 from rich.table import Table
 
+from imgcollapse.datasets.names import class_title
 from imgcollapse.judges.titles import REAL, counted, features_title, metric_title, neighbours
 from imgcollapse.metrics import Score
 from imgcollapse.metrics.classes import ALIVE, SHARE
@@ -50,13 +51,14 @@ def _scores(record: Record, extractor: str, sets: Mapping[str, Mapping[str, Valu
 
 def _classes(record: Record, extractor: str, sets: Mapping[str, Mapping[str, Value]]) -> Group:
     sizes = _each(f"{values[f'{SHARE}0'].n:,}" for values in sets.values())
-    caption = f"class shares: of the pictures, of {sizes}, in which {extractor} is sure of a class (lost: no more than its errors explain)"
+    sure = f"of the {sizes} pictures those that {extractor} is confident about; lost: no more than its mistakes explain"
+    caption = f"class shares: {sure}"
     table = _table(("class",), (REAL, *sets))
     for c, label in enumerate(record["data"]["classes"]):
         both = [(values[f"{SHARE}{c}"], values[f"{ALIVE}{c}"]) for values in sets.values()]
         cells = (_share(share.value, alive.value) for share, alive in both)
         reals = (_share(share.real.mean, alive.real is None or alive.real.mean > 0.5) for share, alive in both if share.real is not None)
-        table.add_row(label, _each(reals), *cells)
+        table.add_row(class_title(label), _each(reals), *cells)
     return Group(caption, table)
 
 

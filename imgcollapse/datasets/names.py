@@ -55,6 +55,11 @@ def shown(name: str) -> str:
     return "".join(c.encode("unicode_escape").decode() if unicodedata.category(c) in odd else c for c in name)
 
 
+def class_title(name: str) -> str:
+    """A class as people read it: `class 7` where its name has no letter and could be taken for a number of something else."""
+    return name if any(letter.isalpha() for letter in name) else f"class {name}"
+
+
 def same(name: str) -> str:
     """The name in the one of its spellings (NFC) that stands for all: macOS takes accents apart."""
     return unicodedata.normalize("NFC", name)

@@ -12,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from imgcollapse import progress
+from imgcollapse.datasets.names import class_title
 from imgcollapse.judges.titles import REAL, counted, features_title, judge_of, metric_title, source_title
 from imgcollapse.machine import streams
 from imgcollapse.metrics.record import Scores, Value, ranged, what_of
@@ -209,10 +210,10 @@ def tables(scores: Sequence[Scores], judge: Mapping[str, Any]) -> dict[str, Tabl
 
 
 def lost(losses: Mapping[int, int], names: Sequence[str]) -> str:
-    """`lost: 7 at generation 4; 1, 3 at generation 6` of each lost class and its generation, the first to go first; empty where none is."""
+    """`lost: class 7 at generation 4; class 1, class 3 at generation 6`, the first to go first; empty where none is lost."""
     by_generation: dict[int, list[str]] = {}
     for number, generation in losses.items():
-        by_generation.setdefault(generation, []).append(names[number])
+        by_generation.setdefault(generation, []).append(class_title(names[number]))
     text = "; ".join(f"{', '.join(gone)} at generation {generation}" for generation, gone in by_generation.items())
     return f"lost: {text}" if text else ""
 

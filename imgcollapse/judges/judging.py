@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from imgcollapse import grids, progress, store
+from imgcollapse.datasets.names import class_title
 from imgcollapse.errors import DataProblem
 from imgcollapse.files import digest, ledger
 from imgcollapse.heavy import Tensor
@@ -149,5 +150,5 @@ class Judging:
 
     def _draw(self, generation: int, drawn: ImageSet, found: Record, caption: Callable[[Record], str]) -> None:
         title = caption(read_json(store.generation_folder(self.run, generation) / store.PROVENANCE))
-        page = grids.by_class(title, drawn, found["shown"], self._world.classes)
+        page = grids.by_class(title, drawn, found["shown"], [class_title(name) for name in self._world.classes])
         ledger.put(self.run, {store.grid(generation): grids.png(page)})

@@ -16,7 +16,8 @@ SHOWN = 10  # the most prominent scores, as many as have a chart above the fold
 class Way:
     """How a score goes by one extractor, from the first generation that was judged to the last (SPANs, see `ablation.summary`).
 
-    `stays`: their intervals overlap, or where there are none (one seed), they are equal as printed.
+    `stays`: their intervals overlap. Of one or two seeds, which have none: their values overlap, or lie no farther apart than two sets of
+    real pictures may by chance.
     """
 
     extractor: str
@@ -27,8 +28,8 @@ class Way:
 
 def ways(arm: Record, name: str) -> list[Way]:
     """How the score goes in this arm of a summary, by each extractor that measured it in more than one generation."""
-    points = {extractor: metrics[name]["by_generation"] for extractor, metrics in arm["extractors"].items() if name in metrics}
-    return [_way(extractor, name, found[0], found[-1]) for extractor, found in points.items() if len(found) > 1]
+    points = {extractor: metrics[name] for extractor, metrics in arm["extractors"].items() if name in metrics}
+    return [_way(extractor, name, found) for extractor, found in points.items() if len(found["by_generation"]) > 1]
 
 
 def agreed(arm: Record, name: str) -> Direction | None:
@@ -54,11 +55,14 @@ def disagreements(summary: Record) -> list[str]:
     return found
 
 
-def _way(extractor: str, name: str, begin: Record, end: Record) -> Way:
+def _way(extractor: str, name: str, metric: Record) -> Way:
+    begin, *_, end = metric["by_generation"]
     up = end["mean"] > begin["mean"]
     low, high = (begin, end) if up else (end, begin)
     if low["high"] is None or high["low"] is None:
-        moved = spanned(begin, name) != spanned(end, name)
+        apart = min(high["values"] or [high["mean"]]) - max(low["values"] or [low["mean"]])
+        by_chance = 0.0 if metric["real"] is None else metric["real"]["high"] - metric["real"]["low"]
+        moved = apart > by_chance and spanned(begin, name) != spanned(end, name)
     else:
         moved = high["low"] > low["high"]
     return Way(extractor, begin, end, ("rises" if up else "falls") if moved else "stays")
@@ -67,4 +71,4 @@ def _way(extractor: str, name: str, begin: Record, end: Record) -> Way:
 def _sentence(name: str, by: list[Way]) -> str:
     """`precision falls by classifier (0.830 to 0.650), rises by random (0.850 to 0.930): these features do not agree, so nothing ...`."""
     parts = [f"{way.direction} by {way.extractor} ({spanned(way.begin, name)} to {spanned(way.end, name)})" for way in by]
-    return f"{metric_title(name)} {', '.join(parts)}: these features do not agree, so nothing is said of it."
+    return f"{metric_title(name)} {', '.join(parts)}: the extractors disagree, so no direction is claimed."

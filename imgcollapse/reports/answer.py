@@ -1,6 +1,6 @@
-"""What was found, in one plain sentence."""
+"""What was found: in one plain sentence, and in a few more what it follows from."""
 
-from imgcollapse.ablation.summary import Record, quoted, sentence, spanned
+from imgcollapse.ablation.summary import Record, comparisons, quoted, short_answer, spanned
 from imgcollapse.ablation.summary.sentence import MENTIONED
 from imgcollapse.judges.titles import REAL, metric_title
 from imgcollapse.metrics.classes import CLASSES_ALIVE
@@ -12,11 +12,10 @@ FEW = 3  # arms whose differences of a second score have room in the first sente
 
 
 def answer(findings: Findings) -> str:
-    """What came out, in one sentence of plain text that begins with the answer, with 95 % intervals over seeds.
+    """What came out, in one sentence of plain text that begins with the answer in the form that the question asks for.
 
-    Several arms: whether any differs from the reference by the endpoint (`summary.sentence`), what that is with the reference, and the most
-    prominent score that reads the other way. One arm: whether it is worse than at generation 0, and both at either end. Begins with `So
-    far` while runs are not finished; says so where nothing has been judged.
+    Several arms: whether any differs from the reference by the endpoint, or which generator ranks first. One arm: whether it is worse than
+    at generation 0 (`summary.short_answer`). Begins with `So far` while runs are not finished; says so where nothing has been judged.
     """
     arms = judged(findings.summary, findings.extractor, None) if findings.extractor else []
     states = [one.state for one in findings.statuses]
@@ -25,13 +24,21 @@ def answer(findings: Findings) -> str:
         why = "No generation has been judged yet" if done < asked else _unjudged(findings)
         parts = [f"{why}: {done} of {asked} generations are finished"]
     else:
-        parts = (_compared if findings.is_ablation else _alone)(findings, arms)
+        parts = [short_answer(findings.summary, findings.question)]
         if not findings.comparable:
             parts.append("not all of it was judged by one reference, so these numbers must not be compared")
     if failed := states.count("failed"):
         parts.append(f"{failed} of {len(states)} runs failed")
     message = "; ".join(parts)
     return (f"So far, {message}" if arms and set(states) != {"done"} else message[0].upper() + message[1:]) + "."
+
+
+def details(findings: Findings) -> list[str]:
+    """What the answer follows from, in sentences: every comparison of the endpoint with its 95 % interval over seeds, what it is with the
+    reference, and the most prominent score that reads the other way; of one arm, both at either end."""
+    arms = judged(findings.summary, findings.extractor, None) if findings.extractor else []
+    parts = (_compared if findings.is_ablation else _alone)(findings, arms) if arms else []
+    return [f"{part[0].upper()}{part[1:]}." for part in parts if part]
 
 
 def _unjudged(findings: Findings) -> str:
@@ -43,12 +50,13 @@ def _unjudged(findings: Findings) -> str:
 def _compared(findings: Findings, arms: list[Record]) -> list[str]:
     """Parts of the sentence for several arms."""
     endpoint = findings.summary["endpoint"]
-    parts = [sentence(findings.summary)]
+    parts = [comparisons(findings.summary)]
     first = next((arm for arm in arms if arm["arm"] == findings.summary["reference"]), arms[0])
     last = _metrics(findings, first).get(endpoint["metric"], {}).get("last")
     if last is not None and endpoint["quantity"] == "last":
         beside = _beside(findings, first, endpoint["metric"], last["generation"])
-        parts.append(f"with {quoted(first['arm'])} it is {_value_text(last, endpoint['metric'])}{beside}")
+        title = f"{_short_title(findings, endpoint['metric'])} with {quoted(first['arm'])}"
+        parts.append(f"{title} is {_value_text(last, endpoint['metric'])}{beside}")
     if (other := _other(findings, first)) is not None:
         parts.append(_differences(findings, first, other))
     missing = [arm for arm in findings.arms if arm not in {one["arm"] for one in arms}]
@@ -68,8 +76,9 @@ def _differences(findings: Findings, first: Record, name: str) -> str:
     }
     texts = [f"{_value_text(span, name, '+')} with {quoted(arm)}" for arm, span in spans.items()]
     beside = _beside(findings, first, name, last["generation"])
-    apart = f", to which is added {', '.join(texts)} (not adjusted)" if 0 < len(texts) <= FEW else ""
-    return f"{_short_title(findings, name)} is {_value_text(last, name)}{beside}{apart}"
+    apart = f"; the others add {', '.join(texts)} (each alone, not adjusted)" if 0 < len(texts) <= FEW else ""
+    title = f"{_short_title(findings, name)} with {quoted(first['arm'])}"
+    return f"{title} is {_value_text(last, name)}{beside}{apart}"
 
 
 def _without(why: str, arms: list[str]) -> list[str]:
@@ -86,7 +95,7 @@ def _alone(findings: Findings, arms: list[Record]) -> list[str]:
         last = end["generation"]
         way = f"goes from {_value_text(begin, one)} to {_value_text(end, one)}" if last else f"is {_value_text(end, one)}"
         messages.append(f"{_short_title(findings, one)} {way}{_beside(findings, arms[0], one, last)}")
-    parts = [sentence(findings.summary)]
+    parts = [comparisons(findings.summary)]
     parts += [f"{f'from generation 0 to {last}' if last else 'at generation 0'}, {' and '.join(messages)}"] if messages else []
     if CLASSES_ALIVE in metrics:
         alive, real = metrics[CLASSES_ALIVE]["last"], metrics[CLASSES_ALIVE]["real"]["mean"]

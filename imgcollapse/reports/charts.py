@@ -3,12 +3,14 @@
 Colours are the page's CSS classes (`c0`, `c1`, ... for arms), so that one chart serves every theme. All text is escaped.
 """
 
+import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from markupsafe import Markup
 
+from imgcollapse.grids import lettering
 from imgcollapse.reports import thin
 from imgcollapse.reports.style import COLOURS, DASHES, MARKERS
 from imgcollapse.reports.svg import BOTTOM, HEIGHT, LEFT, RIGHT, TOP, WIDTH, Range, frame, level, svg
@@ -26,6 +28,7 @@ SHAPES = {
     "<": "M-3.4 0L2.6-3.3v6.6z",
     ">": "M3.4 0L-2.6-3.3v6.6z",
 }
+BESIDE, ABOVE = 20, 62  # letters of a name that have room beside its row of a forest plot, and above it
 DOT = "M-1.5 0a1.5 1.5 0 1 0 3 0a1.5 1.5 0 1 0-3 0z"  # one of two seeds
 
 
@@ -97,7 +100,9 @@ def forest(key: str, title: str, rows: Sequence[tuple[Line, dict[str, Any]]], re
     ends += [] if real is None else list(real.values())
     low, high = min(ends), max(ends)
     x = Range.around(low - 0.04 * (high - low), high + 0.04 * (high - low), 4)
-    left, step, top = 130, 22, 8
+    widest = max(map(_width, (line.name for line, _ in known)), default=0)
+    above = widest > BESIDE  # long names stand whole above their rows
+    left, step, top = (RIGHT, 34, 8) if above else (max(LEFT, 16 + 6 * widest), 22, 8)
     height = top + step * len(known) + 34
     bottom = height - 30
     drawn = [_rule(x, tick, left, top, bottom) for tick in x.ticks]
@@ -106,11 +111,8 @@ def forest(key: str, title: str, rows: Sequence[tuple[Line, dict[str, Any]]], re
         band = Markup('<rect class="between" x="{}" y="{}" width="{}" height="{}"/>').format(low, top, round(high - low, 1), bottom - top)
         drawn += [band, Markup('<line class="level" x1="{0}" x2="{0}" y1="{1}" y2="{2}"/>').format(mean, top, bottom)]
     for row, (line, span) in enumerate(known):
-        middle = top + step * row + step / 2
-        shown = line.name if len(line.name) < 23 else line.name[:21] + "…"
-        parts = Markup('<text class="label" x="{}" y="{}" text-anchor="end">{}<title>{}</title></text>').format(
-            left - 8, middle + 4, shown, line.name
-        )
+        middle = top + step * row + step * (0.75 if above else 0.5)
+        parts = _name(line.name, left, middle, above)
         if span["low"] is not None:
             low, high = (x.place(span[part], left, WIDTH - RIGHT) for part in ("low", "high"))
             parts += Markup('<path class="line" d="M{} {}H{}"/>').format(low, middle, high)
@@ -127,6 +129,19 @@ def forest(key: str, title: str, rows: Sequence[tuple[Line, dict[str, Any]]], re
         f"{title}: every arm with its 95 % interval, of one or two seeds their values.",
         Markup().join(drawn),
     )
+
+
+def _name(name: str, left: float, middle: float, above: bool) -> Markup:
+    """An arm's name to the left of its row, or whole above it; only what is wider than the chart is cut."""
+    shown = lettering.shortened(name, lambda text: _width(text) <= ABOVE)
+    x, y, anchor = (left, middle - 10, "start") if above else (left - 8, middle + 4, "end")
+    text = '<text class="label" x="{:g}" y="{:g}" text-anchor="{}">{}<title>{}</title></text>'
+    return Markup(text).format(x, y, anchor, shown, name)
+
+
+def _width(text: str) -> int:
+    """About how many Latin letters wide a text is."""
+    return sum(2 if unicodedata.east_asian_width(letter) in "WF" else 1 for letter in text)
 
 
 def _rule(x: Range, tick: float, left: float, top: float, bottom: float) -> Markup:

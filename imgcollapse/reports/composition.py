@@ -8,6 +8,7 @@ from typing import Any
 
 from imgcollapse import store
 from imgcollapse.ablation.summary.table import unbroken
+from imgcollapse.datasets.names import class_title
 from imgcollapse.metrics.classes import ALIVE, ALIVE_RULE, SHARE
 from imgcollapse.reports import shares, thin
 from imgcollapse.reports.findings import Findings
@@ -30,7 +31,7 @@ def class_charts(findings: Findings) -> list[Chart]:
             continue
         rows, records = [], []
         for name, row in zip(names, cells, strict=True):
-            rows.append([name, f"{100 * row[0]['real']:.1f} %", *(_class_words(cell) for cell in row)])
+            rows.append([class_title(name), f"{100 * row[0]['real']:.1f} %", *(_class_words(cell) for cell in row)])
             records += [{"arm": arm, "class": name, "generation": g, **cell} for g, cell in zip(generations, row, strict=True)]
         part = f"; {some}, all of them in {findings.all_numbers}" if (some := thin.some_of(generations, judged)) else ""
         headings = ["class", "real", *map(str, generations)]
@@ -38,18 +39,18 @@ def class_charts(findings: Findings) -> list[Chart]:
         title = f"{arm}: classes"
         shown = _rarest(cells, ROWS)
         marked = [[(_ratio(cell), cell["lost"] * 2 >= cell["seeds"]) for cell in cells[c]] for c in shown]
-        drawing = shares.heat(str(number), title, [names[c] for c in shown], marked, generations)
+        drawing = shares.heat(str(number), title, [class_title(names[c]) for c in shown], marked, generations)
         drawing += shares.stack(f"classes-{number}", f"{arm}: shares of the classes", _stacked(names, cells), generations)
-        rule = "whose share its false hits may explain" if cells[0][0]["ruled"] else "of which no confident sample is left"
+        rule = "its few samples may all be mistakes of the classifier" if cells[0][0]["ruled"] else "no confident sample of it is left"
         about = (
-            "Upper chart: share over the real share (vermillion: too rare, blue: too frequent); lower chart: the shares. "
-            f"A cross marks a class {rule}, in at least half of the seeds."
+            "First chart: the share of each class, divided by its share among real pictures (orange: too rare, blue: too frequent, white: "
+            f"as real). Second chart: the shares. × marks a class as lost: {rule}, in at least half of the seeds."
         )
-        about += f" Of {len(names):,} classes the upper chart has the {ROWS} rarest, the table all." if len(shown) < len(names) else ""
+        about += f" Of {len(names):,} classes the first chart has the {ROWS} rarest, the table all." if len(shown) < len(names) else ""
         losses = _losses(findings, arm, number, names)
         listed = losses if losses and losses.rows else None
         if losses:
-            about += " The first table: since when a class is lost, not alive and never again." if listed else " No class is lost."
+            about += " The first table: the generation from which on a class is lost for good." if listed else " No class is lost."
         found.append(Chart(f"classes-{number}", arm, about, ALIVE_RULE, drawing, table, number, listed))
     return found
 
@@ -64,7 +65,7 @@ def _losses(findings: Findings, arm: str, number: int, names: Sequence[str]) -> 
         when, within, of = times[c]["generation"], times[c]["within"], times[c]["of"]
         known = times[c]["words"].partition(" (")[0]  # `40 at the latest`, where not every generation was judged
         words = known if when is not None else f"not within {within}" if of else "not alive among real pictures either"
-        rows.append([names[c], words, f"{times[c]['reached']} of {of}" if of else ""])
+        rows.append([class_title(names[c]), words, f"{times[c]['reached']} of {of}" if of else ""])
     records = [{"arm": arm, "class": names[c], **time} for c, time in times.items()]
     headings = ["class", "lost at generation", "seeds"]
     return Table(f"lost-{number}", f"{arm}: lost classes (median over seeds)", headings, rows, records) if times else None
@@ -206,7 +207,7 @@ def _stacked(names: Sequence[str], cells: list[list[dict[str, Any]]]) -> list[tu
     """The classes' shares for a stack; of very many classes the rarest, and the others as one."""
     shown = _rarest(cells, MOST if len(names) <= MOST else MOST - 1)
     parts: list[tuple[str, str, list[float | None]]] = [
-        (names[c], f"class k{round(9 * place / max(1, len(shown) - 1))}", [cell["share"] for cell in cells[c]])
+        (class_title(names[c]), f"class k{round(9 * place / max(1, len(shown) - 1))}", [cell["share"] for cell in cells[c]])
         for place, c in enumerate(shown)
     ]
     if len(shown) < len(names):

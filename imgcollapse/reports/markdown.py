@@ -14,7 +14,7 @@ from imgcollapse.files import ledger
 from imgcollapse.grids.lettering import shortened
 from imgcollapse.judges.titles import counted, features_title, judge_of, metric_title, neighbours, source_title
 from imgcollapse.reports.agreement import disagreements
-from imgcollapse.reports.answer import answer
+from imgcollapse.reports.answer import answer, details
 from imgcollapse.reports.findings import Findings, sessions
 from imgcollapse.reports.panels import NULL
 from imgcollapse.reports.reproduce import reproduce
@@ -40,12 +40,13 @@ def markdown(findings: Findings, folder: Path) -> list[Path]:
     parts = [
         f"## {escaped(findings.question)}",
         escaped(answer(findings), 10_000),
+        escaped(" ".join(details(findings)), 10_000),
         f"[The samples, generation by generation]({MOVIE})" if (folder / MOVIE).is_file() else "",
         _listed("The generators, ranked", ranking_lines(findings.summary)),
         *_arms(findings),
         *_differences(findings),
         _half_lives(findings),
-        _listed("How fast the endpoint approaches its end", rate_lines(findings.summary) if findings.is_ablation else []),
+        _listed("How fast the endpoint approaches its limit", rate_lines(findings.summary) if findings.is_ablation else []),
         _listed("Where the extractors disagree", disagreements(findings.summary)),
         _unfinished(findings),
         _listed("What it was made with", _about(findings)),

@@ -19,7 +19,7 @@ from imgcollapse.files import bytes_of, digest_of, ledger, sweep, write_bytes
 from imgcollapse.judges.titles import REAL, counted, features_title, judges_of
 from imgcollapse.reports import charts, composition, gates, pictures, tables
 from imgcollapse.reports.agreement import disagreements
-from imgcollapse.reports.answer import answer
+from imgcollapse.reports.answer import answer, details
 from imgcollapse.reports.chains import chains
 from imgcollapse.reports.differences import differences
 from imgcollapse.reports.findings import Findings
@@ -131,6 +131,7 @@ def _render(findings: Findings, page: Path, size: tuple[int, int, int], keep: Ke
         noise=noise,
         stops=findings.stops,
         halves=(halves := tables.half_lives(findings)),
+        kept_half=tables.kept_half(findings),
         chains=(parts := chains(findings, page)),
         rankings=(ranked := rankings(findings)),
         ranking_lines=ranking_lines(findings.summary),
@@ -160,6 +161,7 @@ def _head(findings: Findings, live: bool) -> dict[str, Any]:
         "question": findings.question,
         "scope": f"{scope[0].upper()}{scope[1:]}.",
         "answer": answer(findings),
+        "grounds": details(findings),
         "facts": _facts(findings),
         "notes": [*notes(findings), *disagreements(findings.summary)],
         "style": Markup(style),

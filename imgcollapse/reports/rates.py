@@ -1,4 +1,4 @@
-"""The table of a page that says how fast the endpoint's curve of every arm approaches its end."""
+"""The table of a page that says how fast the endpoint's curve of every arm approaches its limit."""
 
 from imgcollapse.ablation.summary import rate_rows
 from imgcollapse.reports.findings import Findings
@@ -11,4 +11,4 @@ def rates(findings: Findings) -> Table | None:
     if not findings.is_ablation or not rows:
         return None
     records = [{**one, "null": one["null"] or ""} for one in findings.summary["rates"]]
-    return Table("rates", "Share of the distance to its end covered in a generation [95 %]", headings, rows, records)
+    return Table("rates", "Share of the distance to its limit that a generation covers [95 %]", headings, rows, records)

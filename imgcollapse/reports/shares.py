@@ -39,7 +39,8 @@ def stack(key: str, title: str, parts: Sequence[tuple[str, str, Sequence[float |
                 )
             )
             if end - top > 11 and dx > 15:
-                shown = name.removeprefix("generation ")[: max(1, int(dx / 7))]
+                room = max(1, int(dx / 7))
+                shown = name if len(name) <= room else name.removeprefix("generation ").removeprefix("class ")[:room]
                 drawn.append(
                     Markup('<text class="in {}" x="{}" y="{}" text-anchor="middle">{}</text>').format(
                         css, round(left + dx * 0.44, 1), round((top + end) / 2 + 3.5, 1), shown
@@ -54,12 +55,13 @@ def heat(
 ) -> Markup:
     """Class by these generations: (share relative to the real share, whether the class is lost), or None where nothing is known.
 
-    Too rare is vermillion, too frequent blue, as real is the paper's colour; a lost class has a cross.
+    Too rare is orange, too frequent blue, as real is white, in either theme; a lost class has a cross.
     """
     left, row_height = LEFT + 24, max(9, min(20, 240 // len(names)))
     dx = (WIDTH - RIGHT - left) / len(generations)
     height = TOP + row_height * len(names) + BOTTOM
-    drawn = []
+    bed = Markup('<rect class="bed" x="{}" y="{}" width="{}" height="{}"/>')
+    drawn = [bed.format(left, TOP, WIDTH - RIGHT - left, row_height * len(names))]
     for row, (name, values) in enumerate(zip(names, cells, strict=True)):
         top = TOP + row_height * row
         shown = name if len(name) < 10 else name[:8] + "…"
@@ -71,7 +73,7 @@ def heat(
             ratio, lost = cell
             x = round(left + dx * place, 1)
             far = min(1.0, abs(math.log2(max(ratio, 1e-9))) / 3)  # an eighth, or eight times, has the full colour
-            text = f"generation {generation}, class {name}: {ratio:.2f} times the real share{', lost' if lost else ''}"
+            text = f"generation {generation}, {name}: {ratio:.2f} times the real share{', lost' if lost else ''}"
             drawn.append(
                 Markup('<rect class="{}" fill-opacity="{:.2f}" x="{}" y="{}" width="{}" height="{}"><title>{}</title></rect>').format(
                     "rare" if ratio < 1 else "often", far, x, top, round(dx, 1), row_height, text

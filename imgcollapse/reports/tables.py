@@ -139,10 +139,10 @@ def numbers(findings: Findings) -> list[Chart]:
 
 
 def half_lives(findings: Findings) -> Table | None:
-    """When each metric first fell below half of its generation-0 value, arm by arm."""
+    """When metrics first fell below half of their value at generation 0, arm by arm: those that did in any seed; None where none did."""
     extractor = findings.extractor
     arms = [arm for arm in findings.summary["arms"] if extractor in arm["extractors"]]
-    keys = [key for key in SCORES if SCORES[key].halved and any(key in arm["extractors"][extractor] for arm in arms)]
+    keys = [key for key in _halved(arms, extractor) if any(_reached(arm, extractor, key) for arm in arms)]
     if not keys:
         return None
     halves = [
@@ -155,6 +155,25 @@ def half_lives(findings: Findings) -> Table | None:
         [[named(arm["arm"], arm["null"]), *(half[key]["words"] if key in half else "" for key in keys)] for arm, half in halves],
         [{"arm": arm["arm"], "null": arm["null"] or "", "metric": key, **half[key]} for arm, half in halves for key in half],
     )
+
+
+def kept_half(findings: Findings) -> str:
+    """Which metrics never fell below half, in a sentence; empty where all did, and where none can be halved."""
+    extractor = findings.extractor
+    arms = [arm for arm in findings.summary["arms"] if extractor in arm["extractors"]]
+    keys = _halved(arms, extractor)
+    kept = [SCORES[key].title for key in keys if not any(_reached(arm, extractor, key) for arm in arms)]
+    never = "No metric fell below half of its value at generation 0"
+    return "" if not kept else f"{never}." if len(kept) == len(keys) else f"Never below half in any seed: {', '.join(kept)}."
+
+
+def _halved(arms: Sequence[Record], extractor: str) -> list[str]:
+    return [key for key in SCORES if SCORES[key].halved and any(key in arm["extractors"][extractor] for arm in arms)]
+
+
+def _reached(arm: Record, extractor: str, key: str) -> bool:
+    """Whether any seed of the arm fell below half."""
+    return key in arm["extractors"][extractor] and arm["extractors"][extractor][key]["half"]["reached"] > 0
 
 
 def _number(findings: Findings, arm: Record) -> int:

@@ -10,7 +10,7 @@ from imgcollapse import files, progress
 from imgcollapse.errors import DataProblem, SettingsProblem
 from imgcollapse.files import digest, first_difference, stamp
 from imgcollapse.metrics.record import MODEL as MODEL_SOURCE
-from imgcollapse.metrics.record import Of, Scores, what_of
+from imgcollapse.metrics.record import Of, Scores, Value, what_of
 from imgcollapse.store.checks import finished, settings, sound
 from imgcollapse.store.layout import DATA, MENDS, MODEL, REFERENCE, SAMPLES, SCORES, UNMARKED, generation_folder
 from imgcollapse.store.manifest import MANIFEST, made_by, part_digest
@@ -58,7 +58,7 @@ def reference(run: Path) -> Record | None:
     named: dict[str, Record] = {part: {} for part in PART.values()}
     for (name, source), label in sources(known).items():
         further = {} if name == own_judge(run) else {"judge": name, **_told(known[name])}
-        named[PART[what_of(source)]][label] = {**_sources(known[name])[source], **further}
+        named[PART[what_of(source)]].setdefault(label, {**_sources(known[name])[source], **further})
     return {"data": data, "judge": {**own, **named}, **({"passed_over": passed_over} if passed_over else {})}
 
 
@@ -87,6 +87,7 @@ def sources(known: Mapping[str, Record]) -> dict[tuple[str, str], str]:
     """(judge, source) -> the name under which its scores stand beside those of the others: the source's own where it is the first.
 
     Else what tells its judge from the first that has this source (`classifier (n 500)`), or the judge's folder where that is not told.
+    What two judges find alike, such as the models' own likelihoods, are the same numbers: they have one name.
     """
     found: dict[tuple[str, str], str] = {}
     first: dict[str, Record] = {}
@@ -96,11 +97,21 @@ def sources(known: Mapping[str, Record]) -> dict[tuple[str, str], str]:
                 first[extractor], label = judge, extractor
             else:
                 other = first[extractor]
+                if what_of(extractor) != "gate" and _alike(judge, other, extractor):
+                    found[name, extractor] = extractor
+                    continue
                 difference = ", ".join(f"{key} {value}" for key, value in _apart(judge).items() if value != other.get(key)) or name
                 label = f"{extractor} ({difference})"
                 label = f"{extractor} ({name})" if label in found.values() else label
             found[name, extractor] = label
     return found
+
+
+def _alike(one: Record, other: Record, source: str) -> bool:
+    """Whether two judges find the same by this source: of as many pictures, with the same weights, by the same definitions."""
+    (a, b) = ({name: value for name, value in _sources(judge)[source].items() if name != "real"} for judge in (one, other))
+    same = a == b and _apart(one) == _apart(other)
+    return same and all(other["metrics"].get(name, version) == version for name, version in one["metrics"].items())
 
 
 def scores(run: Path) -> list[Scores]:
@@ -117,7 +128,11 @@ def scores_of(run: Path, generation: int) -> Scores:
 
 def _scores_of(run: Path, generation: int, known: Mapping[str, Record]) -> Scores:
     labels, judged = sources(known), {name: found_by(run, name, generation) for name in known}
-    by_all = {labels[name, source]: values for name, one in judged.items() if one is not None for source, values in one.sources.items()}
+    by_all: dict[str, dict[str, Value]] = {}
+    for name, one in judged.items():
+        for source, values in one.sources.items() if one is not None else ():
+            label = labels[name, source]
+            by_all[label] = {**values, **by_all.get(label, {})}
     return Scores(generation, by_all)
 
 

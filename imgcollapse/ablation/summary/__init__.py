@@ -67,10 +67,12 @@ that the study does not name, all that it has judged. Runs and sides are compare
 generation was judged, a TIME is the first judged one after what happened, and its words say "at the latest".
 """
 
+from imgcollapse.ablation.summary.headline import headline
 from imgcollapse.ablation.summary.numbers import QUANTITIES, losses
 from imgcollapse.ablation.summary.ranked import ranking_lines, ranking_tables
 from imgcollapse.ablation.summary.rates import rate_lines, rate_rows
-from imgcollapse.ablation.summary.sentence import endpoint_text, headline, quoted, sentence
+from imgcollapse.ablation.summary.sentence import endpoint_text, quoted, sentence
+from imgcollapse.ablation.summary.short import comparisons, short_answer
 from imgcollapse.ablation.summary.table import COLUMNS, SCORES_CSV, Record, Run, rows, write_csv
 from imgcollapse.ablation.summary.text import named, spanned, table_lines
 from imgcollapse.ablation.summary.whole import summarise
@@ -81,6 +83,7 @@ __all__ = [
     "SCORES_CSV",
     "Record",
     "Run",
+    "comparisons",
     "endpoint_text",
     "headline",
     "losses",
@@ -92,6 +95,7 @@ __all__ = [
     "rate_rows",
     "rows",
     "sentence",
+    "short_answer",
     "spanned",
     "summarise",
     "table_lines",

@@ -92,7 +92,8 @@ def _further(run: Run) -> set[str]:
     if not (run.folder / store.STUDY).is_file():
         return set()
     own = own_judge(run.folder)
-    return {source for (judge, _), source in sources(judges(run.folder)).items() if judge != own}
+    named = sources(judges(run.folder)).items()
+    return {source for (judge, _), source in named if judge != own} - {source for (judge, _), source in named if judge == own}
 
 
 def arm_record(key: Key, runs: list[Run], judged: dict[str, dict[str, Seeds]], alive: dict[str, dict[str, Seeds]], method: str) -> Record:

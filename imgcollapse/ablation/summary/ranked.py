@@ -29,7 +29,7 @@ def ranking_lines(summary: Record) -> list[str]:
 def _table(ranking: Record) -> tuple[list[str], list[list[str]]]:
     metric, (first, *others) = ranking["metric"], ranking["extractors"]
     title = f"{metric_title(metric, first, short=True)}, {_bracketed([first, *others])}"
-    headings = ["rank", "generator", title, "seeds", "minus the first", BETTER, "minus the next", BETTER]
+    headings = ["rank", "generator", title, "seeds", "minus the first [adjusted]", BETTER, "minus the next [adjusted]", BETTER]
     rows = []
     for place, one in enumerate(ranking["ranks"]):
         leading = _minus(ranking, one, ranking["ranks"][0]) if place else ["", ""]

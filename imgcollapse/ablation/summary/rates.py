@@ -1,4 +1,4 @@
-"""How fast the endpoint's curve of every arm approaches its end: a record for programs, and lines for people."""
+"""How fast the endpoint's curve of every arm approaches its limit: a record for programs, and lines for people."""
 
 from imgcollapse.ablation.rate import fitted_rate
 from imgcollapse.ablation.summary.numbers import Judged, common
@@ -36,7 +36,7 @@ def rate_lines(summary: Record) -> list[str]:
         own = [one for one in rates if one["extractor"] == extractor]
         words = "; ".join(f"{one['arm']}: {one['words']}" for one in own)
         title = metric_title(own[0]["metric"], extractor, short=True)
-        found.append(f"{title} ({extractor}), share of the distance to its end covered in a generation: {words}")
+        found.append(f"{title} ({extractor}), share of the distance to its limit that a generation covers: {words}")
     return found
 
 

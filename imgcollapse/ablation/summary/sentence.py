@@ -2,9 +2,8 @@
 
 from collections.abc import Sequence
 
-from imgcollapse.ablation.summary.superior import likely
 from imgcollapse.ablation.summary.table import Record
-from imgcollapse.ablation.summary.text import columns, half_lives, named, spanned
+from imgcollapse.ablation.summary.text import spanned
 from imgcollapse.grids.lettering import shortened
 from imgcollapse.judges.titles import metric_title
 
@@ -18,29 +17,6 @@ CLAUSES = {
 }
 
 
-def headline(summary: Record) -> list[str]:
-    """What came out, in plain sentences: the answer, the arms' differences from the reference at the last generation, their half-lives.
-
-    Null models are left to `summary.json` and the table.
-    """
-    answer, wanted = sentence(summary), columns(summary)
-    found = [f"{answer[0].upper()}{answer[1:]}."] if answer else []
-    for one in (one for one in summary["differences"] if one["against_null"] is None):
-        for extractor, metrics in one["extractors"].items():
-            spans = {name: metrics[name]["last"] for name in wanted[extractor] if name in metrics}
-            if spans:
-                last = next(iter(spans.values()))
-                pair = f"{named(one['arm'], one['null'])} minus {named(one['against'], one['against_null'])}"
-                where = f"generation {last['generation']}, {extractor}, {last['n']} paired seed{'s' if last['n'] > 1 else ''}"
-                parts = [
-                    f"{metric_title(name, extractor, short=True)} {spanned(span, name, '+')}{likely(span)}" for name, span in spans.items()
-                ]
-                found.append(f"{pair} ({where}): {', '.join(parts)}")
-    for arm, extractor, words in half_lives(summary):
-        found.append(f"{arm} ({extractor}), first generation below half of generation 0: {words}")
-    return found
-
-
 def sentence(summary: Record) -> str:
     """`yes: min(recall, coverage) at generation 9 is higher with all than with none by 0.24 [0.07, 0.41] (Holm-adjusted over ...)`.
 
@@ -49,11 +25,19 @@ def sentence(summary: Record) -> str:
     endpoint = summary["endpoint"]
     if endpoint is None:
         return ""
-    found = sorted(endpoint["found"], key=lambda one: list(CLAUSES).index(one["verdict"]))
-    if not found:
-        return f"cannot tell: {subject(endpoint)} has not been measured{' with two arms of one seed yet' if endpoint['against'] else ''}"
-    seeds = f"{_range([one['n'] for one in found])} seed{'s' * (max(one['n'] for one in found) > 1)}"
+    if not endpoint["found"]:
+        two = ": it is compared seed by seed, and no two arms have a judged seed in common"
+        return (
+            f"cannot tell{f': {subject(endpoint)} has not been measured' if not endpoint['against'] else f' by {subject(endpoint)}{two}'}"
+        )
     unsure = endpoint["answer"] == "cannot tell"
+    return f"{endpoint['answer']}{f' with {_seeds(endpoint)}' if unsure else ''}: {spelled(endpoint)}"
+
+
+def spelled(endpoint: Record) -> str:
+    """Every comparison that there is with its amount, as `sentence` has them behind its answer."""
+    found = sorted(endpoint["found"], key=lambda one: list(CLAUSES).index(one["verdict"]))
+    seeds, unsure = _seeds(endpoint), endpoint["answer"] == "cannot tell"
     last = max(one["generation"] for one in found)
     groups = [(verdict, [one for one in found[:MENTIONED] if one["verdict"] == verdict]) for verdict in CLAUSES]
     clauses = [_clause(endpoint, verdict, arms, last, arms[0] is found[0]) for verdict, arms in groups if arms]
@@ -63,7 +47,16 @@ def sentence(summary: Record) -> str:
     how += [f"Holm-adjusted over {endpoint['comparisons']} comparisons"] * (endpoint["comparisons"] > 1) + [seeds] * (not unsure)
     how += ["endpoint named after the runs"] * (endpoint["named"] == "after the runs")
     about = f" ({', '.join(how)})" if how else ""
-    return f"{endpoint['answer']}{f' with {seeds}' if unsure else ''}: {subject(endpoint, last)} is {'; '.join(clauses)}{about}"
+    return f"{subject(endpoint, last)} is {'; '.join(clauses)}{about}"
+
+
+def seeds_text(counts: Sequence[int]) -> str:
+    """`1 seed`, `3 to 5 seeds`."""
+    return f"{_range(counts)} seed{'s' * (max(counts) != 1)}"
+
+
+def _seeds(endpoint: Record) -> str:
+    return seeds_text([one["n"] for one in endpoint["found"]])
 
 
 def subject(endpoint: Record, generation: int | None = None) -> str:
@@ -108,14 +101,14 @@ def _clause(endpoint: Record, verdict: str, arms: Sequence[Record], last: int, f
     margin = endpoint["margin"]
     texts = []
     for one in arms:
-        against = _against(endpoint, joined) if first and one is arms[0] else ""
+        against = against_text(endpoint, joined) if first and one is arms[0] else ""
         arm = f" with {quoted(one['arm'])}" if endpoint["against"] else ""
         when = "" if one["generation"] == last else f" (at generation {one['generation']})"
         texts.append(f"{arm}{against}{by}{_amount(endpoint, one)}{when}")
     return f"{words.format(margin=margin or 0)}{','.join(texts)}"
 
 
-def _against(endpoint: Record, joined: str) -> str:
+def against_text(endpoint: Record, joined: str) -> str:
     """` than with 0 % real`, ` as at generation 0`, ` against 0`."""
     reference, place = (quoted(endpoint["against"]), "with ") if endpoint["against"] else ("generation 0", "at ")
     if not endpoint["against"] and endpoint["quantity"] != "last":

@@ -60,12 +60,12 @@ def table_lines(summary: Record) -> dict[str, list[list[str]]]:
 
 
 def half_lives(summary: Record) -> list[tuple[str, str, str]]:
-    """(arm, extractor, words): when the metrics of each arm first fell below half of generation 0; null models aside."""
+    """(arm, extractor, words): when metrics first fell below half of generation 0, those that did in any seed; null models aside."""
     found = []
     for arm in (arm for arm in summary["arms"] if arm["null"] is None):
         for extractor, metrics in arm["extractors"].items():
             halves: dict[str, list[str]] = {}
-            for name in [one for one in SCORES if one in metrics and SCORES[one].halved]:
+            for name in [one for one in SCORES if one in metrics and SCORES[one].halved and metrics[one]["half"]["reached"]]:
                 halves.setdefault(metrics[name]["half"]["words"], []).append(SCORES[name].title)
             if halves:
                 found.append((arm["arm"], extractor, "; ".join(f"{', '.join(titles)}: {words}" for words, titles in halves.items())))
