@@ -112,6 +112,12 @@ def test_what_is_the_same_is_no_difference() -> None:
     assert short_answer(same, "What?").startswith("they are the same: ")
 
 
+def test_an_endpoint_that_was_named_after_the_runs_is_said_to_be() -> None:
+    late = asked(half=HIGHER)
+    late["endpoint"]["named"] = "after the runs"
+    assert short_answer(late, "Does it?").endswith(" (endpoint named after the runs)")
+
+
 def ranked(*ranks: tuple[str, int, int], pairs: tuple[Any, ...] = ()) -> dict[str, Any]:
     """A summary that ranks generators: name, first and last rank."""
     rows = [{"model": model, "first": first, "last": last, "n": 3} for model, first, last in ranks]

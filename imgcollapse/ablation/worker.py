@@ -12,7 +12,7 @@ from imgcollapse.ablation import ensemble
 from imgcollapse.errors import DataProblem, InUseProblem, OtherStudyProblem, Problem, explained
 from imgcollapse.files import same_or_refuse, to_json, write_text
 from imgcollapse.heavy import torch
-from imgcollapse.machine import devices
+from imgcollapse.machine import devices, typed
 from imgcollapse.machine.devices import Machine
 from imgcollapse.metrics.record import Scores
 from imgcollapse.settings import build, read_file, to_yaml
@@ -35,6 +35,7 @@ class Resources:
     weights:   files to use instead of published weights, by the kind of the extractor
     folder:    in which programs of the user's are started, whatever folder the worker is in; "": that one
     checkpoint_every: minutes between checkpoints of a generation that is being made
+    command:   that was typed to begin the ablation; None: it was begun from Python
     """
 
     threads: int
@@ -45,13 +46,15 @@ class Resources:
     weights: dict[str, str] = field(default_factory=dict)
     folder: str = ""
     checkpoint_every: float = 10.0
+    command: str | None = None
 
     @classmethod
     def of(cls, here: Machine, threads: int, shared: Path) -> "Resources":
         """Those of this machine, whatever folder the worker is started in."""
         weights = {kind: str(path.absolute()) for kind, path in here.weights.items()}
         data_dir, shared, folder = (place.absolute() for place in (here.data_dir, shared, here.folder))
-        return cls(threads, here.device, here.precision, str(data_dir), str(shared), weights, str(folder), here.checkpoint_every)
+        places, more = (str(data_dir), str(shared), weights, str(folder)), (here.checkpoint_every, typed.command())
+        return cls(threads, here.device, here.precision, *places, *more)
 
     def here(self) -> Machine:
         """The machine as the worker is to see it."""
@@ -113,7 +116,7 @@ def work(run: Path) -> int:
     logging.getLogger("filelock").setLevel(logging.WARNING)
     before = read_failure(run)
     try:
-        with devices.use(resources.here()), progress.watched_by(_Log()), progress.beating():
+        with devices.use(resources.here()), typed.noted(resources.command), progress.watched_by(_Log()), progress.beating():
             chosen = build(Study, read_file(run / store.STUDY))
             progress.say(f"{chosen.title()}, {chosen.gens} generations")
             progress.whole(max(0, chosen.gens - len(store.numbers(run))))

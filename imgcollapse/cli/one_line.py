@@ -1,12 +1,13 @@
 """The group of all commands: an error is one line and an exit code."""
 
+import sys
 from typing import Any
 
 import click
 
 from imgcollapse import progress
 from imgcollapse.cli import failures, hints
-from imgcollapse.machine import streams
+from imgcollapse.machine import streams, typed
 
 
 class OneLine(click.Group):
@@ -15,7 +16,8 @@ class OneLine(click.Group):
     def main(self, *arguments: Any, **options: Any) -> Any:
         """The command line, on streams that cannot fail."""
         streams.steady()
-        with progress.remembering():
+        words = options.get("args", arguments[0] if arguments else None)
+        with progress.remembering(), typed.noted(typed.in_words(sys.argv[1:] if words is None else words)):
             return super().main(*arguments, **options)
 
     def invoke(self, ctx: click.Context) -> Any:

@@ -10,7 +10,7 @@ from typing import Any
 
 from imgcollapse import __version__
 from imgcollapse.heavy import torch
-from imgcollapse.machine import devices
+from imgcollapse.machine import devices, typed
 
 PACKAGES = (
     *("torch", "torchvision", "diffusers", "accelerate", "torchmetrics", "clean-fid", "scikit-learn"),
@@ -34,6 +34,7 @@ def describe() -> dict[str, Any]:
         "threads": torch.get_num_threads(),
         "processes": devices.launched(),
         "variables": variables(),
+        "command": typed.command(),
     }
 
 

@@ -17,7 +17,7 @@ from imgcollapse.reports.agreement import disagreements
 from imgcollapse.reports.answer import answer, details
 from imgcollapse.reports.findings import Findings, sessions
 from imgcollapse.reports.panels import NULL
-from imgcollapse.reports.reproduce import reproduce
+from imgcollapse.reports.reproduce import reproduce, typed
 
 REPORT, MOVIE = "report.md", "collapse.gif"
 MOST = 5  # scores that a table has room for
@@ -50,6 +50,7 @@ def markdown(findings: Findings, folder: Path) -> list[Path]:
         _listed("Where the extractors disagree", disagreements(findings.summary)),
         _unfinished(findings),
         _listed("What it was made with", _about(findings)),
+        f"Typed:\n\n{fenced(words, 'bash')}" if (words := typed(findings)) else "",
         f"To reproduce:\n\n{fenced(reproduce(findings), 'bash')}",
     ]
     return ledger.put(folder, {REPORT: "\n\n".join(part for part in parts if part) + "\n"})

@@ -29,7 +29,7 @@ from imgcollapse.reports.pictures import SIZES, Keep
 from imgcollapse.reports.rankings import rankings
 from imgcollapse.reports.rates import rates
 from imgcollapse.reports.record import about_runs, notes, settings
-from imgcollapse.reports.reproduce import reproduce
+from imgcollapse.reports.reproduce import reproduce, typed
 from imgcollapse.reports.spectra import spectra
 from imgcollapse.reports.strips import strips
 from imgcollapse.reports.tables import Chart, Table
@@ -140,6 +140,7 @@ def _render(findings: Findings, page: Path, size: tuple[int, int, int], keep: Ke
         early_words=warning_sentences(findings),
         apart=(apart := differences(findings)),
         command=reproduce(findings),
+        typed=typed(findings),
         file=ABLATION if findings.is_ablation and any((place / ABLATION).is_file() for place in findings.places) else "",
         record=about_runs(findings),
         settings=settings(findings),

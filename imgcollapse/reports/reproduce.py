@@ -9,7 +9,7 @@ from imgcollapse import store
 from imgcollapse.ablation import ensemble
 from imgcollapse.ablation.grid import ABLATION
 from imgcollapse.ablation.worker import WORKER
-from imgcollapse.reports.findings import Findings
+from imgcollapse.reports.findings import Findings, sessions
 from imgcollapse.settings import Settings, shown_as
 from imgcollapse.settings.yaml12 import YamlProblem, dump, load
 from imgcollapse.store.ended import by
@@ -25,6 +25,12 @@ def reproduce(findings: Findings) -> str:
     A line for each folder that was asked for.
     """
     return "\n".join(_run_again(findings, place) if (place / store.STUDY).is_file() else _ablate_again(place) for place in findings.places)
+
+
+def typed(findings: Findings) -> str:
+    """The commands that were typed, each once in the order of the sessions, a line each; empty where none is known."""
+    words = [session.get("command") for of_run in sessions(findings) for session in of_run]
+    return "\n".join(dict.fromkeys(one for one in words if one))
 
 
 def _run_again(findings: Findings, place: Path) -> str:

@@ -225,13 +225,16 @@ class RunFolder:
             same_or_refuse(path, same, now, "the run was begun with another", "put back what it was begun with, or choose another --out")
 
     def note_environment(self, environment: dict[str, Any]) -> None:
-        """Adds the versions and hardware of this session to the run's record, where they differ from the last session's."""
+        """Adds the versions, hardware and command of this session to the run's record, where they differ from the last session's."""
         path, study = self.run / ENVIRONMENT, study_digest(read_file(self.run / STUDY))
         record = readable(path) or {}
         past = record.get("sessions", [])
         if not past or past[-1] != environment:
-            if past:
-                progress.say(f"{path}: {first_difference(past[-1], environment)}; last digits may differ from an uninterrupted run")
+            before, now = (
+                {name: value for name, value in one.items() if name != "command"} for one in (past[-1] if past else {}, environment)
+            )
+            if past and before != now:
+                progress.say(f"{path}: {first_difference(before, now)}; last digits may differ from an uninterrupted run")
             write_sealed(path, {"study": study, "sessions": [*past, environment]})
 
     def _note(self, generation: int, how: str, began: float, key: str | None = None) -> None:

@@ -39,12 +39,13 @@ def short_answer(summary: Record, question: str = "") -> str:
     endpoint, kind = summary["endpoint"], kind_of(question)
     if endpoint is None or not endpoint["found"]:
         return sentence(summary)
+    after = " (endpoint named after the runs)" * (endpoint["named"] == "after the runs")
     if endpoint["against"] is None:
-        return _alone(summary, endpoint)
+        return _alone(summary, endpoint) + after
     if kind in ("which", "other") and (ranking := whole_ranking(summary)) is not None:
-        return _first_of(ranking)
+        return _first_of(ranking) + after
     words = {"yes": _differ, "no": _same, "cannot tell": _open}
-    return words[endpoint["answer"]](endpoint, kind)
+    return words[endpoint["answer"]](endpoint, kind) + after
 
 
 def comparisons(summary: Record) -> str:
