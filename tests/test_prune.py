@@ -137,6 +137,7 @@ def on_disk(folder: Path) -> int:
     return sum(size for _, size in {(one.stat().st_ino, one.stat().st_size) for one in own if one.is_file()})
 
 
+@pytest.mark.slow
 def test_an_ablation_is_pruned_with_what_its_runs_share_and_goes_on() -> None:
     words: dict[str, Any] = {
         "dataset": "gaussian",
