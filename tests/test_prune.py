@@ -32,7 +32,7 @@ def test_a_pruned_run_is_sound_goes_on_and_has_its_page(monkeypatch: pytest.Monk
     before, digests = files(chain.folder), [part_digest(store.generation_folder(chain.folder, g), store.MODEL) for g in range(3)]
     said = done("prune", "a", "--models", "last", "--samples", "2", "--dry-run").stdout.splitlines()
     assert files(chain.folder) == before and said[-1].startswith("a: 0.0 MB would be free")
-    assert said[:2] == ["samples of generations 1", "weights of generations 0 to 1"]
+    assert said[:2] == ["samples of generation 1", "weights of generations 0 to 1"]
     found = json.loads(done("prune", "a", "--models", "last", "--samples", "2", "--json").stdout)
     gone = {name: len(content) for name, content in before.items() if name not in files(chain.folder)}
     assert set(gone) == {"gen_001/samples.npz", *(f"gen_00{g}/model/{name}" for g in (0, 1) for name in os.listdir("b/gen_000/model"))}

@@ -60,7 +60,8 @@ class Pruning:
         for part in kinds:
             own = [one for one in self.parts if one.part == part]
             of = f" in {len({one.run for one in own})} runs" if several else ""
-            found.append(f"{NAMES[part]} of generations {pruned.ranges([one.generation for one in own])}{of}")
+            which = sorted({one.generation for one in own})
+            found.append(f"{NAMES[part]} of generation{'s' * (len(which) > 1)} {pruned.ranges(which)}{of}")
         if self.entries:
             found.append(f"{len(self.entries)} entries of {self.folder / SHARED}: arms that are added later make those generations anew")
         return [*found, *(f"from now on {FROM_NOW_ON[part]}" for part in kinds if part in FROM_NOW_ON)]
