@@ -105,7 +105,7 @@ def test_a_run_ends_where_it_holds_and_the_same_command_does_nothing_more() -> N
     said = json.loads(done("run", *FLAGS, "--gens", 3, "--until", "precision<=1", "--out", "a", "--json").stdout)
     assert said["until"] == chain.until("precision<=1") and said["until"]["generation"] == 0 and said["until"]["after"] is None
     after = files(chain.folder)
-    assert {name for name in after if before.get(name) != after[name]} <= {"environment.json", "log.txt"}
+    assert {name for name in after if before.get(name) != after[name]} <= {"environment.json", "log.txt", "report.html"}
     status = json.loads(call("status", "a", "--json").stdout)["runs"][0]
     assert status["state"] == "done" and status["ended"] == "until precision<=1: met at generation 0" and status["generations"] == 1
     # what it ends by is no part of the study
