@@ -285,7 +285,7 @@ WRONG: dict[str, str] = {
     "arms: {a: {stepz: 1}}": f"arm 'a': stepz: there is no such setting; there are: {', '.join(sorted(Study.model_fields))}",
     "axes: 3": "axes: 3 cannot be used; it should be a mapping, such as {key: value}",
     "axes: {model.steps: 300}": "axes.model.steps: 300 cannot be used; it should be a list, such as [a, b]",
-    "axes: {model..steps: [1]}": "axes.model..steps: is no path of a setting; write for example axes: {model.steps: [300, 600]}",
+    "axes: {model..steps: [1]}": "axes.model..steps: is not the path of a setting; write for example axes: {model.steps: [300, 600]}",
     "axes: {samples: [50, 50]}": "axes.samples: has the value 50 2 times; give each value once",
     "axes: {sample: [50]}": "arm 'sample 50': sample: there is no such setting; did you mean 'samples'? ",
     "axes: {a: &a [1, 2, 3, 4, 5, 6, 7, 8, 9, 10], b: *a, c: *a, d: *a, e: *a}": "arms, models, axes and seeds cross to more than ",
@@ -465,7 +465,7 @@ DIVERGES: dict[str, Any] = {
 def test_a_run_that_diverges_is_recorded_and_does_not_stop_the_others(tmp_path: Path) -> None:
     result = ablate(DIVERGES, "out")
     assert result.exit_code == 7, result.output
-    assert "failed: too fast, seed 0, generation 0: vae: the loss was no finite number" in result.stdout
+    assert "failed: too fast, seed 0, generation 0: vae: the loss became NaN or infinite" in result.stdout
     sound, fast = run_statuses(plan.read(tmp_path / "out"))
     assert (sound.state, sound.done, fast.state, fast.done) == ("done", 2, "failed", 0)
     assert fast.failure is not None and fast.failure["kind"] == "DivergedProblem" and fast.failure["exit_code"] == 6
@@ -574,7 +574,7 @@ def test_the_worker_command_executes_one_run_and_can_be_repeated(tmp_path: Path)
         assert done.returncode == 0, done.stderr
     assert outcome(tmp_path / "out") == before
     nothing = call("worker", "nowhere")
-    assert nothing.exit_code == 3 and "nowhere: is no run of an ablation (worker.json is missing)" in nothing.stderr
+    assert nothing.exit_code == 3 and "nowhere: is not a run of an ablation (worker.json is missing)" in nothing.stderr
 
 
 def test_status_tells_a_single_run_too(tmp_path: Path) -> None:
@@ -633,7 +633,7 @@ def test_an_ablation_that_cannot_be_is_said(change: dict[str, Any], text: str) -
         ({}, ("--engine-option", "a=1"), 2, "--engine-option: the engine local has no options ('a' was given); leave it out"),
         ({}, ("--engine-option", "a"), 2, "--engine-option: 'a' is not KEY=VALUE"),
         ({}, ("--axis", "samples"), 2, "--axis: 'samples' is not PATH=VALUE,VALUE,...; write for example --axis model.steps=300,600"),
-        ({}, ("--samples", "[1"), 2, "'[1' is no list of values; write them with commas, for example 0,0.1,0.5"),
+        ({}, ("--samples", "[1"), 2, "'[1' is not a list of values; write them with commas, for example 0,0.1,0.5"),
     ],
 )
 def test_what_cannot_be_executed_is_one_line_before_anything_is_written(

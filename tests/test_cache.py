@@ -45,7 +45,7 @@ def test_a_flipped_bit_or_a_cut_file_is_said_and_made_anew(tmp_path: Path, place
     path.write_bytes(content)
     with progress.watched_by(heard := Ear()):
         (again, _), made = remember(tmp_path)
-    assert made == 1 and torch.equal(whole["a"], again["a"]) and heard.lines == [f"{path}: is damaged; made anew"]
+    assert made == 1 and torch.equal(whole["a"], again["a"]) and heard.lines == [f"{path}: is damaged; made again"]
     path.write_bytes(path.read_bytes()[:100])
     assert remember(tmp_path)[1] == 1
 

@@ -605,7 +605,7 @@ def test_a_half_finished_run_has_cards_for_what_is_finished(copied: Callable[[st
     shutil.rmtree(folder / "gen_001")
     with pytest.raises(SettingsProblem, match="no generation is finished yet"):
         write(folder)
-    with pytest.raises(DataProblem, match="is no run folder"):
+    with pytest.raises(DataProblem, match="is not a run folder"):
         write(folder / "gen_002")
 
 

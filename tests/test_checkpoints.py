@@ -154,7 +154,7 @@ def test_a_checkpoint_that_is_not_of_this_training_is_said_set_aside_and_not_use
     (line,) = [line for line in again.lines if "fit_0" in line]
     why = "is damaged" if hurt in ("damaged", "cut") else "was made for something else"
     aside = folder / "set_aside/fit_0.safetensors-1"
-    assert line == f"{place}: {why}; it is not gone on from (the file is kept as {aside})" and aside.is_file()
+    assert line == f"{place}: {why}; it is not continued from (the file is kept as {aside})" and aside.is_file()
     assert kept(folder) == kept(wholes["vae"])
 
 

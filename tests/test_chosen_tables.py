@@ -103,7 +103,7 @@ def test_of_one_arm_its_generations(findings: Findings) -> None:
     [
         ({"metrics": "recal"}, "--metrics: 'recal' is not measured; did you mean 'recall'? there are: fd, "),
         ({"gens": "0,3"}, "--gens: generation 3 has no such scores; there are: 0, 1, 2"),
-        ({"gens": "two"}, "--gens: 'two' is no generation; write numbers with commas, such as 0,5,9, or all, or last"),
+        ({"gens": "two"}, "--gens: 'two' is not a generation; write numbers with commas, such as 0,5,9, or all, or last"),
         ({"arms": "half, halve"}, "--arms: there is no 'halve'; did you mean 'half'? there are: none; "),
         ({"metrics": ""}, "--metrics: is empty; name what is to be shown, or leave it out"),
     ],

@@ -200,7 +200,7 @@ def test_a_dry_run_writes_nothing_and_shows_every_default() -> None:
     [
         (["--model", "gan"], 2, "imgcollapse: model: 'gan' is unknown; there are: ddpm, vae, gmm, gaussian, bootstrap, smooth"),
         (["--gens", "0"], 2, "imgcollapse: gens: 0 cannot be used; it should be greater than 0"),
-        (["--device", "gpu"], 2, "imgcollapse: --device: 'gpu' is no device; use auto, cpu, cuda, cuda:N or mps"),
+        (["--device", "gpu"], 2, "imgcollapse: --device: 'gpu' is not a device; use auto, cpu, cuda, cuda:N or mps"),
         (["--dataset", "folder:nowhere"], 3, "imgcollapse: nowhere: "),
         (["--dataset", "grid25", "--model", "ddpm"], 3, "imgcollapse: model 'ddpm' learns pictures; for a world of points use "),
         (
@@ -285,7 +285,7 @@ def test_list_names_every_entry_of_every_table_and_the_options_of_each() -> None
 def test_doctor_says_what_is_there(tmp_path: Path) -> None:
     result = call("doctor", "--data-dir", str(tmp_path / "data"))
     assert result.exit_code == 0, result.output
-    for word in ("torchvision", "device", "precision", "threads", "data folder", "mnist", "not there", "GiB free", "nothing to mend"):
+    for word in ("torchvision", "device", "precision", "threads", "data folder", "mnist", "not there", "GiB free", "nothing to fix"):
         assert word in result.stdout, word
     assert not (tmp_path / "data").exists()
 
@@ -353,3 +353,12 @@ def test_the_page_of_metrics_names_every_score_and_the_figure_is_of_all_failures
     asked_for = {name for metric in METRICS.values() if not metric.default or metric.of == "gate" for name in metric.scores}
     left_out = {name for name in SCORES if name.startswith("own_")} | asked_for | LIKELIHOOD.keys()
     assert record["real"].keys() == SCORES.keys() - left_out, "every default score"
+
+
+def test_ctrl_c_before_the_work_begins_says_so_and_has_its_exit_code(monkeypatch: pytest.MonkeyPatch) -> None:
+    def stop(*arguments: object, **options: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("imgcollapse.machine.busy.wait_asleep_if_busy", stop)
+    ended = call("run", *TOY)
+    assert ended.exit_code == 130 and ended.stderr.startswith("imgcollapse: stopped; ") and "Aborted" not in ended.output

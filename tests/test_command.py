@@ -264,7 +264,7 @@ def test_what_was_not_asked_for_is_said_and_kept_to_be_looked_at(sample: str, mo
         ('touch "$2/imgcollapse.json"', r"left a file imgcollapse\.json in \{model\}, a name that is taken; give it another"),
         (
             "echo first; echo 'no luck' >&2; exit 3",
-            r"exit code 3, its last line: 'no luck'; see /.*fit\.log; mend it, then run the same command",
+            r"exit code 3, its last line: 'no luck'; see /.*fit\.log; fix it, then run the same command",
         ),
         ("exit 3", r"exit code 3, without a word; see /"),
         ("kill -SEGV $$", r"ended by SIGSEGV, without a word; see /"),
@@ -572,7 +572,7 @@ def test_an_ablation_with_it_and_the_null_models(tmp_path: Path) -> None:
     said = done("ablate", "grid.yaml", "--jobs", "2", "--out", "out", "--no-nulls").output
     assert (
         "arm 'none' is not what it was (model.sha256.own.py '" in said
-        and "): 2 runs are made anew, and the old ones stay in out/runs" in said
+        and "): 2 runs have other settings now and are made again; the old ones stay in out/runs" in said
     )
 
 

@@ -430,7 +430,7 @@ def test_damaged_packed_idx_files(damage: str, data_dir: Path) -> None:
         problem(Mnist(), f"{file}: it is a device, a pipe or a socket", "put a whole copy in its place")
     else:
         file.write_bytes(spoiled[damage])
-        problem(Mnist(), f"{file}: its {len(spoiled[damage])} bytes are no whole IDX file (", "put a whole copy in its place")
+        problem(Mnist(), f"{file}: its {len(spoiled[damage])} bytes are not a whole IDX file (", "put a whole copy in its place")
     assert os.path.lexists(file)
 
 
@@ -788,7 +788,7 @@ def test_damaged_archives(tmp_path: Path) -> None:
     problem(Archive(path=str(file)), f"{file}: 00000/img00000000.png: Bad CRC-32", "replace it by a whole copy")
     name = "00000/z.png"
     write_zip(file, index=lambda labels: {"labels": [*labels, [name, 0]]}, extra={name: b"no picture"})
-    problem(Archive(path=str(file)), f"{file}: {name}: it is no PNG, JPEG, WebP", "save it as PNG")
+    problem(Archive(path=str(file)), f"{file}: {name}: it is not a PNG, JPEG, WebP", "save it as PNG")
 
 
 @pytest.mark.parametrize("name", ["../a.png", "/a.png", "x/../../a.png", "..\\a.png", "C:\\a.png", "/etc/hosts"])
@@ -814,11 +814,11 @@ def test_archives_of_two_sizes(tmp_path: Path) -> None:
         (b"\xff\xfe\xfd", ("dataset.json: ",)),
         ({"labels": {"a.png": 1}}, ("dataset.json: 'a.png' is no pair",)),
         ({"labels": [["a.png"]]}, ("dataset.json: ['a.png'] is no pair",)),
-        ({"labels": [["a.png", 1.0]]}, ("the label 1.0 of a.png is no class number",)),
+        ({"labels": [["a.png", 1.0]]}, ("the label 1.0 of a.png is not a class number",)),
         ({"labels": [["a.png", True]]}, ("the label True of a.png",)),
         ({"labels": [["a.png", "1"]]}, ("the label '1' of a.png",)),
         ({"labels": [["a.png", [0, 1]]]}, ("the label [0, 1] of a.png",)),
-        ({"labels": [["a.png", -1]]}, ("the label -1 of a.png is no class number",)),
+        ({"labels": [["a.png", -1]]}, ("the label -1 of a.png is not a class number",)),
         ({"labels": [["a.png", 1], ["a.png", 1]]}, ("a.png is listed twice",)),
         (lambda labels: {"labels": labels[:-1]}, ("img00000003.png: is not listed in dataset.json", "make the archive again without it")),
         (lambda labels: {"labels": [*labels, ["a.png", 0]]}, ("a.png: is listed in dataset.json, but not there",)),

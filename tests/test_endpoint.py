@@ -182,7 +182,8 @@ def test_another_endpoint_is_read_its_own_way(tmp_path: Path) -> None:
     found, said = answered(runs, endpoint=Endpoint(metric="kid"), named="after the runs")
     assert (found["found"], said) == (
         [],
-        "cannot tell by kernel distance (KID) at the last generation: it is compared seed by seed, and no two arms have a judged seed in common",
+        "cannot tell by kernel distance (KID) at the last generation: it is compared seed by seed, "
+        "and no two arms have a judged seed in common",
     )
     assert answered(runs, endpoint=Endpoint(extractor="inception"))[0]["answer"] == "cannot tell"
 

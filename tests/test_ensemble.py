@@ -300,8 +300,8 @@ def test_what_learned_from_samples_that_are_others_now_is_made_again(ring: Path,
     shutil.rmtree(part(folder, 1, 1))
     shutil.copytree(part(other, 1, 1), part(folder, 1, 1))
     assert "was made by other settings" in str(store.misfit(store.chain_folder(folder, 1), 1))
-    assert store.misfit(store.chain_folder(folder, 2), 2) == "learned from samples that have since been made anew"
-    assert store.misfit(folder, 1) == "learned from samples that have since been made anew", "so are those of all together"
+    assert store.misfit(store.chain_folder(folder, 2), 2) == "learned from samples that have since been made again"
+    assert store.misfit(folder, 1) == "learned from samples that have since been made again", "so are those of all together"
     with progress.watched_by(told):
         made(folder, RING)
     assert made_files(folder) == made_files(ring) and any(line.startswith("chain 1: gen_001: was made by other") for line in told.lines)

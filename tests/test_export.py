@@ -269,8 +269,8 @@ def test_what_cannot_be_exported_is_one_line(chain: Callable[[str], Path], tmp_p
     shutil.copyfile(damaged / store.STUDY, empty / store.STUDY)
     ok = chain("digits")
     cases: list[tuple[list[object], int, str]] = [
-        ([damaged, "--to", "zip"], 3, rf"{damaged}/gen_001: samples.npz has changed .*; run the run's own command again, which mends"),
-        ([tmp_path, "--to", "zip"], 3, rf"{tmp_path}: is no run folder \(study.yaml is missing\)"),
+        ([damaged, "--to", "zip"], 3, rf"{damaged}/gen_001: samples.npz has changed .*; run the run's own command again, which repairs"),
+        ([tmp_path, "--to", "zip"], 3, rf"{tmp_path}: is not a run folder \(study.yaml is missing\)"),
         ([empty, "--to", "zip"], 2, rf"{empty}: no generation is finished yet; let `imgcollapse run` finish one first$"),
         ([ok, "--to", "zip", "--gen", 7], 2, rf"--gen: generation 7 of {ok} is not finished; choose among 0, 1$"),
         ([ok, "--to", "zip", "--out", "out.npz"], 2, "--out: out.npz: .*; end it in .zip$"),

@@ -75,7 +75,7 @@ def exact(means: list[float], deviations: list[float], **sampling: Any) -> DDPM:
         ),
         (
             {"condition_dropout": 0.2},
-            "model.condition_dropout: 0.2 is of networks that are told the class; set it to 0, or model.class_conditional to true",
+            "model.condition_dropout: 0.2 is for networks that get the class; set it to 0, or model.class_conditional to true",
         ),
     ],
 )

@@ -382,7 +382,7 @@ def test_a_damaged_cache_is_noticed_said_and_made_anew(damage: Callable[[bytes],
     path.write_bytes(damage(whole))
     again, ear = fit(world)
     assert ear.trained == 1
-    assert ear.wrong == [f"{path}: is damaged; made anew"]
+    assert ear.wrong == [f"{path}: is damaged; made again"]
     assert again.record() == first.record()
     assert path.read_bytes() == whole
     assert {file.suffix for file in own_cache.iterdir()} <= {".safetensors", ".lock"}, "no half-written file is left"

@@ -92,7 +92,7 @@ def test_what_is_no_number_is_no_result_and_is_not_kept(value: float, tmp_path: 
     monkeypatch.setitem(
         METRICS, "kernel_distance", dataclasses.replace(metric, measure=lambda one: {"kid": value}, version=78 + math.isinf(value))
     )
-    with pytest.raises(DataProblem, match=rf"kid of real pictures is {value}, which is no number; leave it out of judge\.metrics$"):
+    with pytest.raises(DataProblem, match=rf"kid of real pictures is {value}, which is not a number; leave it out of judge\.metrics$"):
         made(tmp_path / "other")
 
 
@@ -115,7 +115,7 @@ def test_damaged_scores_are_left_out_by_readers_and_judged_again(hurt: str, copy
     assert len(ear.lines) == (hurt in ("cut", "edited"))
     landed, said = made(copy)
     assert landed == [1] and files(copy) == files(whole)
-    kept = f"{path}: is damaged; made anew (the old one is kept as set_aside/gen_001.json-1)"
+    kept = f"{path}: is damaged; made again (the old one is kept as set_aside/gen_001.json-1)"
     assert said[-1:] == ([kept] if hurt in ("cut", "edited") else [])
 
 
@@ -274,8 +274,8 @@ def test_an_ablation_is_judged_again(tmp_path: Path, monkeypatch: pytest.MonkeyP
 def test_samples_that_were_thrown_away_are_left_out_of_a_second_judgement(tmp_path: Path) -> None:
     made(tmp_path / "run", gens=4, keep={"samples": "last"})
     said = done("judge", tmp_path / "run", "--set", "judge.k=3").stderr
-    assert [f"generation {g}: its samples were thrown away" in said for g in range(4)] == [True, True, True, False]
-    assert "generation 3 cannot be compared with its own training set: samples of generation 2 were thrown away" in said
+    assert [f"generation {g}: its samples were deleted" in said for g in range(4)] == [True, True, True, False]
+    assert "generation 3 cannot be compared with its own training set: samples of generation 2 were deleted" in said
     found = {one.generation: list(one.sources) for one in store.scores(tmp_path / "run")}
     assert found == {0: ["pixels"], 1: ["pixels"], 2: ["pixels"], 3: ["pixels", "pixels (k 3)"]}
 

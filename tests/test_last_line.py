@@ -356,7 +356,7 @@ def test_a_cluster_may_have_what_this_machine_lacks(monkeypatch: pytest.MonkeyPa
         raise SettingsProblem("as far as it goes")
 
     monkeypatch.setattr("imgcollapse.interface.ablating.ENGINES", {"local": Engine(reached, here=True), "slurm": Engine(reached)})
-    assert "'tpu' is no device" in call("ablate", "--engine", "slurm", "--device", "tpu").stderr
+    assert "'tpu' is not a device" in call("ablate", "--engine", "slurm", "--device", "tpu").stderr
     assert "'half' is none of" in call("ablate", "--engine", "slurm", "--precision", "half").stderr
     assert "as far as it goes" in call("ablate", "--engine", "slurm", "--device", "cuda:99", "--precision", "bfloat16").stderr
     assert "GPU" in (said := call("ablate", "--device", "cuda:99").stderr) or "has no 'cuda:99'" in said

@@ -87,7 +87,7 @@ def test_folders_of_systems_are_no_classes_and_double_nothing(name: str, tmp_pat
         shutil.copytree(root / "1", place / "deep")
     world, said = loaded(Folder(path=str(root)))
     reason = "in hidden folders" if name[0] == "." else f"in {name}"
-    assert world.record() == before and world.passed_over == {reason: 16} and said[0].endswith(f"; passed over: 16 {reason}")
+    assert world.record() == before and world.passed_over == {reason: 16} and said[0].endswith(f"; skipped: 16 {reason}")
     assert len(samples.read(root)) == 16 and samples.read(root).digest() == samples.read(pack(root, tmp_path / "set.zip")).digest()
     zipped, _ = loaded(Archive(path=str(tmp_path / "set.zip")))
     assert zipped.passed_over == world.passed_over and zipped.train.digest() == world.train.digest()
@@ -138,7 +138,7 @@ def test_all_that_is_not_read_is_counted(tmp_path: Path) -> None:
     }
     assert pictures(world) == 16 and world.passed_over == expected
     assert said[0].startswith(
-        "folder-set: 16 pictures in 2 classes, in the order of their names: 0, 1; passed over: 30 pictures beside the class folders, "
+        "folder-set: 16 pictures in 2 classes, in the order of their names: 0, 1; skipped: 30 pictures beside the class folders, "
     )
     assert in_words({f".{n:02}": 1 for n in range(SHOWN + 5)}).endswith(f".0{SHOWN - 1}, 5 others")
     assert shortened("abcdefghijklm") == "a, b, c, d, e, f, g, h, ..., m"
@@ -148,13 +148,13 @@ def test_it_stands_in_the_records_and_decides_nothing(tmp_path: Path) -> None:
     root = digits(tmp_path / "set", 40)
     (root / "a.txt").write_text("x")
     said = call("run", "--dataset", f"folder:{root}", "--out", "run", *RUN)
-    assert said.exit_code == 0 and "passed over: 1 .txt" in said.stderr, said.output
+    assert said.exit_code == 0 and "skipped: 1 .txt" in said.stderr, said.output
     assert json.loads(Path("run/data.json").read_text())["passed_over"] == {".txt": 1}
     (root / ".DS_Store").write_text("the file manager was here")
     assert call("run", "--dataset", f"folder:{root}", "--out", "run", *RUN).exit_code == 0, "the run goes on"
     score = ["score", root, "run", "--against", f"folder:{root}", *FEW, "--out", "s.json"]
     said = call(*score)
-    assert said.exit_code == 0 and f"{root}: 80 pictures; passed over: 1 .txt, 1 hidden" in said.stderr, said.output
+    assert said.exit_code == 0 and f"{root}: 80 pictures; skipped: 1 .txt, 1 hidden" in said.stderr, said.output
     record = json.loads(Path("s.json").read_text())
     assert record["passed_over"] == {"folder-set": {".txt": 1, "hidden": 1}, "set": {".txt": 1, "hidden": 1}}
     (root / "a.txt").rename("a.txt")

@@ -94,7 +94,7 @@ def test_advice_that_destroys_is_found(text: str) -> None:
     [
         "nothing is ever overwritten; move it elsewhere, or choose another --out",
         "put a whole copy in its place",
-        "run the same command again, which mends it",
+        "run the same command again, which repairs it",
         "farm -r form",
     ],
 )

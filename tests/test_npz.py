@@ -189,7 +189,7 @@ def longer_than_it_is(made: ImageSet, path: Path) -> None:
 @pytest.mark.parametrize("write", [big_endian, pickled, lacking, uneven, longer_than_it_is])
 def test_what_is_no_image_set_is_refused(write: Callable[[ImageSet, Path], None], tmp_path: Path, way: str) -> None:
     write(images(), tmp_path / "a.npz")
-    with pytest.raises(DataProblem, match=r"a\.npz: cannot be read \(.*\); run the same command again, which mends damaged generations$"):
+    with pytest.raises(DataProblem, match=r"a\.npz: cannot be read \(.*\); run the same command again, which repairs damaged generations$"):
         read_images(tmp_path / "a.npz")
 
 

@@ -89,7 +89,7 @@ def test_what_was_written_is_replaced_and_nothing_else_is(tmp_path: Path) -> Non
     assert (tmp_path / "new/a.png").read_bytes() == b"3"
     assert [(tmp_path / "new" / ASIDE / f"a.png-{n}").read_bytes() for n in (1, 2)] == [MINE, b"more of mine"]
     place = tmp_path / "new/a.png"
-    assert ear.lines == [f"{place}: is not as this program wrote it, so it is kept as {tmp_path}/new/{ASIDE}/a.png-{n}" for n in (1, 2)]
+    assert ear.lines == [f"{place}: is not as imgcollapse wrote it; it is kept as {tmp_path}/new/{ASIDE}/a.png-{n}" for n in (1, 2)]
 
 
 def _file(place: Path) -> None:
@@ -269,7 +269,7 @@ CASES: list[tuple[str, Callable[[Path, Path], object], int, str]] = [
         "both.html",
         lambda here, run: (here / "both.html").write_bytes(MINE),
         5,
-        "both.html: is a file that is no report, and nothing is ever",
+        "both.html: is not a report that imgcollapse wrote, and nothing is ever",
     ),
     ("both.html", lambda here, run: (here / "both.html").mkdir(), 5, "both.html: is a folder, and"),
     ("both.html", lambda here, run: os.mkfifo(here / "both.html"), 5, "both.html: is no file, and"),
@@ -278,10 +278,10 @@ CASES: list[tuple[str, Callable[[Path, Path], object], int, str]] = [
     ("both.html", _page_linked, 5, "both.html: is a link, and"),
     ("both.html", _page_read_only, 5, "both.html: is read-only, and"),
     ("both.html", _page_edited, 5, "both.html: has been changed since it was written, and"),
-    ("both.html", lambda here, run: _folder(here / "both_files"), 5, "both_files: is no folder of a report, and nothing is ever"),
-    ("both.html", lambda here, run: _file(here / "both_files"), 5, "both_files: is no folder of a report, and"),
-    ("both.html", lambda here, run: (here / "both_files").symlink_to("figures"), 5, "both_files: is no folder of a report, and"),
-    ("both.html", lambda here, run: (here / "both_files").symlink_to("nowhere"), 5, "both_files: is no folder of a report, and"),
+    ("both.html", lambda here, run: _folder(here / "both_files"), 5, "both_files: is not the folder of a report, and nothing is ever"),
+    ("both.html", lambda here, run: _file(here / "both_files"), 5, "both_files: is not the folder of a report, and"),
+    ("both.html", lambda here, run: (here / "both_files").symlink_to("figures"), 5, "both_files: is not the folder of a report, and"),
+    ("both.html", lambda here, run: (here / "both_files").symlink_to("nowhere"), 5, "both_files: is not the folder of a report, and"),
     (
         "report.html",
         lambda here, run: None,
@@ -337,7 +337,7 @@ def test_what_somebody_keeps_in_the_folder_of_a_page_stays(run: Path, here: Path
     (beside / "notes.txt").write_bytes(MINE)
     result = call("report", run, "-o", "both.html")
     assert result.exit_code == 0 and (beside / "notes.txt").read_bytes() == MINE == (beside / ASIDE / "report.md-1").read_bytes()
-    assert result.stderr == f"both_files/report.md: is not as this program wrote it, so it is kept as both_files/{ASIDE}/report.md-1\n"
+    assert result.stderr == f"both_files/report.md: is not as imgcollapse wrote it; it is kept as both_files/{ASIDE}/report.md-1\n"
     assert (beside / "report.md").read_text().startswith("## ")
 
 
@@ -369,7 +369,7 @@ def test_in_the_folder_of_a_run_what_is_in_the_way_of_its_page_is_set_aside(name
     make(run / name)
     before = tree(run)
     result = call("report", run)
-    assert result.exit_code == 0 and f"{name}: is not as this program wrote it, so it is kept as {run}/{ASIDE}/{name}-1" in result.stderr
+    assert result.exit_code == 0 and f"{name}: is not as imgcollapse wrote it; it is kept as {run}/{ASIDE}/{name}-1" in result.stderr
     after = tree(run)
     assert after[f"{ASIDE}/{name}-1"] == before[name] and after[f"{ASIDE}/{name}-1/mine" if make is _folder else f"{ASIDE}/{name}-1"]
     assert isinstance(after["report.html"], bytes) and "report_files/report.md" in after

@@ -279,16 +279,19 @@ def test_a_study_that_uses_a_part_of_another_studys_plugin_names_it_too(mine: Pa
     ("source", "text"),
     [
         ("", ": adds nothing, for it has none of MODELS, DATASETS, REGIMES, GATES, CORRECTIONS, EXTRACTORS, METRICS; write for example "),
-        ("x = (\n", ", line 1: SyntaxError: '(' was never closed; mend it"),
-        ("x = 1\nraise ValueError('no\\nluck')", ", line 2: ValueError: no luck; mend it"),
-        ("import no_such_module", ", line 1: ModuleNotFoundError: No module named 'no_such_module'; mend it"),
+        ("x = (\n", ", line 1: SyntaxError: '(' was never closed; fix it"),
+        ("x = 1\nraise ValueError('no\\nluck')", ", line 2: ValueError: no luck; fix it"),
+        ("import no_such_module", ", line 1: ModuleNotFoundError: No module named 'no_such_module'; fix it"),
         ("MODELS = 3", ": MODELS is int; make it a dict of names and parts"),
-        ("MODELS = {'mine': 3}", ": MODELS['mine'] is no class of options; derive it from imgcollapse.settings.Settings"),
+        ("MODELS = {'mine': 3}", ": MODELS['mine'] is not a class of options; derive it from imgcollapse.settings.Settings"),
         ("{S}MODELS = {{'mine': Mine}}", ": MODELS['mine'] lacks `fit`: A fitted copy that has learned from these pictures"),
         ("{S}MODELS = {{'other': Mine}}", ": MODELS['other'] is not of that kind; give it the field kind: Literal['other'] = 'other'"),
         ("{S}MODELS = {{'gmm': Mine}}", ": MODELS['gmm'] has the name of a shipped part; choose another"),
-        ("{S}DATASETS = {{'mine': Mine}}", ": DATASETS['mine'] is no data set; derive it from imgcollapse.datasets.dataset.Dataset"),
-        ("METRICS = {'m': len}", ": METRICS['m'] is no imgcollapse.metrics.Metric with scores; write Metric(measure, {name: Score(...)})"),
+        ("{S}DATASETS = {{'mine': Mine}}", ": DATASETS['mine'] is not a data set; derive it from imgcollapse.datasets.dataset.Dataset"),
+        (
+            "METRICS = {'m': len}",
+            ": METRICS['m'] is not an imgcollapse.metrics.Metric with scores; write Metric(measure, {name: Score(...)})",
+        ),
         (PARTS.replace('"mean_feature": Score(', '"fd": Score('), ": METRICS['mean_feature'] has a score 'fd', as another metric has"),
         (
             PARTS.replace('"The mean.")})', '"The mean.")}, of="gate")'),
@@ -362,7 +365,7 @@ def test_a_model_that_breaks_its_promise_is_told_which(broken: str, mine: Path) 
         (
             "values.std(1)], 1)",
             "values.std(1) / 0], 1)",
-            "extractor 'mean': features gave features that are no finite numbers; they must be ",
+            "extractor 'mean': features gave features that are NaN or infinite",
         ),
         (
             '"mean_feature": float',

@@ -354,7 +354,7 @@ def timeless(said: str) -> list[str]:
 def test_a_network_that_diverges_ends_all_and_is_said_once() -> None:
     codes, said = launch(imgcollapse, "run", *VAE_RUN, "--set=model.learning_rate=1e30", "--out=here").end()
     assert codes == [6, 0]
-    assert one_line(said).startswith("imgcollapse: vae: the loss was no finite number within step 25 of 30; try a smaller learning rate ")
+    assert one_line(said).startswith("imgcollapse: vae: the loss became NaN or infinite by step 25 of 30; try a smaller learning rate ")
 
 
 def diverge_then_fit() -> None:
@@ -385,7 +385,7 @@ def test_a_folder_in_use_is_said_once(tmp_path: Path) -> None:
     ("arguments", "code", "text"),
     [
         (["--model", "gan"], 2, "imgcollapse: model: 'gan' is unknown; there are: "),
-        (["--device", "gpu"], 2, "imgcollapse: --device: 'gpu' is no device; use auto, "),
+        (["--device", "gpu"], 2, "imgcollapse: --device: 'gpu' is not a device; use auto, "),
         (["--dataset=grid25", "--model=vae"], 3, "imgcollapse: model 'vae' learns pictures; for a world of points use "),
         (["--model=vae", "--dry-run", "--json"], 0, '{"run": "runs/digits-vae-replace-seed0-'),
     ],
@@ -497,7 +497,7 @@ def test_launchers_start_a_run_and_report_its_error_once(launcher: str, tmp_path
     assert [line.split()[1] for line in timeless(said) if line.startswith("generation ")] == ["0", "1"]
     code, said = under_launcher([*command, "--out=there", "--set=model.learning_rate=1e30"])
     assert code == 1, said
-    assert said.count("imgcollapse: vae: the loss was no finite number") == 1
+    assert said.count("imgcollapse: vae: the loss became NaN or infinite") == 1
     assert re.findall(r"exitcode +: (-?\d+)", said) == ["6"], said
 
 

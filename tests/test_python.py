@@ -17,6 +17,7 @@ from terminal import call, done
 import imgcollapse as ic
 from imgcollapse import errors, progress, store
 from imgcollapse.interface import notebook, opened
+from imgcollapse.interface.told import in_keywords
 from imgcollapse.metrics.record import Scores
 
 POINTS: dict[str, Any] = {"dataset": "gaussian", "model": "gaussian", "gens": 2, "set": {"dataset.size": 60}}
@@ -229,7 +230,7 @@ def test_runs_that_failed_are_raised_and_what_is_there_is_kept() -> None:
 def test_words_that_only_python_has_are_looked_at() -> None:
     for given, said in (
         ({"set": ["model.steps=3"]}, r"^set: \['model.steps=3'\] cannot be used; it should be a mapping"),
-        ({"set": {3: 4}}, r"^set: 3 is no path"),
+        ({"set": {3: 4}}, r"^set: 3 is not the path"),
         ({"out": 7}, r"^7 is no file or folder"),
         ({"weights": {"vgg": "a"}}, r"^weights: 'vgg' is unknown; there are: inception, dinov2"),
     ):
@@ -242,7 +243,7 @@ def test_words_that_only_python_has_are_looked_at() -> None:
 
 def test_the_machine_may_stand_in_the_environment_and_nothing_else(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("IMGCOLLAPSE_DEVICE", "cuda:99")
-    with pytest.raises(ic.SettingsProblem, match=r"^--device: .*cuda:99"):
+    with pytest.raises(ic.SettingsProblem, match=r"^device: .*cuda:99"):
         ic.run(**POINTS, quiet=True)
     monkeypatch.delenv("IMGCOLLAPSE_DEVICE")
     monkeypatch.setenv("IMGCOLLAPSE_JUDGE_BESIDE", "perhaps")
@@ -251,6 +252,28 @@ def test_the_machine_may_stand_in_the_environment_and_nothing_else(monkeypatch: 
     monkeypatch.setenv("IMGCOLLAPSE_JUDGE_BESIDE", "off")
     monkeypatch.setenv("IMGCOLLAPSE_SEED", "5")
     assert ic.run(**POINTS, quiet=True).seed == 0
+
+
+@pytest.mark.parametrize(
+    ("message", "said"),
+    [
+        ("runs/a: holds something else; choose another --out", "runs/a: holds something else; choose another out="),
+        ("--gens: 'x' is not a number", "gens: 'x' is not a number"),
+        ("use --device cpu, or --no-judge-beside", "use device='cpu', or judge_beside=False"),
+        ("choose another -o", "choose another out="),
+        ("--inception-weights: w.pt: no such file", "weights: w.pt: no such file"),
+        ("imgcollapse --debug ... shows where; a-o, x--out", "imgcollapse --debug ... shows where; a-o, x--out"),
+    ],
+)
+def test_messages_name_keywords_in_place_of_flags(message: str, said: str) -> None:
+    assert in_keywords(message) == said
+
+
+def test_a_call_that_cannot_be_done_is_told_in_keywords() -> None:
+    Path("mine").mkdir()
+    Path("mine/file").touch()
+    with pytest.raises(ic.OtherStudyProblem, match=r"^mine: this folder holds other files, .*; choose another out=$"):
+        ic.run(**POINTS, out="mine", quiet=True)
 
 
 # --- what was made, opened
@@ -267,7 +290,7 @@ def test_a_run_gives_what_lies_in_its_folder() -> None:
     html = chain._repr_html_()
     assert "generation 1" in html and html.count("<img") == 2 and "2 of 2 generations in chain" in html and "real vs real" in html
     for wrong in (chain.samples, chain.model, chain.provenance):
-        with pytest.raises(ic.SettingsProblem, match=r"^--gen: generation 5 of chain is not finished; choose among 0, 1"):
+        with pytest.raises(ic.SettingsProblem, match=r"^generation: generation 5 of chain is not finished; choose among 0, 1"):
             wrong(5)
     whole = (chain.folder / "gen_001" / store.SAMPLES).read_bytes()
     (chain.folder / "gen_001" / store.SAMPLES).write_bytes(whole[:-9])

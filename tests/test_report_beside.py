@@ -819,4 +819,4 @@ def test_a_damaged_record_is_named(whole: Path, tmp_path: Path) -> None:
     heard: list[str] = []
     with progress.watched_by(type("Heard", (progress.Silent,), {"say": lambda self, line: heard.append(line)})()):
         assert "Python" not in markdown(read([folder]), tmp_path)[0].read_text()
-    assert heard == [f"{folder}/environment.json: is damaged and left out (run the run's own command again, which mends it)"]
+    assert heard == [f"{folder}/environment.json: is damaged and left out (run the run's own command again, which repairs it)"]

@@ -271,7 +271,7 @@ N_LABELS = {"labels": np.zeros(3, np.int64), "born": np.zeros(3, np.int64)}
     ("make", "text"),
     [
         (lambda: "nowhere", "nowhere: there is no such file or folder; name a folder of pictures, a .zip or .npz of them, or a run"),
-        (lambda: str(Path("x.tar").write_text("x") and "x.tar"), "x.tar: is no folder, .zip or .npz; name a folder"),
+        (lambda: str(Path("x.tar").write_text("x") and "x.tar"), "x.tar: is not a folder, .zip or .npz; name a folder"),
         (lambda: str(Path("set").mkdir() or "set"), "set: holds no pictures (.png, .jpg, "),
         (no_pictures, "x.zip: holds no pictures (.png, .jpg, "),
         (bad_archive, "x.zip: File is not a zip file; it is cut or no zip archive: copy or make it again"),
@@ -315,7 +315,7 @@ N_LABELS = {"labels": np.zeros(3, np.int64), "born": np.zeros(3, np.int64)}
             "set/1.png: its channels have 16 bits, and pictures of 8 are compared here; save it with 8 bits",
         ),
         (pictures(("CMYK", (8, 8), "1.jpg")), "set/1.jpg: its pixels are CMYK, which is for printing, and not RGB or grey; convert it"),
-        (text_for_a_picture, "set/2.png: it is no PNG, JPEG, WebP, GIF, BMP, TIFF, PPM or PGM picture; save it as PNG"),
+        (text_for_a_picture, "set/2.png: it is not a PNG, JPEG, WebP, GIF, BMP, TIFF, PPM or PGM picture; save it as PNG"),
         (pictures(("L", (8, 8), "1.png")), "set: holds 1, but 5 neighbours are looked for; give more than 5"),
         (many_runs, "runs: holds runs; name one of them, such as runs/a"),
     ],

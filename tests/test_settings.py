@@ -96,7 +96,7 @@ def test_a_mistake_is_one_line_with_place_value_and_cure(assignments: list[str],
         (b"gens: [1", ":1: not YAML ("),
         (b"- 1\n- 2", ": holds list, not settings; write lines such as `gens: 10`"),
         (b"", ": holds NoneType, not settings"),
-        (b"\xff\xfe\x00", ": cannot be read (it is no UTF-8 text); name a YAML file"),
+        (b"\xff\xfe\x00", ": cannot be read (it is not UTF-8 text); name a YAML file"),
         (None, ": cannot be read (No such file or directory); name a YAML file"),
     ],
 )

@@ -380,5 +380,5 @@ def test_what_is_no_finite_number_is_refused(bad: float) -> None:
         lambda: area(range(2), [1.0, bad], 0.0, "lower"),
         lambda: area(range(2), [1.0, 1.0], bad, "higher"),
     ):
-        with pytest.raises(DataProblem, match=r"^statistics: -?(nan|inf) is no finite number; leave out the run that it came from$"):
+        with pytest.raises(DataProblem, match=r"^statistics: -?(nan|inf) is not a finite number; leave out the run that it came from$"):
             refused()

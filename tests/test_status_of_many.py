@@ -62,6 +62,6 @@ def test_others_say_what_to_name(runs: Path) -> None:
     assert said.exit_code == 2 and said.stderr == f"imgcollapse: runs: is neither a run nor an ablation, but holds 3; {wanted}\n", (
         said.stderr
     )
-    assert call("report", runs, "--watch").stderr == f"imgcollapse: --watch: runs is no run and no ablation; {wanted}\n"
+    assert call("report", runs, "--watch").stderr == f"imgcollapse: --watch: runs is neither a run nor an ablation; {wanted}\n"
     assert call("report", runs, "runs/one").exit_code == 2
     assert not Path("runs/report.html").exists()

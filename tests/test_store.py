@@ -210,7 +210,8 @@ def test_a_damaged_study_file_is_set_aside_where_all_else_fits(copy: Path, whole
     (copy / "study.yaml").write_bytes(content)
     lines = execute(copy)
     assert (
-        lines[-1] == f"{copy}/study.yaml: is {'damaged' if content else 'empty'}; made anew (the old one is kept as set_aside/study.yaml-1)"
+        lines[-1]
+        == f"{copy}/study.yaml: is {'damaged' if content else 'empty'}; made again (the old one is kept as set_aside/study.yaml-1)"
     )
     assert (copy / "set_aside" / "study.yaml-1").read_bytes() == content and outcome(copy) == outcome(whole)
 
@@ -229,7 +230,7 @@ def test_a_damaged_study_file_does_not_let_another_study_in(copy: Path, whole: P
 def test_a_damaged_record_is_set_aside_and_made_anew(copy: Path, whole: Path, record: str, content: bytes) -> None:
     (copy / record).write_bytes(content)
     lines = execute(copy)
-    assert lines[-1] == f"{copy}/{record}: is {'damaged' if content else 'empty'}; made anew (the old one is kept as set_aside/{record}-1)"
+    assert lines[-1] == f"{copy}/{record}: is {'damaged' if content else 'empty'}; made again (the old one is kept as set_aside/{record}-1)"
     assert (copy / "set_aside" / f"{record}-1").read_bytes() == content and outcome(copy) == outcome(whole)
     assert json.loads((copy / record).read_text()).keys() == json.loads((whole / record).read_text()).keys()
 
@@ -324,7 +325,7 @@ def test_a_study_file_that_is_gone_is_written_anew_where_the_records_know_it(cop
     (copy / "study.yaml").write_text((copy / "study.yaml").read_text().replace("size: 400", "size: 401"))
     with progress.watched_by(Ear()):
         assert store.sound(copy) == [], "edited since, so nobody knows of what these are"
-    assert "study.yaml: is damaged; made anew" in execute(copy)[-1] and outcome(copy) == outcome(whole)
+    assert "study.yaml: is damaged; made again" in execute(copy)[-1] and outcome(copy) == outcome(whole)
 
 
 def test_exchanged_generations_are_found_and_made_again(copy: Path, whole: Path) -> None:
@@ -353,11 +354,11 @@ def test_readers_leave_out_what_does_not_fit_and_say_it_once(copy: Path, whole: 
     provenance.write_text(text.replace('"size": ', '"size": 9'))
     found, lines = read()
     assert found == [0, 1, 3] and len(lines) == 1 and "gen_002: provenance.json has " in lines[0]
-    assert lines[0].endswith("; left out (run the run's own command again, which mends it)")
+    assert lines[0].endswith("; left out (run the run's own command again, which repairs it)")
     provenance.write_text(text)
     exchange(copy)
     found, lines = read()
-    assert found == [0] and len(lines) == 3 and "gen_003: learned from samples that have since been made anew" in lines[2]
+    assert found == [0] and len(lines) == 3 and "gen_003: learned from samples that have since been made again" in lines[2]
     exchange(copy)
     assert read() == ([0, 1, 2, 3], [])
     other = copy.parent / "other"
@@ -416,7 +417,7 @@ def test_a_line_of_the_history_that_is_damaged_is_said_once_and_passed_over(copy
         path.write_bytes(b"".join([lines[0], content, *lines[2:]]))
         with progress.watched_by(heard := Ear()):
             assert [line["generation"] for line in history.lines(copy)] == [0, 2, 3] == [line["generation"] for line in history.lines(copy)]
-        assert heard.lines == [f"{path}:2: this line is damaged and passed over; times and counts of this run lack it"]
+        assert heard.lines == [f"{path}:2: this line is damaged and skipped; times and counts of this run lack it"]
     path.write_bytes(b"".join(lines) + b'{"generation": 4, "how": "ma')  # cut by a kill
     with progress.watched_by(heard := Ear()):
         assert len(history.lines(copy)) == 4 and heard.lines[0].startswith(f"{path}:5: ")
@@ -457,7 +458,7 @@ def test_a_session_on_other_hardware_is_recorded_and_said(copy: Path) -> None:
 
 
 def test_what_is_no_run_and_what_cannot_be_read_is_said(tmp_path: Path, copy: Path) -> None:
-    with pytest.raises(DataProblem, match=r"is no run folder \(study.yaml is missing\)"):
+    with pytest.raises(DataProblem, match=r"is not a run folder \(study.yaml is missing\)"):
         store.finished(tmp_path)
     for hurt in (flip, cut):
         hurt(copy / "gen_000" / "samples.npz")

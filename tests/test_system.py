@@ -128,7 +128,7 @@ def test_a_worker_tells_it_as_the_command_does(monkeypatch: pytest.MonkeyPatch) 
     with monkeypatch.context() as patch, progress.watched_by(heard := Ear()):
         patch.setattr(worker, "write_text", failing(errno.ENOSPC))
         worker.record_failure(run, "kind", "what failed", 1)
-    assert heard.lines[0].startswith(f"{run}: FAILED: what failed (no word of it could be left there: ")
+    assert heard.lines[0].startswith(f"{run}: FAILED: what failed (this could not be recorded there: ")
 
 
 # --- files
@@ -513,7 +513,7 @@ def test_a_file_that_was_made_for_something_else_is_not_taken_for_this(tmp_path:
         (two,) = set((tmp_path / "things").glob("*.safetensors")) - {one}
         shutil.copy(one, two)
         assert cache.remembered("things", "digits", "two", lambda: ({}, {"a": 3})) == ({}, {"a": 3})
-    assert heard.lines == [f"{two}: was made for something else; made anew"]
+    assert heard.lines == [f"{two}: was made for something else; made again"]
 
 
 # --- processes
@@ -566,7 +566,7 @@ def test_a_damaged_plan_is_told_and_made_anew(content: bytes, made: Path) -> Non
     Path("grid/plan.json").write_bytes(content)
     for command in ("status", "report"):
         said = refused(3, command, "grid")
-        assert said == "grid/plan.json: has been changed since it was written; run the ablation's own command again, which makes it anew"
+        assert said == "grid/plan.json: has been changed since it was written; run the ablation's own command again, which makes it again"
     assert call(*GRID, "--no-nulls").exit_code == 0 and json.loads(Path("grid/plan.json").read_text()) == before
 
 
@@ -577,7 +577,7 @@ def test_records_of_an_ablation_that_were_damaged_or_changed(made: Path) -> None
     for name in ("study.yaml", "worker.json"):
         (run / name).write_bytes(b"")
         again = call(*GRID, "--no-nulls")
-        assert again.exit_code == 0 and f"{run / name}: is empty; made anew (the old one is kept as set_aside/{name}-1)" in again.stderr
+        assert again.exit_code == 0 and f"{run / name}: is empty; made again (the old one is kept as set_aside/{name}-1)" in again.stderr
     (run / "failed.json").write_bytes(b"{")
     assert "failed.json is damaged, so it cannot be told what failed" in call("status", "grid", "--json").stdout
     assert call(*GRID, "--no-nulls").exit_code == 0 and not (run / "failed.json").exists()
@@ -623,7 +623,7 @@ def test_an_ablation_file_of_ours_that_is_none_is_set_aside(text: str, made: Pat
     Path("grid/ablation.yaml").write_text(text)
     again = call(*GRID, "--no-nulls")
     assert again.exit_code == 0, again.output
-    assert "grid/ablation.yaml: is not as this program wrote it, so it is kept as grid/set_aside/ablation.yaml-1" in again.stderr
+    assert "grid/ablation.yaml: is not as imgcollapse wrote it; it is kept as grid/set_aside/ablation.yaml-1" in again.stderr
 
 
 def test_a_pipe_or_a_device_is_no_file_of_settings() -> None:

@@ -161,7 +161,7 @@ def fitting(see: Callable[[Tensor], Tensor] = flat, sure: Any = None, **about: A
     ("methods", "line"),
     [
         (fitting(lambda pixels: flat(pixels).double()), r"FittedExtractor\.features gave float64 \[90, 64\]; it must give a float32"),
-        (fitting(lambda pixels: flat(pixels) / 0), r"FittedExtractor\.features gave features that are no finite numbers"),
+        (fitting(lambda pixels: flat(pixels) / 0), r"FittedExtractor\.features gave features that are NaN or infinite"),
         (fitting(lambda pixels: flat(pixels) - flat(pixels).mean(0)), r"FittedExtractor\.features: of each picture by itself"),
         (fitting(dim=3), r"FittedExtractor\.record: dim is 3, and there are 64 features"),
         (fitting(sure=lambda found: torch.ones(90, 3)), r"FittedExtractor\.probabilities: float32 \[N, classes\]"),

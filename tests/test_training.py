@@ -109,7 +109,7 @@ def test_a_loss_that_is_no_number_stops_the_run_and_says_what_to_do(bad: float) 
     with pytest.raises(DivergedProblem) as caught:
         fit_network(Line(), spoiled, DATA, Training(steps=40, learning_rate=0.5), 0, what="vae")
     assert str(caught.value) == (
-        "vae: the loss was no finite number within step 25 of 40; try a smaller learning rate (now 0.5) or --precision float32"
+        "vae: the loss became NaN or infinite by step 25 of 40; try a smaller learning rate (now 0.5) or --precision float32"
     )
 
 
@@ -131,7 +131,7 @@ def test_progress_is_told_of_every_step() -> None:
 @pytest.mark.parametrize(
     ("named", "text"),
     [
-        (Machine(device="gpu"), "--device: 'gpu' is no device; use auto, cpu, cuda, cuda:N or mps"),
+        (Machine(device="gpu"), "--device: 'gpu' is not a device; use auto, cpu, cuda, cuda:N or mps"),
         (Machine(device="xpu"), "--device: this machine has no 'xpu' that torch can use; use --device cpu"),
         (Machine(device="cpu:5"), "--device: 'cpu:5': there is but one cpu; use --device cpu"),
         (Machine(precision="half"), "--precision: 'half' is none of auto, float32, bfloat16"),
@@ -278,7 +278,7 @@ def test_a_checkpoint_that_is_none_of_this_fit_is_said_and_not_used(hurt: str, s
     with progress.watched_by(ear := Ear()):
         net, steps = fitted(source, options, Checkpoint(place, "this fit", every=0))
     assert steps == 40 and content(net) == content(fitted(source, options)[0])
-    assert ear.lines == [f"{place}: {'was made for something else' if hurt == 'of another fit' else 'is damaged'}; made anew"]
+    assert ear.lines == [f"{place}: {'was made for something else' if hurt == 'of another fit' else 'is damaged'}; made again"]
 
 
 def test_a_checkpoint_is_kept_every_so_many_seconds_and_where_it_cannot_be_the_fit_goes_on(tmp_path: Path) -> None:

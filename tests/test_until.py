@@ -40,11 +40,11 @@ def test_what_a_condition_says(text: str, read: Until) -> None:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("recall", r"'recall' is no condition; write SCORE<NUMBER \(or >, <=, >=\), for example 'recall<0.5', 'random:recall<0.5'$"),
-        ("recall=0.5", "is no condition"),
-        ("0.5>recall", "'0.5' is no score"),
-        ("recal<0.5", "'recal' is no score; did you mean 'recall'. there are: fd, "),
-        ("share_<0.5", "'share_' is no score"),
+        ("recall", r"'recall' is not a condition; write SCORE<NUMBER \(or >, <=, >=\), for example 'recall<0.5', 'random:recall<0.5'$"),
+        ("recall=0.5", "is not a condition"),
+        ("0.5>recall", "'0.5' is not a score"),
+        ("recal<0.5", "'recal' is not a score; did you mean 'recall'. there are: fd, "),
+        ("share_<0.5", "'share_' is not a score"),
         ("fd<much", "'much' is no number"),
         ("fd<nan", "'nan' is no number"),
         ("fd<0", "'fd<0' never holds, as fd is never below 0"),

@@ -55,7 +55,7 @@ def test_where_not_all_generations_are_judged_it_is_the_latest_that_it_can_be() 
 
 
 def test_no_finite_number_is_refused() -> None:
-    with pytest.raises(DataProblem, match="nan is no finite number"):
+    with pytest.raises(DataProblem, match="nan is not a finite number"):
         leaves([2.0, math.nan], range(2), REAL)
 
 

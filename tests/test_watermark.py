@@ -234,9 +234,7 @@ def test_a_shortage_is_said_and_nothing_at_all_is_refused(tmp_path: Path) -> Non
     assert f"<td>{account['offered']['generation 0']['pictures']:,}</td>" in page
     refused = call(*grid, "--out", tmp_path / "none")
     assert refused.exit_code == 3 and "generation 1: the gates let in no picture to learn from (" in refused.output
-    assert (
-        "(watermark 100 %, 30 dB: none of 1,200); take a regime with real pictures in it, or gates that turn fewer away" in refused.output
-    )
+    assert "(watermark 100 %, 30 dB: none of 1,200); take a regime with real pictures in it, or gates that reject fewer" in refused.output
     assert read_json(tmp_path / "none/gen_000/provenance.json")["size"] == 300
 
 

@@ -47,7 +47,7 @@ class Endpoint(Settings):
         if self.extractor is not None and self.extractor not in kinds:
             there = ", ".join(kinds) or "none"
             raise SettingsProblem(
-                f"endpoint.extractor: {brief(self.extractor)} does not judge; there are: {there}; name it in judge.extractors"
+                f"endpoint.extractor: {brief(self.extractor)} is not among the extractors; there are: {there}; name it in judge.extractors"
             )
         if self.metric is not None and (self.metric not in scores or not kinds):
             where = "judge.metrics" if kinds else "judge.extractors"

@@ -207,7 +207,7 @@ def without_gens(base: Mapping[str, Any]) -> dict[str, Any]:
 def _check_axis(path: str, values: Sequence[Any]) -> None:
     place = f"axes.{brief(path, quoted=False)}"
     if "" in map(str.strip, path.split(".")):
-        raise ValueError(f"{place}: is no path of a setting; write for example axes: {{model.steps: [300, 600]}}")
+        raise ValueError(f"{place}: is not the path of a setting; write for example axes: {{model.steps: [300, 600]}}")
     if not values:
         raise ValueError(f"{place}: has no values; give at least one")
     for name, times in Counter(map(_short, values)).items():

@@ -94,7 +94,7 @@ def finite(values: Sequence[float]) -> NDArray[np.float64]:
     """The values as float64. Raises DataProblem for one that is no finite number."""
     x_N = np.asarray(values, dtype=np.float64)
     if not np.isfinite(x_N).all():
-        raise DataProblem(f"statistics: {x_N[~np.isfinite(x_N)][0]} is no finite number; leave out the run that it came from")
+        raise DataProblem(f"statistics: {x_N[~np.isfinite(x_N)][0]} is not a finite number; leave out the run that it came from")
     return x_N
 
 

@@ -20,7 +20,7 @@ from imgcollapse.store.identity import study_digest
 from imgcollapse.store.records import read_json
 from imgcollapse.study import Study
 
-AGAIN = "run the ablation's own command again, which makes it anew"
+AGAIN = "run the ablation's own command again, which makes it again"
 Resolved = list[tuple[str, str | None, Study]]
 
 
@@ -75,7 +75,7 @@ def _say_changed(runs: Sequence[Run], folder: Path) -> None:
     if changed:
         old, now = (one.study.model_dump(mode="json") for one in changed[0])
         first = f"arm {brief(changed[0][1].arm)} is not what it was ({first_difference(old, now)})"
-        progress.say(f"{first}: {len(changed):,} runs are made anew, and the old ones stay in {folder / RUNS}")
+        progress.say(f"{first}: {len(changed):,} runs have other settings now and are made again; the old ones stay in {folder / RUNS}")
 
 
 def runs_of(resolved: Resolved, folder: Path, seeds: Sequence[int]) -> list[Run]:

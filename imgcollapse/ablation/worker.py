@@ -67,7 +67,7 @@ def lay_out(run: Path, chosen: Study, resources: Resources) -> None:
     text, wanted_resources = to_yaml(chosen), asdict(resources)
     run.mkdir(parents=True, exist_ok=True)
     if not (run / WORKER).exists() and (run / store.STUDY).exists() and store.numbers(run):
-        raise OtherStudyProblem(f"{run}: is a run that no ablation made; choose another --out")
+        raise OtherStudyProblem(f"{run}: is a run that was not made by an ablation; choose another --out")
     files.sweep(run)
     if (before := store.readable(run / WORKER)) is not None:
         for name in ("threads", "device", "precision"):  # what may decide the numbers
@@ -98,7 +98,7 @@ class _Log(progress.Silent):
 def _landed(generation: int, scores: Scores) -> None:
     progress.landed()
     left = progress.run_left()
-    progress.say(f"generation {generation} has landed" + ("" if left is None else f", about {progress.duration(left)} left"))
+    progress.say(f"generation {generation} is finished" + ("" if left is None else f", about {progress.duration(left)} left"))
 
 
 def work(run: Path) -> int:
@@ -110,8 +110,8 @@ def work(run: Path) -> int:
         resources = Resources(**read_sealed(run / WORKER))
     except (DataProblem, TypeError):
         wrong = f"{WORKER} is {'damaged' if (run / WORKER).exists() else 'missing'}"
-        cure = "name a folder in DIR/runs, or run the ablation again, which makes it anew"
-        raise DataProblem(f"{run}: is no run of an ablation ({wrong}); {cure}") from None
+        cure = "name a folder in DIR/runs, or run the ablation again, which makes it again"
+        raise DataProblem(f"{run}: is not a run of an ablation ({wrong}); {cure}") from None
     torch.set_num_threads(resources.threads)
     logging.getLogger("filelock").setLevel(logging.WARNING)
     before = read_failure(run)
@@ -141,7 +141,7 @@ def record_failure(run: Path, kind: str, message: str, exit_code: int) -> None:
         record = {"kind": kind, "message": message, "exit_code": exit_code, "generation": len(store.finished(run)), "when": when}
         write_text(run / FAILED, to_json(record))
     except (OSError, Problem) as error:
-        progress.say(f"{run}: FAILED: {message} (no word of it could be left there: {explained(error)})")
+        progress.say(f"{run}: FAILED: {message} (this could not be recorded there: {explained(error)})")
 
 
 def read_failure(run: Path) -> dict[str, Any] | None:

@@ -110,10 +110,10 @@ def doctor(given: dict[str, Any]) -> int:
     wrong = [f"{name} is not installed; install this package again, in its clone: pip install ." for name in absent]
     wrong += [found for found in (tried | last).values() if found is not None]
     for line in wrong:
-        streams.out(f"to mend: {line}")
+        streams.out(f"to fix: {line}")
     if beware:
         streams.out(f"beware: {beware}")
-    streams.out("nothing to mend" if not wrong else "")
+    streams.out("nothing to fix" if not wrong else "")
     return 1 if wrong else 0
 
 
@@ -141,7 +141,7 @@ def _found() -> tuple[dict[str, str], str | None]:
     rows = {
         "torchvision": {
             "healthy": "healthy",
-            "mended": "built for another torch; mended in this process (its nms and io do not work and are not needed)",
+            "mended": "built for another torch; repaired in this process (its nms and io do not work and are not needed)",
             "absent": "absent",
         }[torchvision_guard.state],
         "DDPMPipeline in other programs": "cannot be imported (below)" if beware else "can be imported, as far as torchvision goes",

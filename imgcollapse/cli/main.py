@@ -22,13 +22,13 @@ def main(debug: bool) -> None:
 @main.command(epilog=EXIT_CODES)
 @setting("--dataset", "Real pictures: digits, mnist, cifar10, folder:PATH, zip:PATTERN, ... [digits]")
 @setting("--model", f"What learns and draws: {names('models/__init__.py', 'MODELS')}. [ddpm]")
-@setting("--regime", f"Of what a training set is made: {names('regimes/__init__.py', 'REGIMES')}. [replace]")
+@setting("--regime", f"What a training set is made of: {names('regimes/__init__.py', 'REGIMES')}. [replace]")
 @setting("--real-fraction", "Share of real pictures in every training set (regime retain).", type=Number(float))
-@setting("--pool", "Where they come from: fixed, resample, fresh (regime retain).")
+@setting("--pool", "Where the real pictures come from: fixed, resample, fresh (regime retain).")
 @setting("--gens", "Number of models trained one after the other. [10]", type=Number())
 @click.option("--until", metavar="SCORE<NUMBER", help="End once this holds, at --gens at the latest, e.g. 'recall<0.5', 'random:fd>20'.")
 @setting("--samples", "Pictures a generation draws and learns from. [as many as there are real ones, at most 10,000]", type=Number())
-@setting("--seed", "Of everything random. [0]", type=Number())
+@setting("--seed", "Seed of everything random. [0]", type=Number())
 @setting("--out", "The run folder. [runs/NAME, the name made from the settings]", type=Place())
 @setting("--config", "A YAML file of settings (a run's study.yaml is one), or a name of `imgcollapse list configs`.", type=Place())
 @click.option("--set", "assignments", multiple=True, metavar="PATH=VALUE", help="Any setting, e.g. model.steps=500; may be repeated.")
@@ -60,14 +60,14 @@ def run(assignments: tuple[str, ...], dry_run: bool, as_json: bool, **given: Any
 @setting("--samples", "Pictures a generation draws and learns from; one or several.")
 @setting("--gens", "Number of models trained one after the other. [10]", type=Number())
 @setting("--seeds", "How many (3: seeds 0, 1, 2), a list: 0,7, or auto:0.1: until the endpoint is known to ±0.1. [3]")
-@click.option("--axis", "axes", multiple=True, metavar="PATH=V,V", help="Any setting with its values; may be repeated; axes cross.")
+@click.option("--axis", "axes", multiple=True, metavar="PATH=V,V", help="Any setting with its values; may be repeated; axes are crossed.")
 @click.option("--set", "assignments", multiple=True, metavar="PATH=VALUE", help="Any setting of all arms; may be repeated.")
 @click.option("--nulls/--no-nulls", default=None, help="Also run the null models under every regime. [--nulls]")
 @setting("--out", "The ablation's folder. [runs/NAME, the name made from file and base]", type=Place())
 @setting("--jobs", "Runs executed at once; changes no result. [cores / threads; on a GPU 1]", type=Number(least=1))
-@setting("--threads", "Of the processor, for each run; decides the last digits.", type=Number(least=1), default=1, show_default=True)
+@setting("--threads", "CPU threads of each run; they decide the last digits.", type=Number(least=1), default=1, show_default=True)
 @ENGINE
-@click.option("--engine-option", "engine_options", multiple=True, metavar="KEY=VALUE", help="For the engine; may be repeated.")
+@click.option("--engine-option", "engine_options", multiple=True, metavar="KEY=VALUE", help="An option of the engine; may be repeated.")
 @click.option("--interval", type=click.Choice(["t", "bootstrap"]), default="t", show_default=True, help="How intervals are computed.")
 @click.option("--retry", is_flag=True, help="Also try runs again whose network diverged.")
 @machine
@@ -142,8 +142,8 @@ def judge(places: tuple[Path, ...], assignments: tuple[str, ...], as_json: bool,
 @click.argument("paths", metavar="SAMPLES...", nargs=-1, required=True, type=Place())
 @click.option("--against", required=True, metavar="DATASET", help="Real pictures: digits, mnist, cifar10, folder:PATH, zip:PATTERN, ...")
 @click.option("--n", type=Number(), help="Pictures of each set that are compared. [as many as are there and held out, at most 10,000]")
-@click.option("--learned-from", metavar="SAMPLES", type=Place(), help="What the model that drew them learned from.")
-@click.option("--seed", type=Number(), help="Of a toy world. [0]")
+@click.option("--learned-from", metavar="SAMPLES", type=Place(), help="The pictures that the model which drew them was trained on.")
+@click.option("--seed", type=Number(), help="Seed of a toy data set. [0]")
 @click.option("--set", "assignments", multiple=True, metavar="PATH=VALUE", help="Any setting, e.g. judge.k=5, dataset.subset=5000.")
 @click.option("--out", type=Place(), help="The file of scores. [scores/NAME.json, the name made from all of this]")
 @machine
@@ -175,14 +175,14 @@ def export(run: Path, generation: int | None, to: str, out: Path | None, as_json
 @click.argument("places", metavar="RUN_OR_ABLATION...", nargs=-1, required=True, type=Place())
 @click.option("-o", "--out", "page", type=click.Path(), help="The page. [report.html in the folder; of several, here]")
 @click.option("--open", "show", is_flag=True, help="Open it in the browser.")
-@click.option("--watch", is_flag=True, help="Write it again as generations land, until the runs have ended.")
+@click.option("--watch", is_flag=True, help="Write it again whenever a generation is finished, until the runs end.")
 @click.option(
     "--budget",
     type=Number(float, least=0),
     default=25,
     show_default=True,
     metavar="MB",
-    help="Its size; pictures that do not fit lie beside.",
+    help="Largest size of the page; pictures that do not fit go into a folder beside it.",
 )
 @click.option("--interval", type=click.Choice(["t", "bootstrap"]), default="t", show_default=True, help="How intervals are computed.")
 @click.option(

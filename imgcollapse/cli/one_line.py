@@ -27,6 +27,9 @@ class OneLine(click.Group):
             return super().invoke(ctx)
         except (click.exceptions.Exit, click.Abort, BrokenPipeError):
             raise
+        except KeyboardInterrupt:  # before or after the work itself, which ends cleanly by itself
+            streams.err("imgcollapse: stopped; what is finished is kept. To go on, run the same command again.")
+            ctx.exit(130)
         except click.UsageError as error:  # click shows what was typed as it was typed
             raise failures.mistyped(error, hints.told(error, self.commands), as_json) from None
         except click.ClickException:

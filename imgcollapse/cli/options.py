@@ -13,7 +13,7 @@ PACKAGE = Path(__file__).parent.parent
 EXIT_CODES = """\b
 Exit codes: 0 done; 1 unexpected error; 2 settings that cannot be used; 3 data missing or damaged;
 4 the run folder is in use by another process; 5 the run folder holds something else;
-6 a network's loss was no finite number; 7 some runs of an ablation are not finished;
+6 a network's loss became NaN or infinite; 7 some runs of an ablation are not finished;
 8 the system refuses something (no room on the disk, no permission, no file locks);
 9 a program or plug-in that the study names failed or did not do what it should;
 130 and 143 stopped by SIGINT and SIGTERM (what is finished is kept)."""
@@ -95,7 +95,7 @@ EXTRACTOR = setting(
 PLUGIN = click.option(
     "--plugin", "plugins", multiple=True, metavar="FILE.py", help="A file with parts of your own (docs/plugins.md); may be repeated."
 )
-LOG_JSON = click.option("--log-json", is_flag=True, help="Tell of the work in JSON, an object a line on stderr (docs/long_runs.md).")
+LOG_JSON = click.option("--log-json", is_flag=True, help="Report progress as JSON, one object a line, on stderr (docs/long_runs.md).")
 JUDGE_BESIDE = click.option(
     "--judge-beside/--no-judge-beside",
     default=None,

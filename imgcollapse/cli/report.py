@@ -26,7 +26,7 @@ def make(places: tuple[Path, ...], given: dict[str, Any], *, watch: bool, show: 
     """`imgcollapse report RUN_OR_ABLATION...`: `given` are `page`, `budget` (MB), `interval`, `latex`, `metrics`, `gens` and `arms`."""
     one = reporting.asked(places, given)
     if watch and one.of_many:
-        raise SettingsProblem(f"--watch: {places[0]} is no run and no ablation; {plan.name_them(plan.inside(places[0]))}")
+        raise SettingsProblem(f"--watch: {places[0]} is neither a run nor an ablation; {plan.name_them(plan.inside(places[0]))}")
     if one.latex and (watch or show):
         raise SettingsProblem(f"--latex: writes {one.page} and no page that could be watched or opened; leave --watch and --open out")
     with progress.watched_by(Lines()), stoppable() as stopped:

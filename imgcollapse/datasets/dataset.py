@@ -14,7 +14,7 @@ from imgcollapse.images import ImageSet, World, fingerprints
 from imgcollapse.seeds import derive, torch_generator
 from imgcollapse.settings import Settings
 
-ANEW = "both parts are drawn anew for every seed"  # of toy worlds
+ANEW = "both parts are drawn again for every seed"  # of toy worlds
 LEAST = 4  # pictures of a class from which on some are held out
 
 

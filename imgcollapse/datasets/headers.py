@@ -28,7 +28,7 @@ def read(content: bytes) -> tuple[str, Header]:
                 raise Refused("its header is cut or damaged", WHOLE) from error
     if not content:
         raise Refused("it is empty", WHOLE)
-    raise Refused("it is no PNG, JPEG, WebP, GIF, BMP, TIFF, PPM or PGM picture", f"{AS_PNG}, or move it elsewhere")
+    raise Refused("it is not a PNG, JPEG, WebP, GIF, BMP, TIFF, PPM or PGM picture", f"{AS_PNG}, or move it elsewhere")
 
 
 # JPEG (ITU-T T.81), WebP, GIF (89a) ---------------------------------------------------------------------------------

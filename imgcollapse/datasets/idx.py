@@ -49,7 +49,7 @@ def _read(file: Path, axes: int) -> Tensor:
         try:
             shape, values = _values(gzip.GzipFile(fileobj=opened) if packed else opened, axes)
         except Exception as error:  # gzip and zlib have an error of their own for each kind of damage
-            raise ValueError(f"its {size} bytes are no whole IDX file ({error})") from None
+            raise ValueError(f"its {size} bytes are not a whole IDX file ({error})") from None
         return torch.frombuffer(bytearray(values), dtype=torch.uint8).view(shape)
 
 

@@ -159,10 +159,10 @@ def _labels(index: Any) -> dict[str, int] | None:
     labels: dict[str, int] = {}
     for pair in listed:
         if not (isinstance(pair, list) and len(pair) == 2 and isinstance(pair[0], str)):
-            raise ValueError(f"{pair!r} is no pair of a picture and its class")
+            raise ValueError(f"{pair!r} is not a pair of a picture and its class")
         member, label = same("/".join(PureWindowsPath(pair[0]).parts)), pair[1]
         if type(label) is not int or label < 0:
-            raise ValueError(f"the label {label!r} of {shown(member)} is no class number (0, 1, 2, ...)")
+            raise ValueError(f"the label {label!r} of {shown(member)} is not a class number (0, 1, 2, ...)")
         if member in labels:
             raise ValueError(f"{shown(member)} is listed twice")
         labels[member] = label

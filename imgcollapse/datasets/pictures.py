@@ -72,7 +72,7 @@ def _say(name: str, keys: Sequence[Key], classes: Sequence[str], counts: tuple[i
         else f"in {len(classes)} class{'es' if len(classes) > 1 else ''}, in the order of their {by}: {shortened(classes)}"
     )
     named += f"; each is {fitted}" if fitted else ""
-    progress.say(f"{shown(name)}: {number} {named}" + (f"; passed over: {in_words(passed)}" if passed else ""))
+    progress.say(f"{shown(name)}: {number} {named}" + (f"; skipped: {in_words(passed)}" if passed else ""))
 
 
 def decode(files: Sequence[Listed], alpha: decoder.Alpha = "refuse", option: str = "dataset.alpha", fitting: Fitting = AS_IT_IS) -> Tensor:

@@ -81,7 +81,7 @@ def _read(path: Path, alpha: Alpha) -> Whole:
         return (_own_generation(path), {}) if (path / store.SAMPLES).is_file() or (path / MANIFEST).is_file() else _folder(path, alpha)
     readers: dict[str, Callable[[Path], Whole]] = {".npz": lambda file: (read_arrays(file), {}), ".zip": partial(_archive, alpha=alpha)}
     if path.suffix.lower() not in readers:
-        wrong = "is no folder, .zip or .npz" if path.exists() else "there is no such file or folder"
+        wrong = "is not a folder, .zip or .npz" if path.exists() else "there is no such file or folder"
         raise DataProblem(f"{path}: {wrong}; name a folder of pictures, a .zip or .npz of them, or a run")
     return readers[path.suffix.lower()](path)
 
@@ -141,7 +141,7 @@ def refuse_thrown_away(folder: Path, part: str) -> None:
     some = ", ".join(map(str, kept[:8])) + (f", ... {kept[-1]}" if len(kept) > 8 else "")
     cure = f"choose a generation that has them: {some}" if kept else "no generation has them"
     what, rule = ("samples", "keep.samples") if part == store.SAMPLES else ("weights", "keep.models")
-    raise DataProblem(f"{folder}: its {what} were thrown away ({rule}, or imgcollapse prune); {cure}")
+    raise DataProblem(f"{folder}: its {what} were deleted ({rule}, or imgcollapse prune); {cure}")
 
 
 def _own_generation(folder: Path) -> ImageSet:
@@ -169,5 +169,5 @@ def _pictures(path: Path, listing: Listing, alpha: Alpha) -> Whole:
         but = f", but {in_words(passed)}" if passed else ""
         raise DataProblem(f"{path}: holds no pictures ({', '.join(SUFFIXES)}){but}; name a folder or archive that does")
     if passed:
-        progress.say(f"{path}: {len(listing.pictures):,} pictures; passed over: {in_words(passed)}")
+        progress.say(f"{path}: {len(listing.pictures):,} pictures; skipped: {in_words(passed)}")
     return ImageSet.of(decode([Listed(entry.place, 0, entry.read) for entry in listing.pictures], alpha, "alpha")), passed

@@ -26,7 +26,7 @@ class VisionTransformer(nn.Module):
         super().__init__()
         dim = weights["cls_token"].shape[-1]
         if dim % HEAD:
-            raise ValueError(f"its {dim} features are no multiple of {HEAD}")
+            raise ValueError(f"its {dim} features are not a multiple of {HEAD}")
         depth = 1 + max(int(name.split(".")[1]) for name in weights if name.startswith("blocks."))
         with torch.device("meta"):  # no values yet: the usual first ones would be drawn from the global generator
             self.cls_token = nn.Parameter(torch.empty(1, 1, dim))

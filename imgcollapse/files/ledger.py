@@ -84,7 +84,7 @@ def is_others(folder: Path) -> bool:
 def clear(path: Path, folder: Path) -> Path:
     """Sets aside what stands in the way, and says so; returns where it now lies."""
     place = set_aside(path, folder)
-    progress.say(f"{path}: is not as this program wrote it, so it is kept as {place}")
+    progress.say(f"{path}: is not as imgcollapse wrote it; it is kept as {place}")
     return place
 
 

@@ -99,7 +99,7 @@ class Admitted(OnDemand[ImageSet]):
             gates = " + ".join(gate.title() for gate in self._gates)
             raise DataProblem(
                 f"generation {len(self)}: the gates let in no picture to learn from ({gates}: none of {offered:,}); take a regime with "
-                "real pictures in it, or gates that turn fewer away (not all pictures marked, say), and another --out: nothing can follow"
+                "real pictures in it, or gates that reject fewer (not all pictures marked, say), and another --out: nothing can follow"
             )
         if self._gates and len(made) < n and len(self):
             progress.say_once(f"generation {len(self)} learns from {len(made):,} pictures, not {n:,}: the gates let in no more")

@@ -86,7 +86,7 @@ class Ensemble(Settings):
         """Raises SettingsProblem for what an ensemble cannot be. n: pictures that a generation draws."""
         if self.chains > n:
             raise SettingsProblem(
-                f"ensemble.chains: {self.chains} chains cannot share {n} pictures, which all together show; take fewer, or more --samples"
+                f"ensemble.chains: {self.chains} chains cannot share {n} pictures, their samples together; take fewer, or more --samples"
             )
         if streams and self.mix != "own":
             raise SettingsProblem(

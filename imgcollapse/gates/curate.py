@@ -44,7 +44,7 @@ class Curate(Settings):
         if self.raters and self.by != "random":
             raise ValueError("raters stands in place of by: give one of them")
         if self.choice_of and self.error:
-            raise ValueError("error is of the best `keep`; a choice by Bradley-Terry has errors of its own: give one of them")
+            raise ValueError("error is for keeping the best; choices by Bradley-Terry have errors of their own: give one of them")
         return self
 
     def title(self) -> str:

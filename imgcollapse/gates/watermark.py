@@ -53,7 +53,7 @@ class Watermark(Settings):
         if self.strength is None:
             return self
         if self.attack == "none":
-            raise ValueError("strength is of an attack, and attack is none; name one, or leave strength out")
+            raise ValueError("strength belongs to an attack, and attack is none; name one, or leave strength out")
         _, usual, (least, most) = ATTACKS[self.attack]
         if not least <= self.strength <= most:
             raise ValueError(f"strength of {self.attack} must be {least:g} to {most:g}, for example {usual:g}; it is {self.strength:g}")

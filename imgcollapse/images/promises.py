@@ -22,7 +22,7 @@ def pictures(found: Any, n: int, like: ImageSet, who: str) -> ImageSet:
         wanted = f"{_plain(like.pixels)} [N, {', '.join(map(str, like.shape))}]"
         raise ProgramProblem(f"{who} gave {_plain(found.pixels)} {list(found.pixels.shape)}; it must give {wanted}, as the real {kind} are")
     if like.are_points and not bool(found.pixels.isfinite().all()):
-        raise ProgramProblem(f"{who} gave points that are no finite numbers; they must be finite")
+        raise ProgramProblem(f"{who} gave points that are NaN or infinite")
     return found
 
 
@@ -38,7 +38,7 @@ def features(found: Any, n: int, who: str) -> Tensor:
     if not isinstance(found, torch.Tensor) or found.dtype != torch.float32 or found.ndim != 2 or len(found) != n:
         raise ProgramProblem(f"{who} gave {_shown(found)}; it must give a float32 tensor [{n}, D], a row for each picture")
     if not bool(found.isfinite().all()):
-        raise ProgramProblem(f"{who} gave features that are no finite numbers; they must be finite")
+        raise ProgramProblem(f"{who} gave features that are NaN or infinite")
     return found
 
 

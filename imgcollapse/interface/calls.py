@@ -127,7 +127,7 @@ def _places(given: Any) -> tuple[Path, ...]:
 
 def _place(given: Any) -> Path:
     if not isinstance(given, (str, os.PathLike)) or not os.fspath(given):
-        raise SettingsProblem(f"{brief(given)} is no file or folder; name one")
+        raise SettingsProblem(f"{brief(given)} is not a file or folder; name one")
     return expanded(Path(given))
 
 
@@ -180,5 +180,5 @@ def _changes(wanted: Mapping[str, Any] | None) -> Iterable[Mapping[str, Any]]:
         raise SettingsProblem(f"set: {brief(wanted)} cannot be used; it should be a mapping, such as {{'model.steps': 500}}")
     for path, value in (wanted or {}).items():
         if not isinstance(path, str):
-            raise SettingsProblem(f"set: {brief(path)} is no path of a setting; write for example model.steps")
+            raise SettingsProblem(f"set: {brief(path)} is not the path of a setting; write for example model.steps")
         yield nested(path, value)

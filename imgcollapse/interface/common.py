@@ -72,7 +72,7 @@ def checked(named: devices.Machine, elsewhere: bool = False) -> devices.Machine:
     Raises SettingsProblem for a device or precision that cannot be used.
     """
     if not re.fullmatch(r"auto|(cpu|mps|cuda)(:\d+)?", named.device):
-        raise SettingsProblem(f"--device: '{named.device}' is no device; use auto, cpu, cuda, cuda:N or mps")
+        raise SettingsProblem(f"--device: '{named.device}' is not a device; use auto, cpu, cuda, cuda:N or mps")
     if not (isinstance(named.checkpoint_every, (int, float)) and 0 <= named.checkpoint_every < math.inf):
         raise SettingsProblem(f"--checkpoint-every: {brief(named.checkpoint_every)} cannot be used; give minutes, or 0 for no checkpoints")
     if named.precision != "auto":

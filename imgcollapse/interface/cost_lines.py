@@ -19,7 +19,7 @@ def amount(value: float, unit: str) -> str:
 
 def cost_lines(cost: Cost) -> list[str]:
     """The cost of a run, line by line."""
-    lines = [f"cost on this machine, told from a little of the work (real pictures: {cost.real:,})"]
+    lines = [f"cost on this machine, estimated from a short trial (real pictures: {cost.real:,})"]
     made = cost.generations
     if made:
         for numbers in _groups(made):
@@ -40,7 +40,7 @@ def cost_lines(cost: Cost) -> list[str]:
 
 def shared_lines(cost: Shared) -> list[str]:
     """The cost of an ablation, line by line."""
-    lines = ["cost on this machine, told from a little of the work"]
+    lines = ["cost on this machine, estimated from a short trial"]
     if cost.made:
         begun = (
             f" (learning {duration(cost.learn)}, drawing {duration(cost.draw)}, judging {duration(cost.judge + cost.first)} of all jobs)"

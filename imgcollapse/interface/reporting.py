@@ -48,7 +48,7 @@ def asked(places: Sequence[Path], given: Mapping[str, Any]) -> Asked:
     choice = Choice.of(given.get("metrics"), given.get("gens"), given.get("arms"))
     if (as_latex or choice) and overview.is_of_many(places):
         flag = "--latex" if as_latex else "--metrics, --gens, --arms"
-        raise SettingsProblem(f"{flag}: {places[0]} is no run and no ablation; {plan.name_them(plan.inside(places[0]))}")
+        raise SettingsProblem(f"{flag}: {places[0]} is neither a run nor an ablation; {plan.name_them(plan.inside(places[0]))}")
     page = page_of(places, named, ".tex" if as_latex else ".html")
     tried(page, "choose another -o")
     return Asked(places, page, given["budget"] * 1e6, given["interval"], named is None and len(places) == 1, as_latex, choice)

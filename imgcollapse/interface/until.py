@@ -40,12 +40,12 @@ class Until:
         """`recall<0.5`, `random:recall<0.5`. Raises SettingsProblem for what is no condition, and for an unknown or impossible one."""
         if not isinstance(text, str) or (found := _FORM.fullmatch(text)) is None:
             raise SettingsProblem(
-                f"{FLAG}: {brief(text)} is no condition; write SCORE<NUMBER (or >, <=, >=), for example 'recall<0.5', 'random:recall<0.5'"
+                f"{FLAG}: {brief(text)} is not a condition; write SCORE<NUMBER (or >, <=, >=), such as 'recall<0.5', 'random:recall<0.5'"
             )
         source, metric, sign, number = found.groups()
         if metric not in SCORES and _detail(metric) is None:
             raise SettingsProblem(
-                f"{FLAG}: {brief(metric)} is no score; {did_you_mean(metric, SCORES)}there are: {', '.join(SCORES)}, and "
+                f"{FLAG}: {brief(metric)} is not a score; {did_you_mean(metric, SCORES)}there are: {', '.join(SCORES)}, and "
                 "those of one class, as share_3"
             )
         bound = float(read_number(number, float, None, FLAG))

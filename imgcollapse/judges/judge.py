@@ -49,7 +49,7 @@ class Judge(Settings):
             if name not in METRICS:
                 raise ValueError(f"'{name}' is unknown; there are: {', '.join(askable())}")
             if name not in askable():
-                raise ValueError(f"'{name}' is of gates, and measured of every study that has some; leave it out")
+                raise ValueError(f"'{name}' is a metric of gates and is measured in every study that has gates; leave it out")
         return names
 
     def resolved(self, world: World, samples: int, more: Collection[str] = ()) -> "Judge":

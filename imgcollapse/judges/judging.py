@@ -50,7 +50,7 @@ def training_sets(run: Path, made: Callable[[Past], tuple[Any, Record]] | None, 
             names = ", ".join(gone)
             progress.say_once(
                 f"generation {generation} cannot be compared with its own training set: samples of generation {names} were "
-                "thrown away (keep.samples, or imgcollapse prune)"
+                "deleted (keep.samples, or imgcollapse prune)"
             )
             return None
         found, _ = made(Past(run, generation, load))
@@ -101,7 +101,7 @@ class Judging:
             for metric, real in extractor["real"].items():
                 if not all(map(math.isfinite, real.values())):
                     raise DataProblem(
-                        f"{run}: {metric} of real pictures is {real['mean']}, which is no number; leave it out of judge.metrics"
+                        f"{run}: {metric} of real pictures is {real['mean']}, which is not a number; leave it out of judge.metrics"
                     )
         self._record = judged.fix_reference(run, self.name, record, data_digest(world.record()))
 

@@ -83,10 +83,10 @@ class Checkpoint:
             return None
         found, wrong = _look(self._path, self._key)
         if found is None and self._aside is None:
-            progress.say(f"{self._path}: {wrong}; made anew")
+            progress.say(f"{self._path}: {wrong}; made again")
         elif found is None:
             aside = files.set_aside(self._path, self._aside)
-            progress.say(f"{self._path}: {wrong}; it is not gone on from (the file is kept as {aside})")
+            progress.say(f"{self._path}: {wrong}; it is not continued from (the file is kept as {aside})")
         return None if found is None else found[0]
 
     def is_due(self, last: bool = False) -> bool:
@@ -150,7 +150,7 @@ def _not_kept(path: Path, error: OSError) -> None:
             f"{reason}; what is made for the data folder {folder} is not kept (--data-dir names another)", f"not kept {folder}"
         )
     else:
-        progress.say_once(f"{reason}; unfinished work is not kept, and begins anew if it is stopped", f"not kept {path.parent}")
+        progress.say_once(f"{reason}; unfinished work is not kept and starts again if it is stopped", f"not kept {path.parent}")
 
 
 def _read(path: Path, key: str, quiet: bool = False) -> Made | None:
@@ -158,7 +158,7 @@ def _read(path: Path, key: str, quiet: bool = False) -> Made | None:
         return None
     found, wrong = _look(path, key)
     if found is None and not quiet:
-        progress.say(f"{path}: {wrong}; made anew")
+        progress.say(f"{path}: {wrong}; made again")
     return found
 
 

@@ -69,7 +69,7 @@ class Machine:
         try:
             device = torch.device("cuda" if self.device == "auto" else self.device)
         except RuntimeError:
-            raise SettingsProblem(f"--device: '{self.device}' is no device; use auto, cpu, cuda, cuda:N or mps") from None
+            raise SettingsProblem(f"--device: '{self.device}' is not a device; use auto, cpu, cuda, cuda:N or mps") from None
         there = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
         if not there.get(device.type, False):
             raise SettingsProblem(f"--device: this machine has no '{self.device}' that torch can use; use --device cpu")

@@ -103,7 +103,7 @@ def run(what: str, words: Sequence[str], seed: int, log: Path, limit: float | No
         cure = f"give it more time (--set model.timeout=SECONDS, or null), {AGAIN}"
         raise ProgramProblem(f"{what}: had not ended after {limit:g} s (model.timeout), and was ended; see {log}; {cure}")
     if wrong:
-        raise ProgramProblem(f"{what}: {wrong}; mend it, {AGAIN} (an edited file of model.files is another study, for another --out)")
+        raise ProgramProblem(f"{what}: {wrong}; fix it, {AGAIN} (an edited file of model.files is another study, for another --out)")
 
 
 def _wait(started: "subprocess.Popen[bytes]", limit: float | None) -> bool:

@@ -115,7 +115,7 @@ def _value(name: str, one: Any) -> Value:
         raise DataProblem(f"{name}: real vs real is not a mean, low and high")
     for number in (value, *(real or {}).values()):
         if not _is_finite(number):
-            raise DataProblem(f"{name} is {value}, real vs real {real}, which is no result")
+            raise DataProblem(f"{name} is {value}, real vs real {real}, which cannot be")
     return Value(float(value), None if real is None else RealVsReal(**{part: float(number) for part, number in real.items()}), n)
 
 

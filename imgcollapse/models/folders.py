@@ -95,7 +95,7 @@ def from_folder(init: str, model: object, shape: tuple[int, int, int]) -> FromFo
         raise SettingsProblem(f"init: {wrong}; name the folder in model.fit, and set init to scratch, previous or base")
     folder = expanded(init.removeprefix(FOLDER))
     if not folder.is_dir():
-        raise DataProblem(f"init: {folder}: is no folder; {ANOTHER}")
+        raise DataProblem(f"init: {folder}: is not a folder; {ANOTHER}")
     with seeds.global_torch_seed(0):  # the fresh weights of a network are drawn, and none of them is kept
         return FromFolder(folder, model.begun(folder, shape))
 
@@ -149,7 +149,7 @@ def read(folder: Path, net: N) -> N:
     put(net, weights, f"init: {place}")
     for name, value in net.state_dict().items():
         if not bool(torch.isfinite(value).all()):
-            raise DataProblem(f"init: {place}: '{name}' has values that are no finite numbers; {ANOTHER}")
+            raise DataProblem(f"init: {place}: '{name}' has values that are NaN or infinite; {ANOTHER}")
     return net
 
 

@@ -14,7 +14,7 @@ def refuse(guidance: float, class_conditional: bool, dropout: float) -> None:
     """Raises SettingsProblem where there is no class to be guided by, or to be dropped."""
     if dropout and not class_conditional:
         raise SettingsProblem(
-            f"model.condition_dropout: {dropout:g} is of networks that are told the class; set it to 0, or model.class_conditional to true"
+            f"model.condition_dropout: {dropout:g} is for networks that get the class; set it to 0, or model.class_conditional to true"
         )
     if guidance and not dropout:
         lacking = ["model.class_conditional to true"] * (not class_conditional) + [f"model.condition_dropout to {USUAL:g}"]

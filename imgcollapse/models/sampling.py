@@ -58,7 +58,7 @@ class DiffusionSampling(Settings):
     @model_validator(mode="after")
     def _possible(self) -> Self:
         if self.sampler == "ddpm" and self.temperature != 1:
-            raise ValueError("temperature is of ddim and dpm++, which add no noise on the way; the sampler is ddpm")
+            raise ValueError("temperature applies to ddim and dpm++, which add no noise on the way, and the sampler is ddpm")
         if self.anneal != 1 and not self.stop:
             raise ValueError("anneal makes stop smaller from generation to generation; give stop too")
         return self

@@ -124,7 +124,7 @@ def _kept_promise(part: Metric, label: str) -> Callable[[Evidence], dict[str, fl
 
 def _refuse_metric(part: Any, place: tuple[str, str], label: str) -> None:
     if not isinstance(part, Metric) or not part.scores:
-        raise SettingsProblem(f"{label} is no imgcollapse.metrics.Metric with scores; write Metric(measure, {{name: Score(...)}})")
+        raise SettingsProblem(f"{label} is not an imgcollapse.metrics.Metric with scores; write Metric(measure, {{name: Score(...)}})")
     if part.of == "gate":
         raise SettingsProblem(f"{label} is of='gate', which every study with a gate would measure; make it of='features' or of='model'")
     own = METRICS[place[1]].scores if place in _added else {}
@@ -135,9 +135,9 @@ def _refuse_metric(part: Any, place: tuple[str, str], label: str) -> None:
 
 def _refuse_part(part: Any, name: str, contract: Any, label: str) -> None:
     if not isinstance(part, type) or not issubclass(part, Settings):
-        raise SettingsProblem(f"{label} is no class of options; derive it from imgcollapse.settings.Settings")
+        raise SettingsProblem(f"{label} is not a class of options; derive it from imgcollapse.settings.Settings")
     if contract is Dataset and not issubclass(part, Dataset):
-        raise SettingsProblem(f"{label} is no data set; derive it from imgcollapse.datasets.dataset.Dataset")
+        raise SettingsProblem(f"{label} is not a data set; derive it from imgcollapse.datasets.dataset.Dataset")
     if (kind := part.model_fields.get("kind")) is None or kind.default != name:
         raise SettingsProblem(f"{label} is not of that kind; give it the field kind: Literal[{name!r}] = {name!r}")
     members = {"read"} if contract is Dataset else get_protocol_members(contract)

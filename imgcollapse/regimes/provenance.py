@@ -1,4 +1,4 @@
-"""Of what a training set is made: numbers for programs, and a few words."""
+"""What a training set is made of: numbers for programs, and a few words."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -8,7 +8,7 @@ from imgcollapse.images import CHAINS, REAL, UNLABELLED, ImageSet
 
 
 def provenance(images: ImageSet, classes: tuple[str, ...], gates: Mapping[str, Any] | None = None, regime: object = None) -> dict[str, Any]:
-    """Of what a training set is made: its size, its digest and its `origins`. Plain JSON values.
+    """What a training set is made of: its size, its digest and its `origins`. Plain JSON values.
 
     gates:  where there are any, whom they were offered and whom they let in (see `imgcollapse.gates`)
     regime: that made it; how its real pictures are not like others is then said as `pool_bias`

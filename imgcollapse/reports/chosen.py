@@ -39,7 +39,9 @@ class Choice:
         chosen = cls(_listed("--metrics", metrics), _listed("--gens", gens), None if arms in (None, ()) else _texts("--arms", arms))
         for text in chosen.gens or ():
             if text not in (ALL, LAST) and not (text.isascii() and text.isdigit()):
-                raise SettingsProblem(f"--gens: {brief(text)} is no generation; write numbers with commas, such as 0,5,9, or all, or last")
+                raise SettingsProblem(
+                    f"--gens: {brief(text)} is not a generation; write numbers with commas, such as 0,5,9, or all, or last"
+                )
         return None if chosen == cls() else chosen
 
 

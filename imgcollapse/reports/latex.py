@@ -61,7 +61,7 @@ def write(path: Path, text: str, aside: bool) -> None:
     if path.is_symlink() or path.exists():
         if not _is_ours(path) and not aside:
             raise OtherStudyProblem(
-                f"{path}: is no file of tables as this program wrote it, and nothing is ever overwritten; choose another -o"
+                f"{path}: is not a file of tables that imgcollapse wrote, and nothing is ever overwritten; choose another -o"
             )
         if not _is_ours(path):
             ledger.clear(path, path.parent)

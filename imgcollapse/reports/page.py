@@ -56,7 +56,7 @@ def claim(page: Path, *, aside: bool = False) -> None:
     `aside`: it is set aside and said instead; for the page of a run or an ablation in its own folder, at the end of a long work.
     """
     folder = pictures.folder_beside(page)
-    other = "is no folder of a report" if ledger.is_others(folder) else None
+    other = "is not the folder of a report" if ledger.is_others(folder) else None
     for place, wrong in ((page, _no_page(page, ledger.known(folder)[NOTED])), (folder, other)):
         if wrong and not aside:
             raise OtherStudyProblem(f"{place}: {wrong}, and nothing is ever overwritten; choose another -o")
@@ -74,12 +74,12 @@ def _no_page(page: Path, known: set[str]) -> str | None:
     except (FileNotFoundError, NotADirectoryError):
         return None
     if not stat.S_ISREG(mode):
-        return "is a link" if stat.S_ISLNK(mode) else "is a folder" if stat.S_ISDIR(mode) else "is no file"
+        return "is a link" if stat.S_ISLNK(mode) else "is a folder" if stat.S_ISDIR(mode) else "is not a regular file"
     if not mode & 0o222:
         return "is read-only"
     with page.open(encoding="utf-8", errors="replace") as file:
         if MARK not in file.read(2000):
-            return "is a file that is no report"
+            return "is not a report that imgcollapse wrote"
     return "has been changed since it was written" if known and digest_of(page) not in known else None
 
 

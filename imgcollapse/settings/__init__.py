@@ -54,7 +54,7 @@ def read_file(path: Path) -> dict[str, Any]:
     except (OSError, ValueError) as error:
         if isinstance(error, OSError) and error.errno not in NOT_THERE:
             raise
-        reason = "it is no UTF-8 text" if isinstance(error, UnicodeDecodeError) else getattr(error, "strerror", None) or str(error)
+        reason = "it is not UTF-8 text" if isinstance(error, UnicodeDecodeError) else getattr(error, "strerror", None) or str(error)
         raise SettingsProblem(f"{path}: cannot be read ({reason}); name a YAML file") from None
     if not isinstance(values, dict):
         raise SettingsProblem(f"{path}: holds {type(values).__name__}, not settings; write lines such as `gens: 10`")
@@ -84,7 +84,7 @@ def read_list(text: str, place: str) -> list[Any]:
             raise SettingsProblem(f"{place}: {brief(text)} cannot be used: {problem}") from None
         found = None
     if not isinstance(found, list) or not found:
-        raise SettingsProblem(f"{place}: {brief(text)} is no list of values; write them with commas, for example 0,0.1,0.5")
+        raise SettingsProblem(f"{place}: {brief(text)} is not a list of values; write them with commas, for example 0,0.1,0.5")
     return found
 
 
@@ -111,7 +111,7 @@ def nested(path: str, value: object) -> dict[str, Any]:
     """`"model.steps", 10` -> `{"model": {"steps": 10}}`. Raises SettingsProblem for a path with an empty part."""
     keys = path.split(".")
     if not all(key.strip() for key in keys) or len(keys) > DEEPEST:
-        raise SettingsProblem(f"{brief(path)} is no path of a setting; write for example model.steps")
+        raise SettingsProblem(f"{brief(path)} is not the path of a setting; write for example model.steps")
     for key in reversed(keys):
         value = {key: value}
     assert isinstance(value, dict)

@@ -36,7 +36,7 @@ def load(text: str) -> Any:
     except yaml.reader.ReaderError as error:
         character = text[error.position]
         line = 1 + text.count("\n", 0, error.position)
-        raise YamlProblem(line, f"not YAML (the character {character!a} may not stand in it); mend that line", True) from None
+        raise YamlProblem(line, f"not YAML (the character {character!a} may not stand in it); fix that line", True) from None
     try:
         return reader.document()
     except YamlProblem:
@@ -45,9 +45,9 @@ def load(text: str) -> Any:
         mark = error.problem_mark or error.context_mark
         tab = "\\t" in (error.problem or "")
         reason = "a tab where only spaces may stand" if tab else brief(error.problem or error.context, quoted=False)
-        raise YamlProblem(mark.line + 1 if mark else 1, f"not YAML ({reason}); mend that line", True) from None
+        raise YamlProblem(mark.line + 1 if mark else 1, f"not YAML ({reason}); fix that line", True) from None
     except (OverflowError, ValueError):  # PyYAML's, of an escape such as "\UFFFFFFFF"
-        raise YamlProblem(reader.loader.line + 1, "not YAML (an escape names no character); mend that line", True) from None
+        raise YamlProblem(reader.loader.line + 1, "not YAML (an escape names no character); fix that line", True) from None
 
 
 def plain(text: str) -> Any:

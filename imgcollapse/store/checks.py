@@ -37,7 +37,7 @@ def numbers(run: Path) -> list[int]:
 def finished(run: Path) -> list[int]:
     """The generations that are there, in order. Raises DataProblem where the folder is no run."""
     if not (run / STUDY).is_file():
-        raise DataProblem(f"{run}: is no run folder ({STUDY} is missing); name a folder that `imgcollapse run` made")
+        raise DataProblem(f"{run}: is not a run folder ({STUDY} is missing); name a folder that `imgcollapse run` made")
     return numbers(run)
 
 

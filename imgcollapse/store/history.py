@@ -28,14 +28,14 @@ def lines(run: Path) -> list[dict[str, Any]]:
     except (ValueError, OSError) as error:
         if isinstance(error, OSError) and error.errno not in NOT_THERE:
             raise
-        progress.say_once(f"{run / HISTORY}: is passed over ({error}); times and counts of this run are lacking")
+        progress.say_once(f"{run / HISTORY}: is skipped ({error}); times and counts of this run are lacking")
         return []
     found = []
     for number, line in enumerate(written):
         if (record := _record(line)) is not None:
             found.append(record)
         elif line.strip():
-            progress.say_once(f"{run / HISTORY}:{number + 1}: this line is damaged and passed over; times and counts of this run lack it")
+            progress.say_once(f"{run / HISTORY}:{number + 1}: this line is damaged and skipped; times and counts of this run lack it")
     return found
 
 

@@ -61,9 +61,9 @@ def unlike(made: Mapping[str, Any] | None, now: Mapping[str, Any]) -> str | None
         if made.get(name) == wanted:
             continue
         if name in ("training_set", "parents"):
-            return "learned from samples that have since been made anew"
+            return "learned from samples that have since been made again"
         if name == "start":
-            return "began from weights that have since been made anew"
+            return "began from weights that have since been made again"
         if name == "data":
             return "was made from other real pictures"
         return f"was made by other settings ({first_difference({name: made.get(name)}, {name: wanted})})"

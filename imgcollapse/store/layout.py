@@ -12,7 +12,7 @@ SCORES, REFERENCE = "scores", "reference.json"  # scores/JUDGE/: reference.json,
 SAMPLES, LATENTS, PROVENANCE, MODEL = "samples.npz", "latents.npz", "provenance.json", "model"  # in a generation's folder
 UNMARKED = "drawn.npz"  # there too, where a gate changes pictures: the samples as they were drawn, before any gate did
 GENERATION, GRID = re.compile(r"gen_(\d{3,})"), re.compile(r"grid_(\d{3,})\.png")
-MENDS = "run the run's own command again, which mends it"
+MENDS = "run the run's own command again, which repairs it"
 
 
 def generation_folder(run: Path, generation: int) -> Path:

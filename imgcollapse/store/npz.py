@@ -77,7 +77,7 @@ def _readable(path: Path) -> Iterator[None]:
     try:
         yield
     except Exception as error:  # zipfile, zlib, numpy and the checks of ImageSet each raise their own
-        raise DataProblem(f"{path}: cannot be read ({error}); run the same command again, which mends damaged generations") from None
+        raise DataProblem(f"{path}: cannot be read ({error}); run the same command again, which repairs damaged generations") from None
 
 
 def _arrays(path: Path, names: Sequence[str], first: int | None) -> list[NDArray[Any]]:

@@ -12,7 +12,7 @@ from imgcollapse.settings import read_file
 from imgcollapse.store.layout import MENDS
 
 MOST = 2**28  # bytes of a record
-AGAIN = "run the same run or ablation again, which makes it anew"
+AGAIN = "run the same run or ablation again, which makes it again"
 
 
 def read_text(path: Path) -> str:
@@ -25,7 +25,7 @@ def read_text(path: Path) -> str:
             raise
         raise DataProblem(f"{path}: cannot be read ({error.strerror}); {AGAIN}") from None
     except ValueError as error:
-        reason = "it is no UTF-8 text" if isinstance(error, UnicodeDecodeError) else str(error)
+        reason = "it is not UTF-8 text" if isinstance(error, UnicodeDecodeError) else str(error)
         raise DataProblem(f"{path}: cannot be read ({reason}); {AGAIN}") from None
 
 
@@ -92,7 +92,7 @@ def readable(path: Path, quiet: bool = False) -> dict[str, Any] | None:
 def make_way(path: Path) -> None:
     """Sets aside a record that cannot be read, and says that it is made anew."""
     wrong, aside = _wrong(path), files.set_aside(path)
-    progress.say(f"{path}: {wrong}; made anew (the old one is kept as {aside.relative_to(path.parent)})")
+    progress.say(f"{path}: {wrong}; made again (the old one is kept as {aside.relative_to(path.parent)})")
 
 
 def _wrong(path: Path) -> str:

@@ -112,7 +112,7 @@ def _looked_at(total: float, before: float, step: int, options: Training, what: 
     """The sum of the losses up to a step; the log is told their mean since the last look. Raises DivergedProblem for no finite number."""
     if not math.isfinite(total):
         raise DivergedProblem(
-            f"{what}: the loss was no finite number within step {step + 1} of {options.steps}; "
+            f"{what}: the loss became NaN or infinite by step {step + 1} of {options.steps}; "
             f"try a smaller learning rate (now {options.learning_rate:g}) or --precision float32"
         )
     if log is not None:

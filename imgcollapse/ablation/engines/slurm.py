@@ -69,7 +69,7 @@ def slurm(runs: Sequence[Path], configuration: EngineConfiguration, each_second:
                         over_since.pop(run, None)
                         if state == "PENDING" and reason not in (*ORDINARY, *reported):
                             reported.add(reason)
-                            progress.say(f"Slurm lets {run.name} wait: {reason}")
+                            progress.say(f"Slurm: {run.name} is waiting ({reason})")
                     elif not left_undone(run, before[run]):
                         del going[run]
                     elif asked - over_since.setdefault(run, asked) >= SETTLE:
@@ -170,7 +170,7 @@ def _still_queued(known: dict[str, Any], runs: Iterable[Path]) -> dict[Path, str
     alive = {job for job, (state, _, name) in states.items() if state not in OVER and name == NAME}
     queued = {run: job for run, job in wanted.items() if job in alive}
     if queued:
-        progress.say(f"{len(queued)} runs are in Slurm's queue since an earlier session; waiting for them")
+        progress.say(f"{len(queued)} runs are still in Slurm's queue from an earlier session; waiting for them")
     return queued
 
 

@@ -95,7 +95,7 @@ def _labels(keys: Sequence[Key], place: Path) -> list[int]:
     labels = []
     for key in keys:
         if isinstance(key, str) and key != NO_CLASS and not (key.isascii() and key.isdigit()):
-            raise DataProblem(f"{place / key}: is no class; {AS_NUMBERS}")
+            raise DataProblem(f"{place / key}: is not a class; {AS_NUMBERS}")
         labels.append(UNLABELLED if key in (None, NO_CLASS) else int(key or 0))
     return labels
 
