@@ -456,6 +456,9 @@ def test_an_ablation_of_mixes_compares_what_chains_show_together_and_shares_gene
     assert ways == {"made": 2, "shared": 2}, "the two chains' first generations are made once, for both arms"
     found = json.loads((tmp_path / "out/summary.json").read_text())
     assert found["endpoint"]["metric"] == "fd" and len(found["endpoint"]["found"]) == 1
+    every = [history.lines(store.chain_folder(run.folder, k)) for run in runs for k in range(2)]
+    linked = sum(line["how"] == "shared" for lines in every for line in lines)
+    assert found["account"]["generations_linked_in_chains"] == linked >= 2 and found["account"]["seconds_saved"] > 0
     first = runs[0]
     row = next(row for row in (tmp_path / "out/ablation.csv").read_text().splitlines() if row.startswith(f"{first.arm},") and ",fd," in row)
     assert float(row.split(",")[8]) == store.scores(first.folder)[0].sources["pixels"]["fd"].value

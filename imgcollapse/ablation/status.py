@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from imgcollapse import store
-from imgcollapse.ablation import worker
+from imgcollapse.ablation import ensemble, worker
 from imgcollapse.ablation.summary import Run
 from imgcollapse.store import history
 from imgcollapse.store.ended import by
@@ -24,6 +24,7 @@ class RunStatus:
     made:    seconds of each generation that was made here
     linked:  generations that were made by another run and linked
     failure: what `worker.record_failure` left
+    chains:  of an ensemble, the seconds of each generation that its chains made here, and how many of theirs were linked
     ended:   by what condition it ended before its last generation (`run --until`), which is then done; empty where it did not
     """
 
@@ -34,6 +35,7 @@ class RunStatus:
     linked: int
     failure: dict[str, Any] | None
     ended: str = ""
+    chains: tuple[tuple[float, ...], int] = ((), 0)
 
     @classmethod
     def of(cls, run: Run, checked: bool = False) -> "RunStatus":
@@ -42,9 +44,9 @@ class RunStatus:
         finished = store.sound if checked else store.finished
         done = sum(generation < run.study.gens for generation in finished(run.folder)) if there else 0
         failure = worker.read_failure(run.folder) if there else None
-        past = history.lines(run.folder)
-        made = tuple(float(line["seconds"]) for line in past if line["how"] == "made")
-        linked = len({line["generation"] for line in past if line["how"] == "shared"})
+        made, linked = _past(run.folder)
+        parts = [_past(store.chain_folder(run.folder, k)) for k, _ in enumerate(ensemble.chains_of(run.study))]
+        chains = tuple(second for seconds, _ in parts for second in seconds), sum(count for _, count in parts)
         ended = by(run.folder) if there and done < run.study.gens else None
         state: State = "waiting"
         if (done == run.study.gens or ended) and failure is None and (store.whole if checked else _is_judged)(run.folder):
@@ -54,7 +56,14 @@ class RunStatus:
         elif failure is not None:
             state = "failed"
         words = f"until {ended['condition']}: met at generation {ended['generation']}" if ended and state == "done" else ""
-        return cls(run, state, done, made, linked, failure, words)
+        return cls(run, state, done, made, linked, failure, words, chains)
+
+
+def _past(folder: Path) -> tuple[tuple[float, ...], int]:
+    """The seconds of each generation that was made in that folder, and how many were linked there."""
+    past = history.lines(folder)
+    made = tuple(float(line["seconds"]) for line in past if line["how"] == "made")
+    return made, len({line["generation"] for line in past if line["how"] == "shared"})
 
 
 def _is_judged(run: Path) -> bool:
@@ -81,9 +90,14 @@ def seconds_left(all_of_them: Sequence[RunStatus], jobs: int) -> float | None:
 
 
 def account(all_of_them: Sequence[RunStatus]) -> dict[str, Any]:
-    """What sharing saved: generations asked for, finished, made, linked, and the seconds that making took and linking saved."""
+    """What sharing saved: generations asked for, finished, made, linked, and the seconds that making took and linking saved.
+
+    Those of an ensemble are of all its chains together; which of its chains were linked is counted beside them.
+    """
     usual = _usual_seconds(all_of_them)
     saved = sum(one.linked * usual.get(one.run.study.model.kind, 0.0) for one in all_of_them)
+    of_chains, in_chains = [second for one in all_of_them for second in one.chains[0]], sum(one.chains[1] for one in all_of_them)
+    saved += in_chains * sum(of_chains) / max(1, len(of_chains))
     return {
         "runs": len(all_of_them),
         "states": dict(Counter(one.state for one in all_of_them)),
@@ -91,6 +105,7 @@ def account(all_of_them: Sequence[RunStatus]) -> dict[str, Any]:
         "generations_finished": sum(one.done for one in all_of_them),
         "generations_made": sum(len(one.made) for one in all_of_them),
         "generations_linked": sum(one.linked for one in all_of_them),
+        **({"generations_linked_in_chains": in_chains} if in_chains else {}),
         "seconds_making": round(sum(second for one in all_of_them for second in one.made), 3),
         "seconds_saved": round(saved, 3),
     }

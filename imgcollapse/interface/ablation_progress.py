@@ -117,9 +117,11 @@ def account_line(all_of_them: Sequence[RunStatus], left: float | None = None) ->
     """What is done and what sharing saved, in one line; `left`: seconds."""
     about = status.account(all_of_them)
     states = ", ".join(f"{count} {state}" for state, count in about["states"].items())
+    in_chains = about.get("generations_linked_in_chains", 0)
     line = (
         f"{about['runs']} runs ({states}); {about['generations_finished']} of {about['generations_asked_for']} generations: "
-        f"{about['generations_made']} made in {console.duration(about['seconds_making'])}, {about['generations_linked']} linked, "
+        f"{about['generations_made']} made in {console.duration(about['seconds_making'])}, {about['generations_linked']} linked"
+        f"{f' and {in_chains} of chains of ensembles' if in_chains else ''}, "
         f"which saved {console.duration(about['seconds_saved'])}"
     )
     return line + (f"; {console.duration(left)} left" if left else "")

@@ -2,6 +2,7 @@
 
 import io
 import math
+import textwrap
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from importlib import resources
@@ -21,6 +22,7 @@ FOLDER, STYLE = "figures", "paper.mplstyle"
 COLUMN, BOTH = 3.25, 6.75  # inches: one column of a paper, and both
 OWN = 5  # metrics with a figure of their own
 ROW = 0.135  # inches: a line of the legend, or of the forest
+NAME, TITLE = 22, 16  # letters in a line of an arm's name beside a forest, and of a title above one
 # without a date, so that the same findings give the same bytes
 KINDS: dict[str, dict[str, None]] = {"svg": {"Date": None}, "png": {"Software": None}, "pdf": {"CreationDate": None}}
 QUANTITY = {"area": "area to\nreal vs real", "slope": "slope per\ngeneration", "last": "last\ngeneration"}
@@ -95,14 +97,14 @@ def _forest(wanted: Sequence[tuple[str, str]], summary: Record, extractor: str, 
     from matplotlib import rcParams
 
     halved = panels.halved(extractor, arms)
-    page, axes = style.figure(1, len(wanted) + (halved is not None), (BOTH, 0.8 + ROW * len(arms)))
+    names = [_wrapped(arm["arm"]) if arm["null"] is None else f"null: {arm['null']}" for arm in arms]
+    lines = max(name.count("\n") + 1 for name in names)
+    page, axes = style.figure(1, len(wanted) + (halved is not None), (BOTH, 0.9 + ROW * len(arms) * lines))
     small = rcParams["xtick.labelsize"]  # the panels are narrow
-    label = _label(page, 1.1)
-    names = [label(arm["arm"]) if arm["null"] is None else f"null: {arm['null']}" for arm in arms]
     for place, (name, quantity) in zip(axes.flat, wanted, strict=False):
         panels.forest(place, name, quantity, extractor, arms, _scale())
         relative = quantity == "slope" and SCORES[name].scale == "log"
-        place.set_title(metric_title(name, extractor, short=True), fontsize=small)
+        place.set_title("\n".join(textwrap.wrap(metric_title(name, extractor, short=True), TITLE)), fontsize=small)
         place.set_xlabel(f"relative {QUANTITY[quantity]}" if relative else QUANTITY[quantity])
         place.set_yticks(range(len(arms)), names if place is axes.flat[0] else [""] * len(arms))
         _ticks(place.xaxis, 3)
@@ -111,13 +113,18 @@ def _forest(wanted: Sequence[tuple[str, str]], summary: Record, extractor: str, 
         place.get_gridspec().set_width_ratios([1.0] * len(wanted) + [1.15])
         place.set_axis_off()
         place.set_ylim(len(arms) - 0.5, -0.5)
-        place.set_title(f"{SCORES[halved].title}\nbelow half", fontsize=small)
+        place.set_title("\n".join(textwrap.wrap(f"{SCORES[halved].title} below half", TITLE + 4)), fontsize=small)
         for row, arm in enumerate(arms):
             words = _half(arm["extractors"][extractor][halved]["half"]) if halved in arm["extractors"][extractor] else ""
             place.text(0, row, words, fontsize=small, va="center", color=style.GREY if arm["null"] else "black")
     if more := panels.left_out(summary):
         page.supxlabel(more, fontsize=small, x=0.01, ha="left")
     return page
+
+
+def _wrapped(name: str) -> str:
+    """A name whole, on as many short lines as it takes; cut only where it takes more than three."""
+    return "\n".join(textwrap.wrap(shortened(name, lambda text: len(textwrap.wrap(text, NAME)) <= 3), NAME))
 
 
 def _half(half: Record) -> str:
@@ -140,13 +147,13 @@ def _fit(page: Any, texts: dict[str, Any], height: float) -> None:
     page.set_figheight(height + ROW * math.ceil(len(labels) / columns))
 
 
-def _label(page: Any, inches: float | None = None) -> Callable[[str], str]:
-    """Cuts names to what a line of the legend has room for, or to so many inches."""
+def _label(page: Any) -> Callable[[str], str]:
+    """Cuts names to what a line of the legend has room for."""
     from matplotlib import rcParams
     from matplotlib.font_manager import FontProperties
 
     renderer, font = page.canvas.get_renderer(), FontProperties(size=rcParams["legend.fontsize"])
-    room = page.dpi * (page.get_figwidth() - 0.6 if inches is None else inches)
+    room = page.dpi * (page.get_figwidth() - 0.6)
     return lambda name: shortened(name, lambda text: renderer.get_text_width_height_descent(text, font, False)[0] <= room)
 
 
