@@ -166,7 +166,7 @@ def test_what_was_thrown_away_cannot_be_exported_scored_or_made_a_card_of(tmp_pa
         result = call(*command)
         assert result.exit_code == 3 and wrong in result.stderr, result.output
     with pytest.raises(
-        DataProblem, match=r"gen_003: its weights were thrown away \(keep\.models, or imgcollapse prune\); no generation has them$"
+        DataProblem, match=r"gen_003: its weights were deleted \(keep\.models, or imgcollapse prune\); no generation has them$"
     ):
         Subject.of(tmp_path / "run")
     page = (tmp_path / "run" / reports.PAGE).read_text()
