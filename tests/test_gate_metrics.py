@@ -410,7 +410,7 @@ def test_a_run_that_did_not_keep_what_was_drawn_says_so_once(tmp_path: Path, mon
     real = RunFolder.write
     monkeypatch.setattr(RunFolder, "write", lambda self, *rest: real(self, *rest[:5]))
     said = [line for line in made(tmp_path / "run") if "left out" in line]
-    assert len(said) == 1 and said[0].startswith("what marks cost is left out: drawn.npz was deleted")
+    assert len(said) == 1 and said[0].startswith("what marks cost is left out: drawn.npz is no longer kept")
     for one in store.scores(tmp_path / "run"):
         assert "auc" in one.sources[OF_MARK] and not {"psnr", "fd_paid", "fd_of_mark"} & one.sources[OF_MARK].keys()
 

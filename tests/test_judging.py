@@ -274,8 +274,8 @@ def test_an_ablation_is_judged_again(tmp_path: Path, monkeypatch: pytest.MonkeyP
 def test_samples_that_were_thrown_away_are_left_out_of_a_second_judgement(tmp_path: Path) -> None:
     made(tmp_path / "run", gens=4, keep={"samples": "last"})
     said = done("judge", tmp_path / "run", "--set", "judge.k=3").stderr
-    assert [f"generation {g}: its samples were deleted" in said for g in range(4)] == [True, True, True, False]
-    assert "generation 3 cannot be compared with its own training set: samples of generation 2 were deleted" in said
+    assert [f"generation {g}: its samples are no longer kept" in said for g in range(4)] == [True, True, True, False]
+    assert "generation 3 cannot be compared with its own training set: samples of generation 2 are no longer kept" in said
     found = {one.generation: list(one.sources) for one in store.scores(tmp_path / "run")}
     assert found == {0: ["pixels"], 1: ["pixels"], 2: ["pixels"], 3: ["pixels", "pixels (k 3)"]}
 

@@ -190,7 +190,7 @@ def test_what_is_thrown_away_afterwards_changes_no_likelihood(rule: str | int, w
 def test_models_that_were_thrown_away_are_said_once_and_left_out_by_a_later_judge(whole: Path, tmp_path: Path) -> None:
     made(tmp_path / "run", keep={"models": "last"})
     said = done("judge", tmp_path / "run", "--set", "judge.n=50").stderr.splitlines()
-    gone = "likelihoods are left out: models were deleted (keep.models, or imgcollapse prune)"
+    gone = "likelihoods are left out: models are no longer kept (keep.models, or imgcollapse prune)"
     assert said.count(gone) == 1 and sum("likelihoods" in line for line in said) == 1
     found = {one.generation: one.sources.get("model (n 50)") for one in store.scores(tmp_path / "run")}
     assert found[0] is found[1] is None

@@ -114,7 +114,7 @@ def test_the_page_of_a_long_chain_is_small_and_says_what_it_leaves_out(long: Pat
     text = written.page.read_text()
     assert written.size < 1e6
     assert "Of 640 generations this page shows some" in text and "judged every 20 generations, and the last" in text
-    assert "All numbers are in scores/." in text and "were deleted (keep.samples, or imgcollapse prune)" in text
+    assert "All numbers are in scores/." in text and "are no longer kept (keep.samples, or imgcollapse prune)" in text
     assert re.findall(r'<div data-g="(\d+)"', text) == ["0", "100", "200", "300", "400", "500", "600"]
     assert "100 at the latest" in text, "when classes were lost"
 
@@ -139,8 +139,8 @@ def test_class_charts_of_long_chains_are_of_some_judged_generations(long: Path) 
 def test_the_movie_leaves_out_what_was_thrown_away_and_says_so(long: Path, tmp_path: Path) -> None:
     findings = reports.read([long])
     (place,) = movie._places(findings)
-    assert sorted(place.there) == list(range(0, GENS, 100)) and place.missing(1) == "deleted"
-    assert "deleted are left out" in movie._about([place], 0)
+    assert sorted(place.there) == list(range(0, GENS, 100)) and place.missing(1) == "no longer kept"
+    assert "no longer kept are left out" in movie._about([place], 0)
     assert [path.name for path in movie.movie(findings, tmp_path)] == ["collapse.gif", "collapse.webp"]
 
 
@@ -161,12 +161,12 @@ def test_what_was_thrown_away_cannot_be_exported_scored_or_made_a_card_of(tmp_pa
     short = ["--dataset", "gaussian", "--set", "dataset.size=60", "--model", "gaussian", "--gens", 4, "--out", tmp_path / "run"]
     done("run", *short, *KEPT)
     assert samples.generation(tmp_path / "run")[0] == 3 and samples.generation(tmp_path / "run", 2)[0] == 2
-    wrong = "gen_001: its samples were deleted (keep.samples, or imgcollapse prune); choose a generation that has them: 0, 2, 3"
+    wrong = "gen_001: its samples are no longer kept (keep.samples, or imgcollapse prune); choose a generation that has them: 0, 2, 3"
     for command in (["export", tmp_path / "run", "--to", "npz", "--gen", 1], ["score", tmp_path / "run/gen_001", "--against", "gaussian"]):
         result = call(*command)
         assert result.exit_code == 3 and wrong in result.stderr, result.output
     with pytest.raises(
-        DataProblem, match=r"gen_003: its weights were deleted \(keep\.models, or imgcollapse prune\); no generation has them$"
+        DataProblem, match=r"gen_003: its weights are no longer kept \(keep\.models, or imgcollapse prune\); no generation has them$"
     ):
         Subject.of(tmp_path / "run")
     page = (tmp_path / "run" / reports.PAGE).read_text()

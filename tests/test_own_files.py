@@ -272,7 +272,7 @@ CASES: list[tuple[str, Callable[[Path, Path], object], int, str]] = [
         "both.html: is not a report that imgcollapse wrote, and nothing is ever",
     ),
     ("both.html", lambda here, run: (here / "both.html").mkdir(), 5, "both.html: is a folder, and"),
-    ("both.html", lambda here, run: os.mkfifo(here / "both.html"), 5, "both.html: is no file, and"),
+    ("both.html", lambda here, run: os.mkfifo(here / "both.html"), 5, "both.html: is not a regular file, and"),
     ("both.html", lambda here, run: (here / "both.html").symlink_to("report.md"), 5, "both.html: is a link, and"),
     ("both.html", lambda here, run: (here / "both.html").symlink_to("nowhere"), 5, "both.html: is a link, and"),
     ("both.html", _page_linked, 5, "both.html: is a link, and"),
@@ -286,7 +286,7 @@ CASES: list[tuple[str, Callable[[Path, Path], object], int, str]] = [
         "report.html",
         lambda here, run: None,
         5,
-        "report.html: is a file that is no report, and nothing is ever overwritten; choose another -o",
+        "report.html: is not a report that imgcollapse wrote, and nothing is ever overwritten; choose another -o",
     ),
     ("run/report.html", _run_with_page, 5, "run/report.html: is the place for the page of run alone; choose another -o"),
     ("run/curves.png", _run_with_page, 2, "-o: 'run/curves.png' names no page; end it in .html, for example -o both.html"),
@@ -320,7 +320,7 @@ def _stats(folder: Path) -> dict[str, tuple[int, ...]]:
 def test_the_page_of_several_is_refused_where_this_folder_has_another(run: Path, here: Path) -> None:
     shutil.copytree(run, run.with_name("again"))
     result = call("report", run, run.with_name("again"))
-    assert result.exit_code == 5 and "report.html: is a file that is no report" in result.stderr
+    assert result.exit_code == 5 and "report.html: is not a report that imgcollapse wrote" in result.stderr
     assert (here / "report.html").read_bytes() == MINE and not (here / "report_files").exists()
 
 
@@ -381,7 +381,7 @@ def test_at_the_end_of_a_run_nothing_of_the_users_is_replaced_and_nothing_is_ref
     for name in ("curves.png", "report.html"):
         Path("here", name).write_bytes(MINE)
     result = call(*judged)
-    assert result.exit_code == 0 and result.stderr.count("so it is kept as") == 2, result.output
+    assert result.exit_code == 0 and result.stderr.count("it is kept as") == 2, result.output
     assert {path.read_bytes() for path in Path("here", ASIDE).iterdir()} == {MINE} and visible(Path("here", ASIDE)) == [
         "curves.png-1",
         "report.html-1",
@@ -405,12 +405,12 @@ def test_an_ablation_keeps_the_file_that_it_was_made_from_and_what_was_edited(tm
     assert result.exit_code == 0, result.output
     kept = tree(folder / ASIDE)
     assert kept.pop("ablation.yaml-1") == text.encode() and set(kept.values()) == {MINE} and len(kept) == 4
-    assert result.stderr.count("so it is kept as") == 5 and len(json.loads((folder / "plan.json").read_text())["runs"]) == 2
+    assert result.stderr.count("it is kept as") == 5 and len(json.loads((folder / "plan.json").read_text())["runs"]) == 2
     with (folder / "ablation.csv").open("a") as file:
         file.write("my own row\n")
     edited = (folder / "ablation.csv").read_bytes()
     result = call("ablate", folder / "ablation.yaml", "--out", folder, "--jobs", "1", "--seeds", "2")
-    assert result.exit_code == 0 and result.stderr.count("so it is kept as") == 1
+    assert result.exit_code == 0 and result.stderr.count("it is kept as") == 1
     assert (folder / ASIDE / "ablation.csv-2").read_bytes() == edited and grid.CSV in result.stdout
 
 

@@ -54,7 +54,7 @@ def test_a_pruned_run_is_sound_goes_on_and_has_its_page(monkeypatch: pytest.Monk
     (chain.folder / "gen_000" / "model").mkdir()
     (chain.folder / "gen_000" / "model" / "weights").write_bytes(b"12")
     assert json.loads(done("prune", "a", "--models", "3", "--json").stdout)["bytes"] >= 0
-    with pytest.raises(ic.DataProblem, match=r"weights were deleted \(keep.models, or imgcollapse prune\); choose a generation"):
+    with pytest.raises(ic.DataProblem, match=r"weights are no longer kept \(keep.models, or imgcollapse prune\); choose a generation"):
         chain.model(1)
 
 

@@ -387,7 +387,7 @@ def test_a_page_keeps_to_its_budget(grid: Path) -> None:
 
 def test_a_file_that_is_no_report_is_never_overwritten(grid: Path) -> None:
     Path("page.html").write_text("my own page")
-    with pytest.raises(OtherStudyProblem, match=r"^page\.html: is a file that is no report, .*; choose another -o$"):
+    with pytest.raises(OtherStudyProblem, match=r"^page\.html: is not a report that imgcollapse wrote, .*; choose another -o$"):
         reports.write(reports.read([grid]), Path("page.html"))
     assert Path("page.html").read_text() == "my own page"
 

@@ -170,7 +170,7 @@ def test_marks_of_the_first_generation_alone() -> None:
 
 def test_what_cannot_be_is_refused_in_one_line(tmp_path: Path) -> None:
     for options, wrong in (
-        ({"strength": 3}, "strength is of an attack"),
+        ({"strength": 3}, "strength belongs to an attack"),
         ({"attack": "jpeg", "strength": 0}, "strength of jpeg must be 1 to 95, for example 75; it is 0"),
         ({"attack": "stirmark"}, "attack"),
         ({"adoption": 1.5}, "adoption"),

@@ -22,7 +22,9 @@ def judge_again(study: Study, folder: Path, judge: Judge, landed: Landed, shared
         judging = judging_of(study, judge, folder, world, real, shared)
         for generation in store.sound(folder):
             if not store.has(folder, generation, store.SAMPLES):
-                progress.say(f"generation {generation}: its samples were deleted (keep.samples, or imgcollapse prune); it is left out")
+                progress.say(
+                    f"generation {generation}: its samples are no longer kept (keep.samples, or imgcollapse prune); it is left out"
+                )
             elif not judging.has(generation):
                 landed(generation, judging(generation))
     return judging.name

@@ -141,7 +141,7 @@ def refuse_thrown_away(folder: Path, part: str) -> None:
     some = ", ".join(map(str, kept[:8])) + (f", ... {kept[-1]}" if len(kept) > 8 else "")
     cure = f"choose a generation that has them: {some}" if kept else "no generation has them"
     what, rule = ("samples", "keep.samples") if part == store.SAMPLES else ("weights", "keep.models")
-    raise DataProblem(f"{folder}: its {what} were deleted ({rule}, or imgcollapse prune); {cure}")
+    raise DataProblem(f"{folder}: its {what} are no longer kept ({rule}, or imgcollapse prune); {cure}")
 
 
 def _own_generation(folder: Path) -> ImageSet:

@@ -89,7 +89,7 @@ class RunGates:
         if store.has(self._run, generation, store.UNMARKED):
             return store.read_images(store.generation_folder(self._run, generation) / store.UNMARKED)
         progress.say_once(
-            f"what marks cost is left out: {store.UNMARKED} was deleted with the samples (keep.samples), or an older version of "
+            f"what marks cost is left out: {store.UNMARKED} is no longer kept (keep.samples), or an older version of "
             "imgcollapse made these generations, which did not keep it"
         )
         return None

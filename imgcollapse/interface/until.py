@@ -39,9 +39,7 @@ class Until:
     def of(cls, text: str) -> "Until":
         """`recall<0.5`, `random:recall<0.5`. Raises SettingsProblem for what is no condition, and for an unknown or impossible one."""
         if not isinstance(text, str) or (found := _FORM.fullmatch(text)) is None:
-            raise SettingsProblem(
-                f"{FLAG}: {brief(text)} is not a condition; write SCORE<NUMBER (or >, <=, >=), such as 'recall<0.5', 'random:recall<0.5'"
-            )
+            raise SettingsProblem(f"{FLAG}: {brief(text)} is not a condition; write SCORE<NUMBER (or >, <=, >=), for example 'recall<0.5'")
         source, metric, sign, number = found.groups()
         if metric not in SCORES and _detail(metric) is None:
             raise SettingsProblem(

@@ -49,8 +49,8 @@ def training_sets(run: Path, made: Callable[[Past], tuple[Any, Record]] | None, 
         if gone := [origin for origin in generations_in(learned_from) if not store.has(run, origin, store.SAMPLES)]:
             names = ", ".join(gone)
             progress.say_once(
-                f"generation {generation} cannot be compared with its own training set: samples of generation {names} were "
-                "deleted (keep.samples, or imgcollapse prune)"
+                f"generation {generation} cannot be compared with its own training set: samples of generation {names} are "
+                "no longer kept (keep.samples, or imgcollapse prune)"
             )
             return None
         found, _ = made(Past(run, generation, load))

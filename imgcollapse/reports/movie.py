@@ -45,7 +45,7 @@ class _Place:
 
     def missing(self, generation: int) -> str:
         if generation in self.gone:
-            return "deleted"
+            return "no longer kept"
         if generation >= self.run.study.gens:
             return f"ends at generation {self.run.study.gens - 1}"
         return "failed" if self.failed else "not there yet"
@@ -173,7 +173,7 @@ def _about(places: Sequence[_Place], left_out: int) -> str:
     kinds = sorted({f"{place.run.study.model.kind} on {place.run.study.dataset.kind}" for place in places})
     seeds = sorted({place.run.seed for place in places})
     caption = f"{', '.join(kinds)}, seed{'s' * (len(seeds) > 1)} {', '.join(map(str, seeds))}"
-    caption += "; generations whose samples were deleted are left out" if any(place.gone for place in places) else ""
+    caption += "; generations whose samples are no longer kept are left out" if any(place.gone for place in places) else ""
     return caption + f"; {left_out} more arm{'s' * (left_out > 1)} not shown" * (left_out > 0)
 
 

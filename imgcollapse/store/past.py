@@ -71,7 +71,7 @@ def kept_model(run: Path, generation: int, load: Load) -> Any:
     if wrong := damage(folder, only=MODEL):
         raise DataProblem(f"{folder}: {wrong}; {MENDS}")
     if not has(folder, MODEL):
-        raise DataProblem("models were deleted (keep.models, or imgcollapse prune)")
+        raise DataProblem("models are no longer kept (keep.models, or imgcollapse prune)")
     return load(folder / MODEL)
 
 
