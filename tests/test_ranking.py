@@ -161,7 +161,7 @@ def test_the_order_changes_with_the_judge_only_where_intervals_of_both_leave_out
             assert "The order changes with the judge: alpha comes before beta by recall (pixels) (difference +0.300 [" in words
             assert "but behind it by recall (random) (difference -0.300 [" in words and "not over 2 scores" in words
         else:
-            assert "Undecided, whether it is the same, by recall (random) (0 of 1 pairs told apart)." in words
+            assert "Whether it is the same is undecided by recall (random) (0 of 1 pairs told apart)." in words
             assert "No change of the order with metric or judge is supported by an interval" in words
 
 
@@ -173,8 +173,7 @@ def test_where_both_judges_decide_and_contradict_each_other_nothing_is_ranked(tm
         "No order of alpha and beta by recall at generation 1 can be told with 3 seeds (features: pixels and random,"
     )
     assert one["lines"][1] == (
-        "The endpoint decides no order that could be another elsewhere; generators are told apart by recall (pixels), 1 of 1 pairs and "
-        "recall (random), 1 of 1 pairs."
+        "The endpoint tells no two of them apart; other scores do: recall (pixels), 1 of 1 pairs and recall (random), 1 of 1 pairs."
     )
 
 

@@ -44,6 +44,7 @@ from imgcollapse.machine import devices
 from imgcollapse.metrics.scores import SCORES
 from imgcollapse.reports import Findings, movie, paper, read
 from imgcollapse.reports.answer import answer, details
+from imgcollapse.reports.differences import decided as decided_table
 from imgcollapse.reports.markdown import escaped, markdown
 from imgcollapse.reports.panels import curve
 from imgcollapse.reports.reproduce import reproduce
@@ -527,6 +528,27 @@ def test_the_answer_about_arms_tells_what_each_adds_to_the_reference() -> None:
     )
     first, *_, last = details(by_hand(seeds, "running"))
     assert "over 3 comparisons" in first and last == "Not judged yet: later."
+
+
+def test_all_comparisons_stand_in_a_table_under_the_answer() -> None:
+    seeds: dict[tuple[str, str | None], dict[str, list[list[float]]]] = {
+        ("0 % real", None): {"min_recall_coverage": [[0.9] * 3, [0.40, 0.45, 0.5]]},
+        ("a tenth", None): {"min_recall_coverage": [[0.9] * 3, [0.80, 0.83, 0.9]]},
+        ("all", None): {"min_recall_coverage": [[0.9] * 3, [0.9, 0.45, 0.7]]},
+    }
+    found = by_hand(seeds)
+    table = decided_table(found)
+    assert table is not None and table.rows == [
+        ["a tenth", "higher", "+0.393 [+0.352, +0.435]", "3"],
+        ["all", "undecided", "+0.233 [-0.392, +0.858]", "3"],
+    ]
+    assert (
+        table.caption
+        == "Min(recall, coverage) at generation 1, minus that with “0 % real” [95 % interval, Holm-adjusted over 2 comparisons]"
+    )
+    assert details(found, spelled=False) == details(found)[1:], "the page has the table in place of the sentence"
+    alone = by_hand({("x", None): {"coverage": [[0.9], [0.5]]}})
+    assert decided_table(alone) is None and details(alone, spelled=False) == details(alone)
 
 
 def test_the_answer_is_as_long_as_a_sentence_may_be() -> None:

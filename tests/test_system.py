@@ -537,7 +537,7 @@ def test_the_doctor_tries_what_a_run_needs(monkeypatch: pytest.MonkeyPatch, tmp_
     monkeypatch.setattr(trials, "check", failing(errno.EAGAIN))
     monkeypatch.setattr(fcntl, "flock", failing(errno.ENOLCK))
     result = call("doctor", "--data-dir", tmp_path / "data")
-    said = [line for line in result.stdout.splitlines() if line.startswith("to mend: ")]
+    said = [line for line in result.stdout.splitlines() if line.startswith("to fix: ")]
     assert result.exit_code == 1 and len(said) == 3
     assert sum("file locks do not work there (No locks available)" in line for line in said) == 2
     assert os.strerror(errno.EAGAIN) in said[2]

@@ -72,6 +72,14 @@ def counted(judge: Mapping[str, Any], values: Iterable[Value] | None = None, aga
     return f"N = {n:,}{against}" + (f"; {OF_ALL[of]} of all {other} drawn" if other else "")
 
 
+def counted_together(judges: Iterable[Mapping[str, Any]]) -> str:
+    """`counted` of several judges, each number once: `N = 299; class shares of all 599 or 1,198 drawn`; empty where there are none."""
+    known = list(judges)
+    sizes, shares = ({one["n"] for one in known}, set().union(*(_class_shares(one) for one in known)))
+    n, others = (" or ".join(f"{one:,}" for one in sorted(found)) for found in (sizes, shares - sizes))
+    return (f"N = {n}" if n else "") + (f"; {OF_ALL['features']} of all {others} drawn" if others else "")
+
+
 def _class_shares(judge: Mapping[str, Any]) -> set[int]:
     """The number of pictures that class shares are of; empty where no extractor knows classes."""
     names = {name for metric in METRICS.values() if metric.of_all for name in metric.scores}

@@ -33,11 +33,13 @@ def answer(findings: Findings) -> str:
     return (f"So far, {message}" if arms and set(states) != {"done"} else message[0].upper() + message[1:]) + "."
 
 
-def details(findings: Findings) -> list[str]:
-    """What the answer follows from, in sentences: every comparison of the endpoint with its 95 % interval over seeds, what it is with the
-    reference, and the most prominent score that reads the other way; of one arm, both at either end."""
+def details(findings: Findings, spelled: bool = True) -> list[str]:
+    """What the answer follows from, in sentences: every comparison of the endpoint with its 95 % interval over seeds (`spelled`; several
+    arms have a table of them too), what it is with the reference, and the most prominent score that reads the other way; of one arm, both
+    at either end."""
     arms = judged(findings.summary, findings.extractor, None) if findings.extractor else []
     parts = (_compared if findings.is_ablation else _alone)(findings, arms) if arms else []
+    parts = parts if spelled or not findings.is_ablation else parts[1:]
     return [f"{part[0].upper()}{part[1:]}." for part in parts if part]
 
 

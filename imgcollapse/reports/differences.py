@@ -2,7 +2,8 @@
 
 from collections.abc import Sequence
 
-from imgcollapse.ablation.summary import Record, spanned
+from imgcollapse.ablation.summary import Record, comparisons, spanned
+from imgcollapse.ablation.summary.sentence import deciding, subject
 from imgcollapse.ablation.summary.superior import BETTER, in_words
 from imgcollapse.ablation.summary.text import columns
 from imgcollapse.judges.titles import metric_title, source_title
@@ -23,6 +24,30 @@ def differences(findings: Findings) -> list[Table]:
     ]
     found = [(extractor, [one for one in against if extractor in one["extractors"]]) for extractor in findings.extractors]
     return [_table(findings, extractor, arms, wanted[extractor]) for extractor, arms in found if arms]
+
+
+def decided(findings: Findings) -> Table | None:
+    """All comparisons of the endpoint, from which the answer follows: by every extractor that decides, with the adjusted intervals.
+
+    None where the answer tells all there is: of one arm, of one comparison by one extractor, and where a ranking stands in its place.
+    """
+    endpoint = findings.summary["endpoint"]
+    if not findings.is_ablation or not comparisons(findings.summary):
+        return None
+    extractors, words = deciding(endpoint), {"same": f"same to within {endpoint['margin'] or 0:g}", "open": "undecided"}
+    rows = []
+    for one in endpoint["found"]:
+        sides = {endpoint["extractor"]: one, **one["beside"]}
+        cells = [spanned(sides[name], endpoint["metric"], "+") if name in sides else "" for name in extractors]
+        rows.append([one["arm"], words.get(one["verdict"], one["verdict"]), *cells, str(one["n"])])
+    adjusted = f", Holm-adjusted over {endpoint['comparisons']} comparisons" * (endpoint["comparisons"] > 1)
+    every = "; a verdict needs all extractors" * (len(extractors) > 1)
+    last = max(one["generation"] for one in endpoint["found"])
+    known = any(one["low"] is not None for one in endpoint["found"])
+    interval = f" [95 % interval{adjusted}]" if known else ", seed by seed; an interval takes three"
+    caption = f"{subject(endpoint, last)}, minus that with “{endpoint['against']}”{interval}{every}"
+    headings = ["arm", "verdict", *map(source_title, extractors), "paired seeds"]
+    return Table("endpoint", f"{caption[0].upper()}{caption[1:]}", headings, rows, endpoint["found"])
 
 
 def _table(findings: Findings, extractor: str, arms: Sequence[Record], wanted: Sequence[str]) -> Table:

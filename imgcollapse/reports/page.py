@@ -16,12 +16,12 @@ from imgcollapse.ablation.grid import ABLATION
 from imgcollapse.ablation.summary import Record, named, ranking_lines
 from imgcollapse.errors import OtherStudyProblem
 from imgcollapse.files import bytes_of, digest_of, ledger, sweep, write_bytes
-from imgcollapse.judges.titles import REAL, counted, features_title, judges_of
+from imgcollapse.judges.titles import REAL, counted_together, features_title, judges_of
 from imgcollapse.reports import charts, composition, gates, pictures, tables
 from imgcollapse.reports.agreement import disagreements
 from imgcollapse.reports.answer import answer, details
 from imgcollapse.reports.chains import chains
-from imgcollapse.reports.differences import differences
+from imgcollapse.reports.differences import decided, differences
 from imgcollapse.reports.findings import Findings
 from imgcollapse.reports.panels import NULL
 from imgcollapse.reports.paths import paths
@@ -138,13 +138,14 @@ def _render(findings: Findings, page: Path, size: tuple[int, int, int], keep: Ke
         rates=(approach := rates(findings)),
         early=(early := warnings(findings)),
         early_words=warning_sentences(findings),
+        compared=(compared := decided(findings)),
         apart=(apart := differences(findings)),
         command=reproduce(findings),
         typed=typed(findings),
         file=ABLATION if findings.is_ablation and any((place / ABLATION).is_file() for place in findings.places) else "",
         record=about_runs(findings),
         settings=settings(findings),
-        data=_embedded({**moving, "tables": _records(charted, halves, approach, early, *apart, *ranked, parts and parts.table)}),
+        data=_embedded({**moving, "tables": _records(charted, compared, halves, approach, early, *apart, *ranked, parts and parts.table)}),
     )
 
 
@@ -162,7 +163,7 @@ def _head(findings: Findings, live: bool) -> dict[str, Any]:
         "question": findings.question,
         "scope": f"{scope[0].upper()}{scope[1:]}.",
         "answer": answer(findings),
-        "grounds": details(findings),
+        "grounds": details(findings, spelled=False),
         "facts": _facts(findings),
         "notes": [*notes(findings), *disagreements(findings.summary)],
         "style": Markup(style),
@@ -223,8 +224,8 @@ def _facts(findings: Findings) -> list[str]:
     ]
     every = sorted({study.judge.every for study in studies})
     facts += [f"judged every {' or '.join(map(str, every))} generations, and the last"] if every != [1] else []
-    sizes = dict.fromkeys(counted(one) for reference in findings.references.values() for one in judges_of(reference["judge"]))
-    facts += [" or ".join(sizes)] if sizes else []
+    sizes = counted_together(one for reference in findings.references.values() for one in judges_of(reference["judge"]))
+    facts += [sizes] if sizes else []
     return [*facts, f"page made on {datetime.now(UTC):%Y-%m-%d %H:%M} UTC by imgcollapse {__version__}"]
 
 

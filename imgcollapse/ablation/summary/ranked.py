@@ -110,15 +110,11 @@ def _same(ranking: Record) -> list[str]:
     views, pairs = ranking["views"], ranking["comparisons"]
     if all(len(one["tied"]) == len(ranking["ranks"]) - 1 for one in ranking["ranks"]):
         told = [f"{_titled(one)}, {one['decided']} of {pairs} pairs" for one in views if one["decided"]]
-        return (
-            [f"The endpoint decides no order that could be another elsewhere; generators are told apart by {_listed(told)}."]
-            if told
-            else []
-        )
+        return [f"The endpoint tells no two of them apart; other scores do: {_listed(told)}."] if told else []
     same = [_titled(one) for one in views if one["order"] == "same"]
     open_ = [f"{_titled(one)} ({one['decided']} of {pairs} pairs told apart)" for one in views if one["order"] == "undecided"]
     found = [f"Where these ranks differ, the order is the same by {_listed(same)}."] if same else []
-    return [*found, f"Undecided, whether it is the same, by {_listed(open_)}."] if open_ else found
+    return [*found, f"Whether it is the same is undecided by {_listed(open_)}."] if open_ else found
 
 
 def _reversed(ranking: Record) -> list[str]:
