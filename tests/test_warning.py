@@ -136,11 +136,11 @@ def test_the_summary_says_which_score_leaves_first_and_how_long_before_recall_ha
     assert cell(away) == "not within 6 generations (0 of 3 seeds); already outside at generation 0 in 3 of 3 seeds, counted from there"
     assert first_sentence(warning) == (
         "first to leave real vs real for good, at generation 1: coverage (features: random); recall (features: pixels) falls below half of "
-        "generation 0: 4 (3 of 3 seeds), 3 generations later; already outside at generation 0 in most seeds: 1 of 4 scores"
+        "generation 0 at generation 4 (3 of 3 seeds), 3 generations later; already outside at generation 0 in most seeds: 1 of 4 scores"
     )
     stays, _ = of_arm(warned(tmp_path / "again"), "stays")
     assert first_sentence(stays) == (
-        "no score has left real vs real for good; recall (features: pixels) falls below half of generation 0: not within 6 generations "
+        "no score has left real vs real for good; recall (features: pixels) does not fall below half of generation 0 within 6 generations "
         "(0 of 3 seeds)"
     )
 

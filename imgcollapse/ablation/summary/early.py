@@ -78,7 +78,7 @@ def cell(one: Record) -> str:
 
 def first_sentence(warning: Record) -> str:
     """`first to leave real vs real for good, at generation 1: FD (features: random) and coverage (features: random); recall (...) falls
-    below half of generation 0: 6 (3 of 3 seeds), 5 generations later; already outside at generation 0: 3 of 30 scores`.
+    below half of generation 0 at generation 6 (3 of 3 seeds), 5 generations later; already outside at generation 0: 3 of 30 scores`.
 
     Of the scores that were inside at generation 0, in half of the seeds or more. Without a capital letter and a full stop.
     """
@@ -97,9 +97,10 @@ def first_sentence(warning: Record) -> str:
     if halves := warning["halves"]:
         known = first and halves["generation"] is not None
         later = f", {_later(halves['generation'] - inside[0]['generation'])}" if known else ""
-        parts.append(
-            f"{SCORES[EVENT].title} ({source_title(halves['extractor'])}) falls below half of generation 0: {halves['words']}{later}"
-        )
+        who, words = f"{SCORES[EVENT].title} ({source_title(halves['extractor'])})", halves["words"]
+        way = f"falls below half of generation 0 at generation {words}" if halves["generation"] is not None else f"below half: {words}"
+        way = f"does not fall below half of generation 0 {words[4:]}" if words.startswith("not within") else way
+        parts.append(f"{who} {way}{later}")
     if already := len(warning["scores"]) - len(inside):
         most = " in most seeds" if any(one["of"] > 1 for one in warning["scores"]) else ""
         parts.append(f"already outside at generation 0{most}: {already} of {len(warning['scores'])} scores")
