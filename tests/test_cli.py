@@ -209,7 +209,7 @@ def test_a_dry_run_writes_nothing_and_shows_every_default() -> None:
             "imgcollapse: none.yaml: there is no such file, nor a configuration of that name in the package; ",
         ),
         (["--out", "full"], 5, "imgcollapse: full: this folder holds other files"),
-        (["--model", "vae", "--set", "model.learning_rate=1e30", "--set", "judge.extractors=[]"], 6, "imgcollapse: vae: the loss was no "),
+        (["--model", "vae", "--set", "model.learning_rate=1e30", "--set", "judge.extractors=[]"], 6, "imgcollapse: vae: the loss became "),
     ],
 )
 def test_an_error_is_one_line_with_its_own_exit_code(arguments: list[str], code: int, text: str) -> None:

@@ -222,7 +222,10 @@ FILE: dict[str, Any] = {
         ({"quantity": "half"}, "endpoint.quantity: 'half' cannot be used; "),
         (3, "endpoint: 3 cannot be used; it should be a mapping, such as {key: value}"),
         ("fd", "arm 'none': endpoint.metric: 'fd' is not measured; set judge.metrics so that it is, or name another"),
-        ({"extractor": "inception"}, "arm 'none': endpoint.extractor: 'inception' does not judge; there are: pixels; name it in "),
+        (
+            {"extractor": "inception"},
+            "arm 'none': endpoint.extractor: 'inception' is not among the extractors; there are: pixels; name it in ",
+        ),
     ],
 )
 def test_an_endpoint_that_cannot_be_is_said_before_anything_is_written(endpoint: Any, text: str) -> None:

@@ -444,12 +444,14 @@ def test_a_detector_has_the_first_samples_for_good_and_is_left_out_where_they_ar
 
 
 def test_what_is_of_gates_cannot_be_asked_for(tmp_path: Path) -> None:
-    with pytest.raises(SettingsProblem, match=r"judge.metrics.*'detection' is of gates, and measured of every study that has some"):
+    with pytest.raises(
+        SettingsProblem, match=r"judge.metrics.*'detection' is a metric of gates and is measured in every study that has gates"
+    ):
         build(Study, {"judge": {"metrics": ["detection"]}})
     assert "detection" not in (call("run", "--set", "judge.metrics=[nonsense]").stderr.partition("there are:")[2])
     gated, plain = (prepare(build(Study, MARKED | values))[0] for values in ({}, {"gates": []}))
     Endpoint(metric="auc", extractor=OF_MARK).check(gated)
-    with pytest.raises(SettingsProblem, match=r"'gate detect' does not judge; there are: pixels, gate watermark, gate curate"):
+    with pytest.raises(SettingsProblem, match=r"'gate detect' is not among the extractors; there are: pixels, gate watermark, gate curate"):
         Endpoint(metric="auc", extractor="gate detect").check(gated)
     with pytest.raises(SettingsProblem, match="'auc' is not measured"):
         Endpoint(metric="auc").check(plain)

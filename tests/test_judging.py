@@ -86,7 +86,7 @@ def test_what_is_no_number_is_no_result_and_is_not_kept(value: float, tmp_path: 
         "kernel_distance",
         dataclasses.replace(metric, measure=lambda one: {"kid": 1.0 if one.drawn is None else value}, version=77),
     )
-    with pytest.raises(DataProblem, match=rf"^pixels: kid is {value}, real vs real \{{'mean': 1\.0, .*\}}, which is no result$"):
+    with pytest.raises(DataProblem, match=rf"^pixels: kid is {value}, real vs real \{{'mean': 1\.0, .*\}}, which cannot be$"):
         made(tmp_path / "run")
     assert store.finished(tmp_path / "run") == [0] and not list((tmp_path / "run").glob("scores/*/gen_*"))
     monkeypatch.setitem(

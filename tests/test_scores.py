@@ -94,7 +94,7 @@ def fd(value: object, real: object = BETWEEN, n: object = 9) -> dict[str, object
         (fd(1.0, None, 9.5), "pixels: fd is not a value"),
         (fd(1.0, 2.0), "pixels: fd: real vs real is not a mean, low and high"),
         (fd(1.0, {"mean": 2.0, "low": 1.0}), "pixels: fd: real vs real is not a mean, low and high"),
-        (fd(float("nan")), "fd is nan, real vs real {'mean': 2.0, 'low': 1.0, 'high': 3.0}, which is no result"),
+        (fd(float("nan")), "fd is nan, real vs real {'mean': 2.0, 'low': 1.0, 'high': 3.0}, which cannot be"),
         (fd(1.0, {**BETWEEN, "high": float("inf")}), "fd is 1.0, real vs real {'mean': 2.0, 'low': 1.0, 'high': inf}"),
         (fd(1.0, {**BETWEEN, "low": None}), "fd is 1.0, real vs real {'mean': 2.0, 'low': None, 'high': 3.0}"),
         (fd("1"), "fd is 1, real vs real"),
