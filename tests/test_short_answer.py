@@ -138,3 +138,18 @@ def test_which_generator_is_answered_by_the_ranking() -> None:
     assert short_answer(alone, "Which?") == "a: by coverage at generation 9, no generator ranks before it"
     open_ = ranked(("a", 1, 2), ("b", 1, 2), pairs=(pair,))
     assert short_answer(open_, "Which?") == "cannot tell with 3 seeds: by coverage at generation 9 none of a and b ranks before another"
+
+
+def test_what_leaves_it_open_is_shown_where_judges_do_not_say_the_same() -> None:
+    """The interval of the features that lead would look like an answer."""
+
+    def with_random(values: tuple[float, ...]) -> str:
+        said = asked(half=HIGHER)
+        (one,) = said["endpoint"]["found"]
+        beside = found("half", values)
+        one |= {"verdict": "open", "beside": {"random": beside}}
+        said["endpoint"]["answer"] = "cannot tell"
+        return short_answer(said, "Does it?").partition("against none, ")[2]
+
+    assert with_random(OPEN).startswith("for it is higher by the features of pixels but undecided by the features of random, +")
+    assert with_random(LOWER) == "for it is higher by the features of pixels but lower by the features of random"

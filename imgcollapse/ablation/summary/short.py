@@ -4,7 +4,8 @@ import re
 from collections.abc import Sequence
 from typing import Literal
 
-from imgcollapse.ablation.intervals import FEWEST
+from imgcollapse.ablation.comparisons import verdict
+from imgcollapse.ablation.intervals import FEWEST, Interval
 from imgcollapse.ablation.summary.sentence import against_text, deciding, quoted, seeds_text, sentence, spelled, subject
 from imgcollapse.ablation.summary.table import Record
 from imgcollapse.ablation.summary.text import spanned
@@ -15,6 +16,7 @@ WHETHER = set("do does did is are was were can could will would has have had sho
 BEFORE = set("with by in at for from to under of on after and so".split())  # which may stand before the word that asks
 AMOUNTS = ("much", "far", "strongly", "large")
 COUNTS = "no one two three four five six seven eight nine ten eleven twelve".split()
+VERDICTS = {"higher": "higher", "lower": "lower", "same": "the same to within the margin", "open": "undecided"}
 NAMED, LISTED = 3, 6  # arms that the sentence names, and that it names where it is asked for names; of more, it says how many
 
 
@@ -88,12 +90,11 @@ def _differ(endpoint: Record, kind: Kind) -> str:
     """The better arms first, if there are any, by the largest difference among them; then the others in a word each."""
     found = endpoint["found"]
     order = ("higher", "lower") if better_way(endpoint["metric"], endpoint["quantity"]) == "higher" else ("lower", "higher")
-    first = next(verdict for verdict in order if any(one["verdict"] == verdict for one in found))
+    first = next(way for way in order if any(one["verdict"] == way for one in found))
     alike = [one for one in found if one["verdict"] == first]
     most = max(alike, key=lambda one: abs(one["mean"]))
     amount = f"by {'up to ' * (len(alike) > 1)}{_amount(endpoint, most)}"
-    others = {"higher": "higher", "lower": "lower", "same": "the same to within the margin", "open": "undecided"}
-    rest = {verdict: [one["arm"] for one in found if one["verdict"] == verdict and one is not most] for verdict in others}
+    rest = {way: [one["arm"] for one in found if one["verdict"] == way and one is not most] for way in VERDICTS}
     if kind == "which":
         rest[first] = []
         joined = f"{subject(endpoint, most['generation'])} is {first}{against_text(endpoint, 'than')}"
@@ -103,7 +104,7 @@ def _differ(endpoint: Record, kind: Kind) -> str:
         told = f"{amount}: {_told(endpoint, most, amount=False)}"
     else:
         told = f"{'yes' if kind == 'whether' else 'they differ'}: {_told(endpoint, most)}"
-    parts = [f"{word}{' too' * (verdict == first)} with {_names(rest[verdict])}" for verdict, word in others.items() if rest[verdict]]
+    parts = [f"{word}{' too' * (way == first)} with {_names(rest[way])}" for way, word in VERDICTS.items() if rest[way]]
     return "; ".join([told, *parts])
 
 
@@ -122,12 +123,25 @@ def _open(endpoint: Record, kind: Kind) -> str:
     few = max(one["n"] for one in endpoint["found"]) < FEWEST
     text = f"with {_names([one['arm'] for one in found])} against {quoted(endpoint['against'])}"
     if len(found) == 1:
-        text += f", {_amount(endpoint, found[0], '+')}"
+        text += f", {_why_open(endpoint, found[0])}"
     same = [one["arm"] for one in endpoint["found"] if one["verdict"] == "same"]
     parts = [f"{subject(endpoint, last)} is undecided {text}"]
     parts += [f"the same to within the margin with {_names(same)}"] if same else []
     parts += [f"an interval takes {COUNTS[FEWEST]} seeds"] if few else []
     return f"cannot tell with {_seeds(endpoint)}: {'; '.join(parts)}"
+
+
+def _why_open(endpoint: Record, one: Record) -> str:
+    """The interval that leaves it open; where some features tell and others do not, or tell another thing, what each of them says."""
+    own = verdict(Interval(one["mean"], one["low"], one["high"], one["n"]), endpoint["margin"])
+    by = {endpoint["extractor"]: {**one, "verdict": own}, **one["beside"]}
+    if own == "open":
+        return _amount(endpoint, one, "+")
+    told = []
+    for extractor, side in by.items():
+        amount = f", {spanned(side, endpoint['metric'], '+')}" if side["verdict"] == "open" else ""
+        told.append(f"{'undecided' if amount else VERDICTS[side['verdict']]} by the features of {extractor}{amount}")
+    return f"for it is {' but '.join(told)}"
 
 
 def _first_of(ranking: Record) -> str:
