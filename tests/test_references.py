@@ -206,13 +206,13 @@ def test_below_9_in_10_it_warns_and_below_half_it_knows_no_classes() -> None:
 
 
 @pytest.mark.parametrize(("accuracy", "reason"), [(0.95, ""), (0.8, "too few to trust class shares"), (0.42, "too few for class shares")])
-def test_a_run_says_how_good_its_judge_is_in_its_first_line_its_table_and_on_its_page(
+def test_a_run_says_how_good_its_judge_is_in_a_line_its_table_and_on_its_page(
     accuracy: float, reason: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "accuracy", lambda net, images: accuracy)
     quick = ["--set", "judge.extractors=[{kind: classifier, steps: 1, widths: [4, 4]}]", "--samples", "40", "--gens", "2"]
     said = done("run", "--dataset", "digits", "--model", "bootstrap", *quick, "--out", "run", "--data-dir", tmp_path / "data")
-    first, *rest = said.stderr.splitlines()
+    _, _, first, *rest = said.stderr.splitlines()  # after what is to be done
     how_good = f"it finds the class of {100 * accuracy:.1f} % of the held-out pictures"
     assert first.startswith(f"classifier: learned from the training part; {how_good}")
     assert rest[0].startswith("classifier: warning: ") == (accuracy == 0.8)
