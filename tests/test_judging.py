@@ -298,3 +298,24 @@ def test_a_run_of_a_version_that_lacked_an_option_is_judged_again(whole: Path, c
     done("judge", copy, "--set", "judge.k=4")
     assert len(list((copy / store.SCORES).iterdir())) == 2 and (copy / store.STUDY).read_text(encoding="utf-8") == before
     assert {path: data for path, data in files(copy).items() if path in files(whole)} == files(whole), "nothing was made again"
+
+
+def test_what_two_judges_find_alike_has_one_name() -> None:
+    judge: dict[str, Any] = {
+        "n": 9,
+        "k": 5,
+        "metrics": {"likelihood": 1},
+        "extractors": {"pixels": {"dim": 2, "real": {}}},
+        "model": {"d": 1},
+    }
+    more = {**judge, "metrics": {"likelihood": 1, "kid": 1}, "extractors": {"pca": {"dim": 1, "real": {}}}}
+    assert judged.sources({"a": judge, "b": more}) == {
+        ("a", "pixels"): "pixels",
+        ("a", "model"): "model",
+        ("b", "pca"): "pca",
+        ("b", "model"): "model",
+    }
+    for other in ({**more, "n": 5}, {**more, "model": {"d": 2}}, {**more, "metrics": {"likelihood": 2}}):
+        assert judged.sources({"a": judge, "b": other})["b", "model"] != "model", "they may be other numbers"
+    same = {**judge, "extractors": {"pixels": {"dim": 2, "real": {"fd": 1}}}}
+    assert judged.sources({"a": judge, "b": same})["b", "pixels"] == "pixels", "what was measured tells no judges apart"

@@ -197,6 +197,34 @@ def test_without_a_lost_class_there_is_no_list_of_them(grid: Path) -> None:
     assert all(chart.above is None and "No class" not in chart.about for chart in composition.class_charts(findings))
 
 
+def test_half_lives_are_told_of_what_was_lost_alone(grid: Path) -> None:
+    findings = reports.read([grid])
+    halves = [
+        metric["half"]
+        for arm in findings.summary["arms"]
+        for metric in arm["extractors"].get("classifier", {}).values()
+        if "half" in metric
+    ]
+    for half in halves:
+        half |= {"generation": None, "reached": 0, "of": 2, "words": "not within 3 generations (0 of 2 seeds)"}
+    assert tables.half_lives(findings) is None
+    assert tables.kept_half(findings) == "No metric fell below half of its value at generation 0."
+    first = findings.summary["arms"][0]["extractors"]["classifier"]["recall"]["half"]
+    first |= {"generation": 1, "reached": 2, "words": "1 (2 of 2 seeds)"}
+    table = tables.half_lives(findings)
+    assert table is not None and list(table.headings) == ["arm", "recall"]
+    assert [row[1] for row in table.rows[:2]] == ["1 (2 of 2 seeds)", "–"]
+    kept = tables.kept_half(findings)
+    assert kept.startswith("Never below half in any seed: coverage, ") and " recall," not in kept
+
+
+def test_every_link_of_the_contents_leads_to_a_section(grid: Path) -> None:
+    found = Reader(page_of(grid))
+    links = [str(a["href"]) for a in found.named("a") if str(a.get("href", "")).startswith("#")]
+    sections = [str(a["aria-labelledby"]) for a in found.named("section")]
+    assert [link[1:] for link in links] == sections and len(links) == len(found.texts["h2"])
+
+
 def test_a_class_is_lost_by_the_rule_and_not_by_a_single_hit() -> None:
     cells = [[(1.0, False), (0.1, True)], [None, (2.0, False)]]
     drawn = str(shares.heat("x", "title", ["<a>", "b"], cells, [0, 1]))

@@ -18,6 +18,7 @@ from imgcollapse.reports.findings import Findings
 
 TOGETHER = (KEPT, DROPPED)  # in one chart for each arm
 CURVES = 11  # metrics with a chart above the fold
+NEVER = "–"  # where nothing was lost in any seed
 WORDS = {"slope": "slope per generation", "area": "area to real vs real", "last": "last generation"}
 
 QUANTITY = {
@@ -152,9 +153,14 @@ def half_lives(findings: Findings) -> Table | None:
         "half-lives",
         "First generation below half of generation 0 (median over seeds)",
         ["arm", *(SCORES[key].title for key in keys)],
-        [[named(arm["arm"], arm["null"]), *(half[key]["words"] if key in half else "" for key in keys)] for arm, half in halves],
+        [[named(arm["arm"], arm["null"]), *(_half_words(half[key]) if key in half else "" for key in keys)] for arm, half in halves],
         [{"arm": arm["arm"], "null": arm["null"] or "", "metric": key, **half[key]} for arm, half in halves for key in half],
     )
+
+
+def _half_words(half: Record) -> str:
+    """Its words; a dash where no seed came so far and there is no more to say."""
+    return NEVER if re.fullmatch(r"not within \d+ generations? \(0 of \d+ seeds?\)", half["words"]) else str(half["words"])
 
 
 def kept_half(findings: Findings) -> str:
