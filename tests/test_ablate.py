@@ -476,7 +476,7 @@ def test_a_run_that_diverges_is_recorded_and_does_not_stop_the_others(tmp_path: 
     later = worker.read_failure(fast.run.folder)
     assert later is not None and later["when"] >= fast.failure["when"]
     table = call("status", "out").stdout
-    assert "failed" in table and "the loss was no finite" in table
+    assert "failed" in table and "the loss became NaN" in table
 
 
 def test_a_failure_that_is_mended_is_forgotten(tmp_path: Path) -> None:

@@ -126,7 +126,7 @@ def test_it_is_written_and_never_over_what_is_not_ours(grid: Path) -> None:
     assert now != text, "our own is replaced"
     Path("mine.tex").write_text(now.replace("0.", "1."))
     refused = call("report", grid, "--latex", "-o", "mine.tex")
-    assert refused.exit_code == 5 and refused.stderr.startswith("imgcollapse: mine.tex: is no file of tables as this program wrote it")
+    assert refused.exit_code == 5 and refused.stderr.startswith("imgcollapse: mine.tex: is not a file of tables that imgcollapse wrote")
     (grid / "report.tex").write_text("mine")
     ic.report(grid, latex=True, quiet=True)
     assert [path.read_text() for path in (grid / "set_aside").glob("report.tex*")] == ["mine"]

@@ -233,7 +233,7 @@ def array(made: str) -> str:
         (
             drawing('mkdir "$2/cats"; cp "$1"/set/00000.png "$2/cats"'),
             {"samples": "imagefolder", "training_set": "folder"},
-            r"/samples/cats: is no ",
+            r"/samples/cats: is not a ",
         ),
         (
             drawing('cp -r "$1"/set/. "$2"; cp "$1"/set/0/* "$2"'),

@@ -247,8 +247,8 @@ def test_pictures_are_told_by_their_content() -> None:
     for kind in ("EPS", "ICO", "TGA", "PCX", "JPEG2000", "ICNS"):
         line = refused(saved(Image.fromarray(noise(16, 16, 3)), kind))
         assert line.startswith("it is not a PNG, JPEG, WebP, GIF, BMP, TIFF, PPM or PGM picture; save it as PNG"), kind
-    assert refused(b"8BPS" + bytes(60)).startswith("it is no PNG")
-    assert refused(b"Pf\n2 2\n-1.0\n" + bytes(16)).startswith("it is no PNG")
+    assert refused(b"8BPS" + bytes(60)).startswith("it is not a PNG")
+    assert refused(b"Pf\n2 2\n-1.0\n" + bytes(16)).startswith("it is not a PNG")
     assert refused(b"").startswith("it is empty; replace it")
 
 
