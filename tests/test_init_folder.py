@@ -188,7 +188,7 @@ def pickled(folder: Path) -> None:
 
 TENSORS = "unet/diffusion_pytorch_model.safetensors"
 WRONG: dict[str, tuple[Callable[[Path], Any], str]] = {
-    "no folder": (shutil.rmtree, r"start: is no folder; name a folder that diffusers' DDPMPipeline\.save_pretrained wrote, or the "),
+    "no folder": (shutil.rmtree, r"start: is not a folder; name a folder that diffusers' DDPMPipeline\.save_pretrained wrote, or the "),
     "no index": (removed("model_index.json"), r"start/model_index\.json: is not there; name a folder that diffusers'"),
     "no config": (removed("unet/config.json"), r"start/unet/config\.json: is not there; name a folder"),
     "no weights": (removed(TENSORS), r"start/unet/diffusion_pytorch_model\.safetensors: is not there; name a folder"),
@@ -266,14 +266,14 @@ def test_a_vae_wants_a_vae_that_makes_pictures_in_the_same_way() -> None:
 
 
 def test_nothing_is_written_where_the_folder_or_the_model_is_refused() -> None:
-    with pytest.raises(DataProblem, match=r"^init: start: is no folder; "):
+    with pytest.raises(DataProblem, match=r"^init: start: is not a folder; "):
         made("run")
     with pytest.raises(SettingsProblem, match=r"^init: model 'gmm' has no weights to start from; set it to scratch, or take a model "):
         made("run", model={"kind": "gmm"})
     Path("grid.yaml").write_text(yaml.safe_dump({"base": STUDY, "arms": {"one": {}}, "seeds": 1}))
     said = call("ablate", "grid.yaml", "--out", "out")
     *before, error = said.stderr.splitlines()
-    assert said.exit_code == 3 and "arm 'one': init: start: is no folder; " in error and len(before) == 1 and before[0].startswith("out: ")
+    assert said.exit_code == 3 and "arm 'one': init: start: is not a folder; " in error and len(before) == 1 and before[0].startswith("out: ")
     assert not Path("run").exists() and not Path("out").exists()
 
 
