@@ -235,7 +235,7 @@ WRONG: dict[str, tuple[Callable[[Path], Any], str]] = {
         weighted(lambda weights: weights.update(more=torch.zeros(1))),
         r"'more': \[1\] there, none here\); take those of",
     ),
-    "no number": (weighted(lambda weights: weights["conv_in.bias"].fill_(float("nan"))), r"'conv_in\.bias' has values that are no finite"),
+    "no number": (weighted(lambda weights: weights["conv_in.bias"].fill_(float("nan"))), r"'conv_in\.bias' has values that are NaN"),
     "a model of another kind": (
         lambda folder: build(VAE, {"steps": 1, "width": 8, "prior": "normal"}).fit(ImageSet.of(pictures(9, 1)), 0).save(folder),
         r"start: holds a model of kind 'vae', the study's is 'ddpm'; set the model's options to those of the folder, or ",

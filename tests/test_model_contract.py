@@ -232,7 +232,7 @@ def test_what_draws_its_training_pictures_has_no_sampling(kind: str) -> None:
 
 
 def test_the_ancestral_sampler_has_no_temperature() -> None:
-    with pytest.raises(SettingsProblem, match="temperature is of ddim"):
+    with pytest.raises(SettingsProblem, match="temperature applies to ddim"):
         quick("ddpm", sampling={"sampler": "ddpm", "temperature": 0.9})
 
 
