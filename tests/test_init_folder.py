@@ -273,7 +273,8 @@ def test_nothing_is_written_where_the_folder_or_the_model_is_refused() -> None:
     Path("grid.yaml").write_text(yaml.safe_dump({"base": STUDY, "arms": {"one": {}}, "seeds": 1}))
     said = call("ablate", "grid.yaml", "--out", "out")
     *before, error = said.stderr.splitlines()
-    assert said.exit_code == 3 and "arm 'one': init: start: is not a folder; " in error and len(before) == 1 and before[0].startswith("out: ")
+    assert said.exit_code == 3 and "arm 'one': init: start: is not a folder; " in error
+    assert len(before) == 1 and before[0].startswith("out: ")
     assert not Path("run").exists() and not Path("out").exists()
 
 
