@@ -154,7 +154,7 @@ def plainly(name: str) -> str:
     return "".join(name.lower().split()).replace("-", "").replace("_", "")
 
 
-def brief(value: object, *, quoted: bool = True) -> str:
-    """A value in a message, at most 80 characters of it, as Python writes it; `quoted=False`: text as it is, if all of it can be seen."""
+def brief(value: object, *, quoted: bool = True, most: int = 80) -> str:
+    """A value in a message, at most `most` characters of it, as Python writes it; `quoted=False`: text as it is, if all of it can be seen."""
     text = value if isinstance(value, str) and not quoted and value.isprintable() else repr(value)
-    return text if len(text) <= 80 else f"{text[:60]}... ({len(text):,} characters)"
+    return text if len(text) <= most else f"{text[: most - 20]}... ({len(text):,} characters)"

@@ -168,7 +168,9 @@ def _module(path: Path, source: bytes, now: str) -> ModuleType:
         lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(path)]
         line = error.lineno if isinstance(error, SyntaxError) else (lines or [None])[-1]
         what = " ".join(str(error.msg if isinstance(error, SyntaxError) else error).split())
-        raise SettingsProblem(f"plugins: {path}, line {line}: {type(error).__name__}: {brief(what, quoted=False)}; fix it") from error
+        raise SettingsProblem(
+            f"plugins: {path}, line {line}: {type(error).__name__}: {brief(what, quoted=False, most=200)}; fix it"
+        ) from error
     return module
 
 

@@ -139,7 +139,9 @@ def _refuse_part(part: Any, name: str, contract: Any, label: str) -> None:
     if contract is Dataset and not issubclass(part, Dataset):
         raise SettingsProblem(f"{label} is not a data set; derive it from imgcollapse.datasets.dataset.Dataset")
     if (kind := part.model_fields.get("kind")) is None or kind.default != name:
-        raise SettingsProblem(f"{label} is not of that kind; give it the field kind: Literal[{name!r}] = {name!r}")
+        raise SettingsProblem(
+            f"{label}: the name in the dict and the field kind of the class differ; give the class kind: Literal[{name!r}] = {name!r}"
+        )
     members = {"read"} if contract is Dataset else get_protocol_members(contract)
     for member in sorted(members):
         if not (hasattr(part, member) or member in part.model_fields) or getattr(part, member, None) is getattr(contract, member, contract):
