@@ -155,6 +155,6 @@ def plainly(name: str) -> str:
 
 
 def brief(value: object, *, quoted: bool = True, most: int = 80) -> str:
-    """A value in a message, at most `most` characters of it, as Python writes it; `quoted=False`: text as it is, if all of it can be seen."""
+    """A value in a message, at most `most` characters of it, as Python writes it; `quoted=False`: text as it is, if it can be printed."""
     text = value if isinstance(value, str) and not quoted and value.isprintable() else repr(value)
     return text if len(text) <= most else f"{text[: most - 20]}... ({len(text):,} characters)"

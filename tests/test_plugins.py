@@ -287,7 +287,7 @@ def test_a_study_that_uses_a_part_of_another_studys_plugin_names_it_too(mine: Pa
         ("{S}MODELS = {{'mine': Mine}}", ": MODELS['mine'] lacks `fit`: A fitted copy that has learned from these pictures"),
         (
             "{S}MODELS = {{'other': Mine}}",
-            ": MODELS['other']: the name in the dict and the field kind of the class differ; give the class kind: Literal['other'] = 'other'",
+            ": MODELS['other']: the name in the dict and the class's field kind differ; give the class kind: Literal['other'] = 'other'",
         ),
         ("{S}MODELS = {{'gmm': Mine}}", ": MODELS['gmm'] has the name of a shipped part; choose another"),
         ("{S}DATASETS = {{'mine': Mine}}", ": DATASETS['mine'] is not a data set; derive it from imgcollapse.datasets.dataset.Dataset"),

@@ -140,7 +140,7 @@ def _refuse_part(part: Any, name: str, contract: Any, label: str) -> None:
         raise SettingsProblem(f"{label} is not a data set; derive it from imgcollapse.datasets.dataset.Dataset")
     if (kind := part.model_fields.get("kind")) is None or kind.default != name:
         raise SettingsProblem(
-            f"{label}: the name in the dict and the field kind of the class differ; give the class kind: Literal[{name!r}] = {name!r}"
+            f"{label}: the name in the dict and the class's field kind differ; give the class kind: Literal[{name!r}] = {name!r}"
         )
     members = {"read"} if contract is Dataset else get_protocol_members(contract)
     for member in sorted(members):
