@@ -36,11 +36,12 @@ from imgcollapse.models.nulls import FAIR
 from imgcollapse.reports import findings
 from imgcollapse.reports.markdown import markdown
 from imgcollapse.settings import build, read_file
-from imgcollapse.store import run_folder
+from imgcollapse.store import records, run_folder
 from imgcollapse.store.history import HISTORY
 
 ARCHIVE = "samples.tar.xz"
-LEFT_OUT = ("*.png", "*.html", "*.log", ".lock", "track", store.SCORES, "worker.json", ".written.jsonl")  # of a run folder in that archive
+# of a run folder in that archive
+LEFT_OUT = ("*.png", "*.html", "*.log", "log.txt", ".lock", "track", store.SCORES, "worker.json", ".written.jsonl")
 OF_ABLATION = (ABLATION, "curves.png", "forest.png", "grids.png")
 OF_RUN = (store.STUDY, "curves.png", "grid_all.png")
 OF_GENERATIONS = ("gen_*", HISTORY)  # null models' are left out too
@@ -75,7 +76,7 @@ def publish(folder: Path, into: Path, samples: bool) -> None:
 
 def _report(folder: Path) -> str:
     with tempfile.TemporaryDirectory() as place:
-        (made,) = markdown(findings.read([folder]), Path(place))
+        (made,) = markdown(findings.read([folder]), Path(place), with_typed=False)
         return made.read_text(encoding="utf-8")
 
 
@@ -88,6 +89,7 @@ def _samples(folder: Path, copy: Path, archive: Path) -> None:
     for run in runs_in(folder):
         place = copy / RUNS / run.folder.name
         shutil.copytree(run.folder, place, ignore=shutil.ignore_patterns(*LEFT_OUT, *([] if run.null is None else OF_GENERATIONS)))
+        _without_commands(place / store.ENVIRONMENT)
         with run_folder.opened(place) as kept:
             for generation in store.sound(place):
                 kept.throw_away(generation, run_folder.MODEL)
@@ -101,6 +103,14 @@ def _samples(folder: Path, copy: Path, archive: Path) -> None:
     with lzma.open(archive, "wb", preset=9 | lzma.PRESET_EXTREME) as packed, tarfile.open(fileobj=packed, mode="w") as tar:
         for path in sorted(copy.rglob("*")):
             tar.add(path, path.relative_to(copy.parent).as_posix(), recursive=False, filter=_plain)
+
+
+def _without_commands(environment: Path) -> None:
+    """What was typed may name places of the machine; study.yaml has all that it chose."""
+    known = records.readable(environment) or {}
+    for session in known.get("sessions", []):
+        session.pop("command", None)
+    records.write_sealed(environment, known)
 
 
 def _plain(member: tarfile.TarInfo) -> tarfile.TarInfo:

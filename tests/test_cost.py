@@ -59,13 +59,14 @@ def test_training_sets_are_as_large_as_the_regime_makes_them(regime: Any, expect
     assert cost.sizes(chosen, real) == expected
 
 
-def test_the_disk_holds_what_was_told(tmp_path: Path) -> None:
-    prepared = prepare(study(**{**TOY, "dataset": "digits", "model": "bootstrap", "samples": 400, "judge": {"extractors": []}}))
+@pytest.mark.parametrize(("model", "least"), [({"kind": "gmm", "components": 10}, 0.9), ("bootstrap", 0.7)])  # which keeps a picture once
+def test_the_disk_holds_no_more_than_was_told(model: object, least: float, tmp_path: Path) -> None:
+    prepared = prepare(study(**{**TOY, "dataset": "digits", "model": model, "samples": 400, "judge": {"extractors": []}}))
     found = cost.cost_of(prepared[0], prepared=prepared)
     ensemble.run(prepared[0], tmp_path / "run")
     for number, one in enumerate(found.generations):
         there = sum(file.stat().st_size for file in (tmp_path / f"run/gen_{number:03d}").rglob("*") if file.is_file())
-        assert one.disk == pytest.approx(there, rel=0.12)
+        assert least * one.disk < there < 1.12 * one.disk
     first = prepare(study(**{**TOY, "keep": {"samples": "last", "models": "none"}}))
     thrifty = [one.disk for one in cost.cost_of(first[0], prepared=first).generations]
     assert thrifty[0] == thrifty[1] < thrifty[2]

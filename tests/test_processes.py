@@ -34,7 +34,7 @@ from imgcollapse.settings import build
 from imgcollapse.store import run_folder
 from imgcollapse.training import BatchRandomness, FixedSet, Training, fit_network
 
-pytestmark = pytest.mark.splits
+pytestmark = [pytest.mark.splits, pytest.mark.slow]  # starts processes that are launched together
 
 SMALL = ["--gens=2", "--samples=300", "--device=cpu", "--precision=float32", "--set=judge.extractors=[]"]
 VAE_RUN = [*SMALL, "--model=vae", "--set=model.steps=30", "--set=model.batch=17", "--set=model.width=8"]

@@ -178,7 +178,7 @@ def test_a_study_with_the_fixed_split_is_the_study_that_it_was() -> None:
             "mnist: dataset.split is seed, but it comes split, and published numbers are of its own test part; leave split out",
         ),
         ({"kind": "cifar10"}, "cifar10: dataset.split is seed, but it comes split, and published numbers are of its own test part; leave"),
-        ({"kind": "grid25"}, "grid25: dataset.split is seed, but both parts are drawn anew for every seed; leave split out"),
+        ({"kind": "grid25"}, "grid25: dataset.split is seed, but both parts are drawn again for every seed; leave split out"),
     ],
 )
 def test_what_cannot_be_split_by_the_seed_is_refused_with_the_reason(values: dict[str, Any], text: str) -> None:

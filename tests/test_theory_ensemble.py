@@ -20,6 +20,8 @@ from imgcollapse.store.past import Past
 from imgcollapse.store.records import read_json
 from imgcollapse.study import prepare
 
+pytestmark = pytest.mark.slow  # many chains each
+
 MIXES = ("own", "ring", "all")
 N, K, GENS = 6, 3, 5
 Rows = list[list[list[theory.EnsembleRow]]]  # by generation and chain

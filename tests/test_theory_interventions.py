@@ -26,6 +26,8 @@ from imgcollapse.models.nulls import Gaussian, Smooth
 from imgcollapse.seeds import derive, numpy_generator, torch_generator
 from imgcollapse.store.records import read_json
 
+pytestmark = pytest.mark.slow  # many chains each
+
 
 def ablated(folder: Path, arms: dict[str, Any], seeds: int, **base: Any) -> dict[str, list[Path]]:
     """The run folders of each arm, one a seed."""

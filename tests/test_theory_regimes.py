@@ -32,6 +32,8 @@ from imgcollapse.store.past import Past
 from imgcollapse.store.records import read_json
 from imgcollapse.study import Study, prepare
 
+pytestmark = pytest.mark.slow  # many chains each
+
 ERRORS = 4.5  # standard errors; two-sided 7e-6
 POOLS = ("fixed", "resample", "fresh")
 REGIMES = ("replace", *POOLS, "augment", "accumulate", "accumulate-subsample", "teacher")

@@ -11,6 +11,8 @@ import torch
 from imgcollapse.cli import about
 from imgcollapse.machine import torchvision_guard
 
+pytestmark = pytest.mark.slow  # starts processes
+
 # like the real one: an operator is registered on import and dies where its schema is unknown
 BROKEN = """
 import torch

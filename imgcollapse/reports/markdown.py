@@ -30,12 +30,12 @@ LIVE = re.compile(r"@(?=\w)|#(?=\d)|\bgh-(?=\d)|:(?=//)|\bwww(?=\.)|:(?=[\w+-]+:
 NO_WIDTH = "\u200b"
 
 
-def markdown(findings: Findings, folder: Path) -> list[Path]:
+def markdown(findings: Findings, folder: Path, with_typed: bool = True) -> list[Path]:
     """Writes the findings as `report.md` into the folder, and returns its path. Links to `collapse.gif` where one lies there.
 
     Question, answer, ranks of generators, arms at the last generation, differences from the reference, half-lives, where the extractors
     disagree, what is not finished, and all that is needed to do it again. Names and questions are shown as they are: nothing in them
-    becomes a link, a mention, a tag or a formula.
+    becomes a link, a mention, a tag or a formula. `with_typed`: also the commands that were typed, which may name places of a machine.
     """
     parts = [
         f"## {escaped(findings.question)}",
@@ -50,7 +50,7 @@ def markdown(findings: Findings, folder: Path) -> list[Path]:
         _listed("Where the extractors disagree", disagreements(findings.summary)),
         _unfinished(findings),
         _listed("What it was made with", _about(findings)),
-        f"Typed:\n\n{fenced(words, 'bash')}" if (words := typed(findings)) else "",
+        f"Typed:\n\n{fenced(words, 'bash')}" if with_typed and (words := typed(findings)) else "",
         f"To reproduce:\n\n{fenced(reproduce(findings), 'bash')}",
     ]
     return ledger.put(folder, {REPORT: "\n\n".join(part for part in parts if part) + "\n"})
