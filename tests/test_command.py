@@ -130,7 +130,7 @@ def test_a_line_that_cannot_work_is_refused(option: str, given: str, said: str) 
 
 
 def test_options_are_named_as_users_write_them() -> None:
-    with pytest.raises(SettingsProblem, match=r"^model\.fit: is missing; give it a value$"):
+    with pytest.raises(SettingsProblem, match=r"^model\.fit: is missing; give it a value \("):
         build(Study, {"model": "command"})
     with pytest.raises(
         SettingsProblem, match=r"^model\.fits: there is no such setting; did you mean 'fit'\? there are: files, fit, sample, "

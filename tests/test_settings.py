@@ -64,7 +64,10 @@ def study(*assignments: str, **given: Any) -> Study:
         (["gens=2.5"], "gens: 2.5 cannot be used; it should be a valid integer"),
         (["gens="], "gens: None cannot be used; it should be a valid integer"),
         (["model.learning_rate=.nan"], "model.learning_rate: nan cannot be used; it should be "),
-        (["dataset=folder"], "dataset.path: is missing; give it a value"),
+        (["dataset=folder"], "dataset.path: is missing; give it a value (folder of class folders"),
+        (["steps=3"], "steps: there is no such setting; did you mean 'model.steps'? there are: "),
+        (["real_fraction=0.1"], "real_fraction: there is no such setting; did you mean 'regime.real_fraction'? there are: "),
+        (["model.temperature=0.9"], "model.temperature: there is no such setting; did you mean 'sampling.temperature'? there are: "),
         (["dataset='folder:'"], "dataset.path: '' cannot be used; string should have at least 1 character"),
         (
             ["judge.extractors=[classifier, {kind: pixels, within: -1}]"],

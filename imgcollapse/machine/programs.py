@@ -145,7 +145,7 @@ def _wrong(outcome: Mapping[str, int], log: Path, start: int) -> str | None:
         name = signal.Signals(-code).name
         how = f"ended by {name}" + (", perhaps because the memory was full" if -code == signal.SIGKILL else "")
     last = _last_line(log, start)
-    return f"{how}, its last line: {brief(last)}; see {log}" if last else f"{how}, without a word; see {log}"
+    return f"{how}, its last line: {brief(last, most=200)}; see {log}" if last else f"{how}, without a word; see {log}"
 
 
 def _write(log: Path, line: str) -> int:

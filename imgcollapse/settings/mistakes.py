@@ -29,9 +29,8 @@ def explained(settings: type[BaseModel], error: ValidationError) -> str:
                 return f"{place}: is now {'.'.join((*path.split('.')[:-1], moved))}; set it there"
             known = sorted(field.alias or name for name, field in inside.model_fields.items()) if inside else []
             known = [name for name in known if name != "kind"]
-            return (
-                f"{place}: there is no such setting; {did_you_mean(path.rpartition('.')[2], known)}there are: {', '.join(known) or 'none'}"
-            )
+            meant = _deeper(inside, str(first["loc"][-1])) or did_you_mean(path.rpartition(".")[2], known)
+            return f"{place}: there is no such setting; {meant}there are: {', '.join(known) or 'none'}"
         case "union_tag_invalid":
             known = [name.strip("' ") for name in str(context["expected_tags"]).split(",")]
             tag = str(value["kind"]) if isinstance(value, dict) else str(context["tag"])
@@ -39,7 +38,9 @@ def explained(settings: type[BaseModel], error: ValidationError) -> str:
         case "union_tag_not_found":
             return f"{place}: {brief(value)} names no kind; write for example `{place}: {{kind: ...}}`"
         case "missing":
-            return f"{place}: is missing; give it a value"
+            fields = inside.model_fields.items() if inside else ()
+            about = next((one.description for name, one in fields if path.rpartition(".")[2] in (name, one.alias)), None)
+            return f"{place}: is missing; give it a value{f' ({about})' if about else ''}"
         case "value_error":
             reason = str(context["error"])
             return f"{place}: {reason}" if place else reason
@@ -47,6 +48,14 @@ def explained(settings: type[BaseModel], error: ValidationError) -> str:
     cure = CURES.get(first["type"], f"{message[0].lower()}{message[1:]}{_as_number(first['type'], value)}")
     percentage = first["type"] == "float_type" or context.get("le") == 1 or context.get("lt") == 1
     return f"{place}: {brief(value)} cannot be used; {cure}{as_share(value) if percentage and _is_share(inside, path) else ''}"
+
+
+def _deeper(inside: type[BaseModel] | None, name: str) -> str:
+    """`did you mean 'model.steps'? ` of `steps`; empty where no setting of these has one of that name."""
+    for outer, field in (inside.model_fields if inside else {}).items():
+        if any(name in one.model_fields for one in _classes(Annotated[field.annotation, *field.metadata, ""]) if name != "kind"):
+            return f"did you mean '{outer}.{name}'? "
+    return ""
 
 
 def _is_share(inside: type[BaseModel] | None, path: str) -> bool:
