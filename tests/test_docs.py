@@ -34,7 +34,7 @@ PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted(DOCS.glob("*.md")
 PAGE = pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 TEXT = {page: page.read_text(encoding="utf-8") for page in PAGES}
 # lines that need a file of the reader's, which the tests of these pages write and execute
-EXECUTED = {"own_generator.md": ("--config own.yaml", "own.py"), "plugins.md": ("mine.py",)}
+EXECUTED = {"own_generator.md": ("--config own.yaml", "own.py"), "plugins.md": ("mine.py", "more.py")}
 
 
 def blocks(text: str, *languages: str) -> list[str]:

@@ -156,6 +156,14 @@ def test_the_manuals_model_runs_goes_on_and_is_looked_at_without_the_flag(mine: 
     assert ic.open("run").model(0).kind == "noisy"
 
 
+def test_the_manuals_gate_and_metric_are_measured() -> None:
+    (source,) = (one for one in re.findall(r"```python\n(.*?)```", MANUAL.read_text(encoding="utf-8"), re.S) if "GATES = " in one)
+    Path("more.py").write_text(source)
+    done("run", "--plugin", "more.py", "--model", "gmm", *SHORT, "--set", "model.components=10", "--set", "gates=[bright]", "--out", "run")
+    rows = [row for row in ic.open("run").scores() if row["metric"] == "moved"]
+    assert [row["generation"] for row in rows] == [0, 1] and all(row["value"] > 0 for row in rows)
+
+
 def test_options_are_settings_as_any_others(mine: Path) -> None:
     base = ("run", "--plugin", mine, "--model", "noisy", "--gens", 1)
     assert line(*base, "--set", "model.noise=x") == "model.noise: 'x' cannot be used; it should be a valid number"
