@@ -257,9 +257,9 @@ def test_a_signal_stops_the_run_cleanly_and_says_how_to_resume(number: int, code
     _, said = started.communicate(timeout=60)
     assert started.returncode == code, said
     last = said.strip().splitlines()[-1]
-    assert re.fullmatch(r"stopped; \d+ of 9000 generations are finished and kept in here\. To go on, run the same command again\.", last), (
-        said
-    )
+    assert re.fullmatch(
+        r"[0-9: -]{19}  stopped; \d+ of 9000 generations are finished and kept in here\. To go on, run the same command again\.", last
+    ), said
     assert "Traceback" not in said
     assert not list(Path("here").glob("*.draft")) and Path("here/curves.png").is_file()
 

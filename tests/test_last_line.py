@@ -520,7 +520,7 @@ def test_a_few_arms_with_other_metrics_from_the_command_line(tmp_path: Path) -> 
     Path("a.yaml").write_text(yaml.safe_dump({"base": base, "arms": arms, "seeds": 1}))
     said = done("ablate", "a.yaml", "--out", "out", "--jobs", "1")
     assert "nothing was measured" in said.stderr and Path("out/curves.png").is_file()
-    assert "nothing was measured with: none" in Path("out/report.html").read_text(encoding="utf-8")
+    assert "Nothing was measured with: none" in Path("out/report.html").read_text(encoding="utf-8")
     done("report", "out")
     with Image.open("out/curves.png") as curves:
         assert curves.width > 600
