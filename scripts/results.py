@@ -27,7 +27,7 @@ from imgcollapse.ablation.intervals import Interval, interval
 from imgcollapse.ablation.plan import runs_in
 from imgcollapse.ablation.summary import SCORES_CSV, Record
 from imgcollapse.ablation.summary.sentence import deciding
-from imgcollapse.ablation.summary.text import columns, lines, spanned
+from imgcollapse.ablation.summary.text import COARSER, columns, lines, spanned
 from imgcollapse.judges.titles import metric_title
 from imgcollapse.metrics.classes import SHARE
 from imgcollapse.metrics.score import POSITIVE
@@ -46,7 +46,6 @@ OF_ABLATION = (ABLATION, "curves.png", "forest.png", "grids.png")
 OF_RUN = (store.STUDY, "curves.png", "grid_all.png")
 OF_GENERATIONS = ("gen_*", HISTORY)  # null models' are left out too
 MOST = 5  # scores that the table has room for
-COARSER = 1  # decimals fewer than of single values: these are means over a few seeds
 FOLDER = click.argument("folder", type=click.Path(path_type=Path, exists=True))
 
 

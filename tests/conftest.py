@@ -58,7 +58,7 @@ def _quick(request: pytest.FixtureRequest) -> Iterator[None]:
             Image.new("RGB", (1, 1)).save(blank, "png")
             for module in (figures, ablation_figures):
                 patch.setattr(module, "png", lambda page: blank.getvalue())
-        patch.setattr(console, "with_time", lambda line: line)
+        patch.setattr(console, "stamped", lambda line: line)
         if not request.node.get_closest_marker("splits"):
             patch.setattr(real, "SPLITS", 3)
         yield

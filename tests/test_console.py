@@ -170,7 +170,7 @@ def test_programs_hear_objects(clock: Clock, capsys: pytest.CaptureFixture[str])
 
 
 def test_in_a_pipe_every_line_has_its_time(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(console, "with_time", lambda line: f"NOW  {line}")
+    monkeypatch.setattr(console, "stamped", lambda line: f"NOW  {line}")
     console.watcher(3).say("one")
     console.lines().say("two")
     Plain(3).say("three")

@@ -12,7 +12,7 @@ from imgcollapse.ablation import ensemble
 from imgcollapse.errors import DataProblem, InUseProblem, OtherStudyProblem, Problem, explained
 from imgcollapse.files import same_or_refuse, to_json, write_text
 from imgcollapse.heavy import torch
-from imgcollapse.machine import devices, typed
+from imgcollapse.machine import devices, streams, typed
 from imgcollapse.machine.devices import Machine
 from imgcollapse.metrics.record import Scores
 from imgcollapse.settings import build, read_file, to_yaml
@@ -92,7 +92,7 @@ class _Log(progress.Silent):
 
     def say(self, line: str) -> None:
         """Prints the line."""
-        print(f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S}  {line}", flush=True)
+        print(streams.stamped(line), flush=True)
 
 
 def _landed(generation: int, scores: Scores) -> None:

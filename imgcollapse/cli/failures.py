@@ -1,7 +1,5 @@
 """How an error ends a command: one line on stderr, an exit code, and with --json an object on stdout."""
 
-from datetime import UTC, datetime
-
 import click
 
 from imgcollapse.machine import streams
@@ -15,8 +13,7 @@ def failed(error: Exception, as_json: bool, log_json: bool = False) -> int:
     reason = " ".join(str(problem or error).split()) or type(error).__name__
     code, kind = (problem.exit_code, type(problem).__name__) if problem else (1, type(error).__name__)
     if log_json:
-        when = datetime.now(UTC).isoformat(timespec="milliseconds")
-        streams.err_json({"time": when, "event": "error", "kind": kind, "exit_code": code, "text": reason})
+        streams.err_event({"event": "error", "kind": kind, "exit_code": code}, reason)
     else:
         streams.err(f"imgcollapse: {reason}" + ("" if problem else f" ({kind}; `imgcollapse --debug ...` shows where)"))
     if as_json:

@@ -7,7 +7,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from imgcollapse.errors import did_you_mean, plainly
-from imgcollapse.metrics import METRICS, Metric
+from imgcollapse.metrics import Metric, metric_of
 from imgcollapse.metrics.details import detail
 from imgcollapse.metrics.score import Score
 from imgcollapse.metrics.scores import SCORES
@@ -36,7 +36,7 @@ def close(name: str, tables: Mapping[str, Mapping[str, Any]]) -> str:
 
 
 def _of(name: str, score: Score) -> list[str]:
-    metric = next(own for own, one in METRICS.items() if name in one.scores)
+    metric = metric_of(name)
     return [
         f"{name} (score of the metric {metric}): {score.title}: {score.meaning}",
         f"{score.better} is better; {score.definition}",

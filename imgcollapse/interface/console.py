@@ -3,7 +3,6 @@
 import sys
 import time
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
 from typing import Any
 
 from rich.console import Console
@@ -15,6 +14,7 @@ from imgcollapse import progress
 from imgcollapse.datasets.names import class_title
 from imgcollapse.judges.titles import REAL, counted, features_title, judge_of, metric_title, source_title
 from imgcollapse.machine import streams
+from imgcollapse.machine.streams import stamped
 from imgcollapse.metrics.record import Scores, Value, ranged, what_of
 from imgcollapse.metrics.scores import SCORES, worth_showing
 from imgcollapse.progress import duration
@@ -51,16 +51,11 @@ class Lines(progress.Silent):
 
     def say(self, line: str) -> None:
         """Prints the line."""
-        streams.err(with_time(line) if self.stamped else line)
+        streams.err(stamped(line) if self.stamped else line)
 
     def tick(self, line: str, facts: Mapping[str, Any]) -> None:
         """Prints how far it is."""
         self.say(line)
-
-
-def with_time(line: str) -> str:
-    """The line behind the time, UTC."""
-    return f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S}  {line}"
 
 
 class Plain(Lines):
@@ -103,7 +98,7 @@ class Json(Plain):
 
     def note(self, line: str, facts: Mapping[str, Any]) -> None:
         """Prints the object."""
-        streams.err_json({"time": datetime.now(UTC).isoformat(timespec="milliseconds"), **facts, "text": line.strip()})
+        streams.err_event(facts, line.strip())
 
     def tick(self, line: str, facts: Mapping[str, Any]) -> None:
         """How far it is."""

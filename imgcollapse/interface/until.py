@@ -9,7 +9,7 @@ from typing import Any
 
 from imgcollapse import progress
 from imgcollapse.errors import SettingsProblem, brief, did_you_mean
-from imgcollapse.metrics import METRICS
+from imgcollapse.metrics import METRICS, metric_of
 from imgcollapse.metrics.details import detail
 from imgcollapse.metrics.record import MODEL, RealVsReal, Scores, Value, gate_sources, ranged
 from imgcollapse.metrics.score import ANY
@@ -175,7 +175,7 @@ def _detail(name: str) -> str | None:
 
 def _owner(name: str) -> str:
     """The metric that a score is of."""
-    return _detail(name) or next(metric for metric, one in METRICS.items() if name in one.scores)
+    return _detail(name) or metric_of(name)
 
 
 def _end(name: str, end: str) -> str:

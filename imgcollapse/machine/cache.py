@@ -82,12 +82,13 @@ class Checkpoint:
         if not self._path.is_file():
             return None
         found, wrong = _look(self._path, self._key)
-        if found is None and self._aside is None:
-            progress.say(f"{self._path}: {wrong}; made again")
-        elif found is None:
-            aside = files.set_aside(self._path, self._aside)
-            progress.say(f"{self._path}: {wrong}; it is not continued from (the file is kept as {aside})")
-        return None if found is None else found[0]
+        if found is not None:
+            return found[0]
+        how = "made again"
+        if self._aside is not None:
+            how = f"it is not continued from (the file is kept as {files.set_aside(self._path, self._aside)})"
+        progress.say(f"{self._path}: {wrong}; {how}")
+        return None
 
     def is_due(self, last: bool = False) -> bool:
         """Whether it is time to keep it again. last: there is nothing more to come; what follows may take long."""

@@ -10,8 +10,11 @@ import os
 import select
 import sys
 import unicodedata
+from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import Any
 
+STAMP = "%Y-%m-%d %H:%M:%S"
 JOINERS = "\u200c\u200d"  # parts of words in some scripts, and of emoji
 _told: list[bool] = []  # not empty: this command has printed its result for programs
 NOBODY_READS = (errno.EPIPE, errno.EBADF)  # `| head -1`, `>&-`: the reader wants no more, and that is no error
@@ -114,9 +117,18 @@ def err(line: str) -> None:
     print(shown(line, sys.stderr.encoding), file=sys.stderr, flush=True)
 
 
-def err_json(record: dict[str, Any]) -> None:
-    """Prints an event for programs beside the results: a JSON object on a line of its own, in ASCII."""
-    print(json.dumps(record), file=sys.stderr, flush=True)
+def stamped(line: str, when: float | None = None) -> str:
+    """The line behind the time, UTC, to the second. when: seconds since 1970; None: now."""
+    return f"{_moment(when):{STAMP}}  {line}"
+
+
+def err_event(facts: Mapping[str, Any], text: str) -> None:
+    """Prints an event for programs beside the results, with its time: a JSON object on a line of its own, in ASCII."""
+    print(json.dumps({"time": _moment().isoformat(timespec="milliseconds"), **facts, "text": text}), file=sys.stderr, flush=True)
+
+
+def _moment(when: float | None = None) -> datetime:
+    return datetime.now(UTC) if when is None else datetime.fromtimestamp(when, UTC)
 
 
 def out_json(record: dict[str, Any], indent: int | None = None) -> None:

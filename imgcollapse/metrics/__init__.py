@@ -86,4 +86,9 @@ def askable() -> list[str]:
     return [name for name, metric in METRICS.items() if metric.of != "gate"]
 
 
-__all__ = ["METRICS", "Evidence", "FeatureSet", "Metric", "Score", "askable"]
+def metric_of(score: str) -> str:
+    """The metric that gives a score of `SCORES`."""
+    return next(name for name, metric in METRICS.items() if score in metric.scores)
+
+
+__all__ = ["METRICS", "Evidence", "FeatureSet", "Metric", "Score", "askable", "metric_of"]

@@ -77,14 +77,14 @@ def loaded(given: Sequence[object]) -> tuple[Plugin, ...]:
 @cache
 def installed() -> tuple[Plugin, ...]:
     """The installed packages with entry points for the tables, their parts now in them. What cannot be used is said, and left out."""
-    found, there = [], metadata.entry_points()
+    found, there, code = [], metadata.entry_points(), cache(code_of)  # a package may have many entries of one module
     for table in TABLES:
         for entry in there.select(group=f"imgcollapse.{table.lower()}"):
             assert entry.dist is not None
             source = Plugin(package=entry.dist.name, version=entry.dist.version)
             try:
                 part = entry.load()
-                source = source.model_copy(update={"sha256": code_of(entry.module)})
+                source = source.model_copy(update={"sha256": code(entry.module)})
                 add((table, entry.name), part, source, f"package {source.package}")
             except Exception as error:  # whatever its module raises
                 reason = str(error) if isinstance(error, SettingsProblem) else f"{source.package}: {type(error).__name__}: {error}"
@@ -135,12 +135,11 @@ def code_of(name: str) -> str:
     """
     parts = name.split(".")
     outer = next(module for i in range(len(parts)) if getattr(module := sys.modules[".".join(parts[: i + 1])], "__file__", None))
-    place = Path(str(outer.__file__))
-    files = sorted(place.parent.rglob("*.py")) if hasattr(outer, "__path__") else [place]
+    first = Path(str(outer.__file__))
     found = sha256()
-    for file in files:
+    for file in sorted(first.parent.rglob("*.py")) if hasattr(outer, "__path__") else [first]:
         content = file.read_bytes()
-        found.update(f"{file.relative_to(place.parent).as_posix()} {len(content)}\n".encode() + content)
+        found.update(f"{file.relative_to(first.parent).as_posix()} {len(content)}\n".encode() + content)
     return found.hexdigest()
 
 

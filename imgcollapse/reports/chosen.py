@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from imgcollapse.ablation.summary import Record, named, spanned
+from imgcollapse.ablation.summary.text import COARSER
 from imgcollapse.errors import SettingsProblem, brief, did_you_mean
 from imgcollapse.judges.titles import REAL, judge_of, metric_title, source_title
 from imgcollapse.metrics.scores import SCORES, worth_showing
@@ -13,7 +14,6 @@ from imgcollapse.reports.findings import Findings
 from imgcollapse.reports.panels import NULL
 
 MOST, LONGEST = 5, 30  # scores, and generations of one arm, that a table has room for where none are named
-COARSER = 1  # decimals fewer than of single values, of means over seeds
 ALL, LAST = "all", "last"
 
 Kind = Literal["real", "arm", "null"]
@@ -187,8 +187,7 @@ def _differences(findings: Findings, arms: Sequence[Record], source: str, names:
 def _table(
     findings: Findings, what: str, source: str, names: Sequence[str], first: Sequence[str], rows: Sequence[Row], about: str
 ) -> ChosenTable:
-    judges = [reference["judge"] for reference in findings.references.values()]
-    sizes = {judge_of(judge, source)["n"] for judge in judges if source in judge["extractors"]}
+    sizes = {judge_of(judge, source)["n"] for judge in findings.judges if source in judge["extractors"]}
     n = f", N = {' or '.join(f'{one:,}' for one in sorted(sizes))}" if sizes else ""
     several = any(len(arm["seeds"]) > 1 for arm in findings.summary["arms"])
     mean = f"{about} over seeds [{findings.summary['method']}]" if several else f"{'One seed' if about == 'Mean' else about}"

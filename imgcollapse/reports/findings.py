@@ -50,6 +50,11 @@ class Findings:
         return len(by_seed) == len({seed for seed, _ in by_seed}) and len(names) <= 1
 
     @property
+    def judges(self) -> list[Record]:
+        """The record of each run's judge, of those that have begun."""
+        return [reference["judge"] for reference in self.references.values()]
+
+    @property
     def extractor(self) -> str:
         """The first extractor that judged; empty where none did."""
         return next(iter(self.extractors), "")

@@ -8,7 +8,7 @@ from typing import Any
 from imgcollapse.ablation.intervals import FEWEST
 from imgcollapse.ablation.summary import Record, named, ranking_lines, rate_lines, spanned
 from imgcollapse.ablation.summary.superior import BETTER, in_words
-from imgcollapse.ablation.summary.text import columns, half_lives, lines
+from imgcollapse.ablation.summary.text import COARSER, columns, half_lives, lines
 from imgcollapse.exchange.card.markdown import fenced, table
 from imgcollapse.files import ledger
 from imgcollapse.grids.lettering import shortened
@@ -21,7 +21,6 @@ from imgcollapse.reports.reproduce import reproduce, typed
 
 REPORT, MOVIE = "report.md", "collapse.gif"
 MOST = 5  # scores that a table has room for
-COARSER = 1  # decimals fewer than of single values: these are means over a few seeds
 LISTED = 20  # lines of a list
 # what is, or at its place may be, a piece of markup; brackets without what makes a link or a box of them are left readable
 MARKUP = re.compile(r"[\\`*~<>&|$#]|(?<![^\W_])_|_(?![^\W_])|\](?=[(\[:])|\[(?=\^|[ xX]\])|^[-+](?!\d)|^\d{1,9}[.)]")

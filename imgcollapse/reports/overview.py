@@ -3,16 +3,15 @@
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 from markupsafe import Markup
 
-from imgcollapse import __version__
 from imgcollapse.ablation.inside import InShort, places_in, told, unreadable
 from imgcollapse.ablation.summary import Record, spanned
+from imgcollapse.ablation.summary.text import COARSER
 from imgcollapse.errors import Problem
 from imgcollapse.files import bytes_of
 from imgcollapse.judges.titles import REAL, judge_of, metric_title, source_title
@@ -21,10 +20,9 @@ from imgcollapse.reports import page as pages
 from imgcollapse.reports.answer import answer
 from imgcollapse.reports.chains import PAGE
 from imgcollapse.reports.findings import Findings, read
-from imgcollapse.reports.whole import policy, rendered, template
+from imgcollapse.reports.whole import made, policy, rendered, template
 
 MOST = 6  # scores that the table has room for
-COARSER = 1  # decimals fewer than of single values, of means over seeds
 
 
 @dataclass(frozen=True)
@@ -94,8 +92,7 @@ def _entry(place: Path, page: Path, method: str) -> Entry:
 def _arms(place: Path, findings: Findings) -> list[Arm]:
     """Of one folder, by the extractor that its endpoint is of; null models aside."""
     source = findings.endpoint_extractor or findings.extractor
-    judges = [reference["judge"] for reference in findings.references.values()]
-    n = next((f"{judge_of(judge, source)['n']:,}" for judge in judges if source in judge["extractors"]), "")
+    n = next((f"{judge_of(judge, source)['n']:,}" for judge in findings.judges if source in judge["extractors"]), "")
     found = []
     for arm in findings.summary["arms"]:
         if arm["null"] is not None or not (metrics := arm["extractors"].get(source)):
@@ -116,11 +113,11 @@ def _render(folder: Path, entries: Sequence[Entry]) -> str:
     style = template("page.css")
     return rendered(
         "overview.html",
-        version=__version__,
+        reload=None,
         policy=policy(style),
         style=Markup(style),
         title=f"{len(entries)} runs and ablations in {folder.resolve().name}",
-        made=f"page made on {datetime.now(UTC):%Y-%m-%d %H:%M} UTC by imgcollapse {__version__}",
+        made=made(),
         entries=entries,
         rows=rows,
         headings=["folder", "arm", "judged by", "N", "generation", "seeds", *(metric_title(name, short=True) for name in names)],

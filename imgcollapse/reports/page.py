@@ -4,14 +4,12 @@ import json
 import stat
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 from markupsafe import Markup
 
-from imgcollapse import __version__
 from imgcollapse.ablation.grid import ABLATION
 from imgcollapse.ablation.summary import Record, named, ranking_lines
 from imgcollapse.errors import OtherStudyProblem
@@ -34,7 +32,7 @@ from imgcollapse.reports.spectra import spectra
 from imgcollapse.reports.strips import strips
 from imgcollapse.reports.tables import Chart, Table
 from imgcollapse.reports.warnings import warning_sentences, warnings
-from imgcollapse.reports.whole import policy, rendered, template
+from imgcollapse.reports.whole import made, policy, rendered, template
 
 MARK = '<meta name="generator" content="imgcollapse'  # by which a page of ours is known
 NOTED = "../page"  # under which the ledger of its folder knows a page, whatever its name
@@ -157,7 +155,6 @@ def _head(findings: Findings, live: bool) -> dict[str, Any]:
         style += f'.chart .null[data-arm="{reference}"] {{ display: inline; }}\n'
     scope = findings.summary["scope"]
     return {
-        "version": __version__,
         "policy": policy(style, script),
         "reload": RELOAD if live else None,
         "question": findings.question,
@@ -176,8 +173,7 @@ def _legend(findings: Findings) -> dict[str, Any]:
     summary, order = findings.summary, list(findings.arms)
     nulls = any(arm["null"] == NULL and arm["extractors"] for arm in summary["arms"])
     shown = order.index(summary["reference"]) if nulls and summary["reference"] in order else None
-    judges = [reference["judge"] for reference in findings.references.values()]
-    judge: Record = next((one for one in judges if findings.extractor in one["extractors"]), {"extractors": {}})
+    judge: Record = next((one for one in findings.judges if findings.extractor in one["extractors"]), {"extractors": {}})
     return {
         "arms": [{"number": n, "name": name, "swatch": charts.swatch(n)} for n, name in enumerate(order)],
         "names": _columns(findings),
@@ -224,9 +220,9 @@ def _facts(findings: Findings) -> list[str]:
     ]
     every = sorted({study.judge.every for study in studies})
     facts += [f"judged every {' or '.join(map(str, every))} generations, and the last"] if every != [1] else []
-    sizes = counted_together(one for reference in findings.references.values() for one in judges_of(reference["judge"]))
+    sizes = counted_together(one for judge in findings.judges for one in judges_of(judge))
     facts += [sizes] if sizes else []
-    return [*facts, f"page made on {datetime.now(UTC):%Y-%m-%d %H:%M} UTC by imgcollapse {__version__}"]
+    return [*facts, made()]
 
 
 def _columns(findings: Findings) -> dict[str, dict[str, Any]]:

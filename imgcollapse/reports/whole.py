@@ -1,18 +1,27 @@
 """What every page is made of: a template, its style, and a policy by which nothing else may style or move it."""
 
 import base64
+from datetime import UTC, datetime
 from functools import cache
 from hashlib import sha256
 from importlib.resources import files
 from typing import Any
 
+from imgcollapse import __version__
+
 
 def rendered(name: str, **values: Any) -> str:
     """The template of that name, filled; all text is escaped."""
-    from jinja2 import Environment, StrictUndefined
+    from jinja2 import Environment, FunctionLoader, StrictUndefined
 
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    return environment.from_string(template(name)).render(**values)
+    looked_up = FunctionLoader(template)
+    environment = Environment(loader=looked_up, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    return environment.get_template(name).render(version=__version__, **values)
+
+
+def made() -> str:
+    """When the page is made, and by which version."""
+    return f"page made on {datetime.now(UTC):%Y-%m-%d %H:%M} UTC by imgcollapse {__version__}"
 
 
 @cache

@@ -4,7 +4,6 @@ import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
@@ -44,7 +43,7 @@ def last(run: Path) -> str:
 def _append(log: Path, line: str, when: float) -> None:
     """Where it cannot be written, that is said, and the work goes on without it."""
     try:
-        files.append_text(log, f"{datetime.fromtimestamp(when, UTC):%Y-%m-%d %H:%M:%S}  {streams.shown(line)}")
+        files.append_text(log, streams.stamped(streams.shown(line), when))
     except OSError as error:
         progress.unlog()
         progress.say_once(f"{str(explained(error)).partition('; ')[0]}; nothing more is written to {log}", f"no log {log}")

@@ -8,6 +8,8 @@ from imgcollapse.metrics.scores import SCORES, worth_showing
 
 MOST = 4  # scores that a table has room for
 
+COARSER = 1  # decimals fewer than of single values, of means over seeds
+
 
 class Line(NamedTuple):
     """A line of a table: the arm that it tells of (None: real vs real, of the arms below it), and its cells."""
