@@ -109,8 +109,9 @@ def digits(gens: int, seed: int, out: Path | None) -> None:
 @click.option("--dataset", default="digits", show_default=True, help="Its kind, or all of it as JSON.")
 @click.option("--n", type=int, help="Pictures that are learned from, and that are drawn. [default: the training part's]")
 @click.option("--draw", type=int, help="Draw so many the usual way, and suppose that the others take as long. [default: all]")
+@click.option("--steps", default=0, help="Training steps of both. [default: the model's]")
 @click.option("--seed", default=0)
-def reference(dataset: str, n: int | None, draw: int | None, seed: int) -> None:
+def reference(dataset: str, n: int | None, draw: int | None, steps: int, seed: int) -> None:
     """One DDPM generation twice: ours as it is by default; and the same network, data and steps the usual way.
 
     Ours computes in bfloat16 where the processor does so in hardware (the first line printed says which).
@@ -118,7 +119,7 @@ def reference(dataset: str, n: int | None, draw: int | None, seed: int) -> None:
     samples written to PNG and read back, features, clean-fid's Fréchet distance and prdc's precision and recall.
     On MNIST that is hours, nearly all of it in drawing; with --draw both are judged by so many pictures, so that FD can be compared.
     """
-    one = _generation_0(dataset, "ddpm", n, n, seed, draw or JUDGED)
+    one = _generation_0(dataset, {"kind": "ddpm", "steps": steps}, n, n, seed, draw or JUDGED)
     ours = one.fit + one.sample + one.judging
     click.echo(f"ours:      {ours:6.1f} s (fit {one.fit:.1f}, sample {one.sample:.1f}, judge {one.judging:.2f})")
     click.echo(_shares(one, one.model.sampling.evaluations(one.model.timesteps), ours))

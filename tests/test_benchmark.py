@@ -35,8 +35,8 @@ def test_all_default_metrics_are_measured_each_with_its_time() -> None:
 
 @pytest.mark.slow  # a thousand evaluations a picture
 def test_a_generation_our_way_and_the_usual_way_with_some_of_its_pictures_drawn() -> None:
-    said = benchmark("reference", "--n", "64", "--draw", "16")
+    said = benchmark("reference", "--n", "32", "--draw", "8", "--steps", "20")
     whole, fit, drawing, judge = map(float, re.search(r"the usual: +(\S+) s \(fit (\S+), sample (\S+), judge (\S+)\)", said).groups())  # type: ignore[union-attr]
-    drawn = float(re.search(r"16 of 64 pictures were drawn, in (\S+) s", said)[1])  # type: ignore[index]
+    drawn = float(re.search(r"8 of 32 pictures were drawn, in (\S+) s", said)[1])  # type: ignore[index]
     assert drawing == pytest.approx(4 * drawn, abs=0.3) and whole == pytest.approx(fit + drawing + judge, abs=0.2)
     assert said.count("TFLOP of the network") == 2 and "times as fast as the usual way" in said

@@ -118,6 +118,7 @@ def test_pictures_of_a_run_on_digits() -> None:
         assert first.size == second.size and first.width > 600 and page.width > 600
 
 
+@pytest.mark.usefixtures("unmeasured")
 def test_flag_over_environment_over_file_over_default() -> None:
     Path("study.yaml").write_text("gens: 3\nseed: 3\nsamples: 3\n")
     env = {"IMGCOLLAPSE_GENS": "2", "IMGCOLLAPSE_SEED": "2"}
@@ -187,6 +188,7 @@ def test_a_flag_that_is_no_number_is_one_line(arguments: list[str], text: str) -
     assert env.stderr == "imgcollapse: IMGCOLLAPSE_SEED: 'one' is no whole number; write for example 10\n"
 
 
+@pytest.mark.usefixtures("unmeasured")
 def test_a_dry_run_writes_nothing_and_shows_every_default() -> None:
     result = call("run", "--dry-run", "--real-fraction", "0.1", "--pool", "fixed")
     assert result.exit_code == 0 and list(Path.cwd().iterdir()) == []

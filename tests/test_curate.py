@@ -41,7 +41,9 @@ def half_noise(digits: Real) -> ImageSet:
     return ImageSet.of(torch.cat([clean.pixels[:200], noisy]), clean.labels, born=0)
 
 
-@pytest.mark.parametrize("name", ["confidence", "discriminator", "density", "typicality"])
+@pytest.mark.parametrize(
+    "name", [*(pytest.param(one, marks=pytest.mark.slow) for one in ("confidence", "discriminator")), "density", "typicality"]
+)
 def test_raters_like_real_digits_better_than_noisy_ones(name: str, digits: Real, half_noise: ImageSet) -> None:
     rating = RATERS[name].rate(half_noise, digits, 3)
     assert rating.shape == (400,) and rating.dtype == torch.float64 and torch.equal(rating, RATERS[name].rate(half_noise, digits, 3))
@@ -52,6 +54,7 @@ def test_raters_like_real_digits_better_than_noisy_ones(name: str, digits: Real,
     assert int(kept.sum()) == 200 and float(kept[:200].double().mean()) > 0.6
 
 
+@pytest.mark.slow  # trains networks
 def test_the_rater_is_never_the_judges_own_classifier(digits: Real) -> None:
     rater = network_of(digits.seen, 10, "confidence")
     judge = Classifier(steps=300).train(digits.seen, 10)
@@ -165,6 +168,7 @@ def test_what_cannot_be_is_refused(tmp_path: Path) -> None:
     assert titles == ["curate 30 % (random)", "curate 50 % (density, 10 % wrong)", "curate 1 of 4 (random and density)"]
 
 
+@pytest.mark.slow  # trains networks
 def test_a_detector_keeps_to_its_false_positive_rate_and_finds_what_it_has_learned(digits: Real, half_noise: ImageSet) -> None:
     first, gate = half_noise[200:], Detect(false_positives=0.1)
     assert bool(gate.admit(first, digits, [], 0).all()), "there was no detector before them"

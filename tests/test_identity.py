@@ -19,7 +19,7 @@ from imgcollapse.store.manifest import made_by
 from imgcollapse.study import Study, run
 
 TOY: dict[str, Any] = {"dataset": {"kind": "grid25", "size": 200}, "model": "bootstrap", "gens": 3}
-NET: dict[str, Any] = {"dataset": "digits", "model": {"kind": "vae", "steps": 3, "width": 8}, "samples": 40, "gens": 2}
+NET: dict[str, Any] = {"dataset": "digits", "model": {"kind": "vae", "steps": 3, "width": 8, "prior": "normal"}, "samples": 40, "gens": 2}
 NET["judge"] = {"extractors": ["pixels"], "metrics": ["frechet_distance"]}
 OTHER: dict[str, Any] = {
     "dataset": {"kind": "grid25", "size": 300},

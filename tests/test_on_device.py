@@ -52,6 +52,7 @@ def _classifier(images: ImageSet) -> dict[str, Tensor]:
     return dict(learner.train(images, 2).cpu().state_dict())
 
 
+@pytest.mark.slow  # trains networks
 @pytest.mark.parametrize("learner", [_diffusion, _by_muon, _autoencoder, _classifier])
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
 def test_a_captured_step_learns_what_a_step_learns(

@@ -10,7 +10,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -540,12 +540,15 @@ def new_lines(old: bytes, new: bytes) -> list[str]:
 
 
 COMMANDS = """
-import json, sys
+import json, os, sys
 from click.testing import CliRunner
 import imgcollapse
 from imgcollapse.cli.main import main
-results = [CliRunner().invoke(main, arguments, prog_name="imgcollapse") for arguments in json.loads(sys.argv[1])]
-said = [[result.exit_code, result.output + (str(result.exception) if result.exit_code else "")] for result in results]
+said = []
+for place, commands in json.loads(sys.argv[1]):
+    os.chdir(place)
+    results = [CliRunner().invoke(main, arguments, prog_name="imgcollapse") for arguments in commands]
+    said.append([[result.exit_code, result.output + (str(result.exception) if result.exit_code else "")] for result in results])
 print(json.dumps([imgcollapse.__file__, said]))
 """
 
@@ -553,7 +556,7 @@ print(json.dumps([imgcollapse.__file__, said]))
 def python(*arguments: str, package: Path) -> str:
     """What a process prints that has this copy of the package."""
     environment = {**os.environ, "PYTHONPATH": str(package.parent), "PYTHONDONTWRITEBYTECODE": "1"}
-    done = subprocess.run([sys.executable, *arguments], env=environment, capture_output=True, text=True, timeout=300)
+    done = subprocess.run([sys.executable, *arguments], cwd=package.parent, env=environment, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 
@@ -564,30 +567,59 @@ def package(tmp_path: Path) -> Path:
     return Path(shutil.copytree(PACKAGE, tmp_path / "copy" / "imgcollapse", ignore=shutil.ignore_patterns("__pycache__")))
 
 
-@pytest.mark.parametrize("member", MEMBERS, ids=lambda member: member.table[1])
-def test_a_new_member_is_one_file_and_one_line(member: Member, package: Path) -> None:
-    Path("file.bin").write_bytes(WEIGHTS)
-    before = tree(PACKAGE)
-    with added(member, package):
-        after = tree(package)
-        changed = {name for name in before.keys() | after.keys() if before.get(name) != after.get(name)}
-        lines = new_lines(before[member.table[0]], after[member.table[0]])
-        if member.own:
-            assert changed == {member.own[0], member.table[0]} and sorted(lines) == sorted([member.own[1], f"    {member.line}"])
-        else:
-            assert changed == {member.table[0]} and len(lines) == len(member.source.lstrip("\n").splitlines()) + 1
+@dataclass(frozen=True)
+class Added:
+    """What a member changed, and what its commands have said, executed in a folder of its own.
 
-        commands = [("list", member.name), (member.commands[0][0], "--help"), *member.commands]
-        where, results = json.loads(python("-c", COMMANDS, json.dumps(commands), package=package).splitlines()[-1])
+    before, after: the files of the package without and with the member, and with those that were added before it
+    """
+
+    before: dict[str, bytes]
+    after: dict[str, bytes]
+    folder: Path
+    said: list[tuple[int, str]]  # exit code and output of `list NAME`, of the help, and of each command
+
+
+@pytest.fixture(scope="module")
+def all_added(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Added]:
+    """By its table: all members added to one copy of the package, one after the other, and all commands executed in one process."""
+    place = tmp_path_factory.mktemp("members")
+    package = Path(shutil.copytree(PACKAGE, place / "copy" / "imgcollapse", ignore=shutil.ignore_patterns("__pycache__")))
+    before, trees = tree(package), [tree(package)]
+    folders = [place / member.table[1] for member in MEMBERS]
+    with ExitStack() as stack:
+        for member in MEMBERS:
+            stack.enter_context(added(member, package))
+            trees.append(tree(package))
+        for folder in folders:
+            folder.mkdir()
+            (folder / "file.bin").write_bytes(WEIGHTS)
+        commands = [[("list", member.name), (member.commands[0][0], "--help"), *member.commands] for member in MEMBERS]
+        jobs = json.dumps([[str(folder), own] for folder, own in zip(folders, commands, strict=True)])
+        where, said = json.loads(python("-c", COMMANDS, jobs, package=package).splitlines()[-1])
         assert Path(where).parent == package
-        for arguments, (code, output) in zip(commands, results, strict=True):
-            assert code == 0, (arguments, output)
-        said = [output for _, output in results]
-        assert said[0].startswith(member.name) and all(shown in said[0] for shown in member.shown), said[0]
-        assert not member.helped or re.search(rf"\b{member.name}\b", said[1]), said[1]
-        member.works(said)
-        assert tree(package) == after, "what runs leaves the package alone"
+        assert tree(package) == trees[-1], "what runs leaves the package alone"
     assert tree(package) == before
+    each = zip(MEMBERS, trees[:-1], trees[1:], folders, said, strict=True)
+    return {member.table[1]: Added(*found) for member, *found in each}
+
+
+@pytest.mark.parametrize("member", MEMBERS, ids=lambda member: member.table[1])
+def test_a_new_member_is_one_file_and_one_line(member: Member, all_added: dict[str, Added], monkeypatch: pytest.MonkeyPatch) -> None:
+    found = all_added[member.table[1]]
+    changed = {name for name in found.before.keys() | found.after.keys() if found.before.get(name) != found.after.get(name)}
+    lines = new_lines(found.before[member.table[0]], found.after[member.table[0]])
+    if member.own:
+        assert changed == {member.own[0], member.table[0]} and sorted(lines) == sorted([member.own[1], f"    {member.line}"])
+    else:
+        assert changed == {member.table[0]} and len(lines) == len(member.source.lstrip("\n").splitlines()) + 1
+    for code, output in found.said:
+        assert code == 0, output
+    said = [output for _, output in found.said]
+    assert said[0].startswith(member.name) and all(shown in said[0] for shown in member.shown), said[0]
+    assert not member.helped or re.search(rf"\b{member.name}\b", said[1]), said[1]
+    monkeypatch.chdir(found.folder)
+    member.works(said)
 
 
 def test_the_model_of_the_docs_keeps_the_contract_of_all_models(package: Path) -> None:

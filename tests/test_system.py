@@ -560,6 +560,7 @@ def made(_made: Path) -> Path:
     return Path(shutil.copytree(_made, "grid", symlinks=True))
 
 
+@pytest.mark.slow  # several ablations
 @pytest.mark.parametrize("content", [b"", b"\xff", b"{", b'{"runs": 3}', b'{"runs": [{}]}'])
 def test_a_damaged_plan_is_told_and_made_anew(content: bytes, made: Path) -> None:
     before = json.loads(Path("grid/plan.json").read_text())

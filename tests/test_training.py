@@ -234,7 +234,7 @@ def test_a_fit_that_is_killed_at_any_step_goes_on_and_ends_the_same_to_the_byte(
     options = Training(steps=80, batch=8, learning_rate=0.05, ema=ema, optimiser=optimiser)
     whole, steps = fitted(source, options)
     assert steps == 80 and content(whole) != content(network())
-    for kill_at in (0, 24, 25, 40, 50, 76, 79):
+    for kill_at in (0, 24, 25, 50, 79):
         checkpoint = Checkpoint(tmp_path / f"{kill_at}.unfinished", "this fit", every=0)
         with pytest.raises(Killed):
             fitted(source, options, checkpoint, kill_at)

@@ -12,11 +12,16 @@ from imgcollapse import __version__
 
 def rendered(name: str, **values: Any) -> str:
     """The template of that name, filled; all text is escaped."""
+    return str(_environment().get_template(name).render(version=__version__, **values))
+
+
+@cache
+def _environment() -> Any:
+    """Keeps the templates that it has compiled."""
     from jinja2 import Environment, FunctionLoader, StrictUndefined
 
     looked_up = FunctionLoader(template)
-    environment = Environment(loader=looked_up, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    return environment.get_template(name).render(version=__version__, **values)
+    return Environment(loader=looked_up, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
 
 
 def made() -> str:
