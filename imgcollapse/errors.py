@@ -4,6 +4,7 @@ import difflib
 import errno
 import os
 import re
+import traceback
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
@@ -104,7 +105,8 @@ def placed_at(path: str | os.PathLike[str]) -> Iterator[None]:
 
 
 def explained(error: BaseException) -> Problem | None:
-    """The Problem in which an error is told to a user: itself where it is one, else what the system refused, with place, reason and cure.
+    """The Problem in which an error is told to a user: itself where it is one, else what the system refused, with place, reason and cure,
+    or the line of a plug-in that raised it.
 
     None for everything else, which is a fault of the program. The one boundary: the command line and the workers ask it.
     """
@@ -114,11 +116,27 @@ def explained(error: BaseException) -> Problem | None:
     if isinstance(error, MemoryError) or "out of memory" in str(error).lower() or number == errno.ENOMEM:
         return SystemProblem(f"memory: {_reason(error) or 'there is not enough'}; {CURES[errno.ENOMEM]}")
     if number is None and not isinstance(error, OSError):
-        return None
+        return of_plugin(error)
     place = getattr(error, "filename", None)
     message = os.strerror(number) if number else _reason(error)
     where = os.fsdecode(place) if isinstance(place, (str, bytes)) else "the system says no" if place is None else str(place)
     return SystemProblem(f"{where}: {message}; {CURES.get(number or 0, OTHERWISE)}")
+
+
+PLUGINS: set[str] = set()
+"""The files of the plug-ins that were loaded, and the folders of packages (ending in a separator), as tracebacks name them."""
+
+
+def of_plugin(error: BaseException) -> ProgramProblem | None:
+    """Of an error that went through a plug-in's code: the last line of it that did."""
+    folders = tuple(one for one in PLUGINS if one.endswith(os.sep))
+    frames = [(frame.f_code.co_filename, line) for frame, line in traceback.walk_tb(error.__traceback__)]
+    theirs = [(file, line) for file, line in frames if file in PLUGINS or file.startswith(folders)]
+    if not theirs:
+        return None
+    (file, line), what = theirs[-1], brief(" ".join(str(error).split()), quoted=False, most=200)
+    cure = "mend it (`imgcollapse --debug ...` shows the way there)"
+    return ProgramProblem(f"plugins: {file}, line {line}: {type(error).__name__}: {what}; {cure}")
 
 
 def _number(error: BaseException) -> int | None:

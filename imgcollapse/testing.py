@@ -11,9 +11,10 @@ Each raises an AssertionError that names the line of the contract that the part 
 
 import math
 from collections.abc import Callable, Sequence
+from functools import wraps
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
 
 import torch
 from torch import Tensor
@@ -26,9 +27,13 @@ from imgcollapse.gates import Gate
 from imgcollapse.images import REAL, UNLABELLED, ImageSet, World, promises
 from imgcollapse.metrics import Evidence, FeatureSet, Metric
 from imgcollapse.models import Model
+from imgcollapse.plugins.parts import lacking
 from imgcollapse.regimes import Real, Regime
 from imgcollapse.regimes.regime import Have
 from imgcollapse.settings import Settings, build
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 __all__ = ["check_dataset", "check_extractor", "check_gate", "check_metric", "check_model", "check_regime", "pictures"]
 
@@ -44,13 +49,29 @@ def pictures(n: int = 48, shape: tuple[int, int, int] = (1, 8, 8), seed: int = 0
     return ImageSet.of(pixels, labels)
 
 
+def _told(check: Callable[P, T]) -> Callable[P, T]:
+    """Whatever else the part raises is a broken contract as well."""
+
+    @wraps(check)
+    def told(*arguments: P.args, **named: P.kwargs) -> T:
+        try:
+            return check(*arguments, **named)
+        except AssertionError:
+            raise
+        except Exception as error:
+            raise AssertionError(f"{type(error).__name__}: {error}") from error
+
+    return told
+
+
+@_told
 def check_model(model: Model, images: ImageSet | None = None) -> None:
     """The contract of `imgcollapse.models.Model`, of a model that was not fitted, with options that make it quick.
 
     images: what it is to learn; two classes of 8x8 pictures where none are given
     """
     images, before = pictures() if images is None else images, torch.random.get_rng_state()
-    _options(model)
+    _options(model, Model)
     classes = int(images.labels.max()) + 1
     chosen = model.for_world(images.shape, classes, images.are_points)
     _holds(_plain(chosen.for_world(images.shape, classes, images.are_points)) == _plain(chosen), "Model.for_world: what is chosen stays")
@@ -72,9 +93,10 @@ def check_model(model: Model, images: ImageSet | None = None) -> None:
     _holds(torch.equal(before, torch.random.get_rng_state()), "Model: torch's global generator is left alone; use imgcollapse.seeds")
 
 
+@_told
 def check_regime(regime: Regime, n: int = 40) -> None:
     """The contract of `imgcollapse.regimes.Regime`, with n real pictures and three generations of n samples."""
-    _options(regime)
+    _options(regime, Regime)
     plan = regime.plan(n, 4, Have(10 * n, train=pictures(10 * n)))
     all_real = pictures(10 * n)
     _holds(plan.seen >= 1 and plan.unseen >= 0 and sum(plan) <= len(all_real), f"Regime.plan: no more real pictures than there are: {plan}")
@@ -91,13 +113,14 @@ def check_regime(regime: Regime, n: int = 40) -> None:
     _holds(bool(regime.title()), "Regime.title: a few words")
 
 
+@_told
 def check_gate(gate: Gate, images: ImageSet | None = None) -> None:
     """The contract of `imgcollapse.gates.Gate`. images: of which half are real, and half are samples; at least 40."""
-    _options(gate)
+    _options(gate, Gate)
     images = pictures(400) if images is None else images
     half = len(images) // 2
     real, drawn = Real(seen=images[:half], unseen=images[:0]), images[half:].born_in(0)
-    _holds(gate.candidates(half) >= half, "Gate.candidates: n or more")
+    _holds(_promised(promises.count, gate.candidates(half), half, "Gate.candidates") >= half, "Gate.candidates: n or more")
     public = _promised(promises.pictures, gate.publish(drawn, 3), len(drawn), drawn, "Gate.publish")
     _holds(_same(public, gate.publish(drawn, 3)), "Gate.publish: a function of the seed")
     _holds(torch.equal(public.born, drawn.born), "Gate.publish: who made each picture (`born`) is kept")
@@ -110,9 +133,10 @@ def check_gate(gate: Gate, images: ImageSet | None = None) -> None:
     _holds(bool(gate.title()), "Gate.title: a few words")
 
 
+@_told
 def check_dataset(dataset: Dataset) -> World:
     """The contract of `imgcollapse.datasets.dataset.Dataset`; returns the world of seed 1."""
-    _options(dataset)
+    _options(dataset, Dataset)
     world = datasets.load(dataset, seed=1)
     train, held_out = world.train, world.held_out
     _holds(world.name.startswith(dataset.kind), f"Dataset.read: the world's name begins with the kind: {world.name}")
@@ -129,22 +153,21 @@ def check_dataset(dataset: Dataset) -> World:
     other = datasets.load(dataset, seed=2, extra=7)
     if train.are_points:
         more = datasets.load(dataset, seed=1, extra=7)
-        _holds(
-            not _same(other.train, train) and len(other.train) == len(train) + 7,
-            "Dataset.read: a toy world is new for every seed",
-        )
+        new = not _same(other.train, train) and len(other.train) == len(train) + 7
+        _holds(new, "Dataset.read: a toy world is new for every seed")
         _holds(_same(more.train[: len(train)], train) and _same(more.held_out, held_out), "Dataset.read: `extra` points come last")
     elif dataset.shared_by_seeds:
         _holds(_same(other.train, train) and _same(other.held_out, held_out), "Dataset.read: the same for every seed (split: fixed)")
     return world
 
 
+@_told
 def check_extractor(extractor: Extractor, world: World | None = None) -> None:
     """The contract of `imgcollapse.extractors.Extractor`.
 
     world: what it is fitted to; two classes of 8x8 pictures where none is given
     """
-    _options(extractor)
+    _options(extractor, Extractor)
     world = World("digits", pictures(200), pictures(90, seed=1), ("up", "down")) if world is None else world
     pixels = world.held_out.pixels
     fitted = extractor.fit(world)
@@ -159,20 +182,19 @@ def check_extractor(extractor: Extractor, world: World | None = None) -> None:
     _holds(torch.allclose(again, found, rtol=1e-4, atol=1e-5), "Extractor.fit: a function of the world")
     sure = fitted.probabilities(found)
     if sure is not None:
-        form = (sure.dtype, tuple(sure.shape))
-        _holds(
-            form == (torch.float32, (len(pixels), len(world.classes))),
-            f"FittedExtractor.probabilities: float32 [N, classes]: {form}",
-        )
+        form, wanted = (sure.dtype, tuple(sure.shape)), (torch.float32, (len(pixels), len(world.classes)))
+        _holds(form == wanted, f"FittedExtractor.probabilities: float32 [N, classes]: {form}")
         _holds(torch.allclose(sure.sum(1), torch.ones(len(sure)), atol=1e-4), "FittedExtractor.probabilities: they add up to 1")
     _holds(bool(fitted.name), "FittedExtractor.name: a word")
 
 
+@_told
 def check_metric(metric: Metric, evidence: Callable[[Tensor, Tensor], Evidence] | None = None) -> None:
     """The contract of `imgcollapse.metrics.Metric`, of one that looks at features.
 
     evidence: makes what it needs of two sets of features, held out and generated, each float64 [N, 4]; those alone where none is given
     """
+    _holds(isinstance(metric, Metric), f"{type(metric).__name__}: it is no Metric(measure, {{name: Score(...)}}); give METRICS['mine']")
     _holds(bool((metric.measure.__doc__ or "").strip()), "Metric.measure: has a first line of documentation, for `imgcollapse list`")
     generator = torch.Generator().manual_seed(0)
     real, other = (torch.randn(200, 4, generator=generator, dtype=torch.float64) for _ in range(2))
@@ -193,10 +215,13 @@ def check_metric(metric: Metric, evidence: Callable[[Tensor, Tensor], Evidence] 
             _holds(inside, f"Score.bounds of '{name}': {value:g} is not within {score.bounds}")
 
 
-def _options(part: Any) -> None:
-    """What all parts with options have in common: they come back from their plain values, and say what each option is."""
+def _options(part: Any, contract: Any) -> None:
+    """What all parts with options have in common: they are whole, come back from their plain values, and say what each option is."""
     kind = type(part)
+    _holds(not isinstance(part, type), f"{getattr(part, '__name__', part)}: a class; give what it makes, with its options: check(Mine())")
     _holds(isinstance(part, Settings), f"{kind.__name__}: its options are an imgcollapse.settings.Settings")
+    _holds(not (missing := lacking(kind, contract)), f"{kind.__name__} {missing}")
+    _holds("kind" in kind.model_fields, f"{kind.__name__}.kind: its name in the table is a field, kind: Literal['mine'] = 'mine'")
     _holds(kind.model_fields["kind"].default == part.kind, f"{kind.__name__}.kind: its name in the table")
     _holds(bool((kind.__doc__ or "").strip()), f"{kind.__name__}: has a sentence of documentation, for `imgcollapse list`")
     plain = part.model_dump(mode="json")
@@ -206,8 +231,7 @@ def _options(part: Any) -> None:
 
 
 def _plain(part: Any) -> dict[str, Any]:
-    plain: dict[str, Any] = part.model_dump(mode="json")
-    return plain
+    return dict(part.model_dump(mode="json"))
 
 
 def _same(one: ImageSet, other: ImageSet) -> bool:

@@ -189,10 +189,14 @@ def test_one_of_each_kind_works_with_the_others() -> None:
 
 @pytest.mark.slow  # starts processes
 def test_arms_of_an_ablation_through_the_local_engine(mine: Path) -> None:
-    done("ablate", "--plugin", mine, "--model", "noisy,gmm", "--seeds", 1, *SHORT, "--no-nulls", "--jobs", 2, "--out", "grid")
+    command = ("ablate", "--plugin", mine, "--model", "noisy,gmm", "--seeds", 1, *SHORT, "--no-nulls", "--jobs", 2, "--out", "grid")
+    done(*command)
     studies = {path.parent.name: path.read_text() for path in Path("grid/runs").glob("*/study.yaml")}
     assert len(studies) == 2 and all("mine.py" in text for text in studies.values())
     assert len(list(Path("grid/runs").glob("*/gen_001/samples.npz"))) == 2
+    mine.write_text(mine.read_text() + "\n# another version\n")
+    said = done(*command).stderr
+    assert "arm 'model noisy' is not what it was (plugins.0.sha256 '" in said and "the old ones stay in grid/runs" in said
 
 
 @pytest.mark.slow  # starts processes
@@ -210,19 +214,26 @@ def test_a_worker_loads_it_from_whatever_folder(mine: Path, monkeypatch: pytest.
 
 @pytest.mark.slow  # starts processes
 def test_from_python_and_with_a_judge_beside(mine: Path) -> None:
-    chain = ic.run(model="noisy", plugins=mine, gens=1, samples=120, extractor="pixels", out="run", judge_beside=True, quiet=True)
-    assert chain.generations == [0]
+    more = {"model": "noisy", "gens": 1, "samples": 120, "extractor": "pixels", "judge_beside": True, "quiet": True}
+    assert ic.run(plugins=mine, out="run", **more).generations == [0]
+    fails = PARTS.replace('return {"mean_feature"', 'return {}["x"], {"mean_feature"')
+    Path("fails.py").write_text(fails)
+    with pytest.raises(ic.ProgramProblem, match=r"^plugins: .*fails\.py, line \d+: KeyError: 'x'; mend it"):
+        ic.run(plugins=["fails.py", mine], out="fails", **more)
 
 
 @pytest.mark.slow  # starts another pytest
 def test_the_manuals_own_test_passes(mine: Path) -> None:
     """As pytest would find it, beside the file."""
     blocks = re.findall(r"```python\n(.*?)```", MANUAL.read_text(encoding="utf-8"), re.S)
-    (source,) = (one for one in blocks if "check_model(" in one)
-    Path("test_mine.py").write_text(source)
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:xdist", "-p", "no:cacheprovider", "-o", "addopts=", "test_mine.py"]
+    (more,) = (one for one in blocks if "METRICS = {" in one)
+    Path("more.py").write_text(more)
+    for name, check in (("test_mine.py", "check_model("), ("test_more.py", "check_gate(")):
+        (source,) = (one for one in blocks if check in one)
+        Path(name).write_text(source)
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:xdist", "-p", "no:cacheprovider", "-o", "addopts=", "test_mine.py", "test_more.py"]
     finished = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert finished.returncode == 0 and "1 passed" in finished.stdout, finished.stdout
+    assert finished.returncode == 0 and "3 passed" in finished.stdout, finished.stdout
 
 
 # --- what it is, and when it is another
@@ -384,10 +395,14 @@ def test_a_model_that_breaks_its_promise_is_told_which(broken: str, mine: Path) 
             '"other": float',
             "gave 'other', which is none of its scores; name it in Metric(scores=...): mean_feature",
         ),
+        ('return {"mean_feature"', 'return {}["x"], {"mean_feature"', "parts.py, line LINE: KeyError: 'x'; mend it (`imgcollapse --debug"),
+        ("return drawn", "raise TypeError('no', 'go')", "parts.py, line LINE: TypeError: ('no', 'go'); mend it"),
+        ("return n", "return 1.5 * n", "gate 'bright': candidates gave 150.0 for 100 pictures; it must give a whole number"),
     ],
 )
 def test_other_parts_are_told_as_well(old: str, new: str, text: str) -> None:
     assert old in PARTS
+    text = text.replace("LINE", str(PARTS[: PARTS.index(old)].count("\n") + 1))
     Path("parts.py").write_text(PARTS.replace(old, new, 1))
     said = call(
         *("run", "--plugin", "parts.py", "--dataset", "grey", "--model", "gaussian", "--regime", "half", "--gens", 2, "--samples", 100),

@@ -137,7 +137,13 @@ def test_a_generator_that_has_not_come_as_far_has_no_part_in_the_order_and_one_w
 
 def test_generators_without_any_scores_are_named(tmp_path: Path) -> None:
     one = ranked(tmp_path, {A: {"recall": series(0.6, 0.61, 0.59)}, B: {"recall": series(0.2, 0.2, 0.21)}, C: {"recall": [[], [], []]}})
-    assert places(one) == {A: (1, 2), B: (2, 3), C: (1, 3)} and "Not complete: gamma has not been judged yet." in one["lines"]
+    assert places(one) == {A: (1, 2), B: (2, 3), C: (1, 3)} and "Not complete: gamma has no scores." in one["lines"]
+
+
+def test_of_one_generator_alone_nothing_is_said_to_be_missing_that_is_there(tmp_path: Path) -> None:
+    one = ranked(tmp_path, {A: {"recall": series(0.6, 0.61, 0.59)}, B: {"recall": [[], [], []]}, C: {"recall": [[], [], []]}})
+    assert one["generation"] == 1 and "at generation 1" in one["lines"][0]
+    assert "Not complete: beta has no scores; gamma has no scores." in one["lines"]
 
 
 def test_the_order_changes_with_the_judge_only_where_intervals_of_both_leave_out_0(tmp_path: Path) -> None:

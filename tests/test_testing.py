@@ -19,6 +19,7 @@ from imgcollapse.models.nulls import Bootstrap
 from imgcollapse.regimes import Real
 from imgcollapse.regimes.regime import Plan
 from imgcollapse.regimes.replace import Replace
+from imgcollapse.settings import Settings
 from imgcollapse.testing import pictures
 
 
@@ -209,6 +210,20 @@ class Undescribed(Curate):
 
     LATER: ClassVar = ()
     extra: int = 3
+
+
+class Faded(Settings):
+    """Lacks most of what a gate is."""
+
+    kind: Literal["faded"] = "faded"
+
+
+def test_what_is_no_part_and_what_raises_is_told_in_a_line() -> None:
+    breaks(testing.check_gate, Curate, r"^Curate: a class; give what it makes, with its options")
+    breaks(testing.check_gate, Faded(), r"^Faded lacks `admit`: ")
+    breaks(testing.check_metric, spread, r"^function: it is no Metric")
+    breaks(testing.check_metric, METRICS, r"^dict: it is no Metric")
+    breaks(testing.check_metric, scored(lambda evidence: {"share": [][0]}), r"^IndexError: list index out of range$")
 
 
 def test_options_are_described_and_come_back() -> None:

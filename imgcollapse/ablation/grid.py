@@ -190,7 +190,7 @@ class Ablation(Settings):
         """`runs/NAME-...`: the same for the same base, whatever the arms and seeds, so that those can be added to."""
         base = without_gens(merge(DEFAULT_KINDS, self.base))
         digest = sha256(json.dumps(base, sort_keys=True, default=str).encode()).hexdigest()[:6]
-        model = "models" if self.models else _kind(base["model"])
+        model = "models" if self.models or {"model", "model.kind"} & set(self.axes) else _kind(base["model"])
         return Path("runs") / "-".join((name, _kind(base["dataset"]), model, digest))
 
 

@@ -67,14 +67,15 @@ def make(ablation: Ablation, resolved: Resolved, folder: Path, resources: Resour
 def _say_changed(runs: Sequence[Run], folder: Path) -> None:
     """Says which runs of the last call have other settings now, and so are made anew: by an edited file, say, that a model names."""
     try:
-        before = {(run.arm, run.null, run.seed): run for run in read(folder)}
-    except (SettingsProblem, DataProblem):  # no plan yet, or none that can be believed
+        before = {(one["arm"], one["null"], one["seed"]): folder / RUNS / Path(one["run"]).name for one in _plan(folder)["runs"]}
+    except (SettingsProblem, DataProblem, KeyError, TypeError):  # no plan yet, or none that can be believed
         return
     both = [(before[key], run) for run in runs if (key := (run.arm, run.null, run.seed)) in before]
-    changed = [(old, now) for old, now in both if old.folder != now.folder and store.numbers(old.folder)]
-    if changed:
-        old, now = (one.study.model_dump(mode="json") for one in changed[0])
-        first = f"arm {brief(changed[0][1].arm)} is not what it was ({first_difference(old, now)})"
+    changed = [(old, now) for old, now in both if old != now.folder and store.numbers(old)]
+    if changed:  # as plain values: a study whose plug-in has changed cannot be read any more
+        old, now = store.readable(changed[0][0] / store.STUDY, quiet=True), changed[0][1]
+        what = f" ({first_difference(old, now.study.model_dump(mode='json'))})" if old is not None else ""
+        first = f"arm {brief(now.arm)} is not what it was{what}"
         progress.say(f"{first}: {len(changed):,} runs have other settings now and are made again; the old ones stay in {folder / RUNS}")
 
 

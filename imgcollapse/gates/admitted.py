@@ -17,7 +17,7 @@ from imgcollapse.store.past import OnDemand, Past
 def candidates(n: int, gates: Sequence[Gate]) -> int:
     """How many pictures a model draws so that about n get through all gates, one after the other."""
     for gate in reversed(gates):
-        n = gate.candidates(n)
+        n = promises.count(gate.candidates(n), n, f"gate '{gate.kind}': candidates")
     return n
 
 

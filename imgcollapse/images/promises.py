@@ -33,6 +33,13 @@ def mask(found: Any, n: int, who: str) -> Tensor:
     return found
 
 
+def count(found: Any, n: int, who: str) -> int:
+    """A whole number of pictures, asked for n of them. Raises ProgramProblem."""
+    if not isinstance(found, int) or isinstance(found, bool) or found < 0:
+        raise ProgramProblem(f"{who} gave {brief(found)} for {n} pictures; it must give a whole number")
+    return found
+
+
 def features(found: Any, n: int, who: str) -> Tensor:
     """Features of n pictures. Raises ProgramProblem."""
     if not isinstance(found, torch.Tensor) or found.dtype != torch.float32 or found.ndim != 2 or len(found) != n:

@@ -14,7 +14,7 @@ from multiprocessing import connection
 from typing import Any, Self
 
 from imgcollapse import progress
-from imgcollapse.errors import AGAIN, Problem, SystemProblem
+from imgcollapse.errors import AGAIN, Problem, SystemProblem, of_plugin
 from imgcollapse.heavy import torch
 from imgcollapse.machine import devices
 from imgcollapse.machine.children import without_script
@@ -197,6 +197,8 @@ def _opened(again: Callable[[], Scoring]) -> Scoring:
     except Problem:
         raise
     except Exception as error:
+        if (problem := of_plugin(error)) is not None:
+            raise problem from error
         reason = " ".join(str(error).split())[:200] or type(error).__name__
         raise SystemProblem(f"judge: cannot be opened in a process beside the run ({reason}); add --no-judge-beside, {AGAIN}") from error
 
@@ -210,7 +212,8 @@ def _end_with_parent() -> None:
 
 def _portable(error: Exception) -> Exception:
     """The same error for another process, with the place where it was raised; its words alone, where it cannot be sent."""
-    error.add_note("".join(traceback.format_exception(error)))
+    note, error = "".join(traceback.format_exception(error)), of_plugin(error) or error
+    error.add_note(note)
     try:
         pickle.loads(pickle.dumps(error))
     except Exception:  # of any kind, as the error's own class is asked; nothing is lost, its words are sent instead

@@ -26,6 +26,7 @@ OF_LAUNCHERS = re.compile(
 )
 POLL = 0.2  # seconds between looks at a program that works: an interrupt that comes as an exception is not kept waiting
 TAIL = 4096  # bytes at the end of a log, for its last line
+FIX = f"fix it, {AGAIN} (with a finished generation, an edited file of model.files is another study, for another --out)"
 
 _workplace: ContextVar[Path | None] = ContextVar("workplace", default=None)
 
@@ -103,7 +104,7 @@ def run(what: str, words: Sequence[str], seed: int, log: Path, limit: float | No
         cure = f"give it more time (--set model.timeout=SECONDS, or null), {AGAIN}"
         raise ProgramProblem(f"{what}: had not ended after {limit:g} s (model.timeout), and was ended; see {log}; {cure}")
     if wrong:
-        raise ProgramProblem(f"{what}: {wrong}; fix it, {AGAIN} (an edited file of model.files is another study, for another --out)")
+        raise ProgramProblem(f"{what}: {wrong}; {FIX}")
 
 
 def _wait(started: "subprocess.Popen[bytes]", limit: float | None) -> bool:

@@ -5,6 +5,7 @@ A file says what it adds by a dict named as the table is (`MODELS = {"mine": Min
 """
 
 import linecache
+import os
 import sys
 import traceback
 from collections.abc import Mapping, Sequence
@@ -19,7 +20,7 @@ from typing import Any, ClassVar
 from pydantic import Field, model_validator
 
 from imgcollapse import progress
-from imgcollapse.errors import SettingsProblem, brief
+from imgcollapse.errors import PLUGINS, SettingsProblem, brief
 from imgcollapse.files import expanded
 from imgcollapse.machine import devices
 from imgcollapse.plugins.parts import TABLES, Plugin, add
@@ -85,6 +86,7 @@ def installed() -> tuple[Plugin, ...]:
             try:
                 part = entry.load()
                 source = source.model_copy(update={"sha256": code(entry.module)})
+                PLUGINS.add(_outermost(entry.module)[1])
                 add((table, entry.name), part, source, f"package {source.package}")
             except Exception as error:  # whatever its module raises
                 reason = str(error) if isinstance(error, SettingsProblem) else f"{source.package}: {type(error).__name__}: {error}"
@@ -133,14 +135,20 @@ def code_of(name: str) -> str:
 
     An editable install changes without its version.
     """
-    parts = name.split(".")
-    outer = next(module for i in range(len(parts)) if getattr(module := sys.modules[".".join(parts[: i + 1])], "__file__", None))
-    first = Path(str(outer.__file__))
+    first, place = _outermost(name)
     found = sha256()
-    for file in sorted(first.parent.rglob("*.py")) if hasattr(outer, "__path__") else [first]:
+    for file in [first] if place == str(first) else sorted(first.parent.rglob("*.py")):
         content = file.read_bytes()
         found.update(f"{file.relative_to(first.parent).as_posix()} {len(content)}\n".encode() + content)
     return found.hexdigest()
+
+
+def _outermost(name: str) -> tuple[Path, str]:
+    """The file of an imported module's outermost package, or its own; and where its code lies: the package's folder, or that file."""
+    parts = name.split(".")
+    outer = next(module for i in range(len(parts)) if getattr(module := sys.modules[".".join(parts[: i + 1])], "__file__", None))
+    first = Path(str(outer.__file__))
+    return first, f"{first.parent}{os.sep}" if hasattr(outer, "__path__") else str(first)
 
 
 def _table(module: ModuleType, table: str, path: Path) -> Mapping[Any, Any]:
@@ -152,6 +160,7 @@ def _table(module: ModuleType, table: str, path: Path) -> Mapping[Any, Any]:
 
 def _module(path: Path, source: bytes, now: str) -> ModuleType:
     """The file, executed once for each of its versions."""
+    PLUGINS.add(str(path))
     name = f"{MODULE}{now[:16]}_{str(path).encode().hex()}"
     if name in sys.modules:
         return sys.modules[name]

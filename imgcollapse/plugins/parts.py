@@ -142,8 +142,15 @@ def _refuse_part(part: Any, name: str, contract: Any, label: str) -> None:
         raise SettingsProblem(
             f"{label}: the name in the dict and the class's field kind differ; give the class kind: Literal[{name!r}] = {name!r}"
         )
+    if missing := lacking(part, contract):
+        raise SettingsProblem(f"{label} {missing}")
+
+
+def lacking(part: type[Settings], contract: Any) -> str:
+    """What the class of a part lacks of its contract, in words: the first of its members that is not there; empty where all are."""
     members = {"read"} if contract is Dataset else get_protocol_members(contract)
     for member in sorted(members):
         if not (hasattr(part, member) or member in part.model_fields) or getattr(part, member, None) is getattr(contract, member, contract):
             wanted = " ".join((getattr(contract, member, None).__doc__ or "").split("\n\n")[0].split())
-            raise SettingsProblem(f"{label} lacks `{member}`" + (f": {wanted}" if wanted else f"; see {contract.__name__}"))
+            return f"lacks `{member}`" + (f": {wanted}" if wanted else f"; see {contract.__name__}")
+    return ""

@@ -95,10 +95,10 @@ def _alike(ranking: Record) -> list[str]:
 
 def _missing(ranking: Record) -> list[str]:
     """What has no part in the order, and why."""
-    behind = [one for one in ranking["ranks"] if one["generation"] != ranking["generation"] or not one["n"]]
+    behind = [one for one in ranking["ranks"] if one["generation"] is None or one["generation"] < ranking["generation"] or not one["n"]]
     found = []
     for one in behind:
-        far = "has not been judged yet" if one["generation"] is None else f"has only come to generation {one['generation']}"
+        far = "has no scores" if one["generation"] is None else f"has only come to generation {one['generation']}"
         found.append(f"{quoted(one['model'])} {far}")
     few = [one for one in ranking["ranks"] if one not in behind and one["n"] < one["planned"]]
     found += [f"{quoted(one['model'])} is there with {one['n']} of {one['planned']} seeds" for one in few]

@@ -71,6 +71,8 @@ def _ranking(group: _Group) -> Record:
     sides = {(one["model"], one["against"]): one["side"] for one in pairs}
     views = dict(_views(group))
     ranks = [_ranked(group, model, sides) for model in group.rivals.arms]
+    if not pairs:  # no two of them are there
+        last = max((one["generation"] for one in ranks if one["generation"] is not None), default=0)
     up = 1 if better_way(group.metric, group.quantity) == "lower" else -1
     ranks.sort(key=lambda one: (one["generation"] != last, up * (one["mean"] or 0)))
     return {

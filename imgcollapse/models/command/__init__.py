@@ -134,7 +134,7 @@ class Command(Settings):
         try:
             images = pictures.read(drawn, self.samples, n, self._shape, self._classes)
         except DataProblem as problem:
-            raise ProgramProblem(f"model.sample: {problem} (what it printed: {place / 'sample.log'})") from None
+            raise ProgramProblem(f"model.sample: {problem} (what it printed: {place / 'sample.log'}); {programs.FIX}") from None
         shutil.rmtree(work)
         places.Scratch.of(place)  # gone at once
         return images
