@@ -231,7 +231,8 @@ def test_the_manuals_own_test_passes(mine: Path) -> None:
     for name, check in (("test_mine.py", "check_model("), ("test_more.py", "check_gate(")):
         (source,) = (one for one in blocks if check in one)
         Path(name).write_text(source)
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:xdist", "-p", "no:cacheprovider", "-o", "addopts=", "test_mine.py", "test_more.py"]
+    alone = ["-p", "no:xdist", "-p", "no:cacheprovider", "-o", "addopts="]
+    command = [sys.executable, "-m", "pytest", "-q", *alone, "test_mine.py", "test_more.py"]
     finished = subprocess.run(command, capture_output=True, text=True, check=False)
     assert finished.returncode == 0 and "3 passed" in finished.stdout, finished.stdout
 
