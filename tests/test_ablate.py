@@ -141,6 +141,16 @@ def test_the_end_says_what_was_found_and_what_was_saved(whole: tuple[Path, Resul
     assert lines[-1].startswith("[72/72]")
 
 
+@pytest.mark.usefixtures("unmeasured")
+def test_the_folder_is_named_by_what_all_arms_have_in_common() -> None:
+    def folder(*more: str) -> str:
+        return call("ablate", "--dataset", "grid25", "--dry-run", *more).stdout.splitlines()[0]
+
+    assert folder("--model", "gmm,gaussian").startswith("# runs/ablation-grid25-models-"), "none of them is the one"
+    assert folder("--model", "gmm") == folder("--model", "gmm", "--seeds", "5", "--samples", "50,60")
+    assert folder("--model", "gmm").startswith("# runs/ablation-grid25-gmm-") and folder("--model", "gmm") != folder("--model", "gaussian")
+
+
 @pytest.mark.slow
 def test_running_it_again_does_what_is_missing_only(tmp_path: Path) -> None:
     small = {**GRID, "seeds": 1, "nulls": False, "arms": {"replace": ARMS["replace"]}}

@@ -9,6 +9,7 @@ from imgcollapse import testing
 from imgcollapse.errors import SettingsProblem
 from imgcollapse.images import ImageSet
 from imgcollapse.regimes import REGIMES, Accumulate, Augment, Have, Plan, Real, Regime, Replace, Retain
+from imgcollapse.regimes.provenance import made_of
 from imgcollapse.settings import build
 from imgcollapse.store.past import OnDemand
 
@@ -222,3 +223,17 @@ def test_a_ratio_of_samples_to_real_pictures_is_kept_or_refused() -> None:
         "take a smaller ratio, or more --samples than there are real pictures"
     )
     assert Augment(synthetic_ratio=1.3).plan(40, 4, Have(30)) == (30, 0)
+
+
+def test_what_a_set_is_made_of_in_words() -> None:
+    def words(**counts: int) -> str:
+        names = {name.replace("_", " "): count for name, count in counts.items()}
+        return made_of({"size": sum(counts.values()), "made_of": {name: {"pictures": count} for name, count in names.items()}})
+
+    assert words(real=40) == "learned from real pictures" and words(generation_3=40) == "learned from generation 3"
+    assert words(real=10, generation_3=30) == "learned from 25 % real, 75 % generation 3"
+    assert words(real=20, generation_0=15, generation_1=5) == "learned from 50 % real, 37.5 % generation 0, 12.5 % generation 1"
+    assert words(real=10, **{f"generation_{g}": 10 for g in range(3)}) == "learned from 25 % real, the rest generations 0 to 2"
+    assert words(**{f"generation_{g}": 10 for g in range(4)}) == "learned from generations 0 to 3"
+    chains = {f"generation_1_of_chain_{k}": 10 for k in (0, 2)}
+    assert words(real=20, **chains) == "learned from 50 % real, the rest generation 1 of chains 0 to 2"

@@ -94,6 +94,7 @@ def test_how_long_before_recall_halves() -> None:
         ([-1, 1, 3], "1 (-1 to 3) generations before it"),
         ([-1, 0, 1], "0 (-1 to 1) generations before it"),
         ([3, 4], "3.5 (3 to 4) generations before it"),
+        ([0, 1], "0.5 (0 to 1) generations before it"),
     ],
 )
 def test_lead_words(leads: list[int], words: str) -> None:
