@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from engine_runs import outcome
 from terminal import call, done
 
@@ -238,6 +239,8 @@ def test_words_that_only_python_has_are_looked_at() -> None:
             ic.run(**given, quiet=True)  # type: ignore[arg-type]
     with pytest.raises(ic.SettingsProblem, match=r"^\.: is neither a run nor an ablation"):
         ic.open(".")
+    with pytest.raises(ic.SettingsProblem, match=r"^Tensor: is in memory; write pictures to an \.npz"):
+        ic.score(torch.zeros(3, 1, 8, 8), against="digits", quiet=True)  # type: ignore[arg-type]
     assert list(Path.cwd().iterdir()) == []
 
 
@@ -261,6 +264,7 @@ def test_the_machine_may_stand_in_the_environment_and_nothing_else(monkeypatch: 
         ("--gens: 'x' is not a number", "gens: 'x' is not a number"),
         ("use --device cpu, or --no-judge-beside", "use device='cpu', or judge_beside=False"),
         ("choose another -o", "choose another out="),
+        ("-o: end it in .html, for example -o both.html", "out: end it in .html, for example out='both.html'"),
         ("--inception-weights: w.pt: no such file", "weights: w.pt: no such file"),
         ("imgcollapse --debug ... shows where; a-o, x--out", "imgcollapse --debug ... shows where; a-o, x--out"),
     ],

@@ -127,7 +127,9 @@ def _places(given: Any) -> tuple[Path, ...]:
 
 def _place(given: Any) -> Path:
     if not isinstance(given, (str, os.PathLike)) or not os.fspath(given):
-        raise SettingsProblem(f"{brief(given)} is not a file or folder; name one")
+        if isinstance(given, (str, int, float, type(None))):
+            raise SettingsProblem(f"{brief(given)} is not a file or folder; name one")
+        raise SettingsProblem(f"{type(given).__name__}: is in memory; write pictures to an .npz (arr_0, uint8 [N, H, W, C]) and name that")
     return expanded(Path(given))
 
 

@@ -12,7 +12,7 @@ from imgcollapse.errors import Problem, explained
 from imgcollapse.interface import notebook
 from imgcollapse.interface.console import Plain, Quiet, lines, watcher
 
-FLAG = re.compile(r"(?<![\w-])(?:-(o)\b|--(no-)?([a-z][a-z0-9-]*))(?: (cpu|cuda|float32|bfloat16)\b)?(:)?")
+FLAG = re.compile(r"(?<![\w-])(?:-(o)\b|--(no-)?([a-z][a-z0-9-]*))(?: (cpu|cuda|float32|bfloat16|both\.\w+)\b)?(:)?")
 OTHERS = {"o": "out", "gen": "generation", "plugin": "plugins", "inception-weights": "weights", "dinov2-weights": "weights", "axis": "axes"}
 """Flags whose keyword has another name."""
 
