@@ -219,7 +219,7 @@ def test_an_interval_of_a_lost_class_holds_0_as_often_as_it_says() -> None:
     _, _, low, high = simulated([0.6, 0.4, 0.0, 0.0], [400] * 4, 5000)
     covered = (low[:, 2:] == 0).double().mean(0)
     assert ((covered > 0.93) & (covered < 0.985)).all(), covered
-    assert (high[:, 2:] < 0.05).all(), "and says that hardly anything is left"
+    assert ((high[:, 2:] < 0.05).double().mean(0) > 0.998).all(), "and says that hardly anything is left"
 
 
 def test_more_samples_and_more_held_out_pictures_make_narrower_intervals() -> None:

@@ -424,6 +424,7 @@ def test_an_ablation_that_was_killed_before_its_first_file_is_begun_again(tmp_pa
 
 
 def test_a_record_of_a_tracker_that_cannot_be_read_is_kept(run: Path) -> None:
+    pytest.importorskip("tensorboard", reason="the extra `tensorboard` is not installed")
     (run / track.FOLDER).mkdir()
     (run / track.FOLDER / "tensorboard.json").write_bytes(MINE)
     result = call("run", *TOY, "--set", "judge.extractors=[]", "--out", run, "--track", "tensorboard")

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
-from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 import imgcollapse
 from imgcollapse import reports, store
@@ -195,7 +194,10 @@ def test_a_metric_without_real_vs_real_is_one_function_and_one_line(place: Path,
     lines = [[cell.strip() for cell in line.split("│")[1:-1]] for line in table.splitlines() if line.startswith("│")]
     split = next(at for at, cells in enumerate(lines) if cells[0] == "real vs real")
     head, real = ([" ".join(filter(None, column)) for column in zip(*part, strict=True)] for part in (lines[:split], lines[split:]))
-    logged = EventAccumulator(str(place / FOLDER)).Reload()
+    events = pytest.importorskip(
+        "tensorboard.backend.event_processing.event_accumulator", reason="the extra `tensorboard` is not installed"
+    )
+    logged = events.EventAccumulator(str(place / FOLDER)).Reload()
     assert [event.step for event in logged.Scalars("pixels/perplexity")] == [0, 1]
     assert "pixels/perplexity_real" not in logged.Tags()["scalars"] and "pixels/recall_real" in logged.Tags()["scalars"]
     column = head.index("perplexity")
