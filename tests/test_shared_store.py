@@ -49,6 +49,40 @@ def test_where_there_are_no_hard_links_there_are_copies(tmp_path: Path, monkeypa
     assert (tmp_path / "copy" / "samples").stat().st_ino != (tmp_path / "gen_000" / "samples").stat().st_ino
 
 
+def test_a_generation_links_what_its_model_has_in_common_with_the_fitted_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    one = SharedStore(tmp_path / "shared")
+
+    def save(folder: Path, state: str = "drawn warm", weights: str = "w") -> None:
+        (folder / "net").mkdir(parents=True)
+        (folder / "net" / "weights").write_text(weights)
+        (folder / "about").write_text(state)
+
+    def links(folder: Path) -> list[bool]:
+        fitted = tmp_path / "shared" / "weights-key" / "model"
+        return [(folder / name).stat().st_ino == (fitted / name).stat().st_ino for name in ("about", "net/weights")]
+
+    with one.lock("weights-key", "its weights"):
+        one.add_model("weights-key", save)
+    alike: list[tuple[dict[str, str], list[bool]]] = [
+        ({}, [True, True]),
+        ({"state": "drawn cold"}, [False, True]),
+        ({"weights": "v"}, [True, False]),
+        ({"weights": "corrected"}, [True, False]),
+    ]
+    for number, (given, expected) in enumerate(alike):
+        folder = tmp_path / f"{number}"
+        save(folder, **given)
+        before = {path.relative_to(folder): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+        one.link_model("weights-key", folder)
+        assert links(folder) == expected
+        assert {path.relative_to(folder): path.read_bytes() for path in folder.rglob("*") if path.is_file()} == before
+    one.link_model("weights-none", tmp_path / "0")  # it was set aside meanwhile
+    monkeypatch.setattr(os, "link", lambda *_: (_ for _ in ()).throw(OSError("no links here")))
+    save(tmp_path / "elsewhere")
+    one.link_model("weights-key", tmp_path / "elsewhere")
+    assert links(tmp_path / "elsewhere") == [False, False] and len(list((tmp_path / "elsewhere").rglob("*"))) == 3
+
+
 def test_a_damaged_entry_is_not_lent(tmp_path: Path) -> None:
     one = SharedStore(tmp_path / "shared")
     with one.lock("key", "generation 0"):

@@ -198,6 +198,8 @@ class RunFolder:
             (draft / PROVENANCE).write_bytes(bytes_of(to_json({"generation": generation, **provenance})))
             if model is not None:
                 model.save(draft / MODEL)
+                if self.shared is not None:
+                    self.shared.link_model(SharedStore.weights_key(self._recipe), draft / MODEL)
             files.as_usual(draft)
             manifest.write_manifest(draft, self._recipe, contents)
 

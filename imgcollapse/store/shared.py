@@ -5,10 +5,11 @@ import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from secrets import token_hex
 from typing import Any
 
 from imgcollapse import progress
-from imgcollapse.files import ASIDE, digest, draft_beside, folder_in_place, ledger, locks, set_aside
+from imgcollapse.files import ASIDE, digest, digest_of, draft_beside, folder_in_place, is_file, ledger, locks, set_aside
 from imgcollapse.store.identity import Identity, learning
 from imgcollapse.store.layout import MODEL
 from imgcollapse.store.manifest import MANIFEST, damage, read_manifest, write_manifest
@@ -56,6 +57,19 @@ class SharedStore:
             save(draft / MODEL)
             write_manifest(draft)
 
+    def link_model(self, key: str, folder: Path) -> None:
+        """Puts hard links to the fitted model of that entry in place of the files in a draft folder that are, byte for byte, the same.
+
+        What a correction changed, or another way to draw, stays a file of its own; so does all where the file system has no links.
+        """
+        fitted = self.folder / key / MODEL
+        for path in sorted(folder.rglob("*")):
+            entry, spare = fitted / path.relative_to(folder), path.with_name(f".imgcollapse-{token_hex(8)}.part")
+            with suppress(OSError):  # no such file there, or no hard links
+                if is_file(path) and is_file(entry) and _are_same(entry, path):
+                    os.link(entry, spare)
+                    os.replace(spare, path)
+
     def forget(self, key: str) -> None:
         """Removes an entry, which whoever needs it makes again; runs keep what is linked into them."""
         with self.lock(key, "what is pruned"):
@@ -84,6 +98,10 @@ def _link(source: Path, place: Path) -> None:
     ledger.discard(draft_beside(place), [path.name for path in source.iterdir()])
     with folder_in_place(place) as draft:
         shutil.copytree(source, draft, copy_function=_link_file, dirs_exist_ok=True)
+
+
+def _are_same(one: Path, other: Path) -> bool:
+    return one.stat().st_size == other.stat().st_size and digest_of(one) == digest_of(other)
 
 
 def _link_file(source: str, place: str) -> None:
