@@ -12,8 +12,10 @@ from terminal import call
 
 from imgcollapse import progress
 from imgcollapse.ablation import cost, ensemble, plan
+from imgcollapse.ablation.cost_shared import shared_cost
+from imgcollapse.ablation.grid import Ablation
 from imgcollapse.ablation.status import account, run_statuses
-from imgcollapse.interface import long
+from imgcollapse.interface import cost_lines, long
 from imgcollapse.machine import timing
 from imgcollapse.models import costs
 from imgcollapse.settings import build
@@ -121,6 +123,40 @@ def test_of_a_program_nothing_is_said() -> None:
     fit, draw = "python a.py {training_set} {model} {seed}", "python a.py {model} {samples} {n} {seed}"
     shown = call("run", "--model", "command", "--set", f"model.fit={fit}", "--set", f"model.sample={draw}", "--dry-run").stdout
     assert "cannot be known before it has run" in shown.splitlines()[-1]
+
+
+def test_generations_of_a_program_are_counted_as_they_will_be_made(tmp_path: Path) -> None:
+    """Nothing is known of what they take; that generation 0 is one under every regime is known."""
+    copy = {
+        "kind": "command",
+        "fit": "cp {training_set} {model}/set.npz",
+        "sample": "sh -c 'cp $0/set.npz $1' {model} {samples} {n} {seed}",
+    }
+    other = {**copy, "sample": copy["sample"].replace("{n}", "-n {n}")}
+    values = {
+        "base": {"samples": 40, "gens": 3, "judge": {"extractors": []}},
+        "models": {"a": copy, "b": other},
+        "seeds": 2,
+        "nulls": False,
+    }
+    axes = {"regime": ["replace", "accumulate"]}
+    runs = [plan.runs_of(plan.resolve(build(Ablation, {**values, **more}), tmp_path), tmp_path, (0, 1)) for more in ({}, {"axes": axes})]
+    told = [shared_cost(one, 2, 1) for one in runs]
+    assert [(one.runs, one.asked, one.made) for one in told] == [(4, 12, 12), (8, 24, 20)] and not told[0].known
+    assert cost_lines.shared_lines(told[0])[1:] == [
+        "  4 runs of 12 generations, all of them different",
+        "  what a program needs (model 'command') cannot be known before it has run",
+    ]
+    assert cost_lines.shared_record(told[1]) | {
+        "different_generations": 20,
+        "seconds": None,
+        "disk_bytes": None,
+    } == cost_lines.shared_record(told[1])
+    # beside null models, of which it is known
+    some = plan.runs_of(plan.resolve(build(Ablation, {**values, "models": {"a": copy}, "nulls": True}), tmp_path), tmp_path, (0, 1))
+    both = shared_cost(some, 2, 1)
+    assert (both.runs, both.asked, both.made) == (6, 18, 18) and both.known and both.disk > 0
+    assert "  in all, without runs of which nothing is known: about " in "\n".join(cost_lines.shared_lines(both))
 
 
 def test_a_long_run_says_so_and_what_would_make_it_shorter(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

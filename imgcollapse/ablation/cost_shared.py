@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from imgcollapse.ablation.cost import Cost, Known, cost_of
+from imgcollapse.ablation.cost import Cost, Generation, Known, cost_of
 from imgcollapse.ablation.summary import Run
 from imgcollapse.gates import chains
 from imgcollapse.heavy import torch
@@ -13,6 +13,8 @@ from imgcollapse.images import World
 from imgcollapse.regimes import Real
 from imgcollapse.store.identity import identity, learning
 from imgcollapse.study import Study, prepare
+
+NOTHING = Generation(0, 0, 0.0, 0.0, 0.0, 0.0, 0.0)  # that is known of a generation
 
 
 @dataclass(frozen=True)
@@ -40,6 +42,11 @@ class Shared:
     first: float
     flop: float
     disk: float
+
+    @property
+    def known(self) -> bool:
+        """Whether anything can be said of what some of the runs take."""
+        return any(cost.generations for cost in self.costs)
 
     @property
     def unknown(self) -> tuple[str, ...]:
@@ -71,14 +78,15 @@ def shared_cost(runs: Sequence[Run], jobs: int, threads: int | None, known: Know
             cost = cost_of(run.study, known, prepared)
             costs.append(cost)
             firsts[f"{key} {run.study.judge.model_dump_json()}"] = cost.first
-            for number, one in enumerate(cost.generations):
+            for number in range(run.study.gens):
                 own, of_weights = _keys(*prepared, number)
+                one = cost.generations[number] if cost.generations else NOTHING  # it is made, whatever it takes
                 learnt[of_weights], drawn[own] = one.learn, one.draw
                 judged[f"{own} {run.study.judge.model_dump_json()}"] = one.judge
                 links[own] = (one.flop, one.disk)
     finally:
         torch.set_num_threads(before)
-    asked, made = sum(run.study.gens for run in different.values()), len(drawn) if drawn else 0
+    asked, made = sum(run.study.gens for run in different.values()), len(drawn)
     learn, draw, judge, first = (sum(found.values()) for found in (learnt, drawn, judged, firsts))
     flop, disk = (sum(pair[i] for pair in links.values()) for i in (0, 1))
     return Shared(len(different), asked, made, max(1, min(jobs, len(different))), tuple(costs), learn, draw, judge, first, flop, disk)

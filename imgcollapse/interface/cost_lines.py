@@ -41,15 +41,18 @@ def cost_lines(cost: Cost) -> list[str]:
 def shared_lines(cost: Shared) -> list[str]:
     """The cost of an ablation, line by line."""
     lines = ["cost on this machine, estimated from a short trial"]
-    if cost.made:
+    linked = cost.asked - cost.made
+    made = f", {cost.made:,} of them different: those are made, the others linked" if linked else ", all of them different"
+    lines.append(f"  {cost.runs} runs of {cost.asked:,} generations{made}")
+    if cost.known:
         begun = (
             f" (learning {duration(cost.learn)}, drawing {duration(cost.draw)}, judging {duration(cost.judge + cost.first)} of all jobs)"
         )
-        lines += [
-            f"  {cost.runs} runs of {cost.asked:,} generations, {cost.made:,} of them different: those are made, the others linked",
-            f"  in all: {_flop(cost.flop)}about {duration(cost.seconds)} with {cost.jobs} jobs{begun}; "
-            f"memory {amount(cost.memory, 'B')} at the peak; disk {amount(cost.disk, 'B')}",
-        ]
+        name = "in all" if all(one.generations for one in cost.costs) else "in all, without runs of which nothing is known"
+        lines.append(
+            f"  {name}: {_flop(cost.flop)}about {duration(cost.seconds)} with {cost.jobs} jobs{begun}; "
+            f"memory {amount(cost.memory, 'B')} at the peak; disk {amount(cost.disk, 'B')}"
+        )
     return lines + [f"  {line}" for line in cost.unknown]
 
 
@@ -72,7 +75,7 @@ def shared_record(cost: Shared) -> dict[str, Any]:
     """Plain JSON values of an ablation's cost."""
     counts = {"runs": cost.runs, "generations": cost.asked, "different_generations": cost.made, "jobs": cost.jobs}
     whole = {"seconds": cost.seconds, "flop": cost.flop, "memory_bytes": cost.memory, "disk_bytes": cost.disk}
-    return {**counts, **(whole if cost.made else dict.fromkeys(whole)), "unknown": list(cost.unknown)}
+    return {**counts, **(whole if cost.known else dict.fromkeys(whole)), "unknown": list(cost.unknown)}
 
 
 def chosen(asked: Mapping[str, Any], made: Mapping[str, Any], place: str = "") -> dict[str, Any]:

@@ -56,7 +56,7 @@ def say_if_long_ablation(runs: Sequence[Run], jobs: int, threads: int) -> None:
         if _bound(prepared, prepared[0].gens) * len(different) / jobs <= LONG:
             return
         cost = shared_cost(runs, jobs, threads)
-    if cost.made and cost.seconds > LONG:
+    if cost.known and cost.seconds > LONG:
         whole = f"this takes about {duration(cost.seconds)} here with {cost.jobs} jobs, {cost.made:,} different generations"
         progress.say(_with_less(whole, cost.seconds, shared_savings(runs, cost)))
 
