@@ -10,12 +10,12 @@ import pytest
 import torch
 from terminal import call
 
-from imgcollapse import progress
+from imgcollapse import progress, store
 from imgcollapse.ablation import cost, ensemble, plan
 from imgcollapse.ablation.cost_shared import shared_cost
 from imgcollapse.ablation.grid import Ablation
 from imgcollapse.ablation.status import account, run_statuses
-from imgcollapse.interface import cost_lines, long
+from imgcollapse.interface import cost_lines, long, running
 from imgcollapse.machine import timing
 from imgcollapse.models import costs
 from imgcollapse.settings import build
@@ -68,14 +68,32 @@ def test_the_disk_holds_no_more_than_was_told(model: object, least: float, tmp_p
     ensemble.run(prepared[0], tmp_path / "run")
     for number, one in enumerate(found.generations):
         there = sum(file.stat().st_size for file in (tmp_path / f"run/gen_{number:03d}").rglob("*") if file.is_file())
-        assert least * one.disk < there < 1.12 * one.disk
+        told = one.disk - one.own  # scores and grid lie beside it
+        assert least * told < there < 1.12 * told
     first = prepare(study(**{**TOY, "keep": {"samples": "last", "models": "none"}}))
     thrifty = [one.disk for one in cost.cost_of(first[0], prepared=first).generations]
     assert thrifty[0] == thrifty[1] < thrifty[2]
 
 
+def lies_in(folder: Path) -> int:
+    """Bytes of its files, linked ones once, and of folders as most file systems count them."""
+    places = [folder, *folder.rglob("*")]
+    files = {one.stat().st_ino: one.stat().st_size for one in places if one.is_file()}
+    return sum(files.values()) + 4096 * sum(one.is_dir() for one in places)
+
+
+def test_records_scores_figures_and_page_are_in_the_disk_of_a_run(tmp_path: Path) -> None:
+    prepared = prepare(study(**TOY))
+    told = cost.cost_of(prepared[0], prepared=prepared)
+    ensemble.run(prepared[0], tmp_path / "run")
+    running.draw(tmp_path / "run")
+    assert 1 <= told.disk / lies_in(tmp_path / "run") <= 2.5
+    assert told.beside.values == len(store.scores_of(tmp_path / "run", 1).sources["pixels"]) + 5 == 25
+    assert told.seconds == told.work + told.beside.seconds > told.beside.seconds > 5
+
+
 @pytest.mark.slow
-def test_an_ablation_makes_as_many_different_generations_as_was_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_ablation_makes_as_many_different_generations_and_bytes_as_was_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     grid = {
         "base": TOY,
@@ -95,6 +113,7 @@ def test_an_ablation_makes_as_many_different_generations_as_was_told(tmp_path: P
     # of 12: the first generation is one for `replace`, `half` and the other judge, and the other judge shares all
     assert told["generations"] == done["generations_asked_for"] == 12
     assert told["different_generations"] == done["generations_made"] == 8
+    assert 1 <= told["disk_bytes"] / lies_in(Path("out")) <= 2.5
 
 
 def test_a_dry_run_shows_what_is_chosen_and_what_it_costs_and_writes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -211,7 +230,7 @@ def test_a_run_takes_about_as_long_as_was_told(values: dict[str, Any], tmp_path:
     prepared, ratios = prepare(study(dataset="digits", gens=2, **values)), list[float]()
     ensemble.run(prepared[0], tmp_path / "before")  # what the data folder is to have, and what libraries do at first
     for attempt in range(3):
-        told = cost.cost_of(prepared[0], prepared=prepared).seconds
+        told = cost.cost_of(prepared[0], prepared=prepared).work
         began = time.process_time()
         ensemble.run(prepared[0], tmp_path / f"run{attempt}")
         ratios.append(told / (time.process_time() - began))

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from imgcollapse.ablation import ensemble
+from imgcollapse.ablation.cost_files import FOLDER, MANIFEST, Beside
 from imgcollapse.errors import Problem, explained
 from imgcollapse.gates import chains
 from imgcollapse.grids import COLUMNS
@@ -15,6 +16,7 @@ from imgcollapse.images import ImageSet, World
 from imgcollapse.judges import costs as judging
 from imgcollapse.judges.judge import Judge
 from imgcollapse.machine import devices
+from imgcollapse.models import Likely
 from imgcollapse.models import costs as models
 from imgcollapse.regimes import Have, Real
 from imgcollapse.store.judged import is_due
@@ -23,12 +25,20 @@ from imgcollapse.study import Study, prepare
 
 LOOKED_AT = 4  # generations whose training sets are made; those of later ones grow as these do
 KEEPING = 0.1  # seconds in which a generation is written, with digests and records; a guess, which matters for the smallest alone
+LIKELIHOODS = 5  # scores of a model that knows how likely pictures are
+GRID = 1.25  # bytes of a grid of noisy samples, of what one of real pictures has
 BESIDE = 16  # bytes of a picture's label and of its birth
 
 
 @dataclass(frozen=True)
 class Generation:
-    """Of one generation of all chains: pictures learned from and drawn, operations of networks, seconds, and bytes that stay."""
+    """Of one generation of all chains: pictures learned from and drawn, operations of networks, seconds, and bytes.
+
+    disk:   bytes that stay of it in a run
+    own:    of these, what every run of an ablation has for itself: scores and grid
+    made:   bytes that runs share, whatever each of them keeps, without
+    fitted: weights as they were learned, which all that draw from them share
+    """
 
     learned: int
     drawn: int
@@ -37,6 +47,9 @@ class Generation:
     draw: float
     judge: float
     disk: float
+    own: float = 0.0
+    made: float = 0.0
+    fitted: float = 0.0
 
     @property
     def seconds(self) -> float:
@@ -75,6 +88,7 @@ class Cost:
     first:       seconds before generation 0: an extractor's training, real vs real, where the data folder lacks them
     memory:      bytes at the peak, of the main memory
     unknown:     what cannot be said, in lines
+    beside:      records, scores, grids, figures and page
     """
 
     real: int
@@ -82,11 +96,22 @@ class Cost:
     first: float
     memory: int
     unknown: tuple[str, ...] = ()
+    beside: Beside = field(default_factory=Beside)
+
+    @property
+    def work(self) -> float:
+        """Seconds of all generations, one after the other."""
+        return self.first + sum(one.seconds for one in self.generations)
 
     @property
     def seconds(self) -> float:
-        """Of all of it, one after the other."""
-        return self.first + sum(one.seconds for one in self.generations)
+        """Seconds until the command has ended, if the run is one by itself."""
+        return self.work + self.beside.seconds
+
+    @property
+    def disk(self) -> float:
+        """Bytes that lie in the run folder then."""
+        return sum(one.disk for one in self.generations) + self.beside.records + self.beside.pages
 
 
 def cost_of(study: Study, known: Known | None = None, prepared: tuple[Study, World, Real] | None = None) -> Cost:
@@ -108,14 +133,17 @@ def cost_of(study: Study, known: Known | None = None, prepared: tuple[Study, Wor
         return Cost(seen, (), 0.0, 0, (str(problem),))
     except (RuntimeError, ValueError, MemoryError) as error:  # a device without room, say
         return Cost(seen, (), 0.0, 0, (f"nothing could be measured: {explained(error) or error}",))
-    found = generations(study, works, judge.each, sizes(study, real), world)
+    beside = _beside(study, judge, world)
+    found = generations(study, works, judge.each, sizes(study, real), world, beside)
     gates = ("what gates need is not counted",) if study.gates else ()
     pixels = _bytes(world.train)
     memory = _peak() + round(max(one.learned + one.drawn for one in found) * pixels)
-    return Cost(seen, tuple(found), judge.first, memory, (*judge.unknown, *gates))
+    return Cost(seen, tuple(found), judge.first, memory, (*judge.unknown, *gates), beside)
 
 
-def generations(study: Study, works: Sequence[models.Work], judging: float, sizes: Sequence[int], world: World) -> list[Generation]:
+def generations(
+    study: Study, works: Sequence[models.Work], judging: float, sizes: Sequence[int], world: World, beside: Beside
+) -> list[Generation]:
     """Each generation of a prepared study, of all its chains and of what they show together.
 
     works: of each chain's model; judging: seconds, without likelihoods; sizes: pictures in the training set of each generation
@@ -123,17 +151,21 @@ def generations(study: Study, works: Sequence[models.Work], judging: float, size
     parts, found = ensemble.chains_of(study) or [study], []
     for number in range(study.gens):
         due = is_due(number, study.judge.every, study.gens)
+        kept, drawn = _samples(study, number, world)
+        own = beside.own(due)
         each = [_made(one, work, number, sizes[number], len(world.held_out)) for one, work in zip(parts, works, strict=True)]
-        own = [replace(one, judge=(one.judge + judging) * due, disk=one.disk + _samples(study, number, world)) for one in each]
-        if chains.is_union(study.ensemble):
-            own.append(Generation(0, 0, 0.0, 0.0, 0.0, judging * due, _samples(study, number, world)))
+        of_chains = [
+            replace(one, judge=(one.judge + judging) * due, disk=one.disk + kept + own, own=own, made=one.made + drawn) for one in each
+        ]
+        if chains.is_union(study.ensemble):  # what it is made of, runs share; it is not shared itself
+            of_chains.append(Generation(0, 0, 0.0, 0.0, 0.0, judging * due, kept + own, kept + own))
         names = Generation.__dataclass_fields__
-        found.append(Generation(**{name: sum(getattr(one, name) for one in own) for name in names}))
+        found.append(Generation(**{name: sum(getattr(one, name) for one in of_chains) for name in names}))
     return found
 
 
 def _made(study: Study, work: models.Work, number: int, size: int, held_out: int) -> Generation:
-    """A generation of one chain; what judging it takes are the likelihoods alone, what stays is the model."""
+    """A generation of one chain; what judging it takes are the likelihoods alone, what stays is the model and what is said of it."""
     model, steps, drawn = study.model, int(getattr(study.model, "steps", 0)), study.drawn()
     evaluated, extra = float(drawn + COLUMNS), 0.0  # pictures that are drawn to be kept, and to be learned from at once
     how: Any = study.correction
@@ -142,26 +174,37 @@ def _made(study: Study, work: models.Work, number: int, size: int, held_out: int
         extra += steps * batch
     if number and study.regime.from_teacher:
         extra += drawn
-    weights = work.size[0]
+    weights, rest = work.size[0] + work.size[1] * size, MANIFEST + 4 * FOLDER
+    copies, more = 1, 0  # of the weights in a generation, and beside those that were learned
     weight = getattr(how, "weight", 0)
     if weight:
         own = getattr(how, "steps", None) or max(1, steps // 10)
+        more = 1
         steps, extra = steps + own, extra + (getattr(how, "samples", None) or min(size, own * batch))
         if not getattr(how, "in_weights", True):  # two networks draw
-            evaluated, weights = 2 * evaluated, 2 * weights
+            evaluated, copies = 2 * evaluated, 2
     count = work.operations or models.Operations(0.0, 0.0)
     pictures = study.judge.n or 0
     likely = work.likely * ((held_out if number == 0 else pictures) + pictures) * bool(study.judge.extractors)
-    kept = weights + work.size[1] * size if keeps(study.keep.models, number, number == study.gens - 1) else 0.0
+    kept = MANIFEST + copies * weights * keeps(study.keep.models, number, number == study.gens - 1)
     flop = count.step * steps + count.picture * (evaluated + extra)
     learn = work.begin + work.step * steps + work.learned * size + work.drawn * extra
-    return Generation(size, drawn, flop, learn, work.drawn * evaluated + KEEPING, likely, kept)
+    return Generation(size, drawn, flop, learn, work.drawn * evaluated + KEEPING, likely, kept, made=rest + more * weights, fitted=weights)
 
 
-def _samples(study: Study, number: int, world: World) -> float:
+def _samples(study: Study, number: int, world: World) -> tuple[float, float]:
+    """Bytes of the samples of a generation that stay, and that are written."""
     kept = keeps(study.keep.samples, number, number == study.gens - 1)
-    changed = 1 + any(bool(gate.changes) for gate in study.gates)
-    return (study.drawn() * changed * kept + COLUMNS) * (_bytes(world.train) + BESIDE)
+    drawn = study.drawn() * (1 + any(bool(gate.changes) for gate in study.gates))
+    each = _bytes(world.train) + BESIDE
+    return (drawn * kept + COLUMNS) * each, (drawn + COLUMNS) * each
+
+
+def _beside(study: Study, judge: judging.JudgeWork, world: World) -> Beside:
+    parts = ensemble.chains_of(study)
+    likely = bool(study.judge.extractors) and any(isinstance(one.model, Likely) for one in parts or [study])
+    judged = sum(is_due(number, study.judge.every, study.gens) for number in range(study.gens))
+    return Beside(judge.values + LIKELIHOODS * likely, GRID * judge.grid, _bytes(world.train), judged, 1 + len(parts))
 
 
 def sizes(study: Study, real: Real) -> list[int]:

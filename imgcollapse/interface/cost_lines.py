@@ -30,10 +30,11 @@ def cost_lines(cost: Cost) -> list[str]:
                 f"{amount(one.disk, 'B')}"
             )
         begun = f", {duration(cost.first)} of them before generation 0" if cost.first >= 1 else ""
-        flop, disk = sum(one.flop for one in made), sum(one.disk for one in made)
+        flop = sum(one.flop for one in made)
         lines.append(
             f"  in all: {len(made)} generations, {sum(one.drawn for one in made):,} pictures drawn; {_flop(flop)}"
-            f"about {duration(cost.seconds)}{begun}; memory {amount(cost.memory, 'B')} at the peak; disk {amount(disk, 'B')}"
+            f"about {duration(cost.seconds)}{begun}, {duration(cost.beside.seconds)} for starting, figures and page; "
+            f"memory {amount(cost.memory, 'B')} at the peak; disk {amount(cost.disk, 'B')}"
         )
     return lines + [f"  {line}" for line in cost.unknown]
 
@@ -45,13 +46,11 @@ def shared_lines(cost: Shared) -> list[str]:
     made = f", {cost.made:,} of them different: those are made, the others linked" if linked else ", all of them different"
     lines.append(f"  {cost.runs} runs of {cost.asked:,} generations{made}")
     if cost.known:
-        begun = (
-            f" (learning {duration(cost.learn)}, drawing {duration(cost.draw)}, judging {duration(cost.judge + cost.first)} of all jobs)"
-        )
+        of_jobs = f"learning {duration(cost.learn)}, drawing {duration(cost.draw)}, judging {duration(cost.judge + cost.first)} of all jobs"
         name = "in all" if all(one.generations for one in cost.costs) else "in all, without runs of which nothing is known"
         lines.append(
-            f"  {name}: {_flop(cost.flop)}about {duration(cost.seconds)} with {cost.jobs} jobs{begun}; "
-            f"memory {amount(cost.memory, 'B')} at the peak; disk {amount(cost.disk, 'B')}"
+            f"  {name}: {_flop(cost.flop)}about {duration(cost.seconds)} with {cost.jobs} jobs ({of_jobs}; starting, figures and page "
+            f"{duration(cost.other)}); memory {amount(cost.memory, 'B')} at the peak; disk {amount(cost.disk, 'B')}"
         )
     return lines + [f"  {line}" for line in cost.unknown]
 
@@ -62,9 +61,10 @@ def record(cost: Cost) -> dict[str, Any]:
     whole = {
         "seconds": cost.seconds,
         "seconds_before": cost.first,
+        "seconds_beside": cost.beside.seconds,
         "flop": sum(one.flop for one in made),
         "memory_bytes": cost.memory,
-        "disk_bytes": sum(one.disk for one in made),
+        "disk_bytes": cost.disk,
         "pictures_drawn": sum(one.drawn for one in made),
     }
     known = whole if made else dict.fromkeys(whole)
@@ -74,7 +74,8 @@ def record(cost: Cost) -> dict[str, Any]:
 def shared_record(cost: Shared) -> dict[str, Any]:
     """Plain JSON values of an ablation's cost."""
     counts = {"runs": cost.runs, "generations": cost.asked, "different_generations": cost.made, "jobs": cost.jobs}
-    whole = {"seconds": cost.seconds, "flop": cost.flop, "memory_bytes": cost.memory, "disk_bytes": cost.disk}
+    seconds = {"seconds": cost.seconds, "seconds_beside": cost.other}
+    whole = {**seconds, "flop": cost.flop, "memory_bytes": cost.memory, "disk_bytes": cost.disk}
     return {**counts, **(whole if cost.known else dict.fromkeys(whole)), "unknown": list(cost.unknown)}
 
 
