@@ -24,6 +24,7 @@ from imgcollapse.ablation.grid import Ablation
 from imgcollapse.ablation.status import RunStatus, run_statuses, seconds_left
 from imgcollapse.ablation.worker import Resources
 from imgcollapse.errors import SettingsProblem
+from imgcollapse.interface import planning
 from imgcollapse.interface.ablating import AXES, ablation_from
 from imgcollapse.machine.devices import Machine
 from imgcollapse.settings import build, read_file
@@ -464,6 +465,45 @@ def test_a_dry_run_shows_the_plan_and_writes_nothing() -> None:
     )
     assert "24 runs" in result.stdout and not Path("out").exists()
     assert len(json.loads(ablate(GRID, "out", "--dry-run", "--json").stdout)["arms"]) == 12
+
+
+def test_a_dry_run_names_and_counts_every_run_once(tmp_path: Path) -> None:
+    """Null models of generators are the same runs."""
+    models = {"mixture": {"kind": "gmm", "components": 2}, "of 3": {"kind": "gmm", "components": 3}}
+    base = {"dataset": {"kind": "digits", "subset": 40}, "samples": 40, "gens": 1, "judge": {"extractors": ["pixels"]}}
+    values = {"base": base, "models": models, "axes": {"regime": ["replace", "accumulate"]}, "seeds": 2}
+    said = ablate(values, "out", "--dry-run").stdout
+    assert "\n16 runs\n" in said and "  16 runs of 16 generations, 8 of them different: " in said
+    assert [line.partition(":")[0] for line in said.splitlines()[1:9]] == [
+        "mixture, regime replace",
+        "mixture, regime replace, null model bootstrap (of 2 arms)",
+        "mixture, regime replace, null model smooth (of 2 arms)",
+        "mixture, regime accumulate",
+        "mixture, regime accumulate, null model bootstrap (of 2 arms)",
+        "mixture, regime accumulate, null model smooth (of 2 arms)",
+        *(f"of 3, regime {regime}" for regime in ("replace", "accumulate")),
+    ]
+    told = json.loads(ablate({**values, "axes": {}}, "out", "--dry-run", "--json").stdout)
+    nulls = [("mixture", "bootstrap"), ("mixture", "smooth")]
+    assert [(one["arm"], one["null"]) for one in told["arms"]] == [("mixture", None), *nulls, ("of 3", None)]
+    assert told["cost"]["runs"] == 2 * len(told["arms"]) and set(told["arms"][0]) == {"arm", "null", "study", "seeds", "chosen"}
+
+
+def test_a_dry_run_says_in_a_word_where_all_arms_choose_the_same(tmp_path: Path) -> None:
+    values = {"base": {"judge": {"extractors": ["pixels"]}}, "models": ["gmm", "vae", "ddpm"], "axes": {"samples": [40, 50]}, "seeds": 1}
+    asked = build(Ablation, values)
+    resolved = plan.resolve(asked, tmp_path / "out")
+    planned = planning.PlannedAblation(None, {(arm, null): own for arm, null, own in resolved})
+    lines = planned.chosen_lines(planning.once(asked.studies()))
+    assert lines[0].startswith("chosen in all arms and null models: judge.metrics = ") and "judge.n" not in lines[0]
+    (of_vae,) = (line for line in lines if "model.latent" in line)
+    assert of_vae.startswith("chosen in vae, samples 40; vae, samples 50: model.")
+    of_40 = "gmm, samples 40; gmm, samples 40, null model bootstrap (of 3 arms); gmm, samples 40, null model smooth (of 3 arms)"
+    assert f"chosen in {of_40}; vae, samples 40; ddpm, samples 40: judge.n = 40" in lines
+    more = build(Ablation, {**values, "axes": {**values["axes"], "regime": ["replace", "accumulate"]}})
+    planned = planning.PlannedAblation(None, {(arm, null): own for arm, null, own in plan.resolve(more, tmp_path / "out")})
+    first = [line for line in planned.chosen_lines(planning.once(more.studies())) if line.endswith("judge.n = 40")]
+    assert len(first) == 1 and first[0].count(";") == 3 and first[0].endswith("; and 7 more: judge.n = 40")
 
 
 DIVERGES: dict[str, Any] = {

@@ -142,6 +142,7 @@ def test_of_a_program_nothing_is_said() -> None:
     fit, draw = "python a.py {training_set} {model} {seed}", "python a.py {model} {samples} {n} {seed}"
     shown = call("run", "--model", "command", "--set", f"model.fit={fit}", "--set", f"model.sample={draw}", "--dry-run").stdout
     assert "cannot be known before it has run" in shown.splitlines()[-1]
+    assert "chosen here: judge.n = " in shown and "chosen here: model.sha256" not in shown
 
 
 def test_generations_of_a_program_are_counted_as_they_will_be_made(tmp_path: Path) -> None:

@@ -372,6 +372,27 @@ def test_the_table_in_words_shows_the_last_generation_beside_real_vs_real(runs: 
     ]
 
 
+def test_a_null_model_that_is_one_run_for_several_arms_has_one_line(tmp_path: Path) -> None:
+    """Of generators, say: those under one regime have the same null models. The summary has them all, for its differences."""
+    found = []
+    for name, regime in (("a", "replace"), ("b", "replace"), ("a, retain", "retain"), ("b, retain", "retain")):
+        found.append(written(tmp_path, name, 0, {"fd": [3.0 + len(found)]}, regime=regime))
+        found += [written(tmp_path, name, 0, {"fd": [5.0]}, null="bootstrap", regime=regime)]
+        found += [written(tmp_path, name, 0, {"fd": [6.0 + (name == "b")]}, null="smooth", regime=regime)]
+    record = summarised(found)
+    assert len(record["arms"]) == 12
+    assert [(line[0], line[3]) for line in summary.table_lines(record)["pixels"][2:]] == [
+        *(("a", "3.00"), ("a, null model bootstrap (of 2 arms)", "5.00"), ("a, null model smooth", "6.00")),
+        *(("b", "6.00"), ("b, null model smooth", "7.00")),
+        *(
+            ("a, retain", "9.00"),
+            ("a, retain, null model bootstrap (of 2 arms)", "5.00"),
+            ("a, retain, null model smooth (of 2 arms)", "6.00"),
+        ),
+        ("b, retain", "12.00"),
+    ]
+
+
 def test_arms_with_other_real_values_stand_below_their_own(tmp_path: Path) -> None:
     runs = [written(tmp_path, name, seed, {"fd": [3.0]}) for name, seed in (("a", 0), ("b", 0), ("c", 2), ("d", 0))]
     lines = summary.table_lines(summarised(runs))["pixels"]

@@ -74,26 +74,19 @@ def _table(title: str, headings: Sequence[str], lines: Sequence[Sequence[str]]) 
 
 
 def _show_plan(one: ablating.Asked, as_json: bool) -> None:
-    arms, seeds = list(one.ablation.studies()), list(one.ablation.seeds)
+    arms, seeds = planning.once(one.ablation.studies()), list(one.ablation.seeds)
     if as_json:
         planned = planning.of_ablation(one)
         records = [
             {"arm": arm, "null": null, "study": own.model_dump(mode="json"), "seeds": seeds, "chosen": planned.chosen_in(arm, null, own)}
-            for arm, null, own in arms
+            for arm, null, own, _ in arms
         ]
         streams.out_json({"ablation": str(one.folder), "arms": records, **planned.record()})
         return
     streams.out(f"# {one.folder}")
-    for arm, null, own in arms:
-        streams.out(f"{named(arm, null)}: {own.title().rpartition(', seed')[0]}; seeds {', '.join(map(str, seeds))}")
-    streams.out(f"{len(arms) * len(seeds)} runs")
+    for arm, null, own, times in arms:
+        streams.out(f"{named(arm, null, times)}: {own.title().rpartition(', seed')[0]}; seeds {', '.join(map(str, seeds))}")
+    streams.out(f"{len({own.name() for _, _, own, _ in arms}) * len(seeds)} runs")
     planned = planning.of_ablation(one)  # takes a look at data and a little work
-    alike: dict[str, list[str]] = {}
-    for arm, null, own in arms:
-        if found := planned.chosen_in(arm, null, own):
-            choices = ", ".join(f"{path} = {value}" for path, value in planning.shown(found).items())
-            alike.setdefault(choices, []).append(named(arm, null))
-    for choices, names in alike.items():
-        streams.out(f"chosen in {'; '.join(names)}: {choices}")
-    for line in planned.lines():
+    for line in (*planned.chosen_lines(arms), *planned.lines()):
         streams.out(line)

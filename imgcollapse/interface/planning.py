@@ -1,6 +1,6 @@
 """What `--dry-run` shows beside the settings: what is chosen where they leave it open, and what all of it costs; nothing is written."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -8,10 +8,15 @@ from imgcollapse import progress, study
 from imgcollapse.ablation import ensemble, plan
 from imgcollapse.ablation.cost import Cost, cost_of
 from imgcollapse.ablation.cost_shared import Shared, shared_cost
+from imgcollapse.ablation.summary import named
 from imgcollapse.errors import DataProblem, SettingsProblem
 from imgcollapse.interface import ablating, cost_lines
 from imgcollapse.machine import cache
 from imgcollapse.study import Study
+
+Arm = tuple[str, str | None, Study, int]  # its name, the null model or None, its study, and how many arms have this null model
+NAMED = 6  # arms that a line has room for
+DIGESTS = "sha256"  # of a program's files, which nobody reads
 
 
 @dataclass(frozen=True)
@@ -58,6 +63,17 @@ class PlannedAblation:
         made = self.resolved.get((arm, null))
         return {} if made is None else _chosen(own, made)
 
+    def chosen_lines(self, arms: Sequence[Arm]) -> list[str]:
+        """What is left open and chosen, in words: together what is chosen in the same of these arms."""
+        where: dict[str, list[Arm]] = {}
+        for arm in arms:
+            for path, value in shown(self.chosen_in(*arm[:3])).items():
+                where.setdefault(f"{path} = {value}", []).append(arm)
+        together: dict[str, list[str]] = {}
+        for choice, chosen_by in where.items():
+            together.setdefault(_all_of(chosen_by, arms), []).append(choice)
+        return [f"chosen in {names}: {', '.join(choices)}" for names, choices in together.items()]
+
     def lines(self) -> list[str]:
         """In words."""
         if self.cost is None:
@@ -97,8 +113,18 @@ def of_ablation(one: ablating.Asked) -> PlannedAblation:
             return PlannedAblation(None, resolved, str(problem))
 
 
+def once(studies: Iterable[tuple[str, str | None, Study]]) -> list[Arm]:
+    """(arm, null model, study, of how many arms): where arms differ in what learns alone, their null models are one run."""
+    found: dict[tuple[str, ...], Arm] = {}
+    for arm, null, own in studies:
+        key = (arm,) if null is None else (null, own.name())
+        first = found.get(key, (arm, null, own, 0))
+        found[key] = (*first[:3], first[3] + 1)
+    return list(found.values())
+
+
 def shown(found: Mapping[str, Any]) -> dict[str, Any]:
-    """The chosen settings as a line has room for them: of extractors the names, of many metrics how many."""
+    """The chosen settings as a line has room for them: of extractors the names, of many metrics how many, and no digests of files."""
 
     def short(value: Any) -> Any:
         if not isinstance(value, list):
@@ -106,7 +132,18 @@ def shown(found: Mapping[str, Any]) -> dict[str, Any]:
         names = [one.get("kind", one) if isinstance(one, Mapping) else one for one in value]
         return f"{len(names)} of them" if len(names) > 6 else f"[{', '.join(map(str, names))}]"
 
-    return {path: short(value) for path, value in found.items()}
+    return {path: short(value) for path, value in found.items() if f".{DIGESTS}." not in path}
+
+
+def _all_of(some: Sequence[Arm], arms: Sequence[Arm]) -> str:
+    """These arms and null models by their names, of very many some, or in a word where they are all of them."""
+    if len(some) == len(arms) > 1:
+        return "all arms" + " and null models" * any(null is not None for _, null, _, _ in arms)
+    for what, is_null in (("arms", False), ("null models", True)):
+        if len(some) > 1 and some == [arm for arm in arms if (arm[1] is not None) == is_null]:
+            return f"all {what}"
+    names = [named(arm, null, times) for arm, null, _, times in some]
+    return "; ".join(names if len(names) <= NAMED else [*names[: NAMED // 2], f"and {len(names) - NAMED // 2} more"])
 
 
 def _chosen(asked: Study, made: Study) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """The summary in words: tables and sentences for people."""
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from imgcollapse.ablation.summary.table import Record
@@ -31,11 +32,11 @@ def lines(summary: Record, most: int = MOST, coarser: int = 0) -> dict[str, list
     """Per extractor every arm at its last generation: name, generation, seeds, and `mean [low, high]` over seeds of the metrics shown.
 
     These are `columns`; those that an arm has not measured have empty cells. A line of real vs real stands above the arms that have
-    it. `coarser`: so many decimals fewer than a single value deserves.
+    it. `coarser`: so many decimals fewer than a single value deserves. A null model that is one run for several arms has one line.
     """
     found: dict[str, list[Line]] = {}
     wanted = columns(summary, most)
-    for arm in summary["arms"]:
+    for arm, times in _once(summary["arms"]):
         for extractor, metrics in arm["extractors"].items():
             there = {name: metrics[name] for name in wanted[extractor] if name in metrics}
             table = found.setdefault(extractor, [])
@@ -43,7 +44,7 @@ def lines(summary: Record, most: int = MOST, coarser: int = 0) -> dict[str, list
             if any(reals) and reals != next((line.cells[3:] for line in reversed(table) if line.arm is None), None):
                 table.append(Line(None, [REAL, "", "", *reals]))
             last = next(iter(there.values()))["last"]
-            about = [named(arm["arm"], arm["null"]), str(last["generation"]), f"{last['n']} of {len(arm['planned'])}"]
+            about = [named(arm["arm"], arm["null"], times), str(last["generation"]), f"{last['n']} of {len(arm['planned'])}"]
             values = (spanned(there[name]["last"], name, "", coarser) if name in there else "" for name in wanted[extractor])
             table.append(Line(arm, [*about, *values]))
     return found
@@ -74,9 +75,21 @@ def half_lives(summary: Record) -> list[tuple[str, str, str]]:
     return found
 
 
-def named(arm: str, null: str | None) -> str:
-    """An arm, or a null model under its regime."""
-    return arm if null is None else f"{arm}, null model {null}"
+def named(arm: str, null: str | None, times: int = 1) -> str:
+    """An arm, or a null model under its regime. times: how many arms have this one."""
+    return arm if null is None else f"{arm}, null model {null}" + (f" (of {times} arms)" if times > 1 else "")
+
+
+def _once(arms: Sequence[Record]) -> list[tuple[Record, int]]:
+    """Every arm and null model, and for how many arms it stands: null models of arms that differ in what learns are the same runs."""
+    found: list[tuple[Record, int]] = []
+    for arm in arms:
+        same = (i for i, (one, _) in enumerate(found) if arm["null"] is not None and {**one, "arm": arm["arm"]} == arm)
+        if (place := next(same, None)) is None:
+            found.append((arm, 1))
+        else:
+            found[place] = (found[place][0], found[place][1] + 1)
+    return found
 
 
 def spanned(span: Record, name: str, sign: str = "", coarser: int = 0) -> str:
