@@ -16,6 +16,7 @@ from imgcollapse.files.atomic import draft_beside as draft_beside
 from imgcollapse.files.atomic import draft_folder as draft_folder
 from imgcollapse.files.atomic import folder_in_place as folder_in_place
 from imgcollapse.files.atomic import is_part as is_part
+from imgcollapse.files.atomic import link_in_place as link_in_place
 from imgcollapse.files.atomic import sweep as sweep
 from imgcollapse.files.atomic import sync as sync
 from imgcollapse.files.atomic import sync_all as sync_all

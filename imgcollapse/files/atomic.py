@@ -72,6 +72,13 @@ def folder_in_place(place: Path) -> Iterator[Path]:
         sync(place.parent)
 
 
+def link_in_place(source: Path, path: Path) -> None:
+    """Puts a hard link to a file in place of another one with the same content, in a draft. Raises OSError where there are none: it stays."""
+    part = path.with_name(f".imgcollapse-{token_hex(8)}.part")
+    os.link(source, part)
+    os.replace(part, path)
+
+
 def draft_beside(place: Path) -> Path:
     """Where `folder_in_place` makes what is to stand at a place."""
     return place.with_name(f"{place.name}.draft")

@@ -5,11 +5,10 @@ import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from secrets import token_hex
 from typing import Any
 
 from imgcollapse import progress
-from imgcollapse.files import ASIDE, digest, digest_of, draft_beside, folder_in_place, is_file, ledger, locks, set_aside
+from imgcollapse.files import ASIDE, digest, digest_of, draft_beside, folder_in_place, is_file, ledger, link_in_place, locks, set_aside
 from imgcollapse.store.identity import Identity, learning
 from imgcollapse.store.layout import MODEL
 from imgcollapse.store.manifest import MANIFEST, damage, read_manifest, write_manifest
@@ -64,11 +63,10 @@ class SharedStore:
         """
         fitted = self.folder / key / MODEL
         for path in sorted(folder.rglob("*")):
-            entry, spare = fitted / path.relative_to(folder), path.with_name(f".imgcollapse-{token_hex(8)}.part")
+            entry = fitted / path.relative_to(folder)
             with suppress(OSError):  # no such file there, or no hard links
                 if is_file(path) and is_file(entry) and _are_same(entry, path):
-                    os.link(entry, spare)
-                    os.replace(spare, path)
+                    link_in_place(entry, path)
 
     def forget(self, key: str) -> None:
         """Removes an entry, which whoever needs it makes again; runs keep what is linked into them."""
