@@ -73,10 +73,13 @@ def folder_in_place(place: Path) -> Iterator[Path]:
 
 
 def link_in_place(source: Path, path: Path) -> None:
-    """Puts a hard link to a file in place of another one with the same content, in a draft. Raises OSError where there are none: it stays."""
+    """Puts a hard link to a file in place of another one with the same content, in a draft. Raises OSError where there are none."""
     part = path.with_name(f".imgcollapse-{token_hex(8)}.part")
     os.link(source, part)
-    os.replace(part, path)
+    try:
+        os.replace(part, path)
+    finally:
+        part.unlink(missing_ok=True)
 
 
 def draft_beside(place: Path) -> Path:
