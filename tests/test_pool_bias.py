@@ -110,6 +110,8 @@ def test_a_pool_of_too_few_is_refused_before_the_start(bias: dict[str, Any], mor
     assert str(caught.value).startswith(("regime.pool_bias: " if said[0].isdigit() else "regime.pool_bias") + said)
     plan = retain({"classes": (1, 3)}, pool="fresh").plan(50, 3, Have(125, "toy", train=real_pictures(125)))
     assert plan == (50, 75), "all that generation 0 does not see"
+    enough = retain({"classes": (1, 3)}, real_fraction=30 / 75).plan(75, 3, Have(125, "toy", train=real_pictures(125)))
+    assert enough == (75, 0), "as many as there are are enough"
 
 
 @pytest.mark.parametrize(

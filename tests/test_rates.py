@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -95,6 +96,15 @@ def test_where_it_cannot_be_told_the_words_say_so() -> None:
     assert straight.words.endswith("]: perhaps a straight line, no limit in sight")
     assert fitted_rate(tuple(GENS), line**2 + 0.05 * rng.normal(size=(4, 10))).words == "none: the curve goes ever faster"
     assert fitted_rate(tuple(GENS), (-0.8) ** line + 0.01 * rng.normal(size=(4, 10))).words == "none: the curve turns"
+
+
+def test_rates_in_words_are_of_arms_by_extractors_with_a_rate() -> None:
+    def rate(arm: str, extractor: str, value: float | None, null: str | None = None) -> dict[str, Any]:
+        return {"arm": arm, "null": null, "extractor": extractor, "metric": "fd", "rate": value, "words": f"{arm} {value}"}
+
+    found = [rate("a", "pixels", 0.5), rate("b", "pixels", None), rate("a", "random", None), rate("a", "pixels", 0.9, "bootstrap")]
+    assert rate_lines({"rates": found}) == ["FD (pixels), share of the distance to its limit that a generation covers: a: a 0.5; b: b None"]
+    assert rate_rows({"rates": found})[1][0] == ["a", "a 0.5", "a None"] and rate_rows({"rates": found[1:3]})[1] == []
 
 
 @pytest.mark.slow

@@ -153,6 +153,8 @@ def test_the_better_side_is_said(tmp_path: Path) -> None:
     assert of_arm(record, "a")[0]["halves"] is None
 
 
-def test_a_single_generation_warns_of_nothing(tmp_path: Path) -> None:
+def test_a_single_generation_warns_of_nothing_and_two_may(tmp_path: Path) -> None:
     record = summarised([written(tmp_path, "a", 0, {"fd": [9.0]})])
     assert record["warnings"] == [{"arm": "a", "null": None, "halves": None, "scores": []}]
+    _, scores = of_arm(summarised([written(tmp_path, "b", 0, {"fd": [2.0, 2.1]})]), "b")
+    assert cell(scores["pixels", "fd"]) == "not within 2 generations (0 of 1 seed)"
