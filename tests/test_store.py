@@ -491,6 +491,11 @@ def test_more_real_pictures_than_there_are_is_an_error_before_the_start(tmp_path
         run(build(Study, values), tmp_path / "run")
 
 
+def test_a_run_folder_may_lie_in_folders_that_are_not_there_yet(tmp_path: Path) -> None:
+    run(build(Study, {"dataset": {"kind": "gaussian", "size": 50}, "model": "gaussian", "gens": 1}), tmp_path / "new/newer/run")
+    assert store.finished(tmp_path / "new/newer/run") == [0]
+
+
 @pytest.mark.slow
 def test_sigkill_at_random_points_and_resuming_is_byte_identical(tmp_path: Path) -> None:
     """The command itself, with a DDPM on digits, killed at three moments that differ from run to run of this test."""
