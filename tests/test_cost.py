@@ -15,7 +15,7 @@ from imgcollapse.ablation import cost, ensemble, plan
 from imgcollapse.ablation.cost_shared import shared_cost
 from imgcollapse.ablation.grid import Ablation
 from imgcollapse.ablation.status import account, run_statuses
-from imgcollapse.interface import cost_lines, long, running
+from imgcollapse.interface import cost_lines, long, planning, running
 from imgcollapse.machine import timing
 from imgcollapse.models import costs
 from imgcollapse.settings import build
@@ -121,12 +121,23 @@ def test_a_dry_run_shows_what_is_chosen_and_what_it_costs_and_writes_nothing(tmp
     monkeypatch.setenv("IMGCOLLAPSE_DATA", str(data))
     few = ("--set", "model.width=8", "--gens", "3", "--samples", "200")
     shown = call("run", "--model", "vae", *few, "--dry-run").stdout
-    assert "# chosen here: model.steps = 1000\n" in shown and "# chosen here: judge.extractors = [classifier, random]\n" in shown
+    assert "\n  steps: 0  # chosen here: 1000\n" in shown and "\n  extractors: null  # chosen here: [classifier, random]\n" in shown
     assert "generation 0 to 2, each: learns from 200, draws 200; " in shown and "in all: 3 generations, 600 pictures drawn; " in shown
     told = json.loads(call("run", "--model", "vae", *few, "--dry-run", "--json").stdout)
     assert told["chosen"]["model.latent"] == 16 and told["problem"] is None and told["cost"]["real_pictures"] == 200
     assert told["cost"]["seconds"] > sum(one["learn"] for one in told["cost"]["generations"]) > 0 < told["cost"]["memory_bytes"]
     assert not data.exists() and not Path("runs").exists()
+
+
+def test_what_is_chosen_stands_beside_what_is_left_open_wherever_that_is() -> None:
+    lines = ["a: 1", "model:", "  steps: 0", "  sampling:", "    steps: 0", "gates:", "- kind: x", "  steps: 3", "'n': null", "flag: null"]
+    chosen = {"model.steps": 7, "model.sampling.steps": [1, 2], "n": 5, "flag": True, "models.0.steps": 9}
+    assert planning.with_chosen(lines, chosen) == [
+        *("a: 1", "model:", "  steps: 0  # chosen here: 7", "  sampling:", "    steps: 0  # chosen here: [1, 2]"),
+        *("gates:", "- kind: x", "  steps: 3", "'n': null  # chosen here: 5", "flag: null  # chosen here: true"),
+        "# chosen here: models.0.steps = 9",
+    ], "what has no line of its own stands at the end"
+    assert planning.with_chosen(lines, {}) == lines
 
 
 def test_data_that_are_not_there_are_told_in_a_line_and_not_fetched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -142,7 +153,7 @@ def test_of_a_program_nothing_is_said() -> None:
     fit, draw = "python a.py {training_set} {model} {seed}", "python a.py {model} {samples} {n} {seed}"
     shown = call("run", "--model", "command", "--set", f"model.fit={fit}", "--set", f"model.sample={draw}", "--dry-run").stdout
     assert "cannot be known before it has run" in shown.splitlines()[-1]
-    assert "chosen here: judge.n = " in shown and "chosen here: model.sha256" not in shown
+    assert "\n  'n': null  # chosen here: " in shown and "# chosen here: model.sha256" not in shown
 
 
 def test_generations_of_a_program_are_counted_as_they_will_be_made(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """`imgcollapse run`."""
 
 import sys
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -89,8 +90,14 @@ def _show(one: running.Asked, as_json: bool) -> None:
     lines = to_yaml(chosen).rstrip("\n").split("\n")
     if any(streams.shown(line, sys.stdout.encoding) != line for line in lines):
         lines = to_yaml(chosen, only_ascii=True).rstrip("\n").split("\n")  # YAML has escapes of its own
-    until = [f"# until {one.until}; what follows is for all {chosen.gens} generations"] if one.until else []
-    for line in (f"# {folder}", *lines, *until):
-        streams.out(line)
-    for line in (planned or planning.of_study(chosen)).lines():
+    streams.out(f"# {folder}")
+
+    def settings(found: Mapping[str, Any]) -> None:
+        until = [f"# until {one.until}; what follows is for all {chosen.gens} generations"] if one.until else []
+        for line in (*planning.with_chosen(lines, found), *until):
+            streams.out(line)
+
+    if planned:
+        settings(planned.chosen)
+    for line in (planned or planning.of_study(chosen, settings)).lines():
         streams.out(f"# {line}")

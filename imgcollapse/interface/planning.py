@@ -1,6 +1,6 @@
 """What `--dry-run` shows beside the settings: what is chosen where they leave it open, and what all of it costs; nothing is written."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -34,10 +34,7 @@ class PlannedRun:
 
     def lines(self) -> list[str]:
         """In words."""
-        found = [f"chosen here: {path} = {value}" for path, value in shown(self.chosen).items()]
-        if self.cost is None:
-            return [*found, f"what it costs here cannot be said: {self.problem}"]
-        return [*found, *cost_lines.cost_lines(self.cost)]
+        return [f"what it costs here cannot be said: {self.problem}"] if self.cost is None else cost_lines.cost_lines(self.cost)
 
     def record(self) -> dict[str, Any]:
         """Plain JSON values."""
@@ -85,15 +82,20 @@ class PlannedAblation:
         return {"cost": None if self.cost is None else cost_lines.shared_record(self.cost), "problem": self.problem or None}
 
 
-def of_study(asked: Study) -> PlannedRun:
-    """Of a run; data that are not there, and what cannot be executed, are told and not raised."""
+def of_study(asked: Study, told: Callable[[Mapping[str, Any]], object] = lambda chosen: None) -> PlannedRun:
+    """Of a run; data that are not there, and what cannot be executed, are told and not raised.
+
+    told: hears what is chosen before anything is measured; nothing where the study cannot be executed
+    """
     with cache.looking_only(), progress.watched_by(progress.Silent()):
         try:
             prepared = study.prepare(asked)
             ensemble.check_folder(prepared[0], prepared[1])
         except (SettingsProblem, DataProblem) as problem:
+            told({})
             return PlannedRun({}, None, str(problem))
         found = _chosen(asked, prepared[0])
+        told(found)
         try:
             return PlannedRun(found, cost_of(prepared[0], prepared=prepared))
         except SettingsProblem as problem:  # a device that is another machine's
@@ -123,12 +125,23 @@ def once(studies: Iterable[tuple[str, str | None, Study]]) -> list[Arm]:
     return list(found.values())
 
 
+def with_chosen(lines: Iterable[str], chosen: Mapping[str, Any]) -> list[str]:
+    """The lines of a study in YAML, with what is chosen beside what it leaves open (`steps: 0  # chosen here: 600`), or at the end."""
+    left, found, inside = shown(chosen), list[str](), list[str]()
+    for line in lines:
+        key, colon, _ = line.lstrip().partition(":")
+        inside = [*inside[: (len(line) - len(line.lstrip())) // 2], key.strip("'")] if colon else inside
+        value = left.pop(".".join(inside), None)
+        found.append(line if value is None else f"{line}  # chosen here: {value}")
+    return [*found, *(f"# chosen here: {path} = {value}" for path, value in left.items())]
+
+
 def shown(found: Mapping[str, Any]) -> dict[str, Any]:
     """The chosen settings as a line has room for them: of extractors the names, of many metrics how many, and no digests of files."""
 
     def short(value: Any) -> Any:
         if not isinstance(value, list):
-            return value
+            return str(value).lower() if isinstance(value, bool) else value
         names = [one.get("kind", one) if isinstance(one, Mapping) else one for one in value]
         return f"{len(names)} of them" if len(names) > 6 else f"[{', '.join(map(str, names))}]"
 
