@@ -12,7 +12,7 @@ import pytest
 from terminal import call, done
 
 import imgcollapse as ic
-from imgcollapse import plugins
+from imgcollapse import errors, plugins
 from imgcollapse.plugins import code_of
 from imgcollapse.plugins.parts import TABLES, Plugin, _added
 
@@ -410,6 +410,23 @@ def test_other_parts_are_told_as_well(old: str, new: str, text: str) -> None:
         *("--extractor", "mean", "--set", "gates=[bright]", "--set", "judge.k=3", "--out", "run"),
     )
     assert said.exit_code == 9 and text in said.stderr.splitlines()[-1], said.output
+
+
+def test_a_line_of_a_package_is_named_and_one_of_nobodys_is_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(errors, "PLUGINS", {f"{tmp_path}/theirs/"})
+
+    def raised_in(file: str) -> errors.Problem | None:
+        try:
+            exec(compile("\n\nint('three')", file, "exec"), {})
+        except ValueError as error:
+            return errors.explained(error)
+        raise AssertionError("nothing was raised")
+
+    found = raised_in(f"{tmp_path}/theirs/inner/part.py")
+    assert isinstance(found, errors.ProgramProblem) and str(found).startswith(
+        f"plugins: {tmp_path}/theirs/inner/part.py, line 3: ValueError: "
+    )
+    assert raised_in(f"{tmp_path}/theirs.py") is None and raised_in(f"{tmp_path}/other/part.py") is None
 
 
 # --- installed packages
