@@ -134,9 +134,13 @@ def of_plugin(error: BaseException) -> ProgramProblem | None:
     theirs = [(file, line) for file, line in frames if file in PLUGINS or file.startswith(folders)]
     if not theirs:
         return None
-    (file, line), what = theirs[-1], brief(" ".join(str(error).split()), quoted=False, most=200)
-    cure = "mend it (`imgcollapse --debug ...` shows the way there)"
-    return ProgramProblem(f"plugins: {file}, line {line}: {type(error).__name__}: {what}; {cure}")
+    return ProgramProblem(f"{plugin_line(*theirs[-1], error)}; mend it (`imgcollapse --debug ...` shows the way there)")
+
+
+def plugin_line(file: str, line: int | None, error: BaseException) -> str:
+    """`plugins: FILE, line 3: KeyError: 'x'`, on one line."""
+    what = " ".join(str(error.msg if isinstance(error, SyntaxError) else error).split())
+    return f"plugins: {file}, line {line}: {type(error).__name__}: {brief(what, quoted=False, most=200)}"
 
 
 def _number(error: BaseException) -> int | None:

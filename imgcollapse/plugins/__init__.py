@@ -20,7 +20,7 @@ from typing import Any, ClassVar
 from pydantic import Field, model_validator
 
 from imgcollapse import progress
-from imgcollapse.errors import PLUGINS, SettingsProblem, brief
+from imgcollapse.errors import PLUGINS, SettingsProblem, brief, plugin_line
 from imgcollapse.files import expanded
 from imgcollapse.machine import devices
 from imgcollapse.plugins.parts import TABLES, Plugin, add
@@ -175,10 +175,7 @@ def _module(path: Path, source: bytes, now: str) -> ModuleType:
         linecache.checkcache(str(path))
         lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(path)]
         line = error.lineno if isinstance(error, SyntaxError) else (lines or [None])[-1]
-        what = " ".join(str(error.msg if isinstance(error, SyntaxError) else error).split())
-        raise SettingsProblem(
-            f"plugins: {path}, line {line}: {type(error).__name__}: {brief(what, quoted=False, most=200)}; fix it"
-        ) from error
+        raise SettingsProblem(f"{plugin_line(str(path), line, error)}; fix it") from error
     return module
 
 

@@ -1,5 +1,6 @@
 """Generations that several runs have in common, made once: folders named by a digest of what decides them, hard-linked into the runs."""
 
+import filecmp
 import os
 import shutil
 from collections.abc import Callable, Iterator
@@ -8,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from imgcollapse import progress
-from imgcollapse.files import ASIDE, digest, digest_of, draft_beside, folder_in_place, is_file, ledger, link_in_place, locks, set_aside
+from imgcollapse.files import ASIDE, digest, draft_beside, folder_in_place, is_file, ledger, link_in_place, locks, set_aside
 from imgcollapse.store.identity import Identity, learning
 from imgcollapse.store.layout import MODEL
 from imgcollapse.store.manifest import MANIFEST, damage, read_manifest, write_manifest
@@ -65,7 +66,7 @@ class SharedStore:
         for path in sorted(folder.rglob("*")):
             entry = fitted / path.relative_to(folder)
             with suppress(OSError):  # no such file there, or no hard links
-                if is_file(path) and is_file(entry) and _are_same(entry, path):
+                if is_file(path) and is_file(entry) and filecmp.cmp(entry, path, shallow=False):
                     link_in_place(entry, path)
 
     def forget(self, key: str) -> None:
@@ -96,10 +97,6 @@ def _link(source: Path, place: Path) -> None:
     ledger.discard(draft_beside(place), [path.name for path in source.iterdir()])
     with folder_in_place(place) as draft:
         shutil.copytree(source, draft, copy_function=_link_file, dirs_exist_ok=True)
-
-
-def _are_same(one: Path, other: Path) -> bool:
-    return one.stat().st_size == other.stat().st_size and digest_of(one) == digest_of(other)
 
 
 def _link_file(source: str, place: str) -> None:
