@@ -54,3 +54,22 @@ def test_another_name_is_told_what_there_is(command: list[str], told: str) -> No
     wrong = call(*command)
     assert wrong.exit_code == SettingsProblem.exit_code and wrong.stderr.startswith(f"imgcollapse: {told}"), wrong.stderr
     assert not Path("runs").exists()
+
+
+@pytest.mark.parametrize(
+    ("line", "place"),
+    [
+        ("plugins: [own.py]", "base.plugins"),
+        ("dataset: digits", "base.dataset"),
+        ("gens: 3", "base.gens"),
+        ("steps: 5", "base.model.steps"),
+        ("modle: gmm", "models"),
+    ],
+)
+def test_what_is_of_all_arms_is_told_to_belong_into_base(line: str, place: str) -> None:
+    Path("own.yaml").write_text(f"{line}\narms: {{none: {{regime: replace}}}}\n")
+    wrong = call("ablate", "own.yaml")
+    said = f"imgcollapse: {line.partition(':')[0]}: there is no such setting; did you mean '{place}'? there are: arms, axes, base, "
+    assert wrong.exit_code == SettingsProblem.exit_code and wrong.stderr.startswith(said), wrong.stderr
+    wrong = call("run", "--config", "own.yaml")
+    assert wrong.stderr.startswith("imgcollapse: own.yaml: is an ablation, of several studies; `imgcollapse ablate own.yaml` runs it")

@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from pydantic import Field, PositiveFloat, field_validator, model_validator
 
@@ -35,6 +35,7 @@ AUTO, PILOT = "auto:", 5  # `seeds: auto:0.1`: so many first, and then as many a
 class Ablation(Settings):
     """A question, and the studies that answer it."""
 
+    HOLDS: ClassVar = {"base": Study}
     question: str = Field("", description="what the ablation is to find out, in one sentence")
     base: dict[str, Any] = Field({}, description="the settings that all studies have in common")
     arms: dict[str, dict[str, Any]] = Field({}, description="name of an arm -> settings in which it differs from the base")
@@ -118,11 +119,9 @@ class Ablation(Settings):
             raise ValueError(f"arms, models, axes and seeds cross to more than {MOST_RUNS:,} runs; take fewer of them")
         arms = self.named()
         _check_alike(list(arms))
-        for arm, null in itertools.product(arms, NULLS):
-            if named(arm, null) in arms:
-                raise ValueError(
-                    f"arms: {brief(named(arm, null))} is how the null model of the arm {brief(arm)} is called; choose another name"
-                )
+        of_nulls = {named(arm, null): arm for arm, null in itertools.product(arms, NULLS)}
+        for name in sorted(of_nulls.keys() & arms):
+            raise ValueError(f"arms: {brief(name)} is how the null model of the arm {brief(of_nulls[name])} is called; choose another name")
         if self.reference is not None and self.reference not in arms:
             there = brief(", ".join(arms), quoted=False)
             raise ValueError(f"reference: there is no arm {brief(self.reference)}; there are: {there}")

@@ -11,6 +11,7 @@ PACKAGE = Path(__file__).parent.parent
 FOLDERS = (PACKAGE / "configs", PACKAGE.parent / "configs")  # installed, see setup.py; and in a clone
 QUESTION = "# Question: "
 OF_STUDY = {"dataset", "model", "regime", "samples"}
+OF_ABLATION = {"base", "arms", "axes", "models", "seeds"}
 
 
 def names() -> dict[str, Path]:
@@ -27,7 +28,7 @@ def questions() -> dict[str, str]:
 def study(named: Path) -> dict[str, Any]:
     """The settings in a study's file, or in the configuration of that name. Raises SettingsProblem."""
     values = _read(named)
-    if "base" in values:
+    if OF_ABLATION & values.keys():
         raise SettingsProblem(f"{named}: is an ablation, of several studies; {_command(values, named)} runs it")
     return values
 
@@ -35,7 +36,7 @@ def study(named: Path) -> dict[str, Any]:
 def ablation(named: Path) -> dict[str, Any]:
     """The settings in an ablation's file, or in the configuration of that name. Raises SettingsProblem."""
     values = _read(named)
-    if "base" not in values and OF_STUDY & values.keys():
+    if OF_STUDY & values.keys() and not OF_ABLATION & values.keys():
         raise SettingsProblem(f"{named}: is one study and no ablation; {_command(values, named)} runs it")
     return values
 
@@ -53,7 +54,7 @@ def _read(named: Path) -> dict[str, Any]:
 
 
 def _command(values: Mapping[str, Any], name: object) -> str:
-    return f"`imgcollapse ablate {name}`" if "base" in values else f"`imgcollapse run --config {name}`"
+    return f"`imgcollapse ablate {name}`" if OF_ABLATION & values.keys() else f"`imgcollapse run --config {name}`"
 
 
 def _question(path: Path) -> str:

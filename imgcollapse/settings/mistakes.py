@@ -29,7 +29,8 @@ def explained(settings: type[BaseModel], error: ValidationError) -> str:
                 return f"{place}: is now {'.'.join((*path.split('.')[:-1], moved))}; set it there"
             known = sorted(field.alias or name for name, field in inside.model_fields.items()) if inside else []
             known = [name for name in known if name != "kind"]
-            meant = _deeper(inside, str(first["loc"][-1])) or did_you_mean(path.rpartition(".")[2], known)
+            deeper = _deeper(inside, str(first["loc"][-1]))
+            meant = f"did you mean '{deeper}'? " if deeper else did_you_mean(path.rpartition(".")[2], known)
             return f"{place}: there is no such setting; {meant}there are: {', '.join(known) or 'none'}"
         case "union_tag_invalid":
             known = [name.strip("' ") for name in str(context["expected_tags"]).split(",")]
@@ -51,10 +52,16 @@ def explained(settings: type[BaseModel], error: ValidationError) -> str:
 
 
 def _deeper(inside: type[BaseModel] | None, name: str) -> str:
-    """`did you mean 'model.steps'? ` of `steps`; empty where no setting of these has one of that name."""
+    """`model.steps` of `steps`; empty where no setting of these has one of that name.
+
+    A setting that holds any mapping says in the class's HOLDS what it is of.
+    """
+    for outer, held in getattr(inside, "HOLDS", {}).items():
+        if there := name if name in held.model_fields else _deeper(held, name):
+            return f"{outer}.{there}"
     for outer, field in (inside.model_fields if inside else {}).items():
         if any(name in one.model_fields for one in _classes(Annotated[field.annotation, *field.metadata, ""]) if name != "kind"):
-            return f"did you mean '{outer}.{name}'? "
+            return f"{outer}.{name}"
     return ""
 
 
