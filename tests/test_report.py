@@ -469,7 +469,7 @@ call = partial(terminal.call, "report")
 
 
 @pytest.mark.slow  # draws all figures
-def test_the_command_says_what_it_wrote_and_how_large_it_is(grid: Path) -> None:
+def test_the_command_says_what_it_wrote_and_how_large_it_is(grid: Path, tmp_path: Path) -> None:
     result = call(str(grid))
     page = grid / "report.html"
     assert result.exit_code == 0, result.output
@@ -477,7 +477,7 @@ def test_the_command_says_what_it_wrote_and_how_large_it_is(grid: Path) -> None:
     for name in ("collapse.gif", "collapse.webp", "report.md", "figures/curves.pdf", "figures/curves.svg", "figures/curves.png"):
         assert f"report_files/{name}" in result.stdout and (grid / "report_files" / name).is_file()
     assert not (grid / "figures").exists() and not (grid / "collapse.gif").exists()
-    record = json.loads(call(str(grid), "-o", "elsewhere.html", "--json").stdout)
+    record = json.loads(call(str(run(tmp_path / "run", *TOY)), "-o", "elsewhere.html", "--json").stdout)
     assert record["report"] == "elsewhere.html" and record["bytes"] == Path("elsewhere.html").stat().st_size
     assert all(Path(name).is_file() for name in record["files"])
 
