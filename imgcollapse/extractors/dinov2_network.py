@@ -10,11 +10,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from imgcollapse.extractors.dinov2 import SIDE
-
 HEAD = 64
 PATCH = 14
-GRID = SIDE // PATCH
+GRID = 224 // PATCH  # of the one size of pictures that it is given
 OFFSET = 0.1  # added to the grid when positions are resized: the published code does so, and it moves the result
 
 
