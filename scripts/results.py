@@ -3,6 +3,7 @@
 python scripts/results.py publish ABLATION DIR   settings, scores, summary, figures, report and samples of a finished ablation, into DIR;
                                                  of a single run: settings, scores, figures and report
 python scripts/results.py short DIR...   the endpoint of every arm of several ablations, by each extractor that decides
+python scripts/results.py verdicts DIR   the endpoint and other scores of every arm by each extractor, the best first, and the verdict
 python scripts/results.py apart DIR ARM OTHER    a difference of two arms, paired by seed, that the endpoint does not ask for
 python scripts/results.py arms DIR       last generation, paired differences and half-lives of every arm
 python scripts/results.py classes DIR    share of each class over its real share, and when it was lost, against the null models;
@@ -139,6 +140,26 @@ def short(folders: tuple[Path, ...]) -> None:
                 cells += [_spanned(there[arm]["last"], endpoint["metric"]) if arm in there else "" for arm in names]
                 about = f"{name}, {max(one['last']['n'] for one in there.values())} seeds" if null is None else f"*null model {null}*"
                 print(f"| {about} | {extractor} | {' | '.join(cells)} |")
+
+
+@main.command()
+@FOLDER
+@click.option("--metric", "more", multiple=True, help="another score; once more for each")
+def verdicts(folder: Path, more: tuple[str, ...]) -> None:
+    """A line for each arm, by what the endpoint's first extractor reads, the highest first, and its verdict against the reference."""
+    summary = json.loads(_text(folder / SUMMARY))
+    endpoint, arms = summary["endpoint"], [arm for arm in summary["arms"] if arm["null"] is None]
+    extractors, found = deciding(endpoint), {one["arm"]: one["verdict"] for one in endpoint["found"]}
+    shown = [(metric, by) for metric in (endpoint["metric"], *more) for by in extractors if metric in arms[0]["extractors"][by]]
+    print(f"| | {' | '.join(f'{metric_title(metric, short=True)}, {by}' for metric, by in shown)} | against {summary['reference']} |")
+    print("|---" * (len(shown) + 2) + "|")
+    real = [_spanned(arms[0]["extractors"][by][metric]["real"], metric) for metric, by in shown]
+    print(f"| real vs real | {' | '.join(real)} | |")
+    for arm in sorted(arms, key=lambda arm: -arm["extractors"][extractors[0]][endpoint["metric"]]["last"]["mean"]):
+        name = f"**{arm['arm']}**" if arm["arm"] == summary["reference"] else arm["arm"]
+        cells = [_spanned(arm["extractors"][by][metric]["last"], metric) for metric, by in shown]
+        verdict = {"open": "undecided"}.get(found.get(arm["arm"], ""), found.get(arm["arm"], ""))
+        print(f"| {name} | {' | '.join(cells)} | {verdict} |")
 
 
 @main.command()

@@ -130,6 +130,12 @@ def test_what_is_said_elsewhere_stands_on_a_page_of_results(page: Path) -> None:
     assert said and set(said) <= there
 
 
+def test_the_tables_of_verdicts_are_made_by_the_command_that_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(RESULTS.parent.parent)
+    made = [script(*command.split()[2:]) for command in re.findall(r"`(python scripts/results\.py verdicts [^`]+)`", PAGES["remedies.md"])]
+    assert len(made) > 1 and all(table in PAGES["remedies.md"] for table in made)
+
+
 IN_SHORT = {"mixture, digits": "digits-gmm", "DDPM, digits": "digits-ddpm", "VAE, digits": "digits-vae", "DDPM, MNIST": "mnist-ddpm"}
 ARMS = {
     "0 % real": "0 % real",
