@@ -49,18 +49,18 @@ class Study(WithPlugins):
 
     dataset: AnyDataset = Field(Digits(), description="the real pictures")
     model: AnyModel = Field(DDPM(), description="what learns and draws")
-    regime: AnyRegime = Field(Replace(), description="of what a training set is made")
+    regime: AnyRegime = Field(Replace(), description="what a training set is made of")
     gates: tuple[AnyGate, ...] = Field((), description="what samples go through, one after the other, between drawing and learning")
     init: Init = Field("scratch", description=INIT)
     correction: AnyCorrection | None = Field(None, description="what is done to a model between learning and drawing; none: nothing")
-    ensemble: AnyEnsemble = Field(None, description="several chains that feed each other: how many, or {chains, mix, models}; none: one")
+    ensemble: AnyEnsemble = Field(None, description="chains that learn from each other: how many, or {chains, mix, models}; none: one")
     judge: Judge = Field(Judge(), description="how generations are judged")
-    keep: Keep = Field(Keep(), description="what of generations that nothing needs any more stays on the disk")
-    gens: PositiveInt = Field(10, description="number of models trained, generations 0 to gens - 1")
+    keep: Keep = Field(Keep(), description="which samples and weights of finished generations stay on the disk")
+    gens: PositiveInt = Field(10, description="number of generations, each with a model of its own: 0 to gens - 1")
     samples: PositiveInt | None = Field(
         None, description=f"pictures a generation draws and learns from; none: as many as there are real ones, at most {MOST:,}"
     )
-    seed: NonNegativeInt = Field(0, description="of everything random")
+    seed: NonNegativeInt = Field(0, description="seed of everything random")
 
     LATER: ClassVar = ("correction", "ensemble", "plugins")
 

@@ -23,14 +23,14 @@ OTHER = DDPM()  # what a study's model is where nobody named one
 class Ensemble(Settings):
     """Chains side by side that learn from each other: of each generation, all learn from the generations before it alone."""
 
-    chains: PositiveInt = Field(description="how many; they see the same real pictures, each with a seed of its own")
+    chains: PositiveInt = Field(description="number of chains; they see the same real pictures, each with a seed of its own")
     mix: Literal["own", "ring", "all"] = Field(
         "all",
-        description="whose samples stand in a chain's past: its own (the control), those of the chain before it, or of all in equal parts",
+        description="whose samples a chain learns from: own (its own: the control), ring (the previous chain's), all (equal parts of each)",
     )
-    models: tuple[AnyModel, ...] | None = Field(None, description="one for each chain; none: the study's model in each")
-    chain: NonNegativeInt | None = Field(None, description="written by the program: which of them a run folder holds")
-    seed: NonNegativeInt | None = Field(None, description="written by the program: of all of them together")
+    models: tuple[AnyModel, ...] | None = Field(None, description="one model for each chain; none: the study's model in each")
+    chain: NonNegativeInt | None = Field(None, description="written by the program: which chain a run folder holds")
+    seed: NonNegativeInt | None = Field(None, description="written by the program: the seed of the whole ensemble")
 
     LATER: ClassVar = ("models", "chain", "seed")  # where they are none, a study says nothing of them
 

@@ -20,7 +20,7 @@ from imgcollapse.judges.real import measured, of_classes, over_splits, plain, ra
 from imgcollapse.judges.titles import NEIGHBOURS
 from imgcollapse.judges.view import View, feature_set, placed, real_view, source, view_of
 from imgcollapse.machine import cache
-from imgcollapse.metrics import METRICS, Evidence, FeatureSet, askable
+from imgcollapse.metrics import METRICS, ON_REQUEST, Evidence, FeatureSet, askable
 from imgcollapse.metrics.record import MODEL, RealVsReal, Scores, Value
 from imgcollapse.settings import Settings
 
@@ -30,17 +30,17 @@ class Judge(Settings):
 
     extractors: tuple[AnyExtractor, ...] | None = Field(
         None,
-        description="features to judge by; none: classifier and random, of a single class random and pca, of points pixels; []: no judging",
+        description="features to judge by; none: classifier and random (single class: random and pca; points: pixels); []: no judging",
     )
-    metrics: tuple[str, ...] | None = Field(None, description="names of metrics; none: all but those that have to be asked for")
+    metrics: tuple[str, ...] | None = Field(None, description=f"metrics to compute; none: all but {ON_REQUEST}")
     n: PositiveInt | None = Field(
-        None, description="pictures compared; none: half of those held out, at most as many as are drawn, and 10,000"
+        None, description="N, the pictures compared; none: half of those held out, at most as many as a generation draws and 10,000"
     )
-    every: PositiveInt = Field(1, description="judge every so manieth generation, and the last: 1: all of them")
+    every: PositiveInt = Field(1, description="judge one generation in this many, and the last; 1: all")
     k: PositiveInt = Field(5, description="nearest neighbours for density and coverage")
     k_precision: PositiveInt = Field(3, description="nearest neighbours for improved and symmetric precision and recall")
     k_probabilistic: PositiveInt = Field(4, description="nearest neighbours for probabilistic precision and recall")
-    latent_draws: PositiveInt = Field(8, description="latent codes drawn for a picture's likelihood by a vae; its bound rises with them")
+    latent_draws: PositiveInt = Field(8, description="latent codes drawn for a picture's likelihood under a vae; more: a tighter bound")
 
     @field_validator("metrics")
     @classmethod

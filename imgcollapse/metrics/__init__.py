@@ -80,6 +80,9 @@ METRICS: dict[str, Metric] = {
     "power_spectrum": Metric(power_spectrum, SPECTRUM, default=False),
 }
 
+ON_REQUEST = ", ".join(name for name, metric in METRICS.items() if not metric.default) + " (only where you or an extractor ask for them)"
+"""What the setting `judge.metrics` says of the metrics that are left out where nobody chose any."""
+
 
 def askable() -> list[str]:
     """The metrics that a judge can be asked for: those of gates come with the gates."""
@@ -91,4 +94,4 @@ def metric_of(score: str) -> str:
     return next(name for name, metric in METRICS.items() if score in metric.scores)
 
 
-__all__ = ["METRICS", "Evidence", "FeatureSet", "Metric", "Score", "askable", "metric_of"]
+__all__ = ["METRICS", "ON_REQUEST", "Evidence", "FeatureSet", "Metric", "Score", "askable", "metric_of"]

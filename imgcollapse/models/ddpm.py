@@ -18,7 +18,7 @@ from imgcollapse.models.diffusion import by_size, denoised, refuse_stop, trained
 from imgcollapse.models.network import away_from, count_classes, put, start_from, weights_of
 from imgcollapse.models.sampling import DiffusionSampling
 from imgcollapse.models.weights import read_about, write_about
-from imgcollapse.training import BatchRandomness, Chosen, Loss, Training, fit_network, source_of
+from imgcollapse.training import DECAY, BatchRandomness, Chosen, Loss, Training, fit_network, source_of
 
 AUXILIARY = "auxiliary"  # in a model's folder: the network that it draws away from
 BLOCK = 512  # pictures whose random numbers come from one seed
@@ -26,29 +26,29 @@ SCHEDULES = {"cosine": "squaredcos_cap_v2", "linear": "linear"}
 
 
 class DDPM(Training):
-    """Denoising diffusion: a UNet that learns to take noise away, and a sampler that does so step by step."""
+    """Denoising diffusion: a UNet that learns to remove noise, and a sampler that removes it step by step."""
 
     kind: Literal["ddpm"] = "ddpm"
     steps: int = Field(0, ge=0, description="optimisation steps; 0: by picture size")
     batch: int = Field(0, ge=0, description="pictures per step; 0: by picture size")
     learning_rate: float = Field(0.0, ge=0, description="the peak learning rate; 0: by picture size")
     optimiser: Chosen = Field("auto", description="adamw, or muon (see imgcollapse.training.muon); auto: by picture size")
-    decay: Literal["cosine", "linear", "constant"] = Field("linear", description="how the rate falls after the warm-up")
-    widths: tuple[PositiveInt, ...] = Field(
-        (), description="channels at each resolution, from full size down by halves; []: by picture size"
-    )
+    decay: Literal["cosine", "linear", "constant"] = Field("linear", description=DECAY)
+    widths: tuple[PositiveInt, ...] = Field((), description="channels at each resolution, the highest first; []: by picture size")
     layers: PositiveInt = Field(1, description="residual blocks at each resolution")
     patch: Literal[0, 1, 2, 4] = Field(
-        0, description="pixels along each side of the patches that the network sees as one place; 1: none; 0: by picture size"
+        0, description="patch size in pixels: the network sees patches of 2 x 2 or 4 x 4 as one position; 1: none; 0: by picture size"
     )
-    attention: bool | None = Field(None, description="self-attention at the lowest resolution; none: by picture size")
-    class_conditional: bool = Field(False, description="tell the network the class; the classes drawn follow the learned shares")
-    condition_dropout: float = Field(0.0, ge=0, lt=1, description="share of pictures learned without their class, for guidance: 0.1")
-    prediction: Literal["epsilon", "v"] = Field("v", description="what the network predicts: the noise, or v (Salimans & Ho 2022)")
-    schedule: Literal["cosine", "linear"] = Field("cosine", description="noise schedule: Nichol & Dhariwal 2021, or Ho et al. 2020")
+    attention: bool | None = Field(None, description="whether there is self-attention at the lowest resolution; none: by picture size")
+    class_conditional: bool = Field(False, description="condition on the class; samples have the class shares of the training set")
+    condition_dropout: float = Field(0.0, ge=0, lt=1, description="share of pictures trained without their class, for guidance: e.g. 0.1")
+    prediction: Literal["epsilon", "v"] = Field("v", description="what is predicted: epsilon (the noise), or v (Salimans & Ho 2022)")
+    schedule: Literal["cosine", "linear"] = Field(
+        "cosine", description="noise schedule: cosine (Nichol & Dhariwal 2021), or linear (Ho et al. 2020)"
+    )
     timesteps: PositiveInt = Field(1000, ge=2, description="T, the number of noise levels")
     log_snr: tuple[float, PositiveFloat] | None = Field(
-        None, description="mean and standard deviation of the log signal-to-noise ratio trained at; none: by picture size"
+        None, description="mean and standard deviation of the log signal-to-noise ratio in training; none: by picture size"
     )
     sampling: DiffusionSampling = Field(DiffusionSampling(), description="how pictures are drawn; it decides nothing of what is learned")
 

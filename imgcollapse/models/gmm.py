@@ -26,11 +26,11 @@ class GMM(Settings):
     kind: Literal["gmm"] = "gmm"
     components: PositiveInt = Field(50, description="number of Gaussians")
     covariance: Literal["full", "tied", "diag", "spherical"] = Field(
-        "full", description="shape of the covariances, as scikit-learn names it"
+        "full", description="shape of the covariances, as in scikit-learn: full, tied, diag or spherical"
     )
-    pca: PositiveInt = Field(24, description="principal components kept of a picture; points are not reduced")
+    pca: PositiveInt = Field(24, description="principal components that pictures are reduced to; points are not reduced")
     regularisation: PositiveFloat = Field(1e-3, description="added to every variance, as a share of the mean variance per kept component")
-    iterations: PositiveInt = Field(100, description="the most steps of expectation maximisation")
+    iterations: PositiveInt = Field(100, description="greatest number of steps of expectation maximisation")
     sampling: Tempered = Field(Tempered(), description="how draws are made; it decides nothing of what is learned")
 
     LATER: ClassVar = ("sampling",)

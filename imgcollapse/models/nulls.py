@@ -79,7 +79,7 @@ class Gaussian(Settings):
 
 
 class Bootstrap(Settings):
-    """Draws its training pictures again, with replacement: genetic drift, and nothing else."""
+    """Redraws its training pictures with replacement: the loss by finite sampling alone (genetic drift)."""
 
     kind: Literal["bootstrap"] = "bootstrap"
 
@@ -115,7 +115,7 @@ class Bootstrap(Settings):
 
 
 class Smooth(Settings):
-    """Draws its training pictures again and adds noise that is small beside their distances: a kernel density, which never repeats itself.
+    """Redraws training pictures with replacement and adds a little noise: a kernel density estimate, which never draws a picture twice.
 
     The noise of a picture is as long, in root mean square, as `noise` times the distance s from a training picture to the nearest
     different one (root mean square too): normal with standard deviation noise * s / sqrt(D) in each of D coordinates. With noise = 1 it is
@@ -126,7 +126,7 @@ class Smooth(Settings):
     """
 
     kind: Literal["smooth"] = "smooth"
-    noise: float = Field(0.1, gt=0, description="length of the noise: a share of the distance between nearest different training pictures")
+    noise: float = Field(0.1, gt=0, description="length of the noise, as a share of the distance to the nearest different training picture")
 
     _images: ImageSet | None = PrivateAttr(None)
     _deviation: float = PrivateAttr(0.0)

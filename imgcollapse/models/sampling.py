@@ -11,7 +11,7 @@ from imgcollapse.settings import Settings
 class Tempered(Settings):
     """How a fitted density draws: first the temperature widens or narrows it, then the draws of least density under that are left out."""
 
-    temperature: PositiveFloat = Field(1.0, description="scales the standard deviation of every draw: below 1 buys quality with diversity")
+    temperature: PositiveFloat = Field(1.0, description="scales the standard deviation of every draw: below 1 trades diversity for quality")
     keep: float = Field(1.0, ge=0.01, le=1, description="share of the draws that is kept: those of greatest density (truncation); 1: all")
 
     LATER: ClassVar = ("keep",)
@@ -37,20 +37,22 @@ def densest(noise: Tensor, keep: float) -> Tensor:
 class DiffusionSampling(Settings):
     """How a denoising network draws."""
 
-    sampler: Literal["ddpm", "ddim", "dpm++"] = Field("dpm++", description="ancestral over all T; DDIM (eta 0); DPM-Solver++(2M)")
-    steps: int = Field(0, ge=0, description="evaluations a picture for ddim and dpm++, were they not stopped; 0: by picture size")
-    temperature: PositiveFloat = Field(1.0, description="scales the noise that ddim and dpm++ begin with")
+    sampler: Literal["ddpm", "ddim", "dpm++"] = Field(
+        "dpm++", description="ddpm (ancestral, all T steps), ddim (eta 0) or dpm++ (DPM-Solver++ 2M)"
+    )
+    steps: int = Field(0, ge=0, description="steps of ddim and dpm++ without an early stop; 0: by picture size")
+    temperature: PositiveFloat = Field(1.0, description="scales the initial noise of ddim and dpm++")
     stop: float = Field(
         0.0,
         ge=0,
         le=0.99,
-        description="early stop: standard deviation of the noise left in a picture, whose values go from -1 to 1; 0: none",
+        description="early stop: standard deviation of the noise left when sampling ends, pixels being -1 to 1; 0: no early stop",
     )
-    anneal: float = Field(1.0, gt=0, le=1, description="what stop is multiplied by from each generation to the next: below 1 it falls to 0")
+    anneal: float = Field(1.0, gt=0, le=1, description="factor on stop from one generation to the next; below 1 it falls to 0")
     guidance: NonNegativeFloat = Field(
         0.0,
-        description="w of classifier-free guidance, of class-conditional networks with condition_dropout: draws by (1 + w) conditional - w "
-        "unconditional predictions (Ho & Salimans 2022), twice the evaluations; as a sampling bias 1 / (1 + w) (Alemohammad et al. 2024)",
+        description="w of classifier-free guidance (Ho & Salimans 2022): (1 + w) conditional - w unconditional prediction, at twice the "
+        "evaluations; needs class_conditional and condition_dropout; called a sampling bias of 1 / (1 + w) in Alemohammad et al. 2024",
     )
 
     LATER: ClassVar = ("temperature", "stop", "anneal", "guidance")

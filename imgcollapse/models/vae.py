@@ -35,10 +35,10 @@ class Sampling(Settings):
     """How a trained network draws."""
 
     draw: Literal["mean", "sample"] = Field(
-        "mean", description="a picture is the decoder's mean (as in the Nature study), or a draw from its distribution"
+        "mean", description="mean (the decoder's, as in Shumailov et al. 2024), or sample (a draw from the decoder's distribution)"
     )
     temperature: PositiveFloat = Field(
-        1.0, description="scales the latent noise (of a mixture within each Gaussian): below 1 buys quality with diversity"
+        1.0, description="scales the latent noise (of a mixture: within each Gaussian): below 1 trades diversity for quality"
     )
 
 
@@ -54,17 +54,17 @@ class VAE(Training):
     kind: Literal["vae"] = "vae"
     steps: int = Field(0, ge=0, description="optimisation steps; 0: by picture size")
     learning_rate: float = Field(0.0, ge=0, description="the peak learning rate; 0: by picture size")
-    latent: int = Field(0, ge=0, description="size of the latent code; 0: by picture size")
+    latent: int = Field(0, ge=0, description="latent dimensions; 0: by picture size")
     width: PositiveInt = Field(32, multiple_of=8, description="channels of the first convolution")
     beta: NonNegativeFloat = Field(1.0, description="weight of the Kullback-Leibler term (Higgins et al. 2017)")
     observation: Literal["bernoulli", "gaussian", "logistic"] = Field(
-        "logistic", description="distribution of a pixel given the decoder; gaussian and (clipped) logistic learn one width for all"
+        "logistic", description="distribution of a pixel given the code: bernoulli, or gaussian or (clipped) logistic, of one learned width"
     )
     prior: Literal["normal", "mixture"] = Field(
         "mixture",
-        description="of latent codes: standard normal, or Gaussians fitted to the encoder's codes after training (Ghosh et al. 2020)",
+        description="of latent codes: normal (standard), or mixture (fitted to the encoder's codes after training, Ghosh et al. 2020)",
     )
-    components: int = Field(0, ge=0, description="Gaussians of the mixture; 0: by picture size")
+    components: int = Field(0, ge=0, description="number of Gaussians in the mixture; 0: by picture size")
     sampling: Sampling = Field(Sampling(), description="how pictures are drawn; it decides nothing of what is learned")
 
     LATER: ClassVar = ("mirror",)

@@ -15,8 +15,10 @@ Rule = Literal["all", "last"] | PositiveInt
 class Keep(Settings):
     """What of generations stays on the disk: provenance, scores, digests and a few pictures of equal noise always do."""
 
-    samples: Rule = Field("all", description="all; last; or K: those of every K-th generation, and the last")
-    models: Rule | Literal["none"] = Field("all", description="all; last; none; or K: those of every K-th generation, and the last")
+    samples: Rule = Field("all", description="samples that stay: all; last; or K: those of every K-th generation, and the last")
+    models: Rule | Literal["none"] = Field(
+        "all", description="weights that stay: all; last; none; or K: those of every K-th generation, and the last"
+    )
 
     def refuse(self, init: str, regime: Any) -> None:
         """Raises SettingsProblem where later generations need what these rules throw away: under that regime, and to begin from."""

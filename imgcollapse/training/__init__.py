@@ -14,10 +14,23 @@ from imgcollapse.machine import checkpoints, devices, processes
 from imgcollapse.machine.cache import Checkpoint
 from imgcollapse.training.captured import Captured
 from imgcollapse.training.optimiser import Optimiser
-from imgcollapse.training.options import Chosen, Training, rate
+from imgcollapse.training.options import DECAY, Chosen, Training, rate
 from imgcollapse.training.sources import BatchRandomness, FixedSet, Source, Stream, source_of
 
-__all__ = ["BatchRandomness", "Chosen", "FixedSet", "Log", "Source", "Stream", "Training", "fit_network", "one_by_one", "rate", "source_of"]
+__all__ = [
+    "DECAY",
+    "BatchRandomness",
+    "Chosen",
+    "FixedSet",
+    "Log",
+    "Source",
+    "Stream",
+    "Training",
+    "fit_network",
+    "one_by_one",
+    "rate",
+    "source_of",
+]
 
 CHECK_EVERY = 25  # steps between looks at the loss: a look makes a GPU wait
 

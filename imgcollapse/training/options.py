@@ -8,6 +8,7 @@ from imgcollapse.heavy import torch
 from imgcollapse.settings import Settings
 
 Chosen = Literal["auto", "adamw", "muon"]
+DECAY = "how the learning rate falls after the warm-up: cosine, linear, or constant (it does not)"
 
 
 class Training(Settings):
@@ -17,14 +18,15 @@ class Training(Settings):
     batch: PositiveInt = Field(128, description="pictures per step")
     learning_rate: PositiveFloat = Field(1e-3, description="the peak learning rate")
     optimiser: Chosen = Field(
-        "adamw", description="muon: Jordan et al. 2024, for matrices and convolutions between the first and the last, AdamW for the rest"
+        "adamw",
+        description="adamw, or muon: Jordan et al. 2024 for matrices and convolutions between the first and the last, AdamW for the rest",
     )
-    warmup: float = Field(0.05, ge=0, le=1, description="share of the steps over which the rate rises linearly from 0")
-    decay: Literal["cosine", "linear", "constant"] = Field("cosine", description="how the rate falls after the warm-up")
+    warmup: float = Field(0.05, ge=0, le=1, description="share of the steps over which the learning rate rises linearly from 0")
+    decay: Literal["cosine", "linear", "constant"] = Field("cosine", description=DECAY)
     weight_decay: NonNegativeFloat = Field(0.0, description="AdamW's decoupled weight decay")
-    ema: float = Field(0.0, ge=0, lt=1, description="decay of the exponential moving average of the weights; 0: none")
-    clip: PositiveFloat = Field(1.0, description="the largest norm of the gradient")
-    mirror: bool = Field(False, description="whether half of the pictures of each step are learned from mirrored, left to right")
+    ema: float = Field(0.0, ge=0, lt=1, description="decay of the exponential moving average of the weights; 0: no averaging")
+    clip: PositiveFloat = Field(1.0, description="largest norm of the gradient: a larger one is clipped")
+    mirror: bool = Field(False, description="whether a random half of the pictures of each step is mirrored left to right")
 
 
 def rate(step: int, options: Training) -> float:

@@ -23,22 +23,26 @@ FITTED = "fitted"  # in a workplace: what `fit` has left, kept until the generat
 
 
 class Command(Settings):
-    """Any program: a command line that learns from a training set, and one that draws."""
+    """Any external program: one command line that trains on a training set, and one that draws samples."""
 
     kind: Literal["command"] = "command"
-    fit_line: str = Field(alias="fit", description="what learns: reads {training_set}, leaves what it has learned in {model}")
-    sample_line: str = Field(alias="sample", description="what draws: reads {model}, writes {n} pictures to {samples}, by {seed}")
+    fit_line: str = Field(
+        alias="fit", description="command line that trains: reads {training_set}, writes what it has learned to the folder {model}"
+    )
+    sample_line: str = Field(
+        alias="sample", description="command line that draws: reads {model}, writes {n} pictures to {samples}, by the random seed {seed}"
+    )
     training_set: Layout = Field("npz", description=f"layout of {{training_set}}; {LAYOUTS}")
     samples: Layout = Field("npz", description="layout of {samples}")
     timeout: PositiveFloat | None = Field(
         None,
-        description="seconds that either program may take; it decides no outcome, and may be changed under way; none: as long as it takes",
+        description="seconds that either program may take; changes no result, and may be changed when a run is resumed; none: no limit",
     )
-    version: str = Field("", description="of the program, in any words: another one is another study")
+    version: str = Field("", description="version of the program, in any words: another version makes another study")
     files: tuple[str, ...] | None = Field(
-        None, description="that decide what the program does, by their SHA-256; none: every word of the command lines that names a file"
+        None, description="files that decide what the program does, known by their SHA-256; none: every file named in the command lines"
     )
-    sha256: dict[str, str] = Field({}, description="of these files; found when a run begins, and compared from then on")
+    sha256: dict[str, str] = Field({}, description="SHA-256 of these files: written when a run begins, and compared from then on")
 
     _folder: Path | None = PrivateAttr(None)
     _shape: tuple[int, int, int] = PrivateAttr((0, 0, 0))
