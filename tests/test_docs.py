@@ -259,7 +259,7 @@ def test_the_page_of_settings_has_every_option_with_its_type_and_default() -> No
         "| `path` | text | must be given |",
         "| `stream` | true or false | `false` |",
         "| `plugins` | list of",
-        "| `partition` | text, or none | none | the queue |",
+        "| `partition` | text, or none | none | the queue of the jobs |",
         "| `endpoint.quantity` | one of `last`, `slope`, `area` | `last` |",
     ):
         assert row in page, row

@@ -22,13 +22,15 @@ When = Literal["by default", "before the runs", "after the runs"]
 class Endpoint(Settings):
     """What decides the question: one collapse number of one score by one extractor."""
 
-    metric: str | None = Field(None, description="a score; none: the most prominent one that is measured, min(recall, coverage)")
-    quantity: Quantity = Field("last", description="of the last generation, slope over all of them, or area above real vs real")
+    metric: str | None = Field(None, description="a score; none: the most prominent one that is measured, usually min(recall, coverage)")
+    quantity: Quantity = Field(
+        "last", description="last (value at the last generation), slope (per generation), or area (between the curve and real vs real)"
+    )
     extractor: str | None = Field(
-        None, description="by whose features, or of that gate (`gate watermark`); none: by those of all, which must agree"
+        None, description="whose features the score is of, or which gate (`gate watermark`); none: all extractors, which must agree"
     )
     margin: PositiveFloat | None = Field(
-        None, description="differences within ± this are called the same; none: 0.05 of a share at the last generation, else never"
+        None, description="differences within ± this count as the same; none: 0.05 for a share at the last generation, else no margin"
     )
 
     @field_validator("metric")

@@ -37,15 +37,15 @@ class Ablation(Settings):
 
     HOLDS: ClassVar = {"base": Study}
     question: str = Field("", description="what the ablation is to find out, in one sentence")
-    base: dict[str, Any] = Field({}, description="the settings that all studies have in common")
+    base: dict[str, Any] = Field({}, description="settings that all studies have in common")
     arms: dict[str, dict[str, Any]] = Field({}, description="name of an arm -> settings in which it differs from the base")
     models: dict[str, Any] = Field({}, description="generators to rank: a list of kinds, or name -> model; they cross with arms and axes")
     axes: dict[str, tuple[Any, ...]] = Field({}, description="path of a setting -> its values; axes (and arms) cross")
     seeds: tuple[int, ...] = Field((0, 1, 2), description="seeds of every arm: a list, or how many (3: 0, 1, 2), or auto:HALF_WIDTH")
     half_width: PositiveFloat | None = Field(
-        None, description="add seeds after these until every arm's difference of the endpoint is known to ± this; none: add none"
+        None, description="add seeds until every arm's difference from the reference is known to ± this; none: add none"
     )
-    nulls: bool = Field(True, description="also run the null models under every regime")
+    nulls: bool = Field(True, description="also run the null models (bootstrap, smooth; for points gaussian too) under every regime")
     reference: str | None = Field(None, description="the arm that the others are compared with; none: the first")
     endpoint: Endpoint = Field(DEFAULT, description="what decides the question: a score, or {metric, quantity, extractor, margin}")
 

@@ -16,9 +16,9 @@ class SelfTraining(Settings):
     """How a copy of a model is trained on what the model draws."""
 
     kind: str
-    weight: NonNegativeFloat = Field(1.0, description="w, how far away from the copy; 0: not at all, and no copy is trained")
+    weight: NonNegativeFloat = Field(1.0, description="w, how far to extrapolate away from the copy; 0: not at all, and no copy is trained")
     samples: PositiveInt | None = Field(
-        None, description="pictures that the copy learns from; none: as many as the model did, at most one for each place in a batch"
+        None, description="pictures that the copy learns from; none: as many as the model did, at most steps x batch"
     )
     steps: PositiveInt | None = Field(None, description="optimisation steps of the copy; none: a tenth of the model's")
     learning_rate: PositiveFloat | None = Field(None, description="the copy's peak learning rate; none: a tenth of the model's")
@@ -39,7 +39,7 @@ def self_trained(model: Any, how: SelfTraining, training_set: ImageSet | ImageSt
 
 
 class Neon(SelfTraining):
-    """Move the weights away from those of a copy that was trained on the model's own pictures.
+    """Extrapolate the weights away from those of a copy that was trained on the model's own samples.
 
     Negative extrapolation from self-training (Alemohammad, Wang & Baraniuk 2025): theta + w (theta - theta_s) = (1 + w) theta - w theta_s.
     """
@@ -61,7 +61,7 @@ class Neon(SelfTraining):
 
 
 class Sims(SelfTraining):
-    """Draw away from the scores of a copy that was trained on the model's own pictures, which costs two evaluations a step.
+    """Extrapolate the score away from that of a copy that was trained on the model's own samples: two evaluations a step.
 
     Self-improving diffusion models with synthetic data (Alemohammad et al. 2024): the score is (1 + w) s - w s_s. The copy is kept beside
     the model.

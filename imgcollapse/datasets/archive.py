@@ -25,8 +25,8 @@ class Archive(Dataset):
 
     kind: Literal["zip"] = "zip"
     path: str = Field(min_length=1, description="an archive, or a pattern for several, such as data/train-*.zip")
-    held_out: str | None = Field(None, min_length=1, description="archive or pattern of the held-out part")
-    held_out_share: float = Field(0.25, gt=0, lt=1, description="share of each class that is held out where no archive is")
+    held_out: str | None = Field(None, min_length=1, description="archive or pattern of the held-out part; none: a part of path")
+    held_out_share: float = Field(0.25, gt=0, lt=1, description="share of each class that is held out, where there is no held-out archive")
     alpha: Alpha = Field("refuse", description=ALPHA)
 
     LATER: ClassVar[Sequence[str]] = (*Dataset.LATER, "crop", "resize")

@@ -25,12 +25,12 @@ class Dataset(Settings):
     are_points: ClassVar[bool] = False  # of a toy world
     files: ClassVar[str] = ""  # of a set that is downloaded: its folder in the data folder
     comes_split: ClassVar[str] = ""  # why there is nothing that could be split here; empty: `split` says how it is
-    subset: PositiveInt | None = Field(None, description="training pictures, equally many of each class; none: all")
-    imbalance: float = Field(1.0, ge=1, description="long tail: pictures of the first class for one of the last")
+    subset: PositiveInt | None = Field(None, description="number of training pictures, equally many of each class; none: all")
+    imbalance: float = Field(1.0, ge=1, description="long tail: times as many pictures of the first class as of the last; 1: none")
 
     LATER: ClassVar[Sequence[str]] = ("split",)
     split: Literal["fixed", "seed"] = Field(
-        "fixed", description="where the held-out part is chosen here: one split for ever, or one for each seed"
+        "fixed", description="held-out part, where the data set has none: fixed (the same for all seeds), or seed (one for each seed)"
     )
 
     @property

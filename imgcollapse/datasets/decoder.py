@@ -36,7 +36,7 @@ from imgcollapse.datasets.headers import BMP_MODES
 from imgcollapse.datasets.refused import AS_PNG, SINGLE, TO_SRGB, WHOLE, Header, Refused
 
 Alpha = Literal["refuse", "white", "black"]
-ALPHA = "what pictures with transparency are laid on, white or black; or they are refused"
+ALPHA = "pictures with transparency: lay them on white or on black, or refuse them"
 
 GROUNDS = {"white": 255, "black": 0}
 EXACT = {"1": "L", "L": "L", "P": "RGB", "RGB": "RGB"}  # Pillow's mode -> the one in which the values are read

@@ -10,8 +10,8 @@ from PIL import Image
 from imgcollapse.datasets.refused import Refused
 
 Crop = Literal["center"] | None
-CROP = "center: every picture is cut to its central square; none: to nothing"
-RESIZE = "pixels a side that every (square) picture is made to have, by Pillow's Lanczos filter, which is antialiased; none: its own size"
+CROP = "center: cut every picture to its central square; none: do not crop"
+RESIZE = "side, in pixels, to which every (square) picture is resized, by Pillow's antialiased Lanczos filter; none: do not resize"
 FILTER = Image.Resampling.LANCZOS
 
 

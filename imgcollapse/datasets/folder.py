@@ -20,9 +20,9 @@ class Folder(Dataset):
     """Your own pictures in class folders, PATH/CLASS/*.png (or jpg, bmp, webp, gif ...), or without classes, PATH/*.png."""
 
     kind: Literal["folder"] = "folder"
-    path: str = Field(min_length=1, description="folder of class folders, or of train and test (or val) with these")
-    held_out: str | None = Field(None, min_length=1, description="folder with the same classes: the held-out part")
-    held_out_share: float = Field(0.25, gt=0, lt=1, description="share of each class that is held out where no folder is")
+    path: str = Field(min_length=1, description="folder of class folders, or of folders train and test (or val) that hold class folders")
+    held_out: str | None = Field(None, min_length=1, description="folder of the held-out part, with the same classes; none: a part of path")
+    held_out_share: float = Field(0.25, gt=0, lt=1, description="share of each class that is held out, where there is no held-out folder")
     alpha: Alpha = Field("refuse", description=ALPHA)
 
     LATER: ClassVar[Sequence[str]] = (*Dataset.LATER, "crop", "resize")

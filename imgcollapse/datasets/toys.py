@@ -21,8 +21,8 @@ class Gaussian(Dataset):
     kind: Literal["gaussian"] = "gaussian"
     are_points: ClassVar[bool] = True
     comes_split: ClassVar[str] = ANEW
-    size: PositiveInt = Field(1000, description="training points, and as many held out")
-    dim: PositiveInt = Field(2, description="coordinates of a point")
+    size: PositiveInt = Field(1000, description="training points; as many are held out")
+    dim: PositiveInt = Field(2, description="number of dimensions")
 
     def read(self, seed: int, extra: int) -> World:
         """float32 [N, 1, 1, dim]; one class."""
@@ -39,7 +39,7 @@ class Grid25(Dataset):
     kind: Literal["grid25"] = "grid25"
     are_points: ClassVar[bool] = True
     comes_split: ClassVar[str] = ANEW
-    size: PositiveInt = Field(2500, description="training points, and as many held out")
+    size: PositiveInt = Field(2500, description="training points; as many are held out")
 
     def read(self, seed: int, extra: int) -> World:
         """float32 [N, 1, 1, 2]; a point's class is its mode, drawn uniformly."""

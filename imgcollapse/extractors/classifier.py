@@ -34,16 +34,18 @@ class Classifier(Training):
     steps: PositiveInt = Field(800, description="optimisation steps")
     learning_rate: float = Field(2e-3, gt=0, description="the peak learning rate")
     weight_decay: float = Field(0.5, ge=0, description="AdamW's decoupled weight decay")
-    widths: tuple[PositiveInt, ...] = Field((), description="channels of each level, which halves the picture; the last: D; []: by size")
+    widths: tuple[PositiveInt, ...] = Field(
+        (), description="channels of each level (each halves the sides); the last: D, the features; []: by size"
+    )
     symmetric: bool = Field(False, description="whether features are the mean of those of a picture and of its mirror image")
-    mixup: bool = Field(False, description="whether pictures, and their labels, are blended two by two: less is learned by heart")
-    whiten: bool = Field(False, description="whether the first convolution is set to the components of 2 x 2 pixels, and does not learn")
-    smoothing: float = Field(0.0, ge=0, lt=1, description="share of a label that is spread over all classes while learning")
+    mixup: bool = Field(False, description="mixup: whether to train on blends of two pictures and of their labels, against overfitting")
+    whiten: bool = Field(False, description="whether the first convolution is fixed to the principal components of 2 x 2 pixels")
+    smoothing: float = Field(0.0, ge=0, lt=1, description="label smoothing: share of a label that is spread over all classes in training")
 
     weights: Literal["auto", "shipped", "own"] = Field(
         "auto",
-        description="shipped: those that come with the package for a standard data set; own: learned from the training part; auto: shipped "
-        "ones where there are some for the held-out part and no other option is set, else own",
+        description="shipped: those that come with the package, for a standard data set; own: trained on the training part; auto: shipped "
+        "ones where there are some for this held-out part and no other option is set, else own",
     )
 
     def check(self, world: World) -> None:

@@ -14,7 +14,7 @@ class Pixels(Settings):
     """The pixels (0 to 1) or coordinates as they are; in a world of points a class is whatever lies near its centre."""
 
     kind: Literal["pixels"] = "pixels"
-    within: PositiveFloat = Field(3.0, description="points: standard deviations from a class centre within which a point is of that class")
+    within: PositiveFloat = Field(3.0, description="points: within how many standard deviations of a class centre a point is of that class")
 
     def fit(self, world: World) -> "FittedPixels":
         """Nothing is learned from pictures; of points, the centre and spread of each class."""

@@ -26,11 +26,11 @@ LAYOUT = 1  # part of the digest: raise it when what is computed from the weight
 
 
 class Random(Settings):
-    """Averages over the maps of a convolutional network with fixed random weights: it has learned neither classes nor anything else."""
+    """Mean absolute activations of a convolutional network with fixed random weights, which has learned nothing."""
 
     kind: Literal["random"] = "random"
-    width: PositiveInt = Field(24, description="filters of each level, and features from it")
-    seed: int = Field(0, description="of the weights; the same ones in every study")
+    width: PositiveInt = Field(24, description="filters of each level, and features that it gives")
+    seed: int = Field(0, description="seed of the weights; the same ones in every study")
 
     def check(self, world: World) -> None:
         """Raises DataProblem for points."""

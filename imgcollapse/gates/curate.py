@@ -3,7 +3,7 @@
 import math
 from collections.abc import Sequence
 from fractions import Fraction
-from typing import ClassVar, Literal, Self
+from typing import ClassVar, Literal, Self, get_args
 
 from pydantic import Field, PositiveInt, model_validator
 
@@ -19,20 +19,20 @@ By = Literal["random", "confidence", "discriminator", "density", "typicality", "
 
 
 class Curate(Settings):
-    """Keep a share of what was drawn, by what people may go by, or by chance: the control.
+    """Keep the best rated share of the samples, as people might choose among them, or a random one: the control.
 
     People choose among what models have made. Real pictures were chosen when the data set was made, and pass.
     """
 
     kind: Literal["curate"] = "curate"
-    by: By = Field("random", description="how the pictures that are kept are chosen (imgcollapse.gates.raters)")
-    keep: float = Field(0.5, gt=0, le=1, description="share of the pictures drawn that is kept: the best")
-    raters: tuple[By, ...] = Field((), description="several, in place of `by`: each chooses from an equal part of the pictures")
-    error: float = Field(0.0, ge=0, le=1, description="share of those kept in whose place one that was to be dropped is kept")
+    by: By = Field("random", description="how samples are rated: " + ", ".join(get_args(By)))
+    keep: float = Field(0.5, gt=0, le=1, description="share of the samples that is kept: the best rated")
+    raters: tuple[By, ...] = Field((), description="several, in place of `by`: each chooses from an equal part of the samples")
+    error: float = Field(0.0, ge=0, le=1, description="share of the kept samples that are replaced by rejected ones")
     choice_of: PositiveInt | None = Field(
         None,
         ge=2,
-        description="in place of the best `keep`: one of so many pictures each, with probability proportional to exp(rating / standard "
+        description="K, in place of `keep`: one of every K samples is kept, with probability proportional to exp(rating / standard "
         "deviation of the ratings) (Bradley-Terry; the K-choice of Ferbach et al. 2024)",
     )
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class Detect(Settings):
-    """Leave out what a classifier of real against synthetic takes for synthetic.
+    """Keep out of training sets what a real-vs-synthetic classifier takes for synthetic.
 
     It has learned from the samples of generation 0 alone, which themselves are let in, for there was no detector before them. Does it still
     work on those of later generations?
@@ -27,7 +27,9 @@ class Detect(Settings):
 
     kind: Literal["detect"] = "detect"
     changes: ClassVar[bool] = False
-    false_positives: float = Field(0.05, gt=0, lt=1, description="share of real pictures that may be taken for synthetic")
+    false_positives: float = Field(
+        0.05, gt=0, lt=1, description="false-positive rate: share of real pictures that may be taken for synthetic"
+    )
 
     def title(self) -> str:
         """Name and false-positive rate."""

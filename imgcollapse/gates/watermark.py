@@ -28,25 +28,25 @@ class Watermark(Settings):
 
     kind: Literal["watermark"] = "watermark"
     changes: ClassVar[bool] = True
-    adoption: float = Field(1.0, ge=0, le=1, description="share of the pictures drawn whose publishers mark them; which, by seed")
-    psnr: float = Field(38.0, ge=10, le=60, description="least peak signal-to-noise ratio of a marked picture, in decibels")
+    adoption: float = Field(1.0, ge=0, le=1, description="share of the samples that their publishers mark, chosen by the seed")
+    psnr: float = Field(38.0, ge=10, le=60, description="lowest peak signal-to-noise ratio of a marked picture, in decibels")
     attack: Literal["none", "noise", "shift", "crop", "jpeg", "blur", "requantise"] = Field(
-        "none", description="what is done to all published pictures before they are learned from"
+        "none", description="what is done to all published pictures: noise, shift, crop, jpeg, blur, requantise, or none"
     )
     strength: float | None = Field(
         None,
-        description="of the attack: noise: grey levels; shift, crop: pixels; jpeg: quality; blur: pixels; requantise: levels; none: "
+        description="of the attack: grey levels (noise), pixels (shift, crop, blur), quality (jpeg) or levels (requantise); none: "
         + ", ".join(f"{name} {usual:g}" for name, (_, usual, _) in ATTACKS.items()),
     )
-    marks: Literal["all", "first"] = Field("all", description="pictures of all generations are marked, or those of generation 0 alone")
-    filter: bool = Field(True, description="whether pictures in which the mark is found are left out of training sets")
+    marks: Literal["all", "first"] = Field("all", description="samples that are marked: all, or first (those of generation 0 alone)")
+    filter: bool = Field(True, description="whether pictures in which the mark is found are kept out of training sets")
     supply: Literal["enough", "fixed"] = Field(
         "enough",
-        description="enough: so many pictures are drawn that about as many as are wanted are not marked; fixed: as many as are wanted, "
-        "and what is left out is missing (see regime.refill)",
+        description="enough: draw more samples, so that about as many as are wanted carry no mark; fixed: draw as many as are wanted, and "
+        "do without those left out (see regime.refill)",
     )
-    false_positives: float = Field(0.01, gt=0, lt=1, description="share of real pictures that may be taken for marked")
-    key: NonNegativeInt = Field(0, description="decides the pattern")
+    false_positives: float = Field(0.01, gt=0, lt=1, description="false-positive rate: share of real pictures that may be taken for marked")
+    key: NonNegativeInt = Field(0, description="key from which the pattern is made")
 
     @model_validator(mode="after")
     def _possible(self) -> Self:

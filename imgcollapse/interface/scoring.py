@@ -38,7 +38,7 @@ class Scoring(WithPlugins):
     dataset: AnyDataset = Field(Digits(), description="the real pictures")
     judge: Judge = Field(Judge(), description="how they are compared")
     alpha: Alpha | None = Field(None, description=f"{ALPHA}; none: as in the data set")
-    seed: NonNegativeInt = Field(0, description="of toy data sets, which are drawn again for each seed")
+    seed: NonNegativeInt = Field(0, description="seed of toy data sets, which are drawn anew for each seed")
 
 
 @dataclass(frozen=True)

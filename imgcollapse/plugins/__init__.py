@@ -33,7 +33,7 @@ from imgcollapse.settings import Settings, build
 class WithPlugins(Settings):
     """Settings that may name parts of plug-ins, which must be in the tables when they are read."""
 
-    plugins: tuple[Plugin, ...] = Field((), description="files (or installed packages) with parts of one's own")
+    plugins: tuple[Plugin, ...] = Field((), description="files or installed packages with parts of your own")
 
     LATER: ClassVar[Sequence[str]] = ("plugins",)
 

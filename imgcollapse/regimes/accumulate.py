@@ -35,7 +35,7 @@ class Accumulate(Settings):
 
 
 class AccumulateSubsample(Settings):
-    """Learn from as many pictures as ever, chosen at random from all real ones and the samples of every generation so far.
+    """Learn from a random choice, always of the same size, from all real pictures and the samples of every generation so far.
 
     Accumulating under a fixed budget of computing (Kazdan et al. 2024, "Collapse or Thrive?").
     """
@@ -73,7 +73,7 @@ class AccumulateSubsample(Settings):
 
 
 class Augment(Settings):
-    """Learn from all real pictures and the newest samples: a real data set that is stretched with synthetic pictures.
+    """Learn from all real pictures and the newest samples: a real data set augmented with synthetic pictures.
 
     The synthetic augmentation loop of Alemohammad et al. 2024 (MAD); Bertrand et al. 2024.
     """
@@ -82,7 +82,7 @@ class Augment(Settings):
     needs_all_samples: ClassVar[bool] = False
     from_teacher: ClassVar[bool] = False
     streams: ClassVar[bool] = False
-    synthetic_ratio: PositiveFloat = Field(1.0, description="samples for each real picture in a training set")
+    synthetic_ratio: PositiveFloat = Field(1.0, description="samples per real picture in a training set")
 
     def __call__(self, real: Real, past: Sequence[ImageSet], n: int, seed: int) -> ImageSet:
         """The real pictures that generation 0 learned from, and the first round(synthetic_ratio x their number) of the newest samples."""

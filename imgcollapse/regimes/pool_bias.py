@@ -19,11 +19,13 @@ AT_ONCE = 256  # pictures degraded at a time
 class PoolBias(Settings):
     """How the real pictures that are mixed in differ from those that generation 0 learns from; more than one of these may be given."""
 
-    imbalance: float = Field(1.0, ge=1, description="a long tail, as of dataset.imbalance: pictures of the first class for one of the last")
-    classes: tuple[NonNegativeInt, ...] = Field((), description="numbers of the only classes in it; []: all")
-    blur: float | None = Field(None, ge=0.05, le=64, description="standard deviation of a Gaussian blur, in pixels")
+    imbalance: float = Field(
+        1.0, ge=1, description="long tail, as in dataset.imbalance: times as many pictures of the first class as of the last; 1: none"
+    )
+    classes: tuple[NonNegativeInt, ...] = Field((), description="numbers of the classes that it is limited to; []: all")
+    blur: float | None = Field(None, ge=0.05, le=64, description="standard deviation of a Gaussian blur, in pixels; none: no blur")
     noise: PositiveFloat | None = Field(
-        None, description="standard deviation of the noise on them, in grey levels; of points in their own units"
+        None, description="standard deviation of added noise, in grey levels (points: in their units); none: no noise"
     )
 
     @model_validator(mode="after")

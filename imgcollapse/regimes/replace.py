@@ -14,7 +14,9 @@ class Replace(Settings):
     """Learn from the newest samples only: the fully synthetic loop."""
 
     kind: Literal["replace"] = "replace"
-    stream: bool = Field(False, description="draw every batch anew from the newest model, which networks can learn from")
+    stream: bool = Field(
+        False, description="draw every batch anew from the newest model, in place of a fixed set; only networks can learn so"
+    )
     needs_all_samples: ClassVar[bool] = False
     from_teacher: ClassVar[bool] = False
 
@@ -37,7 +39,7 @@ class Replace(Settings):
 
 
 class Teacher(Settings):
-    """Learn from one model for ever: generation 0 draws anew for every later generation.
+    """Learn from new samples of generation 0 in every generation: synthetic data without a loop, a control.
 
     Nothing is handed on from one to the next, so it is the control for "is it the loop, or is it synthetic data?".
     """

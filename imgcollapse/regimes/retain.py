@@ -24,23 +24,26 @@ class Retain(Settings):
     kind: Literal["retain"] = "retain"
     needs_all_samples: ClassVar[bool] = False
     from_teacher: ClassVar[bool] = False
-    real_fraction: float = Field(0.1, ge=0, le=1, description="share of real pictures in a training set of constant size")
+    real_fraction: float = Field(0.1, ge=0, le=1, description="share of real pictures in a training set, whose size stays the same")
     pool: Literal["fixed", "resample", "fresh"] = Field(
-        "resample", description="the same real pictures for ever, drawn anew each generation, or pictures no generation has seen"
+        "resample",
+        description="real pictures: fixed (always the same), resample (drawn anew each generation), fresh (that no generation has seen)",
     )
-    n_initial: PositiveInt | None = Field(None, description="real pictures of generation 0; none: as many as a generation draws")
-    n_real: NonNegativeInt | None = Field(None, description="real pictures of every later training set; none: by real_fraction")
+    n_initial: PositiveInt | None = Field(
+        None, description="real pictures that generation 0 learns from; none: as many as a generation draws"
+    )
+    n_real: NonNegativeInt | None = Field(None, description="real pictures in every later training set; none: by real_fraction")
     n_synthetic: NonNegativeInt | None = Field(
-        None, description="samples of every later training set; none: so many that it has as many pictures as a generation draws"
+        None, description="samples in every later training set; none: what is missing to as many pictures as a generation draws"
     )
 
-    refill: bool = Field(False, description="where gates let in too few samples, take more real pictures of the pool in their place")
+    refill: bool = Field(False, description="where gates let in too few samples, add real pictures from the pool to make up for them")
 
     pool_bias: PoolBias | None = Field(
-        None, description="the real pictures that are mixed in, after generation 0, are class-skewed or degraded; none: like all others"
+        None, description="make the real pictures mixed in after generation 0 class-skewed or degraded; none: neither"
     )
 
-    stream: bool = Field(False, description="draw the samples of every batch anew from the newest model, which networks can learn from")
+    stream: bool = Field(False, description="draw the samples of every batch anew from the newest model; only networks can learn so")
 
     LATER: ClassVar = ("n_initial", "n_real", "n_synthetic", "refill", "pool_bias", "stream")
 

@@ -25,7 +25,7 @@ SERVER: dict[str, int] = {}  # with how many threads the server that forks proce
 
 
 def local(runs: Sequence[Path], configuration: EngineConfiguration, each_second: Callable[[], None]) -> None:
-    """Processes on this machine, one a run, `--jobs` at once; a process that dies takes no other with it."""
+    """Processes on this machine, one per run, `--jobs` at once; one that crashes does not stop the others."""
     if configuration.options:
         raise SettingsProblem(
             f"--engine-option: the engine local has no options ('{next(iter(configuration.options))}' was given); leave it out"

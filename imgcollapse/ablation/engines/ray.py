@@ -24,13 +24,13 @@ GRACE = 60  # seconds in which stopped runs may end cleanly
 class RayOptions(Settings):
     """Which cluster, and what a run needs there."""
 
-    address: str | None = Field(None, description="of a cluster, auto or HOST:6379; none: RAY_ADDRESS, else this machine")
-    gpus: NonNegativeFloat = Field(0, description="GPUs of a run: 0 hides them, 0.5 puts two runs on one")
-    retries: NonNegativeInt = Field(3, description="how often a run whose process or node is lost is taken up again")
+    address: str | None = Field(None, description="address of a cluster: auto, or HOST:6379; none: RAY_ADDRESS, else this machine")
+    gpus: NonNegativeFloat = Field(0, description="GPUs per run: 0 hides them, 0.5 puts two runs on one")
+    retries: NonNegativeInt = Field(3, description="how often a run is resumed after its process or node was lost")
 
 
 def ray(runs: Sequence[Path], configuration: EngineConfiguration, each_second: Callable[[], None]) -> None:
-    """Ray tasks, one a run, `--jobs` at once, all on file systems that the nodes share; a lost one is taken up again where it was."""
+    """Ray tasks, one per run, `--jobs` at once; all files lie on a file system that the nodes share; a lost task goes on where it was."""
     engine = _ray()
     options = read_options(RayOptions, configuration)
     address = options.address or os.environ.get("RAY_ADDRESS") or "local"

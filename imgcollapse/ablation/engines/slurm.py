@@ -36,18 +36,18 @@ ORDINARY = ("None", "Priority", "Resources", "BeginTime", "JobArrayTaskLimit")  
 class SlurmOptions(Settings):
     """What Slurm is asked for. Further parameters of submitit can be given with the prefix `slurm_`."""
 
-    partition: str | None = Field(None, description="the queue")
-    time: int = Field(240, ge=5, description="minutes until a job gives its place back and goes into the queue again")
-    mem: str | None = Field(None, description="memory of a job, e.g. 8GB")
-    gpus: NonNegativeInt = Field(0, description="GPUs of a job")
-    account: str | None = Field(None, description="who pays")
+    partition: str | None = Field(None, description="the queue of the jobs")
+    time: int = Field(240, ge=5, description="minutes after which a job stops and queues again, to go on later")
+    mem: str | None = Field(None, description="memory per job, e.g. 8GB")
+    gpus: NonNegativeInt = Field(0, description="GPUs per job")
+    account: str | None = Field(None, description="account that is charged")
     qos: str | None = Field(None, description="quality of service")
-    constraint: str | None = Field(None, description="features of the nodes")
-    setup: str | None = Field(None, description="a shell line before the run, e.g. `module load cuda`")
+    constraint: str | None = Field(None, description="features that the nodes must have")
+    setup: str | None = Field(None, description="shell line to execute before the run, e.g. `module load cuda`")
 
 
 def slurm(runs: Sequence[Path], configuration: EngineConfiguration, each_second: Callable[[], None]) -> None:
-    """An array of Slurm jobs, `--jobs` at once, all on file systems that the nodes share. What is still queued is not queued twice."""
+    """A Slurm job array, `--jobs` jobs at once; all files lie on a file system that the nodes share; what is queued is not queued twice."""
     folder = (runs[0].parent.parent / "slurm").absolute() if runs else Path()
     executor = _executor(_submitit(), folder, configuration)
     if not runs:
