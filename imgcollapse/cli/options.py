@@ -79,7 +79,7 @@ DATA_DIR = click.option(
     help="Where data sets, classifiers and weights are kept. [~/.cache/imgcollapse]",
 )
 DEVICE = setting("--device", "auto, cpu, cuda, cuda:N, mps.", default="auto", show_default=True)
-PRECISION = setting("--precision", "auto (bfloat16 where it is done in hardware), float32, bfloat16.", default="auto", show_default=True)
+PRECISION = setting("--precision", "auto (bfloat16 where the hardware supports it), float32, bfloat16.", default="auto", show_default=True)
 ENGINES = names("ablation/engines/__init__.py", "ENGINES")
 EXTRACTORS = names("extractors/__init__.py", "EXTRACTORS")
 TRACKERS = names("track/kinds.py", "TRACKERS")
@@ -87,7 +87,7 @@ ENGINE = click.option("--engine", default="local", show_default=True, help=f"Wha
 _TRACK = setting("--track", f"Log to a tracker as well: {TRACKERS}; may be repeated.", multiple=True, metavar="KIND")
 EXTRACTOR = setting(
     "--extractor",
-    f"Features to judge by, with commas: {EXTRACTORS} (inception: FID). [classifier,random; of one class random,pca; of points pixels]",
+    f"Features to judge by, with commas: {EXTRACTORS} (inception: FID). [classifier,random; one class: random,pca; points: pixels]",
     callback=_listed,
     metavar="KIND,KIND",
 )
@@ -95,20 +95,20 @@ EXTRACTOR = setting(
 PLUGIN = click.option(
     "--plugin", "plugins", multiple=True, metavar="FILE.py", help="A file with parts of your own (docs/plugins.md); may be repeated."
 )
-LOG_JSON = click.option("--log-json", is_flag=True, help="Report progress as JSON, one object a line, on stderr (docs/long_runs.md).")
+LOG_JSON = click.option("--log-json", is_flag=True, help="Report progress on stderr as JSON, one object per line (docs/long_runs.md).")
 JUDGE_BESIDE = click.option(
     "--judge-beside/--no-judge-beside",
     default=None,
     envvar="IMGCOLLAPSE_JUDGE_BESIDE",
     show_envvar=True,
-    help="Judge in a process of its own while the next generation is made; changes no result. [on a GPU, and where the processor has four "
-    "cores or more and torch uses no more than half of them]",
+    help="Judge each generation in a separate process while the next one is made; changes no result. [on a GPU, and where the processor "
+    "has four cores or more and torch uses no more than half of them]",
 )
 
 
 _CHECKPOINT_EVERY = setting(
     "--checkpoint-every",
-    "Keep what is unfinished of a generation that often, to go on from there; changes no result; 0: never. [10]",
+    "How often the unfinished generation is saved, to go on from there; changes no result; 0: never. [10]",
     type=Number(float, least=0),
     metavar="MINUTES",
 )
