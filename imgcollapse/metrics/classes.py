@@ -62,7 +62,7 @@ VARIETY: dict[str, Score] = {
     ),
     "total_variation": Score(
         "total variation",
-        "of class shares to the real ones; lower is better",
+        "distance of the class shares from the real ones; lower is better",
         "lower",
         "linear",
         3,
@@ -89,8 +89,7 @@ ALIVE_RULE = VARIETY[CLASSES_ALIVE].definition
 
 
 def class_variety(evidence: Evidence) -> dict[str, float]:
-    """Shares of the classes among the confident of all samples drawn, and what they add up to; empty for worlds with fewer than two
-    classes that have held-out pictures.
+    """Shares of the classes among the samples of which the classifier is confident, and numbers that sum these shares up.
 
         share_c            share of class c, with its 95 % Wilson interval share_low_c, share_high_c
         share_alive_c      1 where class c is alive by the rule of classes_alive, else 0
@@ -100,7 +99,8 @@ def class_variety(evidence: Evidence) -> dict[str, float]:
         total_variation    1/2 sum |p_c - real_c|: 0 (the real shares) to 1 (nothing in common)
 
     total_variation: lower is better; classes_alive and effective_classes: higher is better, up to real vs real.
-    Without a single confident sample, shares, classes_alive and effective_classes are 0 and total_variation is 1.
+    Empty for worlds with fewer than two classes that have held-out pictures. Without a single confident sample, shares, classes_alive and
+    effective_classes are 0 and total_variation is 1.
     total_variation is biased upwards by sampling, effective_classes downwards: read them beside real vs real. Cost: O(N).
     """
     found, real, false = evidence.found, evidence.real_shares, evidence.false_hits

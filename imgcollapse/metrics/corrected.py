@@ -12,7 +12,7 @@ HALVINGS = 40  # of the range 0..1 in search of a bound: to 1e-12
 CORRECTED: dict[str, Score] = {
     "total_variation_corrected": Score(
         "total variation, corrected",
-        "of class shares to the real ones, without the classifier's errors; lower is better",
+        "distance of the class shares from the real ones, corrected for the classifier's errors; lower is better",
         "lower",
         "linear",
         3,

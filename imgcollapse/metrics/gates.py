@@ -30,8 +30,8 @@ DETECTION: dict[str, Score] = {
         "lower",
         "linear",
         3,
-        "Of the samples of this generation that came to the gate, the share that its threshold lets into training sets, the same for ever. "
-        "Real vs real: the share of held-out real pictures that is let in, 1 less the false positives.",
+        "Of the samples of this generation that came to the gate, the share that its (constant) threshold lets into training sets. "
+        "Real vs real: the share of held-out real pictures that is let in: 1 minus the false-positive rate.",
         bounds=UNIT,
         rank=13,
         from_zero=True,
@@ -54,8 +54,8 @@ MARK: dict[str, Score] = {
         "lower",
         "linear",
         3,
-        "FD of the first N pictures to the N held-out real ones as they are published, less that of the same pictures before, by the first "
-        "extractor: mark and attack together. Both have the same bias of about 1/N, which so is gone. Negative: they came nearer.",
+        "FD of the first N pictures as published to N held-out real ones, minus that of the same pictures before, by the first extractor: "
+        "mark and attack together. The bias of about 1/N is the same in both and cancels. Negative: the pictures came nearer.",
         rank=15,
     ),
     "kid_paid": Score(
@@ -64,7 +64,7 @@ MARK: dict[str, Score] = {
         "lower",
         "linear",
         4,
-        "The same of the kernel distance (KID).",
+        "As FD paid, with the kernel distance (KID).",
         rank=16,
     ),
     "fd_of_mark": Score(
@@ -73,8 +73,8 @@ MARK: dict[str, Score] = {
         "lower",
         "linear",
         3,
-        "FD between the first N pictures as they are published and as they were before, by the first extractor. Of the same pictures, so "
-        "without the bias of about 1/N: exactly 0 where nothing changes, the squared length of the shift where all features shift alike.",
+        "FD between the first N pictures as published and as they were before, by the first extractor. They are the same pictures: "
+        "there is no bias of about 1/N: exactly 0 where nothing changes, the squared length of the shift where all features shift alike.",
         bounds=POSITIVE,
         rank=17,
         from_zero=True,
@@ -83,36 +83,36 @@ MARK: dict[str, Score] = {
 SELECTION: dict[str, Score] = {
     KEPT: Score(
         "distance of what is let in",
-        "mean distance from the mean picture offered, in standard deviations; higher is better, up to the value of a choice by chance",
+        "mean distance from the mean of all offered, in standard deviations; higher is better, up to the value of a random choice",
         "higher",
         "linear",
         3,
-        "Of those of the first N samples that came to the gate: the mean distance of what it lets in from the mean of all that came, in "
-        "features of the first extractor, over the root mean square of these distances. Below that of a choice by chance it is the rim "
-        "that goes, a road to the loss of modes.",
+        "Among the first N samples, of those that came to the gate: the mean distance of what it lets in from the mean of all, in features "
+        "of the first extractor, divided by the root mean square of the distances of all. Below that of a random choice, the gate cuts "
+        "off the rim of the distribution, which leads to the loss of modes.",
         bounds=POSITIVE,
         short="distance kept",
         rank=18,
     ),
     DROPPED: Score(
         "distance of what is turned away",
-        "mean distance from the mean picture offered, in standard deviations; lower is better, down to the value of a choice by chance",
+        "mean distance from the mean of all offered, in standard deviations; lower is better, down to the value of a random choice",
         "lower",
         "linear",
         3,
-        "The same of what it turns away; left out where that is nothing.",
+        "The same for what the gate turns away; left out where that is nothing.",
         bounds=POSITIVE,
         short="distance dropped",
         rank=19,
     ),
     FAR: Score(
         "let in of the farthest quarter",
-        "share of the quarter of samples farthest from the mean that is let in, over the share of all; higher is better, 1 is chance",
+        "share let in of the quarter of samples farthest from the mean, divided by the share of all; higher is better, 1: as by chance",
         "higher",
         "linear",
         3,
-        "Of those of the first N samples that came to the gate, the share let in of the quarter that is farthest from their mean, over the "
-        "share let in of all: 1 where distance plays no part, 0 where the whole rim goes, at most about 4.",
+        "Among the first N samples, of those that came to the gate: the share let in of the quarter farthest from their mean, divided by "
+        "the share let in of all: 1 where distance plays no part, 0 where the whole rim is cut off, at most about 4.",
         bounds=POSITIVE,
         rank=20,
         from_zero=True,
@@ -121,7 +121,7 @@ SELECTION: dict[str, Score] = {
 
 
 def detection(evidence: Evidence) -> dict[str, float]:
-    """How well a gate's detector tells published samples s from held-out real pictures r, by its score t; greater: surer that synthetic.
+    """How well a gate's detector tells published samples s from held-out real pictures r, by its score t (larger: more surely synthetic).
 
         auc           P(t(s) > t(r)) + P(t(s) = t(r)) / 2 over all pairs: 0 to 1
         let_in_share  share of the samples offered to the gate that it lets in: 0 to 1
@@ -160,7 +160,7 @@ def roc(found_N: Tensor, real_M: Tensor, rates: tuple[int, ...]) -> list[float]:
 
 
 def marking(evidence: Evidence) -> dict[str, float]:
-    """What it costs that a gate changes pictures x to x' before they are published; FD and KID in features, h the held-out real pictures.
+    """The cost of a gate's changes to pictures, x to x', before they are published: PSNR, FD and KID; h are the held-out real pictures.
 
         psnr        mean of 10 log10(255^2 / mean squared change) over the marked ones of the first N, in decibels
         fd_paid     FD(h, x') - FD(h, x), in squared feature units
@@ -183,7 +183,7 @@ def marking(evidence: Evidence) -> dict[str, float]:
 
 
 def selection(evidence: Evidence) -> dict[str, float]:
-    """How far from the mean m of the samples x that came to a gate those are that it lets in, d(x) = |x - m| / (mean |x - m|^2)^(1/2).
+    """How far the samples x that a gate lets in lie from the mean m of all offered to it: d(x) = |x - m| / (mean |x - m|^2)^(1/2).
 
         distance_kept     mean d of those let in
         distance_dropped  mean d of those turned away

@@ -10,19 +10,19 @@ RARE, RAREST = 0.05, 0.01  # shares of the real held-out pictures that lie in a 
 ACTIVE = 0.01  # variance over pictures from which a latent number tells them apart (Burda et al. 2016, section 5.2)
 
 BITS = (
-    "Minus the mean base-2 logarithm of a picture's probability among all 8-bit pictures of its size, by its number of values (pixels "
-    "times channels); of a point, of the probability density, so that it may be negative. {of} Exact for the model gaussian and for "
-    "points; of pictures an upper bound for gmm (uniform dequantisation, Theis et al. 2016) and vae (importance-weighted, Burda et al. "
+    "Minus the mean base-2 logarithm of a picture's probability among all 8-bit pictures of its size, per value (pixels "
+    "times channels); for a point, of the probability density, so that it may be negative. {of} Exact for the model gaussian and for "
+    "points; for pictures an upper bound for gmm (uniform dequantisation, Theis et al. 2016) and vae (importance-weighted, Burda et al. "
     "2016)."
 )
 TAIL = (
-    "The share of samples {which} than {share} of N real held-out pictures are, all by the model of generation 0. For real pictures it is "
+    "The share of samples {which} than {share} of N real held-out pictures, all under the model of generation 0. For real pictures it is "
     "{real} by construction. After the histograms of Shumailov et al. 2024 (perplexity of each generation's data under the first model)."
 )
 
 
 def _tail(title: str, which: str, share: str, real: str) -> Score:
-    meaning = f"share of samples {which} to generation 0's model than {share} of real pictures; lower is better"
+    meaning = f"share of samples {which} under generation 0's model than {share} of real pictures; lower is better"
     definition, short = TAIL.format(which=which, share=share, real=real), title.removesuffix(" samples")
     return Score(title, meaning, "lower", "linear", 3, definition, short=short, bounds=UNIT, from_zero=True)
 
@@ -30,21 +30,21 @@ def _tail(title: str, which: str, share: str, real: str) -> Score:
 LIKELIHOOD: dict[str, Score] = {
     "bits_per_dim": Score(
         "bits per dimension",
-        "of held-out real pictures by the generation's own model; lower is better",
+        "of held-out real pictures under the generation's own model; lower is better",
         "lower",
         "linear",
         3,
-        BITS.format(of="Of N held-out pictures, by the model of this generation: what it has forgotten becomes improbable to it."),
+        BITS.format(of="Of N held-out pictures, under the model of this generation: what it has forgotten becomes improbable."),
         short="bits/dim",
     ),
     "active_latents": Score(
         "active latents",
-        "latent numbers by which the generation's own model tells real pictures apart; higher is better, up to all it has",
+        "latent dimensions that the generation's own model uses for real pictures; higher is better, up to all it has",
         "higher",
         "linear",
         0,
-        "How many of a vae's latent numbers have an encoder's mean that varies by more than 0.01 (variance) over N held-out pictures: the "
-        "others have collapsed onto the prior, and the decoder does not listen to them (Burda et al. 2016, section 5.2).",
+        "In how many of a vae's latent dimensions the encoder's mean has a variance above 0.01 over N held-out pictures: the others have "
+        "collapsed onto the prior, and the decoder ignores them (Burda et al. 2016, section 5.2).",
         bounds=POSITIVE,
         of="latents",
         from_zero=True,
@@ -55,18 +55,20 @@ LIKELIHOOD: dict[str, Score] = {
         "lower",
         "linear",
         4,
-        "Mean squared difference, of pixels in 0..1, between N held-out pictures and what a vae's decoder makes of their encoder's means.",
+        "Mean squared error, with pixels in 0..1, of N held-out pictures as a vae's decoder reconstructs them from the encoder's means.",
         short="recon. error",
         bounds=POSITIVE,
         from_zero=True,
     ),
     "bits_per_dim_of_samples": Score(
         "bits per dimension of samples",
-        "of the samples by generation 0's model; lower is better, down to the value of real pictures",
+        "of the samples under generation 0's model; lower is better, down to the value of real pictures",
         "lower",
         "linear",
         3,
-        BITS.format(of="Of N samples of this generation, by the model of generation 0: below the value of real pictures, too typical."),
+        BITS.format(
+            of="Of N samples of this generation, under the model of generation 0: below the value of real pictures they are too typical."
+        ),
         short="samples' bits/dim",
     ),
     "unlikely": _tail("unlikely samples", "less likely", "95 %", "5 %"),
@@ -76,7 +78,7 @@ LIKELIHOOD: dict[str, Score] = {
 
 
 def likelihood(evidence: Evidence) -> dict[str, float]:
-    """Log-likelihoods in nats, L_g(x) of a picture x by the model of generation g; D values in a picture.
+    """Log-likelihoods L_g(x) of a picture x, in nats, under the model of generation g; a picture has D values.
 
         bits_per_dim             - mean over N held-out x of L_g(x) / (D ln 2)
         active_latents           number of latent numbers whose encoder's mean has a variance over held-out x above 0.01 (vae only)
@@ -85,10 +87,10 @@ def likelihood(evidence: Evidence) -> dict[str, float]:
         unlikely, very_unlikely  share of s with L_0(s) below the 5 %, the 1 % quantile of L_0 of N held-out pictures: 0 to 1
         too_likely               share of s with L_0(s) above the 95 % quantile: 0 to 1
 
-    Lower is better, but for active_latents, and for bits_per_dim_of_samples no further down than real pictures. To a model that knows
-    nothing all pictures have 8 bits per dimension; one that is sure of what is not so gives more. Left out where a model is not kept any
-    more, or knows no likelihoods. Those of samples see what a chain makes improbable or too typical to where it began: the tails of
-    Shumailov et al. 2024.
+    Lower is better, except for active_latents; bits_per_dim_of_samples only down to the value of real pictures. Under a model that knows
+    nothing all pictures have 8 bits per dimension; one that is confidently wrong gives more. Left out where a model is no longer kept, or
+    has no likelihoods. Those of samples show what a chain makes improbable, or too typical, for the model that it began with: the tails
+    of Shumailov et al. 2024.
     In their real-vs-real values held-out pictures stand for samples, and the model of generation 0 for that of generation g.
     Bias: none in the samples' means; the quantiles are of N pictures, so a share of 1 % is coarse below N = 1,000. bits_per_dim is a mean
     over what may be far out: a model that has lost all width in a coordinate pays without limit for a picture that differs there.

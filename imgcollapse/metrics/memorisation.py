@@ -37,7 +37,7 @@ def _scores(prefix: str, name: str, of: str, beware: str = "") -> dict[str, Scor
         ),
         f"{prefix}authenticity": Score(
             f"{name}authenticity",
-            f"share of samples that are no near copies from {of}",
+            f"share of samples that are not near copies from {of}",
             "higher",
             "linear",
             3,
@@ -60,7 +60,7 @@ MEMORY: dict[str, Score] = _scores("", "", REAL) | _scores("own_", "own ", OWN, 
 
 
 def memorised(evidence: Evidence) -> dict[str, float]:
-    """Nearness of samples g to pictures r of a training set: the real training part, and the generation's own training set (own_...).
+    """How near samples g lie to pictures r of a training set: the real training part, and the generation's own training set (own_...).
 
         copy_ratio    mean over g of 2 d(g, train) / (d(g, train) + d(g, held_out)), d to the nearest; 0/0 is 1/2: 0 (copies) to 2
         authenticity  share of g with d(g, r) > d(r, nearest other r'), r the training picture nearest to g: 0 to 1

@@ -87,7 +87,7 @@ BINS: dict[str, Score] = {
     ),
     "jsd": Score(
         "bin divergence (JSD)",
-        "of the shares of the regions from the real ones, in bits; lower is better",
+        "divergence of the shares of the regions from the real ones, in bits; lower is better",
         "lower",
         "linear",
         3,
@@ -99,7 +99,7 @@ BINS: dict[str, Score] = {
 
 
 def different_bins(evidence: Evidence) -> dict[str, float]:
-    """How the samples spread over K bins of the real features (k-means, `bins`), against held-out pictures that did not draw the bins.
+    """How the samples spread over K bins of the real features (k-means, `bins`), against held-out pictures not used to fit them.
 
         ndb  share of the bins that differ: 0 to 1              NDB/K of Richardson & Weiss 2018, sec. 3
         jsd  H((p + q)/2) - (H(p) + H(q))/2 in bits: 0 to 1     of the shares p of the samples and q of the real pictures in the bins

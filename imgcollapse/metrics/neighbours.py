@@ -75,7 +75,7 @@ NEIGHBOURHOOD: dict[str, Score] = {
 
 
 def neighbourhood(evidence: Evidence) -> dict[str, float]:
-    """Precision, recall, density, coverage (share of ..., 0 to 1; density may pass 1), and the smaller of recall and coverage.
+    """Precision, recall and coverage (shares, 0 to 1), density (it may exceed 1), and the smaller of recall and coverage.
 
     With NND_k(x) the distance of x to the k-th nearest of the different pictures of its own set, real r (held-out) and generated g,
     k = k_precision for precision and recall:
@@ -93,7 +93,7 @@ def neighbourhood(evidence: Evidence) -> dict[str, float]:
     Of n real and m different samples of one law, a real picture lies in the balls of k samples in expectation, whatever m: recall does
     not see how few there are. Coverage does: it is about 1 - (n / (n + m))^k.
 
-    Higher is better, but for density, which rises far above real vs real when samples shrink. Coverage finds lost modes but not shrinking
+    Higher is better, except for density, which rises far above real vs real when samples shrink. Coverage finds lost modes, not shrinking
     within a mode; recall finds shrinking but reads 1 for an inflated, wrong generator; their minimum finds both. In high dimension all
     are below 1 for two samples of one distribution: read them beside real vs real.
     Cost: O(N^2 D) time, O(N D) memory, in one pass over all pairs for all that stands in this file and KID.

@@ -11,7 +11,7 @@ HALF: Bounds = (0.0, 0.5)  # the standard deviation of what lies between 0 and 1
 POLARISATION: dict[str, Score] = {
     "recall_spread": Score(
         "spread of recall between classes",
-        "whether classes lose their variety alike (low) or some lose much more of it (high)",
+        "whether recall falls alike in all classes (low) or much more in some (high)",
         "lower",
         "linear",
         3,
@@ -23,7 +23,7 @@ POLARISATION: dict[str, Score] = {
     ),
     "coverage_spread": Score(
         "spread of coverage between classes",
-        "whether classes lose real pictures with a sample near alike (low) or some lose many more of them (high)",
+        "whether coverage falls alike in all classes (low) or much more in some (high)",
         "lower",
         "linear",
         3,

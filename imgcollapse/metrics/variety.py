@@ -8,7 +8,7 @@ from imgcollapse.metrics.tiles import squared_distances
 VENDI: dict[str, Score] = {
     "vendi": Score(
         "Vendi score / real",
-        "effective number of different samples, as against real pictures; real: about 1",
+        "effective number of different samples, relative to real pictures; real: about 1",
         "higher",
         "log",
         3,
