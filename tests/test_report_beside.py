@@ -566,7 +566,9 @@ def test_the_answer_counts_what_failed_and_what_was_not_judged(broken: Path, tmp
     )
     assert said.endswith("; 1 of 4 runs failed.")
     run(build(Study, {**TOY, "judge": {"extractors": []}}), tmp_path / "blind")
-    assert answer(read([tmp_path / "blind"])) == ("Nothing was judged, for the study names no extractors: 2 of 2 generations are finished.")
+    assert answer(read([tmp_path / "blind"])) == (
+        "Nothing was judged, because the study names no extractors: 2 of 2 generations are finished."
+    )
 
 
 def test_the_answer_warns_of_different_references(toy: Path, tmp_path: Path) -> None:

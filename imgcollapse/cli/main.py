@@ -208,7 +208,7 @@ def report(places: tuple[Path, ...], watch: bool, show: bool, as_json: bool, **g
     "--models", default="all", show_default=True, metavar="RULE", help="Weights that stay: all, last, none, or K: every K-th and the last."
 )
 @click.option("--samples", default="all", show_default=True, metavar="RULE", help="Samples that stay: all, last, or K.")
-@click.option("--dry-run", is_flag=True, help="Show what would be removed and the room that this frees, and stop.")
+@click.option("--dry-run", is_flag=True, help="Show what would go and how much room that makes, and stop.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 def prune(folder: Path, models: str, samples: str, dry_run: bool, as_json: bool) -> None:
     """Remove weights and samples that finished runs no longer need. Such runs can still be extended and reported."""

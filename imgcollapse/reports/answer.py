@@ -26,7 +26,7 @@ def answer(findings: Findings) -> str:
     else:
         parts = [short_answer(findings.summary, findings.question)]
         if not findings.comparable:
-            parts.append("not all of it was judged by one reference, so these numbers must not be compared")
+            parts.append("not all runs were judged by one reference, so these numbers must not be compared")
     if failed := states.count("failed"):
         parts.append(f"{failed} of {len(states)} runs failed")
     message = "; ".join(parts)
@@ -45,8 +45,8 @@ def details(findings: Findings, spelled: bool = True) -> list[str]:
 
 def _unjudged(findings: Findings) -> str:
     if any(reference["judge"]["extractors"] for reference in findings.references.values()):
-        return "Nothing was measured, for the study names no metric that its extractors can measure"
-    return "Nothing was judged, for the study names no extractors"
+        return "Nothing was measured, because the study names no metric that its extractors can measure"
+    return "Nothing was judged, because the study names no extractors"
 
 
 def _compared(findings: Findings, arms: list[Record]) -> list[str]:

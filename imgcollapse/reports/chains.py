@@ -51,7 +51,7 @@ def chains(findings: Findings, page: Path) -> Chains | None:
     own = [values for folder, values in at.items() if folder != run.folder]
     means = [f"{sum(v[one].value for v in own) / len(own):.{SCORES[one].decimals}f}" if all(one in v for v in own) else "" for one in names]
     headings = ["chain", "model", *(metric_title(one, findings.extractor) for one in names)]
-    caption = f"Generation {generation}: what the chains show together, and each by itself"
+    caption = f"Generation {generation}: all chains together, and each by itself"
     links = [
         (_name(k), quote(os.path.relpath(part.folder / PAGE, page.parent)))
         for k, part in enumerate(parts)

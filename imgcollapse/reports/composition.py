@@ -46,7 +46,7 @@ def class_charts(findings: Findings) -> list[Chart]:
             "First chart: the share of each class, divided by its share among real pictures (orange: too rare, blue: too frequent, white: "
             f"as real). Second chart: the shares. × marks a class as lost: {rule}, in at least half of the seeds."
         )
-        about += f" Of {len(names):,} classes the first chart has the {ROWS} rarest, the table all." if len(shown) < len(names) else ""
+        about += f" The first chart shows the {ROWS} rarest of {len(names):,} classes, the table all." if len(shown) < len(names) else ""
         losses = _losses(findings, arm, number, names)
         listed = losses if losses and losses.rows else None
         if losses:
@@ -86,7 +86,7 @@ def origins(findings: Findings) -> list[Chart]:
         part = f"; {some}, all of them in {store.PROVENANCE} of each" if (some := thin.some_of(shown, there)) else ""
         table = Table(
             f"origins-{number}",
-            f"{arm}: of what each training set was made{part}",
+            f"{arm}: what each training set was made of{part}",
             ["generation", "pictures", *ordered],
             [[str(one.generation), f"{one.size:,}", *(_percent(one.share(name)) for name in ordered)] for one in made],
             [
@@ -96,7 +96,7 @@ def origins(findings: Findings) -> list[Chart]:
             ],
         )
         drawing = shares.stack(f"origins-{number}", f"{arm}: origins of the training sets", parts, shown)
-        about = f"{run.study.regime.title()}; the number in a piece is the generation that drew it"
+        about = f"{run.study.regime.title()}; the number in a segment is the generation that drew it"
         if run.study.correction is not None:
             about += f". Before it drew, each model was corrected by {run.study.correction.title()}"
         let_in = _let_in(run.folder, shown, f"let-in-{number}", arm)

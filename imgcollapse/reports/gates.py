@@ -78,7 +78,9 @@ def _roc(key: str, arm: int, title: str, of: ByGeneration) -> Chart | None:
     parts = [(f"{ROC}{rate}", f"{rate / 10:g} %", rate / 1000) for rate in RATES]
     table = _table(f"roc-{key}", f"{title}: share found by false positives", "false positives", of, parts)
     areas = ", ".join(f"{of[g][AUC]:.3f}" for g in few)
-    about = f"Share of published samples found over the share of held-out real pictures taken for them, at any threshold. AUC {areas}."
+    about = (
+        f"Share of published samples found, against the share of held-out real pictures taken for samples, at every threshold. AUC {areas}."
+    )
     return Chart(f"roc-{key}", f"{title}: ROC", about, DETECTION[AUC].definition, drawing, table, arm)
 
 
@@ -91,7 +93,7 @@ def _quarters(key: str, arm: int, title: str, of: ByGeneration) -> Chart | None:
     drawing = xy.lines(f"quarters-{key}", f"{title}: by distance", curves, (Range(0.8, 4.2, (1, 2, 3, 4)), UNIT), words)
     parts = [(f"{QUARTER}{quarter}", words, quarter) for quarter, words in enumerate(QUARTERS, 1)]
     table = _table(f"quarters-{key}", f"{title}: share let in by quarter of distance", "quarter", of, parts)
-    about = "Share let in. A line that falls cuts off the rim: a road to the loss of modes. A level one is what chance does."
+    about = "Share let in. A falling line: the gate cuts off the rim, which leads to the loss of modes. A level line: a random choice."
     return Chart(f"quarters-{key}", f"{title}: by distance", about, SELECTION[FAR].definition, drawing, table, arm)
 
 
@@ -106,7 +108,7 @@ def _distances(key: str, arm: int, title: str, of: ByGeneration) -> Chart | None
     axes = _generations(max(of)), Range.around(min(values) - margin, max(values) + margin)
     drawing = xy.lines(f"distances-{key}", f"{title}: distance", curves, axes, "generation")
     table = _table(f"distances-{key}", f"{title}: distance", "samples", of, [(name, words, words) for name, words in names.items()])
-    about = "Mean distance from the mean of the samples offered, in their standard deviations: of what was let in, and of what was not."
+    about = "Mean distance of the samples let in, and of those turned away, from the mean of all offered, in standard deviations of these."
     return Chart(f"distances-{key}", f"{title}: distance", about, SELECTION[KEPT].definition, drawing, table, arm)
 
 

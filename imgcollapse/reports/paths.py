@@ -18,9 +18,9 @@ ACROSS, UP = on_axis("variety"), on_axis("quality")  # recall and precision
 HEIGHT = 330
 STOPS = 30  # generations of a line: of more, some, evenly spaced
 DEFINITION = (
-    "A line goes from generation to generation, its marks from small to large; the first and the last have their number. Down: samples "
-    "leave what is real. Left: variety is lost. Up and left: samples draw together where real pictures are densest, which precision takes "
-    "for better (quality bought with diversity). Means over seeds, without their intervals, which stand in the table and on the curves. "
+    "Each line follows an arm from generation to generation, with marks from small to large; the first and the last are numbered. Down: "
+    "samples are less like real ones. Left: variety is lost. Up and left: samples contract to where real pictures are densest, which "
+    "raises precision (diversity traded for quality). Means over seeds; their intervals are in the table and on the curves. "
     "The grey rectangle is the range of both for real pictures, the cross their mean. Kynkäänniemi et al. 2019; Sajjadi et al. 2018 for "
     "the plane."
 )
@@ -48,7 +48,7 @@ def _path(findings: Findings, extractor: str) -> Chart | None:
     other = "" if extractor == findings.extractor else f"{extractor}-"
     heading = f"{metric_title(UP)} against {metric_title(ACROSS)}" + (f", {source_title(extractor)}" if other else "")
     heading = heading[0].upper() + heading[1:]
-    about = "A line an arm, a mark a generation, from small to large: to the left variety is lost, downwards quality."
+    about = "One line per arm, one mark per generation, from small to large: variety is lost to the left, quality downwards."
     key = f"{other}precision-recall"
     table = _table(key, heading, arms, points, findings.all_numbers)
     return Chart(key, heading, about, DEFINITION, drawn(key, heading, lines, reals), table)

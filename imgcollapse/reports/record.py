@@ -25,7 +25,7 @@ def notes(findings: Findings) -> list[str]:
     if len(stops) <= stops[-1]:
         messages.append(
             f"Of {stops[-1] + 1:,} generations this page shows some, evenly spaced: the slider stops at {len(stops)}, pictures and tables "
-            "are of as few, and curves go through the least and the greatest value of each stretch. All numbers are in "
+            "show these alone, and curves go through the least and the greatest value of each stretch. All numbers are in "
             f"{findings.all_numbers}."
         )
     undone = [one for one in findings.statuses if one.state != "done"]

@@ -21,9 +21,9 @@ BARS, BAR = 44, 7  # to the left of the lines, for real vs real, and how wide th
 Spans = dict[int, Interval]  # by generation
 Shown = dict[str, tuple[Spans, RealVsReal | None]]  # by the name of a band
 DEFINITION = (
-    "10 log10 of the mean power of the samples in a band of wavelengths over that of as many held-out real pictures: -3 dB is half, 3 dB "
-    "twice the power. Power is the mean square of the coefficients of the orthonormal cosine transform whose waves are that long, in "
-    "pixels. The bars at the left are the ranges of real vs real, each of the band of its colour."
+    "10 log10 of the mean power of the samples in a band of wavelengths, divided by that of as many held-out real pictures: -3 dB is half, "
+    "3 dB twice the power. Power is the mean square of the coefficients of the orthonormal cosine transform whose waves are that long, in "
+    "pixels. The bars at the left are the ranges of real vs real, one per band, in its colour."
 )
 
 
@@ -68,7 +68,7 @@ def _wave(name: str) -> int:
 def _chart(findings: Findings, key: str, arm: str, number: int, bands: Shown, y: Range) -> Chart:
     title = f"{arm}: power by wavelength"
     about = (
-        "Power of details by their size in pixels, in decibels of that of real pictures: below 0 they fade, above it there are too many. "
+        "Power of details by their size in pixels, in decibels relative to real pictures: below 0 they fade, above 0 there are too many. "
         "Bars at the left: real vs real."
     )
     shown = sorted({g for spans, _ in bands.values() for g in spans})

@@ -22,8 +22,8 @@ NEVER = "–"  # where nothing was lost in any seed
 WORDS = {"slope": "slope per generation", "area": "area to real vs real", "last": "last generation"}
 
 QUANTITY = {
-    "slope": "The straight line through the values by least squares: of the value itself for distances, of its logarithm for what decays "
-    "geometrically (then the relative change per generation: -0.1 loses a tenth of what is left every time).",
+    "slope": "Slope of the straight line fitted by least squares: to the values themselves for distances, to their logarithms for what "
+    "decays geometrically (then it is the relative change per generation: -0.1 loses a tenth of what is left every time).",
     "area": "The area between the curve and the mean of real vs real over the generations, by the trapezoidal rule; about 0 for "
     "real pictures.",
     "last": "The value at the last generation that was reached; the band is real vs real.",
