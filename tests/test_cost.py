@@ -144,7 +144,7 @@ def test_data_that_are_not_there_are_told_in_a_line_and_not_fetched(tmp_path: Pa
     monkeypatch.setenv("IMGCOLLAPSE_DATA", str(tmp_path / "data"))
     shown = call("run", "--dataset", "mnist", "--dry-run")
     last = shown.stdout.splitlines()[-1]
-    assert shown.exit_code == 0 and last.startswith("# what it costs here cannot be said: mnist: not there: the first use downloads it")
+    assert shown.exit_code == 0 and last.startswith("# the cost on this machine is unknown: mnist: not there: the first use downloads it")
     assert not (tmp_path / "data").exists()
 
 
@@ -187,7 +187,7 @@ def test_generations_of_a_program_are_counted_as_they_will_be_made(tmp_path: Pat
     some = plan.runs_of(plan.resolve(build(Ablation, {**values, "models": {"a": copy}, "nulls": True}), tmp_path), tmp_path, (0, 1))
     both = shared_cost(some, 2, 1)
     assert (both.runs, both.asked, both.made) == (6, 18, 18) and both.known and both.disk > 0
-    assert "  in all, without runs of which nothing is known: about " in "\n".join(cost_lines.shared_lines(both))
+    assert "  in all, without the runs whose cost is unknown: about " in "\n".join(cost_lines.shared_lines(both))
 
 
 def test_a_long_run_says_so_and_what_would_make_it_shorter(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -365,7 +365,7 @@ def test_the_smallest_set_decides_how_many_are_compared_and_it_is_said(chain: Pa
     said = call("score", chain, "few.npz", "--against", "digits", *FEW)
     assert said.exit_code == 0 and "N = 40 against held-out real pictures of digits" in said.stdout
     first, *rest = said.stderr.splitlines()
-    assert first == "40 of each set are compared, as many as there are of few.npz; which ones is a random choice that is the same for ever"
+    assert first == "40 of each set are compared, as many as there are of few.npz; chosen at random, always the same ones"
     assert rest == ["run: 150 pictures, 40 of them compared", "few.npz: 40 pictures, 40 of them compared"]
     alone = call("score", "few.npz", "--against", "digits", *FEW)
     assert alone.stderr == "few.npz: 40 pictures, 40 of them compared\n"

@@ -145,7 +145,7 @@ def _found() -> tuple[dict[str, str], str | None]:
             "absent": "absent",
         }[torchvision_guard.state],
         "DDPMPipeline in other programs": "cannot be imported (below)" if beware else "can be imported, as far as torchvision goes",
-        "device": f"{about['device']} ({about['device_name']}), {about['threads']} threads",
+        "device": f"{about['device']} ({about['device_name']}), threads: {about['threads']}",
         "precision": about["precision"] + ("" if about["precision"] == "bfloat16" else " (no bfloat16 in hardware here)"),
         **_weights(),
     }
@@ -158,7 +158,7 @@ def _words(tried: Tried) -> dict[str, str]:
 
 def _weights() -> dict[str, str]:
     """Which weights extractors would use, and which statistics they can be compared with."""
-    shipped = (f"{one.name} {one.version} ({100 * one.accuracy:.1f} % right)" for one in references().values())
+    shipped = (f"{one.name}, version {one.version} ({100 * one.accuracy:.1f} % accuracy)" for one in references().values())
     rows = {"reference classifiers": ", ".join(shipped)}
     rows |= {f"weights: {kind}": weights.state(extractor.published()) for kind, extractor in with_weights().items()}
     for name in published.STATISTICS.values():

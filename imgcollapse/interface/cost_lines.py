@@ -47,7 +47,7 @@ def shared_lines(cost: Shared) -> list[str]:
     lines.append(f"  {cost.runs} runs of {cost.asked:,} generations{made}")
     if cost.known:
         of_jobs = f"learning {duration(cost.learn)}, drawing {duration(cost.draw)}, judging {duration(cost.judge + cost.first)} of all jobs"
-        name = "in all" if all(one.generations for one in cost.costs) else "in all, without runs of which nothing is known"
+        name = "in all" if all(one.generations for one in cost.costs) else "in all, without the runs whose cost is unknown"
         lines.append(
             f"  {name}: {_flop(cost.flop)}about {duration(cost.seconds)} with {cost.jobs} jobs ({of_jobs}; starting, figures and page "
             f"{duration(cost.other)}); memory {amount(cost.memory, 'B')} at the peak; disk {amount(cost.disk, 'B')}"

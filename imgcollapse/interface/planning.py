@@ -34,7 +34,7 @@ class PlannedRun:
 
     def lines(self) -> list[str]:
         """In words."""
-        return [f"what it costs here cannot be said: {self.problem}"] if self.cost is None else cost_lines.cost_lines(self.cost)
+        return [f"the cost on this machine is unknown: {self.problem}"] if self.cost is None else cost_lines.cost_lines(self.cost)
 
     def record(self) -> dict[str, Any]:
         """Plain JSON values."""
@@ -74,7 +74,7 @@ class PlannedAblation:
     def lines(self) -> list[str]:
         """In words."""
         if self.cost is None:
-            return [f"what it costs here cannot be said: {self.problem}"]
+            return [f"the cost on this machine is unknown: {self.problem}"]
         return cost_lines.shared_lines(self.cost)
 
     def record(self) -> dict[str, Any]:

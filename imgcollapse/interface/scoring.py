@@ -149,7 +149,7 @@ def _resolved(chosen: Scoring, world: World, sets: Mapping[str, Samples]) -> Jud
     }
     reason = "as asked for" if judge.n else why.get(resolved.n, "the most unless --n says otherwise")
     if any(one.pictures > resolved.n for one in sets.values()):
-        progress.say(f"{resolved.n:,} of each set are compared, {reason}; which ones is a random choice that is the same for ever")
+        progress.say(f"{resolved.n:,} of each set are compared, {reason}; chosen at random, always the same ones")
     return resolved
 
 

@@ -130,8 +130,8 @@ RARE: dict[str, Score] = {
         "higher",
         "log",
         3,
-        "The rarest classes' share of the confident samples, divided by their real share. Rare is the quarter of the classes with the "
-        "smallest real shares (rounded up, with all that tie with them, but never a class of the largest share). It can exceed 1. A "
+        "The rarest classes' share of the confident samples, divided by their real share. Rare are the quarter of the classes with the "
+        "smallest real shares (rounded up, and all that tie with them, but never a class of the largest share). It can exceed 1. A "
         "classifier that takes other classes for rare ones keeps it from reaching 0.",
         bounds=POSITIVE,
     ),

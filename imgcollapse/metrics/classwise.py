@@ -18,7 +18,7 @@ CLASSWISE: dict[str, Score] = {
     ),
     "min_class_coverage": Score(
         "coverage of the worst class",
-        "share of real pictures with a sample near, in the class that lost most",
+        "share of real pictures with a sample nearby, in the class that lost most",
         "higher",
         "log",
         3,

@@ -17,8 +17,8 @@ CORRECTED: dict[str, Score] = {
         "linear",
         3,
         "½ Σ |p_c - real_c| of class shares p from which the classifier's confusions among held-out real pictures have been taken out "
-        "(adjusted count: Rogan & Gladen 1978; Lipton et al. 2018), projected on the shares that there can be. It supposes that samples of "
-        "a class are mistaken as often as its real pictures. Biased upwards in small samples, more than without the correction.",
+        "(adjusted count: Rogan & Gladen 1978; Lipton et al. 2018), projected onto valid shares. It assumes that samples of a class are "
+        "misclassified as often as its real pictures. Biased upwards in small samples, more than without the correction.",
         bounds=UNIT,
     ),
 }

@@ -14,7 +14,7 @@ FRECHET: dict[str, Score] = {
         "linear",
         2,
         "|m_r - m_g|² + tr(C_r + C_g - 2 (C_r C_g)^(1/2)) of the means and covariances of real and generated features. It sees two "
-        "moments only, and is biased upwards by about 1/N: compare at one N. It is called FID with Inception features alone. Heusel "
+        "moments only, and is biased upwards by about 1/N: compare at one N. Only with Inception features is it called FID. Heusel "
         "et al. 2017.",
         bounds=POSITIVE,
         short="FD",
@@ -121,7 +121,7 @@ def _some(pictures: FeatureSet, n: int, name: str) -> FeatureSet:
 KERNEL: dict[str, Score] = {
     "kid": Score(
         "kernel distance (KID)",
-        "distance without bias in N; lower is better",
+        "distance to the real pictures, without bias in N; lower is better",
         "lower",
         "linear",
         3,

@@ -18,8 +18,8 @@ DETECTION: dict[str, Score] = {
         "linear",
         3,
         "The area under the ROC curve: the probability that a published sample gets a greater score than a held-out real picture, ties "
-        "counted half (Mann and Whitney 1947; Hanley and McNeil 1982). Of all that was published, marked or not, and all that is held out; "
-        "samples that a detector has learned from are left out (detect at generation 0: by one that learned from every other sample).",
+        "counted half (Mann and Whitney 1947; Hanley and McNeil 1982). Over all that was published, marked or not, and all that is held "
+        "out, but no samples that the detector has learned from (detect at generation 0: one that learned from every other sample).",
         bounds=UNIT,
         short="AUC",
         rank=12,

@@ -10,10 +10,10 @@ RARE, RAREST = 0.05, 0.01  # shares of the real held-out pictures that lie in a 
 ACTIVE = 0.01  # variance over pictures from which a latent number tells them apart (Burda et al. 2016, section 5.2)
 
 BITS = (
-    "Minus the mean base-2 logarithm of a picture's probability among all 8-bit pictures of its size, per value (pixels "
-    "times channels); for a point, of the probability density, so that it may be negative. {of} Exact for the model gaussian and for "
-    "points; for pictures an upper bound for gmm (uniform dequantisation, Theis et al. 2016) and vae (importance-weighted, Burda et al. "
-    "2016)."
+    "Minus the mean base-2 logarithm of a picture's probability among all 8-bit pictures of its size, divided by its number of values "
+    "(pixels times channels); for a point, of the probability density, so that it may be negative. {of} Exact for the model gaussian and "
+    "for points; for pictures an upper bound for gmm (uniform dequantisation, Theis et al. 2016) and vae (importance-weighted, Burda et "
+    "al. 2016)."
 )
 TAIL = (
     "The share of samples {which} than {share} of N real held-out pictures, all under the model of generation 0. For real pictures it is "

@@ -25,8 +25,8 @@ NEIGHBOURHOOD: dict[str, Score] = {
         "log",
         3,
         "The share of real pictures that lie within some sample's distance to its k-th nearest different sample. It falls when modes are "
-        "lost and when they shrink, hardly when few different samples are left that are spread as real ones are, and reads 1 for samples "
-        "that are spread too widely: read it beside precision and coverage. Kynkäänniemi et al. 2019.",
+        "lost or shrink, but hardly when only few different samples are left, spread like real ones; and it is 1 for samples that are "
+        "spread too widely: read it beside precision and coverage. Kynkäänniemi et al. 2019.",
         bounds=UNIT,
         rank=6,
         from_zero=True,
@@ -46,12 +46,12 @@ NEIGHBOURHOOD: dict[str, Score] = {
     ),
     "coverage": Score(
         "coverage",
-        "share of real pictures with a sample near",
+        "share of real pictures with a sample nearby",
         "higher",
         "log",
         3,
         "The share of real pictures that have a sample within the distance to their own k-th nearest different real picture. It finds "
-        "lost modes and how few different samples are left, and is blind to shrinking within a mode. Naeem et al. 2020.",
+        "lost modes, and that only few different samples are left, but not shrinking within a mode. Naeem et al. 2020.",
         bounds=UNIT,
         rank=2,
         from_zero=True,

@@ -17,7 +17,7 @@ POLARISATION: dict[str, Score] = {
         3,
         "The standard deviation, over the classes, of the share of a class's real pictures that lie within some sample's distance to its "
         "k-th nearest different sample. 0 where all classes are recalled alike, also where none is: read it beside recall. 0.5 where half "
-        "of the classes have all and half nothing. Biased upwards by what few pictures of a class say: read it beside real vs real.",
+        "of the classes have all and half nothing. Biased upwards, more for classes with few pictures: read it beside real vs real.",
         bounds=HALF,
         from_zero=True,
     ),

@@ -16,10 +16,10 @@ TAIL: dict[str, Score] = {
         "higher",
         "log",
         0,
-        "Classes of which the posterior probability that less than half of their real share is left is below 95 %. It counts all pictures "
-        "drawn, the true shares of the whole training part, and what the classifier takes for the class and overlooks of it (Jeffreys' "
-        "prior throughout). A class that is rare among real pictures may be rare here; one is missed only where so few pictures were "
-        "drawn that its absence says nothing.",
+        "Classes for which the posterior probability that less than half of their real share is left is below 95 %. It takes into account "
+        "all pictures drawn, the true class shares of the whole training part, and the classifier's false positives and misses (Jeffreys' "
+        "prior throughout). A class that is rare among real pictures may be rare here; a lost one goes unnoticed only where so few "
+        "pictures were drawn that its absence says nothing.",
         bounds=POSITIVE,
         of="classes",
         rank=11,

@@ -83,7 +83,7 @@ def _chart(findings: Findings, key: str, arm: str, number: int, bands: Shown, y:
         for g, over in spans.items()
     ]
     some = f"; {len(shown)} generations, all of them in {findings.all_numbers}" if len(shown) >= thin.ROWS else ""
-    caption = f"{title}, decibels, mean over seeds [95 % interval], of two seeds both{some}"
+    caption = f"{title}, decibels, mean over seeds [95 % interval], or the values of two seeds{some}"
     table = Table(key, caption, ["generation", *bands], rows, records)
     return Chart(key, arm, about, DEFINITION, drawn(key, title, bands, y), table, number)
 

@@ -203,7 +203,9 @@ def _series(findings: Findings, key: str, arms: Sequence[tuple[Record, Record]],
     ]
     headings = ["generation", *(named(arm["arm"], arm["null"]) for arm, _ in arms)]
     part = f"; {some}, all of them in {findings.all_numbers}" if (some := thin.some_of(shown, judged)) else ""
-    return Table(f"curve-{other}{key}", f"{heading}: mean over seeds [95 % interval], of two seeds both{part}", headings, rows, records)
+    return Table(
+        f"curve-{other}{key}", f"{heading}: mean over seeds [95 % interval], or the values of two seeds{part}", headings, rows, records
+    )
 
 
 def _real_cells(real: Record | None) -> Record:
