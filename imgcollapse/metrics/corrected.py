@@ -41,7 +41,7 @@ def corrected_shares(evidence: Evidence) -> dict[str, float]:
 
     total_variation_corrected: 0 (the real shares) to 1 (nothing in common), lower is better; biased upwards by sampling, more than
     total_variation, for the correction enlarges noise: read it beside real vs real. The shares themselves are nearly without bias, and may
-    therefore lie below 0. All this supposes that the classifier takes samples of a class for others as often as real pictures of it.
+    therefore lie below 0. All this assumes that the classifier mistakes samples of a class as often as its real pictures.
     Without a confident sample the shares are 0, their intervals 0 to 1, and total_variation_corrected is 1. Empty for worlds with fewer
     than two classes, and where M is singular or nearly (condition number above 100; a class without a held-out picture, or one that is
     never found): then no count says how many samples are of which class. Cost: O(N + C^3), C classes.

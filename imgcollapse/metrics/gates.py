@@ -191,7 +191,7 @@ def selection(evidence: Evidence) -> dict[str, float]:
         kept_quarter_q    share let in of the q-th quarter by d, 1 the nearest: 0 to 1
 
     Of the first N samples, in features. distance_kept and kept_far: higher is better, up to what chance gives (the mean d of all, and 1);
-    distance_dropped: lower. What has no meaning is left out: a mean of none, quarters of fewer than four pictures. They have no
+    distance_dropped: lower. What is undefined is left out: the mean of no pictures, quarters of fewer than four. They have no
     real-vs-real value. Bias: none to speak of. Cost: O(N D).
     """
     if evidence.gated is None:

@@ -68,17 +68,17 @@ def memorised(evidence: Evidence) -> dict[str, float]:
         own_copy_ratio, own_authenticity, own_copies   the same of the generation's own training set; left out where it is not known
 
     copies: lower is better. The others: higher is better, up to real vs real; samples that are like nothing real pass it.
-    copy_ratio is 1 in expectation whenever training and held-out pictures are of one distribution and no sample was drawn by looking at
-    either; with a share p of copies it is about 1 - p. A mean of bounded terms, for then no far sample hides the copies (as in a ratio of
-    means), and no share of copies is too small to move it (as in a median). It smooths the share of samples that are nearer to the training
-    part (Platzer & Reutterer 2021). Both distances are to equally many pictures: the larger set would be nearer.
-    own_copy_ratio falls as well when the own training set has drifted from the real pictures; own_authenticity does not.
-    authenticity: Alaa et al. 2022, sec. 4 (their code goes from each r to its nearest g instead). Equality is not authentic, so copies
-    never are. The nearest other picture is one that differs by more than rounding (`SAME`), so that what a set drawn with replacement
+    copy_ratio is 1 in expectation whenever training and held-out pictures come from one distribution and samples do not depend on
+    either; with a share p of copies it is about 1 - p. It is a mean of bounded terms: then no far sample hides the copies (as in a ratio
+    of means), and no share of copies is too small to move it (as in a median). It smooths the share of samples that are nearer to the
+    training part (Platzer & Reutterer 2021). Both distances are to equally many pictures: the larger set would be nearer.
+    own_copy_ratio also falls when the own training set has drifted from the real pictures; own_authenticity does not.
+    authenticity: Alaa et al. 2022, sec. 4 (their code goes from each r to its nearest g instead). Equal distances are not authentic, so
+    copies never are. The nearest other picture is one that differs by more than rounding (`SAME`): what a set drawn with replacement
     holds twice counts once. For fresh real pictures it is the chance that a picture and its nearest neighbour are not each other's
     nearest: 1/3 in one dimension, 0.38 in two, more in many (0.8 for normal clusters in 64): read it beside real vs real.
     Bias: no bias in N where nothing is copied. The first two see only the N training pictures that are compared: of M in all, copies lower
-    them by N/M of their share. copies sees all M, and no copy with a single changed pixel.
+    them by N/M of their share. copies sees all M, but no copy with a single changed pixel.
     Cost: O(N^2 D) time, three passes over all pairs and one that other metrics share, and one for the real training pictures once.
     """
     values = _against(evidence, evidence.train, evidence.copies, "")

@@ -106,13 +106,13 @@ def different_bins(evidence: Evidence) -> dict[str, float]:
 
     Lower is better. A bin differs by a two-proportion z-test, z = (p - q) / sqrt(s (1 - s) (1/n + 1/m)), s the share in both together,
     at a false discovery rate of 5 % over the K bins (Benjamini & Hochberg 1995). Uncorrected, 5 % of the bins would differ by chance;
-    Bonferroni's and Holm's corrections bound the chance of a single error, which a share can bear, and find the beginning of a collapse
+    Bonferroni's and Holm's corrections bound the chance of a single error, more than a share needs, and find the beginning of a collapse
     later. The chance that any bin of samples of the real distribution differs is at most about 5 %, so real vs real is near 0.
-    Bias: ndb has none between real pictures, but a given difference is found the sooner the larger N. jsd is biased upwards: where both
+    Bias: ndb has none between real pictures, but finds smaller differences the larger N is. jsd is biased upwards: where both
     distributions are one, 8 jsd ln 2 is to first order the sum of (p - q)^2 / p, whose mean is (K - 1) (1/n + 1/m). With n = N
-    samples, m = N/2 held-out pictures (half of them drew the bins) and K = N/20, real vs real is 3 (K - 1) / (8 N ln 2): 0.027, and 0.005
+    samples, m = N/2 held-out pictures (the others fitted the bins) and K = N/20, real vs real is 3 (K - 1) / (8 N ln 2): 0.027, and 0.005
     for N = 10,000.
-    Both see lost and overfull regions, also within a class, and not what happens inside a bin.
+    Both see lost and overfull regions, also within a class, but not what happens inside a bin.
     Cost: O(N K D), and once for the real pictures O(N K D) for each round of k-means (some ten).
     """
     there = evidence.held_out.once(bins)

@@ -85,18 +85,18 @@ def neighbourhood(evidence: Evidence) -> dict[str, float]:
         density   = 1/k mean over g of #{different r: |g - r| <= NND_k(r)} Naeem et al. 2020, eq. 4
         coverage  = mean over r of [some g: |g - r| <= NND_k(r)]           Naeem et al. 2020, eq. 5
 
-    Repeats. The papers suppose that no two pictures are equal: then this is theirs, to the last digit. A picture that is drawn again says
-    nothing about how far its law reaches (support estimation is of a set, not of a list), but would make the distance to its "neighbour"
-    0 and so take the ball away from the very picture that was drawn most often. So balls are of different pictures, each there once; means
-    are over all. A set of which every picture is repeated scores as it does without repeats, and one drawn with replacement has the recall
-    and coverage of its different pictures. Where these are at most k, their balls hold copies only.
-    Of n real and m different samples of one law, a real picture lies in the balls of k samples in expectation, whatever m: recall does
-    not see how few there are. Coverage does: it is about 1 - (n / (n + m))^k.
+    Repeats. The papers assume that no two pictures are equal: then this is their definition, to the last digit. A repeated picture says
+    nothing new about the support of its distribution, but would make the distance to its "neighbour" 0 and so take the ball away from the
+    very picture that was drawn most often. So balls are those of different pictures, each counted once; means are over all pictures.
+    A set in which every picture is repeated scores as it does without repeats, and one drawn with replacement has the recall and coverage
+    of its different pictures. Where there are at most k different pictures, their balls hold copies only.
+    With n real pictures and m different samples of one distribution, a real picture lies in the balls of k samples in expectation,
+    whatever m is: recall does not see how few samples there are. Coverage does: it is about 1 - (n / (n + m))^k.
 
     Higher is better, except for density, which rises far above real vs real when samples shrink. Coverage finds lost modes, not shrinking
     within a mode; recall finds shrinking but reads 1 for an inflated, wrong generator; their minimum finds both. In high dimension all
     are below 1 for two samples of one distribution: read them beside real vs real.
-    Cost: O(N^2 D) time, O(N D) memory, in one pass over all pairs for all that stands in this file and KID.
+    Cost: O(N^2 D) time, O(N D) memory, in one pass over all pairs for all metrics of neighbours and KID.
     """
     pairs = evidence.pair_statistics
     recall, coverage = _share(pairs.recalled_N), _share(pairs.covered_N)

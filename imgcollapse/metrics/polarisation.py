@@ -42,7 +42,7 @@ def class_polarisation(evidence: Evidence) -> dict[str, float]:
         coverage_spread  the same of coverage_c
 
     Every class that has a held-out picture counts alike, however rare it is. From 0 (alike) to 0.5 (half of the classes have all, half
-    nothing); lower is better, down to real vs real. It rises while classes part and falls again when the last ones go, so that it says
+    nothing); lower is better, down to real vs real. It rises while classes diverge and falls again when the last are lost: it says
     nothing without recall itself. Biased upwards: of a class with n held-out pictures, recall r alone is off by r (1 - r) / n in the mean
     square, or more as neighbours share samples. That feedback widens the gap between groups: Taori & Hashimoto 2023, Wyllie, Shumailov &
     Papernot 2024. Cost: O(N) after the pass that `neighbourhood` makes.

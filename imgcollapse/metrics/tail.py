@@ -36,11 +36,11 @@ def kept_classes(evidence: Evidence) -> dict[str, float]:
 
     classes_kept: higher is better, up to the number of classes with training pictures; others have no value. Without a confident sample
     every share_lost_c is 1 and no class is kept. See `lost_probability`.
-    Error rate (of a single class, exact binomial): a class of which exactly half is left is taken for one that has lost more in about 5 %
-    of cases, between 2 and 14 % as the steps of small counts fall; one of which all is left in 0.2 % or fewer from 6 expected pictures on.
-    Power: of 418 pictures drawn, with a sure classifier, a class that had 6, 9, 12, 17 is found for certain when it is gone, and when a
-    quarter of it is left in 22, 34, 42, 58 % of cases. With fewer than about 4 expected pictures even none says too little, and the class
-    counts as kept: it is biased towards kept in small samples. Cost: O(N), and 512 quantiles a class.
+    Error rate (of a single class, exact binomial): a class with exactly half of its share left counts as lost in about 5 % of cases (2 to
+    14 %, as small counts come in steps); one with its whole share left in 0.2 % or fewer, from 6 expected pictures on.
+    Power: with 418 pictures drawn and a classifier without errors, a class of 6, 9, 12, 17 expected pictures is always found lost when it
+    is gone, and in 22, 34, 42, 58 % of cases when a quarter of it is left. With fewer than about 4 expected pictures even none is too
+    little evidence, and the class counts as kept: biased towards kept in small samples. Cost: O(N), and 512 quantiles per class.
     """
     found, real, confusion = evidence.found, evidence.real_shares, evidence.confusion
     if found is None or real is None or confusion is None or len(real) < 2:

@@ -42,7 +42,7 @@ def vendi_score(evidence: Evidence) -> dict[str, float]:
     different pictures (`effective_pictures`). vendi ranges from above 0 (one picture) upwards and is 1 for samples as varied as real
     pictures. Higher is better, up to real vs real: noise and inflated samples pass 1. It falls when modes are lost and when samples
     shrink to prototypes in different directions; it does not see where they are.
-    The Vendi score itself is biased downwards in small samples; in the ratio of two sets of N pictures this cancels nearly.
+    The Vendi score itself is biased downwards in small samples; in the ratio of two sets of N pictures the bias nearly cancels.
     Cost: O(N D min(N, D) + min(N, D)^3), of the real pictures once.
     """
     return {"vendi": effective_pictures(evidence.generated) / evidence.held_out.once(effective_pictures)}
@@ -87,8 +87,8 @@ def within_class_distance(evidence: Evidence) -> dict[str, float]:
     Classes are those that the classifier finds with confidence in samples and in held-out pictures; a class counts where at least two
     different held-out pictures are found of it, so that the names do not depend on the samples. From 0 (every class is one picture)
     upwards; 1: as spread as real pictures. Higher is better, up to real vs real: inflated samples pass 1.
-    A class with fewer than two samples has no spread and counts as 0, the limit of shrinking: left out, the mean would rise on the day
-    on which the most shrunken class dies. So read it beside classes_alive; with equal spread it is the share of the classes left.
+    A class with fewer than two samples has no spread and counts as 0, the limit of shrinking: left out, the mean would rise as soon as
+    the most shrunken class dies out. So read it beside classes_alive; with equal spread it is the share of the classes left.
     Bias: none in the means; the ratio's is the squared relative error of the real mean, upwards: of order 1/N_c, mostly below 0.1 %.
     Cost: O(sum N_c^2 D) for classes of N_c pictures, of the real pictures once; O(block N_c) memory.
     """
