@@ -69,7 +69,7 @@ def list_tables(name: str | None, files: Sequence[str] = ()) -> None:
             rows = _options(settings)
             out.print(_two_columns("options", rows) if rows else "no options")
         else:
-            for line in (listing.with_words(entry).__doc__ or "").splitlines():
+            for line in (listing.with_words(entry).__doc__ or "").rstrip().splitlines()[1:]:
                 out.print(line)
     if group is not None:
         out.print(_two_columns(group, {key: listing.first_line(entry) for key, entry in TABLES[group].items()}))
