@@ -7,9 +7,8 @@ from typing import Any
 import click
 
 from imgcollapse import __version__
-from imgcollapse.cli import one_line
+from imgcollapse.cli import one_line, options
 from imgcollapse.cli.options import DATA_DIR, ENGINE, EXIT_CODES, JUDGE_BESIDE, PLUGIN, Number, Place, long_work, machine, names, setting
-from imgcollapse.cli.options import weights as weights_of
 
 
 @click.group(cls=one_line.OneLine, epilog=EXIT_CODES, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
@@ -65,10 +64,10 @@ def run(assignments: tuple[str, ...], dry_run: bool, as_json: bool, **given: Any
 @click.option("--nulls/--no-nulls", default=None, help="Also run null models (finite sampling alone) under every regime. [--nulls]")
 @setting("--out", "The ablation's folder. [runs/NAME, the name made from file and base]", type=Place())
 @setting("--jobs", "Runs executed at once; changes no result. [cores / threads; on a GPU 1]", type=Number(least=1))
-@setting("--threads", "CPU threads per run; they change last digits of results.", type=Number(least=1), default=1, show_default=True)
+@setting("--threads", "CPU threads per run; their number changes the last digits.", type=Number(least=1), default=1, show_default=True)
 @ENGINE
 @click.option("--engine-option", "engine_options", multiple=True, metavar="KEY=VALUE", help="An option of the engine; may be repeated.")
-@click.option("--interval", type=click.Choice(["t", "bootstrap"]), default="t", show_default=True, help="How intervals are computed.")
+@options.INTERVAL
 @click.option("--retry", is_flag=True, help="Also try runs again whose network diverged (its loss became NaN or infinite).")
 @machine
 @long_work
@@ -189,7 +188,7 @@ def export(run: Path, generation: int | None, to: str, out: Path | None, as_json
     metavar="MB",
     help="Largest size of the page; pictures that do not fit go into a folder beside it.",
 )
-@click.option("--interval", type=click.Choice(["t", "bootstrap"]), default="t", show_default=True, help="How intervals are computed.")
+@options.INTERVAL
 @click.option("--latex", is_flag=True, help="Write tables for a paper instead (LaTeX, booktabs). [report.tex, at the same place]")
 @click.option("--metrics", metavar="SCORE,SCORE", help="Scores in the tables; without --latex these are printed. [the most prominent]")
 @click.option("--gens", metavar="N,N", help="Generations in the tables: numbers, last or all. [one arm: at most 30; several: last]")
@@ -233,7 +232,7 @@ def list_(name: str | None, plugins: tuple[str, ...]) -> None:
 
 @main.command()
 @DATA_DIR
-@weights_of
+@options.weights
 def doctor(**given: Path | None) -> None:
     """Check the installation: packages, device, precision, data. Says how to mend what is wrong."""
     from imgcollapse.cli import about

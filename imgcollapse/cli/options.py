@@ -92,6 +92,13 @@ EXTRACTOR = setting(
     metavar="KIND,KIND",
 )
 
+INTERVAL = click.option(
+    "--interval",
+    type=click.Choice(["t", "bootstrap"]),
+    default="t",
+    show_default=True,
+    help="How 95 % intervals over seeds are computed: Student's t, or the BCa bootstrap.",
+)
 PLUGIN = click.option(
     "--plugin", "plugins", multiple=True, metavar="FILE.py", help="A file with parts of your own (docs/plugins.md); may be repeated."
 )

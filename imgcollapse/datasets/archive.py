@@ -21,7 +21,7 @@ from imgcollapse.images import World
 
 
 class Archive(Dataset):
-    """Zip archives of pictures: with a dataset.json that lists their classes, as NVlabs' dataset_tool writes it, or of class folders."""
+    """Zip archives of pictures, in class folders or with a dataset.json that lists their classes, as NVlabs' dataset_tool writes it."""
 
     kind: Literal["zip"] = "zip"
     path: str = Field(min_length=1, description="an archive, or a pattern for several, such as data/train-*.zip")

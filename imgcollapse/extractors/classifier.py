@@ -28,7 +28,7 @@ WIDTHS = (32, 64, 64, 64)  # channels of the levels where nobody chose them
 
 
 class Classifier(Training):
-    """Features of a small CNN trained once on real pictures; it also tells the class of a picture."""
+    """Features of a small CNN trained once on real pictures; it also classifies the samples."""
 
     kind: Literal["classifier"] = "classifier"
     steps: PositiveInt = Field(800, description="optimisation steps")

@@ -21,7 +21,7 @@ LAYOUT = 1  # part of the digest: raise it when what is computed changes
 
 
 class PCA(Settings):
-    """The first principal components of the real training part's pixels; a subset of it has components of its own."""
+    """The first principal components of the pixels of the real training part (of the subset, where there is one)."""
 
     kind: Literal["pca"] = "pca"
     dim: PositiveInt = Field(64, description="number of components D; fewer where pictures have fewer pixels")

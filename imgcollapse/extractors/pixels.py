@@ -11,7 +11,7 @@ from imgcollapse.settings import Settings
 
 
 class Pixels(Settings):
-    """The pixels (0 to 1) or coordinates as they are; in a world of points a class is whatever lies near its centre."""
+    """The pixels (0 to 1) or coordinates themselves; points belong to a class whose centre they lie near."""
 
     kind: Literal["pixels"] = "pixels"
     within: PositiveFloat = Field(3.0, description="points: within how many standard deviations of a class centre a point is of that class")

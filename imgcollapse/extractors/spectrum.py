@@ -21,7 +21,7 @@ LAYOUT = 1  # part of the digest: raise it when what is computed changes
 
 
 class Spectrum(Settings):
-    """The logarithm of a picture's power in bands of wavelength: fine structure that fades, or noise that arrives."""
+    """The logarithm of a picture's power in bands of wavelength: shows fine structure that fades, or noise that appears."""
 
     METRICS: ClassVar = ("power_spectrum",)
     kind: Literal["spectrum"] = "spectrum"

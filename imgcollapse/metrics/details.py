@@ -18,8 +18,8 @@ DETAILS: dict[str, tuple[str, str]] = {
     "coverage_": ("class_neighbourhood", "coverage of the held-out pictures of class {} alone; higher is better"),
     "within_class_distance_": ("within_class_distance", "within-class distance of class {} alone, over that of real pictures"),
     ROC: ("detection", "share of samples found at a false-positive rate of {} thousandths"),
-    QUARTER: ("selection", "share let in of quarter {} of the samples by distance from their mean; 1 is the nearest"),
-    POWER: ("power_spectrum", "power of waves from {} pixels up to the next band, against real pictures, in decibels; 0 is as real"),
+    QUARTER: ("selection", "share let in of the samples in quarter {} by distance from their mean; 1 is the nearest"),
+    POWER: ("power_spectrum", "power of waves from {} pixels up to the next band, relative to real pictures, in decibels; real: 0"),
 }
 """Prefix of a name, behind which a number stands -> the metric that gives it, and its meaning with a place for that number."""
 

@@ -43,8 +43,8 @@ def _folder(init: object) -> object:
 
 Init = Annotated[str, BeforeValidator(_folder), AfterValidator(_known)]
 INIT = (
-    "with what weights a network begins: scratch (fresh ones), previous (those of the generation before), base (of generation 0), or "
-    "folder:PATH, generation 0 and every later one with those in a folder of diffusers' DDPMPipeline, or of a model that imgcollapse saved"
+    "the weights that training starts from: scratch (new ones), previous (those of the generation before), base (those of generation 0), "
+    "or folder:PATH (in every generation, those in a folder of diffusers' DDPMPipeline or of a model that imgcollapse saved)"
 )
 
 

@@ -79,7 +79,7 @@ class Gaussian(Settings):
 
 
 class Bootstrap(Settings):
-    """Redraws its training pictures with replacement: the loss by finite sampling alone (genetic drift)."""
+    """Redraws its training pictures with replacement: it loses what finite sampling alone loses (genetic drift)."""
 
     kind: Literal["bootstrap"] = "bootstrap"
 
