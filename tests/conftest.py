@@ -22,13 +22,6 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--device", default="cpu", help="of tests/test_on_device.py: cuda, cuda:1, mps")
 
 
-@pytest.hookimpl(optionalhook=True)
-def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
-    """Half as many again as there are cores: many tests wait for processes that they start, and end."""
-    cores = len(os.sched_getaffinity(0))
-    return cores + (cores + 1) // 2
-
-
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Files with slow tests first, then those with most tests, so that at the end no process is left alone with a long one."""
