@@ -95,9 +95,9 @@ KILLED = (
 @pytest.mark.parametrize(
     ("act", "error"),
     [
-        (die, f"judge: {KILLED}"),
+        pytest.param(die, f"judge: {KILLED}", marks=pytest.mark.slow),
         pytest.param(fail, "features: no luck; try again", marks=pytest.mark.slow),
-    ],  # starts a process, as the other
+    ],  # each starts a process
 )
 def test_a_judge_that_fails_costs_no_training(
     act: Callable[[], Scores], error: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

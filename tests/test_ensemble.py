@@ -151,7 +151,7 @@ def test_a_chain_that_hears_only_itself_is_the_study_itself(mix: str, tmp_path: 
         assert torch.equal(samples(folder, 0, g).pixels, store.read_images(tmp_path / f"alone/gen_{g:03d}" / store.SAMPLES).pixels)
 
 
-@pytest.mark.parametrize("mix", ["ring", "all"])
+@pytest.mark.parametrize("mix", ["ring", pytest.param("all", marks=pytest.mark.slow)])
 @pytest.mark.parametrize("regime", REGIMES)
 def test_under_every_regime_the_others_stand_in_the_past_and_real_pictures_where_they_always_do(
     regime: str, mix: str, tmp_path: Path

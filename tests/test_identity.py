@@ -149,7 +149,7 @@ def test_generation_0_is_shared_by_arms_that_differ_in_what_follows_it(tmp_path:
 
 
 @pytest.mark.parametrize("regime", REGIMES)
-@pytest.mark.parametrize("init", ["previous", "base"])
+@pytest.mark.parametrize("init", ["previous", pytest.param("base", marks=pytest.mark.slow)])
 def test_a_network_begins_with_the_weights_that_it_is_given(
     regime: str, init: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

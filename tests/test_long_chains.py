@@ -107,6 +107,7 @@ def test_long_lines_are_drawn_with_few_points_and_fewer_markers() -> None:
 # --- the page
 
 
+@pytest.mark.slow
 def test_the_page_of_a_long_chain_is_small_and_says_what_it_leaves_out(long: Path, tmp_path: Path) -> None:
     findings = reports.read([long])
     assert findings.stops[:3] == [0, 20, 40] and findings.stops[-2:] == [620, 639]

@@ -26,7 +26,7 @@ except ImportError:
     MISSING = "playwright is not installed (the extra e2e)"
 if os.environ.get("IMGCOLLAPSE_TEST_E2E") == "1":
     assert MISSING is None, MISSING
-pytestmark = [pytest.mark.skipif(MISSING is not None, reason=str(MISSING)), pytest.mark.e2e]
+pytestmark = [pytest.mark.skipif(MISSING is not None, reason=str(MISSING)), pytest.mark.e2e, pytest.mark.slow]
 
 QUIET = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-sync"]
 

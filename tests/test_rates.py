@@ -48,7 +48,7 @@ def correlated(rng: np.random.Generator, seeds: int) -> Values:
     return noise
 
 
-@pytest.mark.parametrize("seeds", [3, 5, 10])
+@pytest.mark.parametrize("seeds", [3, pytest.param(5, marks=pytest.mark.slow), pytest.param(10, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("r", [0.9, 0.6, 0.2])
 def test_the_interval_holds_the_true_rate_in_95_percent_of_cases(seeds: int, r: float) -> None:
     rng, times = np.random.default_rng(seeds), 1500

@@ -293,6 +293,7 @@ def printed(whole: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, 
     return {path.name: path for path in paths}
 
 
+@pytest.mark.slow  # paints all of them
 def test_every_figure_is_there_in_three_forms(printed: dict[str, Path]) -> None:
     names = ("curves", "fd", "min_recall_coverage", "coverage", "precision", "classes_alive", "forest")
     assert sorted(printed) == sorted(f"{name}.{kind}" for name in names for kind in ("svg", "png", "pdf"))
@@ -312,6 +313,7 @@ def test_a_single_run_has_no_forest_and_a_single_class_is_not_counted(tmp_path: 
         ]
 
 
+@pytest.mark.slow
 def test_figures_are_as_wide_as_a_column_or_both(printed: dict[str, Path]) -> None:
     for name, path in printed.items():
         width = 6.75 if name.startswith(("curves", "forest")) else 3.25
@@ -335,6 +337,7 @@ def streams(pdf: bytes) -> Iterator[bytes]:
             pass
 
 
+@pytest.mark.slow
 def test_text_is_of_six_points_or_more_in_embedded_truetype(printed: dict[str, Path]) -> None:
     for name in [name for name in printed if name.endswith(".pdf")]:
         pdf = printed[name].read_bytes()

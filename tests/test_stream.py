@@ -96,7 +96,7 @@ def samples(folder: Path) -> list[bytes]:
     return [path.read_bytes() for path in sorted(folder.glob("gen_*/samples.npz"))]
 
 
-@pytest.mark.parametrize("pool", ["fixed", "resample", "fresh"])
+@pytest.mark.parametrize("pool", [pytest.param("fixed", marks=pytest.mark.slow), "resample", pytest.param("fresh", marks=pytest.mark.slow)])
 def test_provenance_counts_what_a_network_consumed(pool: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("imgcollapse.training.sources.DRAWN_AT_ONCE", 64)
     consumed: list[ImageSet] = []

@@ -155,7 +155,7 @@ def fails(*arguments: object, **more: object) -> None:
     raise OSError("no space left\non device")
 
 
-@pytest.mark.parametrize("method", ["start", "log", "finish"])
+@pytest.mark.parametrize("method", [pytest.param("start", marks=pytest.mark.slow), "log", pytest.param("finish", marks=pytest.mark.slow)])
 def test_a_tracker_that_fails_is_said_once_and_harms_nothing(method: str, monkeypatch: pytest.MonkeyPatch) -> None:
     assert run(out=Path("plain")).exit_code == 0
     with monkeypatch.context() as broken:

@@ -227,7 +227,10 @@ def content(net: nn.Module) -> dict[str, bytes]:
     return {name: values.numpy().tobytes() for name, values in net.state_dict().items()}
 
 
-@pytest.mark.parametrize(("ema", "optimiser"), [(0.0, "adamw"), (0.9, "adamw"), (0.9, "muon")])
+@pytest.mark.parametrize(
+    ("ema", "optimiser"),
+    [pytest.param(0.0, "adamw", marks=pytest.mark.slow), pytest.param(0.9, "adamw", marks=pytest.mark.slow), (0.9, "muon")],
+)
 def test_a_fit_that_is_killed_at_any_step_goes_on_and_ends_the_same_to_the_byte(
     source: Source, ema: float, optimiser: Chosen, tmp_path: Path
 ) -> None:
