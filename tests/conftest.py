@@ -10,6 +10,8 @@ from pathlib import Path
 
 # one thread, here and in every process that a test starts: the tests' networks are so small that threads only wait for each other
 os.environ["OMP_NUM_THREADS"] = "1"
+# Ray gives way to all other processes (niceness 15), and so to the other tests, for minutes
+os.environ["RAY_worker_niceness"] = "0"
 
 import pytest
 from PIL import Image
@@ -20,6 +22,13 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--device", default="cpu", help="of tests/test_on_device.py: cuda, cuda:1, mps")
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """Half as many again as there are cores: of the full check's time two fifths are waiting for processes that tests start and end."""
+    cores = len(os.sched_getaffinity(0))
+    return cores + cores // 2
 
 
 @pytest.hookimpl(trylast=True)
