@@ -28,6 +28,7 @@ from imgcollapse.ablation.intervals import Interval, interval
 from imgcollapse.ablation.plan import runs_in
 from imgcollapse.ablation.summary import SCORES_CSV, Record
 from imgcollapse.ablation.summary.sentence import deciding
+from imgcollapse.ablation.summary.short import VERDICTS
 from imgcollapse.ablation.summary.text import COARSER, columns, lines, spanned
 from imgcollapse.judges.titles import metric_title
 from imgcollapse.metrics.classes import SHARE
@@ -149,7 +150,7 @@ def verdicts(folder: Path, more: tuple[str, ...]) -> None:
     """A line for each arm, by what the endpoint's first extractor reads, the highest first, and its verdict against the reference."""
     summary = json.loads(_text(folder / SUMMARY))
     endpoint, arms = summary["endpoint"], [arm for arm in summary["arms"] if arm["null"] is None]
-    extractors, found = deciding(endpoint), {one["arm"]: one["verdict"] for one in endpoint["found"]}
+    extractors, found = deciding(endpoint), {one["arm"]: VERDICTS[one["verdict"]] for one in endpoint["found"]}
     shown = [(metric, by) for metric in (endpoint["metric"], *more) for by in extractors if metric in arms[0]["extractors"][by]]
     print(f"| | {' | '.join(f'{metric_title(metric, short=True)}, {by}' for metric, by in shown)} | against {summary['reference']} |")
     print("|---" * (len(shown) + 2) + "|")
@@ -158,8 +159,7 @@ def verdicts(folder: Path, more: tuple[str, ...]) -> None:
     for arm in sorted(arms, key=lambda arm: -arm["extractors"][extractors[0]][endpoint["metric"]]["last"]["mean"]):
         name = f"**{arm['arm']}**" if arm["arm"] == summary["reference"] else arm["arm"]
         cells = [_spanned(arm["extractors"][by][metric]["last"], metric) for metric, by in shown]
-        verdict = {"open": "undecided"}.get(found.get(arm["arm"], ""), found.get(arm["arm"], ""))
-        print(f"| {name} | {' | '.join(cells)} | {verdict} |")
+        print(f"| {name} | {' | '.join(cells)} | {found.get(arm['arm'], '')} |")
 
 
 @main.command()

@@ -26,7 +26,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
-    """Half as many again as there are cores: of the full check's time two fifths are waiting for processes that tests start and end."""
+    """Half as many again as there are cores: of the slow tests' time two fifths are waiting for processes that tests start and end."""
     cores = len(os.sched_getaffinity(0))
     return cores + cores // 2
 

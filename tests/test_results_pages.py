@@ -78,7 +78,7 @@ def apart(folders: list[Path]) -> Numbers:
 
 
 def by_t(values: Numbers) -> Numbers:
-    """Mean and plain 95 % interval of each row's numbers; rows of fewer than three are left out."""
+    """Mean and plain 95 % interval of each row's numbers; rows of fewer than three are left out. `interval` takes one at a time."""
     n = np.isfinite(values).sum(1)
     values, n = values[n > 2], n[n > 2]
     mean, half = np.nanmean(values, 1), stdtrit(n - 1, 0.975) * np.nanstd(values, 1, ddof=1) / np.sqrt(n)
@@ -125,9 +125,9 @@ def test_every_interval_is_that_of_what_is_published(page: str) -> None:
 
 @pytest.mark.parametrize("page", [RESULTS / "README.md", RESULTS.parent / "ablations.md"], ids=lambda page: str(page.name))
 def test_what_is_said_elsewhere_stands_on_a_page_of_results(page: Path) -> None:
-    there = {match.group(0) for name, text in PAGES.items() if name != "README.md" for match in PRINTED.finditer(text)}
+    results = {match.group(0) for name, text in PAGES.items() if name != "README.md" for match in PRINTED.finditer(text)}
     said = [match.group(0) for match in PRINTED.finditer(page.read_text(encoding="utf-8"))]
-    assert said and set(said) <= there
+    assert said and set(said) <= results
 
 
 def test_the_tables_of_verdicts_are_made_by_the_command_that_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

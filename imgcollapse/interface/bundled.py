@@ -28,7 +28,7 @@ def questions() -> dict[str, str]:
 def study(named: Path) -> dict[str, Any]:
     """The settings in a study's file, or in the configuration of that name. Raises SettingsProblem."""
     values = _read(named)
-    if OF_ABLATION & values.keys():
+    if _is_ablation(values):
         raise SettingsProblem(f"{named}: is an ablation, of several studies; {_command(values, named)} runs it")
     return values
 
@@ -36,7 +36,7 @@ def study(named: Path) -> dict[str, Any]:
 def ablation(named: Path) -> dict[str, Any]:
     """The settings in an ablation's file, or in the configuration of that name. Raises SettingsProblem."""
     values = _read(named)
-    if OF_STUDY & values.keys() and not OF_ABLATION & values.keys():
+    if OF_STUDY & values.keys() and not _is_ablation(values):
         raise SettingsProblem(f"{named}: is one study and no ablation; {_command(values, named)} runs it")
     return values
 
@@ -53,8 +53,12 @@ def _read(named: Path) -> dict[str, Any]:
     raise SettingsProblem(f"{brief(str(named), quoted=False)}: {where}; {meant}`imgcollapse list configs` shows those that there are")
 
 
+def _is_ablation(values: Mapping[str, Any]) -> bool:
+    return bool(OF_ABLATION & values.keys())
+
+
 def _command(values: Mapping[str, Any], name: object) -> str:
-    return f"`imgcollapse ablate {name}`" if OF_ABLATION & values.keys() else f"`imgcollapse run --config {name}`"
+    return f"`imgcollapse ablate {name}`" if _is_ablation(values) else f"`imgcollapse run --config {name}`"
 
 
 def _question(path: Path) -> str:
